@@ -1,0 +1,315 @@
+"""The command line: parse, call a stage, print. No logic lives here, and no torch at import."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mixwise import __version__, console
+from mixwise.errors import MixwiseError
+
+if TYPE_CHECKING:
+    from mixwise.stages.workspace import Workspace
+
+app = typer.Typer(
+    help="Which mixture of my datasets should I train on? Answered by merging experts, verified by "
+    "training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
+StudyFolder = Annotated[Path, typer.Argument(help="Folder of the study.", metavar="STUDY")]
+RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
+Trust = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Let code from the base model's folder run.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        console.print_text(f"mixwise {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path()) -> None:
+    """Write a commented recipe.yaml, with the data files of the folder as its domains."""
+    from mixwise.stages.init import write_recipe
+
+    console.print_text(
+        f"Wrote {write_recipe(folder)}. Edit it, then: mixwise check {folder / 'recipe.yaml'}"
+    )
+
+
+@app.command()
+def check(
+    recipe: RecipeFile,
+    study: Annotated[Path, typer.Option(help="Where the study will be written.")] = Path("study"),
+    as_json: Json = False,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Find out everything that can be known before training."""
+    from dataclasses import asdict
+
+    from mixwise.recipe import load_recipe
+
+    loaded = load_recipe(recipe)
+    from mixwise.stages.check import run_check
+    from mixwise.stages.inputs import Inputs, Settings
+
+    with console.progress_bars() as bars:
+        settings = Settings(recipe.parent.resolve(), cache_folder(), trust_remote_code)
+        checked = run_check(Inputs(loaded, settings, on_progress=bars), study)
+    if as_json:
+        console.print_json({"plan": asdict(checked.plan), "warnings": checked.warnings})
+    else:
+        console.print_plan(checked.plan, checked.warnings)
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    study: Annotated[Path, typer.Option(help="Folder of the study; made when missing.")] = Path(
+        "study"
+    ),
+    as_json: Json = False,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Do the main job: experts, search, recommendation, validation, final training, report."""
+    _run_main_job(recipe, study, as_json=as_json, trust_remote_code=trust_remote_code)
+
+
+@app.command()
+def demo(
+    study: Annotated[Path, typer.Option(help="Folder of the study; made when missing.")] = Path(
+        "demo-study"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Run the main job on the data and the base model that ship with mixwise."""
+    with resources.as_file(resources.files("mixwise") / "demo" / "recipe.yaml") as recipe:
+        _run_main_job(recipe, study, as_json=as_json, trust_remote_code=False)
+
+
+@app.command()
+def experts(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+    """Train the experts that are missing."""
+
+    def stage(workspace: Workspace) -> dict[str, str]:
+        workspace.train_experts()
+        return {name: str(workspace.expert(name).folder) for name in workspace.recipe.domains}
+
+    trained = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    _show(trained, as_json, lambda: [console.print_text(f"{k}: {v}") for k, v in trained.items()])
+
+
+@app.command()
+def search(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+    """Score merged candidates and recommend a mixture."""
+
+    def stage(workspace: Workspace) -> dict[str, Any]:
+        from mixwise.stages.recommend import save_recommendation
+        from mixwise.stages.search import run_search
+
+        return save_recommendation(workspace, run_search(workspace))
+
+    found = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    _show(found, as_json, lambda: console.print_recommendation(found))
+
+
+@app.command()
+def validate(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+    """Train reference mixtures and compare the proxy with them."""
+
+    def stage(workspace: Workspace) -> dict[str, Any]:
+        from mixwise.stages.validate import run_validation
+
+        return run_validation(workspace)
+
+    content = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    _show(content, as_json, lambda: console.print_fidelity(content["fidelity"]["objective"]))
+
+
+@app.command()
+def train(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+    """Train the recommended mixture and its baselines for real."""
+
+    def stage(workspace: Workspace) -> dict[str, Any]:
+        from mixwise.stages.final import run_final
+        from mixwise.stages.recommend import save_recommendation
+        from mixwise.stages.search import run_search
+
+        result = run_search(workspace)
+        content = run_final(workspace, result.best.mixture) if result.best.mixture else {}
+        save_recommendation(workspace, result)
+        return content
+
+    content = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    _show(content, as_json, lambda: console.print_verdict(content["verdict"]))
+
+
+@app.command()
+def score(
+    study: StudyFolder,
+    mixture: Annotated[
+        list[str],
+        typer.Option(help="Shares by tokens, such as math=0.7,code=0.3; may be repeated."),
+    ],
+    answer: Annotated[
+        Literal["proxy", "reference"], typer.Option(help="Merge the experts, or train for real.")
+    ] = "proxy",
+    rule: Annotated[str, typer.Option(help="Merge rule of the proxy.")] = "linear",
+    as_json: Json = False,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Score mixtures by merging, or by training on them."""
+
+    def stage(workspace: Workspace) -> list[dict[str, Any]]:
+        from mixwise.stages.score import score_mixtures
+
+        return score_mixtures(workspace, mixture, answer)
+
+    scores = _at_work(study, stage, rule=rule, trust_remote_code=trust_remote_code)
+    _show(scores, as_json, lambda: console.print_scores(scores))
+
+
+@app.command()
+def diagnose(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+    """Show size and angles of the experts' task vectors, and the fidelity that was measured."""
+
+    def stage(workspace: Workspace) -> dict[str, Any]:
+        from mixwise.stages.diagnose import run_diagnosis
+
+        return run_diagnosis(workspace)
+
+    content = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    _show(content, as_json, lambda: console.print_diagnosis(content))
+
+
+@app.command()
+def report(study: StudyFolder, as_json: Json = False) -> None:
+    """Write report.html anew from what the study holds."""
+    from mixwise.report.page import save_report
+    from mixwise.study import Study
+
+    path = save_report(Study.open(study).folder)
+    _show({"report": str(path)}, as_json, lambda: console.print_text(f"Report: {path}"))
+
+
+@app.command()
+def export(
+    study: StudyFolder,
+    to: Annotated[
+        Literal["shares", "stream"],
+        typer.Option("--format", help="Token counts as JSON, or the exact token stream as JSONL."),
+    ] = "shares",
+    output: Annotated[Path | None, typer.Option(help="File to write.")] = None,
+    as_json: Json = False,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Hand the recommended mixture to a trainer."""
+
+    def stage(workspace: Workspace) -> dict[str, Any]:
+        from mixwise.stages.export import export_mixture
+
+        return export_mixture(workspace, to, output)
+
+    content = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    _show(content, as_json, lambda: console.print_text(f"Wrote {content['file']}"))
+
+
+def cache_folder() -> Path:
+    """Folder of the token cache: ``$MIXWISE_CACHE``, or mixwise's place in the user's cache."""
+    own = os.environ.get("MIXWISE_CACHE")
+    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(own) if own else shared / "mixwise") / "tokens"
+
+
+def _run_main_job(recipe: Path, folder: Path, *, as_json: bool, trust_remote_code: bool) -> None:
+    from mixwise.study import Study
+
+    Study.create(folder, recipe)
+
+    def stage(workspace: Workspace) -> dict[str, Any]:
+        from mixwise.stages.check import run_check
+        from mixwise.stages.run import run_study
+
+        run_check(workspace.inputs, folder)
+        return run_study(workspace)
+
+    content = _at_work(folder, stage, trust_remote_code=trust_remote_code)
+    _show(content, as_json, lambda: console.print_recommendation(content))
+    if not as_json:
+        console.print_text(f"\nStudy:  {folder}\nReport: {folder / 'report.html'}")
+
+
+def _at_work(
+    folder: Path,
+    stage: Callable[[Workspace], Any],
+    *,
+    rule: str = "linear",
+    trust_remote_code: bool = False,
+) -> Any:
+    """Run a stage on a study that nobody else works on."""
+    from mixwise.study import Study
+
+    study = Study.open(folder)
+    with study.lock():
+        from mixwise.stages.inputs import Settings
+        from mixwise.stages.workspace import Workspace
+
+        settings = Settings(study.recipe_folder, cache_folder(), trust_remote_code)
+        with console.progress_bars() as bars:
+            workspace = Workspace(study, settings, bars, rule)
+            try:
+                return stage(workspace)
+            finally:
+                workspace.close()
+
+
+def _show(content: Any, as_json: bool, print_it: Callable[[], object]) -> None:
+    if as_json:
+        console.print_json(content)
+    else:
+        print_it()
+
+
+@contextmanager
+def _exit_codes(arguments: list[str]) -> Iterator[None]:
+    """0 done, 1 an error of ours in a line, 2 usage (typer's own), 130 Ctrl-C."""
+    try:
+        yield
+    except MixwiseError as error:
+        if "--json" in arguments:
+            console.print_json({"error": type(error).__name__, "problems": str(error).splitlines()})
+        console.print_error(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print_error(
+            "stopped. Nothing finished is lost; to go on from here, run the same "
+            f"command again: mixwise {' '.join(arguments)}"
+        )
+        sys.exit(130)
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = sys.argv[1:]
+    with _exit_codes(arguments):
+        app(arguments, standalone_mode=True)
+
+
+if __name__ == "__main__":
+    main()

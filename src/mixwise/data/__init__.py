@@ -1,0 +1,1 @@
+"""From files to one exact, ordered token stream: sources, corpora, blends."""

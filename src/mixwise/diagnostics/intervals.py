@@ -1,0 +1,80 @@
+"""How sure an objective is, given that each metric is a mean over examples.
+
+Notation:
+    J: objective.  e: examples of one metric's set, resampled alike for every model (paired).
+
+Method:
+    Bootstrap over the examples of each evaluation set: one draw of examples serves the base and all
+    models, so that what makes an example hard for all of them cancels. Spreads stay fixed.
+
+Source:
+    Efron 1979; paired comparison on the same examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from mixwise.objective import Objective, Scale
+from mixwise.observation import Observation
+
+Array = npt.NDArray[np.float64]
+_N_BOOTSTRAP = 1000
+
+
+def bootstrap_objective(
+    observations: Sequence[Observation],
+    base: Observation,
+    objective: Objective,
+    scale: Scale,
+    *,
+    seed: int,
+) -> Array:
+    """Draw the objective of models under resampled examples.
+
+    Args:
+        observations: Models, all measured by the same suite as the base.
+        base: The base model's observation.
+        objective: What is aggregated.
+        scale: Its base values are replaced by each draw's, its spreads are kept.
+        seed: Of the draws.
+
+    Returns:
+        J of each draw and model, shape ``(1000, n_models)``.
+    """
+    rng = np.random.default_rng(seed)
+    columns = []
+    for metric in objective.metrics:
+        measured = base.measurement(metric.name)
+        n = len(measured.examples)
+        counts = rng.multinomial(n, np.full(n, 1 / n), _N_BOOTSTRAP)
+        weights = counts * measured.example_weights
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        differences = np.array(
+            [o.measurement(metric.name).examples - measured.examples for o in observations]
+        )
+        columns.append(scale.base[metric.name] + weights @ differences.T)
+    return objective.aggregate(np.stack(columns, axis=-1), scale)
+
+
+def interval(draws: Array) -> tuple[float, float]:
+    """The middle 95 % of draws."""
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def near_optimal(draws: Array, best: int) -> list[int]:
+    """Models that cannot be told from the best one: 95 % interval of the difference holds 0.
+
+    Args:
+        draws: J of each draw and model, shape ``(n_draws, n_models)``.
+        best: Index of the best model.
+
+    Returns:
+        Indices, the best one included.
+    """
+    behind = draws[:, best, None] - draws
+    return [int(i) for i in np.flatnonzero(np.percentile(behind, 2.5, axis=0) <= 0)]

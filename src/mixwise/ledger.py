@@ -1,0 +1,197 @@
+"""What was measured, in one SQLite file: every observation with all that it depends on.
+
+An observation is written in one transaction, so a killed process leaves it whole or not at all. It
+is found again by its fingerprint alone, which is a hash of checkpoint content, data, rule and
+evaluation: when one of them changes, the old observation is simply not the one asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from mixwise.errors import ResourceError, StudyError
+from mixwise.merging.checkpoint import hash_file
+from mixwise.mixture import Mixture
+from mixwise.observation import Answer, Array, Measurement, Observation
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS observation (
+    id INTEGER PRIMARY KEY,
+    fingerprint TEXT NOT NULL UNIQUE,
+    answer TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    mixture TEXT,
+    seeds TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    tokens_trained INTEGER NOT NULL,
+    tokens_evaluated INTEGER NOT NULL,
+    provenance TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS measurement (
+    observation INTEGER NOT NULL REFERENCES observation(id),
+    metric TEXT NOT NULL,
+    value REAL NOT NULL,
+    examples BLOB NOT NULL,
+    example_weights BLOB NOT NULL,
+    PRIMARY KEY (observation, metric)
+);
+CREATE TABLE IF NOT EXISTS file_hash (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, hash TEXT NOT NULL
+);
+"""
+
+
+class Ledger:
+    """The observations of one study.
+
+    Args:
+        path: The SQLite file; made when missing.
+
+    Raises:
+        StudyError: If the file is no ledger of this version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+            if version not in (0, _VERSION):
+                raise StudyError(
+                    f"{path}: the ledger has version {version}, but this mixwise "
+                    f"reads version {_VERSION}: use the mixwise that wrote it"
+                )
+            self._connection.executescript(_SCHEMA)
+            self._connection.execute(f"PRAGMA user_version={_VERSION}")
+        except sqlite3.DatabaseError as error:
+            raise StudyError(
+                f"{path}: not a readable ledger ({error}): restore it or choose "
+                "another study folder"
+            ) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def add(self, observation: Observation) -> None:
+        """Record an observation; one with the same fingerprint is kept as it is.
+
+        Raises:
+            ResourceError: If the file cannot be written, as on a full disk.
+        """
+        with self._transaction() as connection:
+            mixture = observation.mixture
+            cursor = connection.execute(
+                "INSERT OR IGNORE INTO observation (fingerprint, answer, rule, mixture, seeds, "
+                "seconds, tokens_trained, tokens_evaluated, provenance) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    observation.fingerprint,
+                    observation.answer,
+                    observation.rule,
+                    None if mixture is None else json.dumps(mixture.as_dict()),
+                    json.dumps(observation.seeds),
+                    observation.seconds,
+                    observation.tokens_trained,
+                    observation.tokens_evaluated,
+                    json.dumps(dict(observation.provenance)),
+                ),
+            )
+            if cursor.rowcount == 0:
+                return
+            connection.executemany(
+                "INSERT INTO measurement VALUES (?, ?, ?, ?, ?)",
+                [
+                    (
+                        cursor.lastrowid,
+                        m.metric,
+                        m.value,
+                        m.examples.astype("<f8").tobytes(),
+                        m.example_weights.astype("<f8").tobytes(),
+                    )
+                    for m in observation.measurements
+                ],
+            )
+
+    def find(self, fingerprint: str) -> Observation | None:
+        """The observation with this fingerprint, or None."""
+        row = self._connection.execute(
+            "SELECT * FROM observation WHERE fingerprint = ?", (fingerprint,)
+        ).fetchone()
+        return None if row is None else self._observation(row)
+
+    def observations(self, answer: Answer | None = None) -> tuple[Observation, ...]:
+        """All observations, or those of one answer, in the order in which they were made."""
+        rows = self._connection.execute(
+            "SELECT * FROM observation WHERE ? IS NULL OR answer = ? ORDER BY id", (answer, answer)
+        ).fetchall()
+        return tuple(self._observation(row) for row in rows)
+
+    def hash_file(self, path: Path) -> str:
+        """Hash of a file's content; remembered as long as its size and time stamp stand."""
+        stat = path.stat()
+        key = (os.path.abspath(path), stat.st_size, stat.st_mtime_ns)
+        row = self._connection.execute(
+            "SELECT hash FROM file_hash WHERE path = ? AND size = ? AND mtime_ns = ?", key
+        ).fetchone()
+        if row is not None:
+            return str(row[0])
+        digest = hash_file(path)
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?, ?)", (*key, digest)
+            )
+        return digest
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise ResourceError(
+                f"{self._path}: cannot be written ({error}): free disk space and "
+                "run the same command again"
+            ) from None
+
+    def _observation(self, row: tuple[object, ...]) -> Observation:
+        number, fingerprint, answer, rule, mixture, seeds, seconds, trained, evaluated, source = row
+        shares = None if mixture is None else json.loads(str(mixture))
+        measurements = self._connection.execute(
+            "SELECT metric, examples, example_weights FROM measurement WHERE observation = ? "
+            "ORDER BY rowid",
+            (number,),
+        ).fetchall()
+        return Observation(
+            mixture=None if shares is None else Mixture(tuple(shares), tuple(shares.values())),
+            answer=answer,  # type: ignore[arg-type]  # one of three, as written by `add`
+            rule=str(rule),
+            seeds=tuple(json.loads(str(seeds))),
+            measurements=tuple(
+                Measurement(name, _array(values), _array(weights))
+                for name, values, weights in measurements
+            ),
+            seconds=float(str(seconds)),
+            tokens_trained=int(str(trained)),
+            tokens_evaluated=int(str(evaluated)),
+            fingerprint=str(fingerprint),
+            provenance=json.loads(str(source)),
+        )
+
+
+def _array(blob: bytes) -> Array:
+    return np.frombuffer(blob, dtype="<f8").astype(np.float64)

@@ -1,0 +1,1 @@
+"""From expert checkpoints and a mixture to one live model."""

@@ -1,0 +1,286 @@
+"""Mixtures of domains, and the region of the simplex in which they are searched.
+
+Notation:
+    λ: shares of the domains, by tokens, shape ``(n_domains,)``, each in [0, 1], sum 1.
+    l, u: bounds of each share, shape ``(n_domains,)``, l ≤ λ ≤ u.
+
+Method:
+    Shares live on a grid of 1e-9, so that two mixtures are equal exactly when they print the same;
+    what is left over by rounding goes to the largest share.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mixwise.errors import RecipeError, nearest
+
+Array = npt.NDArray[np.float64]
+
+_DECIMALS = 9
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Shares of named domains, by tokens.
+
+    Args:
+        domains: Names of all domains of the study, in the study's order.
+        shares: One share per domain, in [0, 1], sum 1 (to 1e-6; then rounded to the 1e-9 grid).
+
+    Raises:
+        RecipeError: If shares and domains differ in number, a share is outside [0, 1] or not
+            finite, or the sum is not 1.
+
+    Example:
+        >>> str(Mixture(("math", "code"), (0.7, 0.3)))
+        'math=0.7,code=0.3'
+    """
+
+    domains: tuple[str, ...]
+    shares: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.domains) != len(self.shares) or not self.domains:
+            raise RecipeError(
+                f"a mixture needs one share per domain, but got {len(self.shares)} shares "
+                f"for {len(self.domains)} domains"
+            )
+        shares = np.asarray(self.shares, dtype=np.float64)
+        if not np.isfinite(shares).all() or (shares < -_TOLERANCE).any():
+            raise RecipeError(f"every share must be a number ≥ 0, but got {self.shares}")
+        if abs(shares.sum() - 1) > _TOLERANCE:
+            raise RecipeError(
+                f"the shares of a mixture must add up to 1, but {self.shares} add up to "
+                f"{shares.sum():.6g}: divide each by that sum"
+            )
+        rounded = np.round(np.clip(shares, 0, 1), _DECIMALS)
+        largest = int(rounded.argmax())
+        rest = np.delete(rounded, largest).sum()
+        rounded[largest] = round(1 - rest, _DECIMALS)
+        object.__setattr__(self, "shares", tuple(float(share) for share in rounded))
+
+    @classmethod
+    def uniform(cls, domains: Iterable[str], members: Iterable[str] | None = None) -> Mixture:
+        """Build the plain average of all domains, or of a subset of them.
+
+        Args:
+            domains: All domains of the study.
+            members: The domains that share equally; all of them when left out.
+
+        Returns:
+            The mixture with share 1/n for each of the n members.
+
+        Raises:
+            RecipeError: If a member is not one of the domains.
+
+        Example:
+            >>> Mixture.uniform(["a", "b", "c"], ["a", "c"]).shares
+            (0.5, 0.0, 0.5)
+        """
+        names = tuple(domains)
+        chosen = set(names if members is None else members)
+        unknown = chosen - set(names)
+        if unknown:
+            raise RecipeError(f"`{min(unknown)}` is not a domain: {nearest(min(unknown), names)}")
+        return cls(names, tuple(1 / len(chosen) if name in chosen else 0.0 for name in names))
+
+    @classmethod
+    def single(cls, domains: Iterable[str], name: str) -> Mixture:
+        """Build the mixture that holds one domain alone (a corner of the simplex)."""
+        return cls.uniform(domains, [name])
+
+    @classmethod
+    def proportional(cls, amounts: Mapping[str, float]) -> Mixture:
+        """Build the mixture whose shares are proportional to positive amounts, such as tokens."""
+        total = sum(amounts.values())
+        return cls(tuple(amounts), tuple(amount / total for amount in amounts.values()))
+
+    @classmethod
+    def parse(cls, text: str, domains: Iterable[str]) -> Mixture:
+        """Read ``name=share,name=share``; domains that are not named get 0.
+
+        Raises:
+            RecipeError: If a part is not ``name=number``, a name is unknown or stands twice, or the
+                shares do not add up to 1.
+
+        Example:
+            >>> Mixture.parse("b=1", ["a", "b"]).shares
+            (0.0, 1.0)
+        """
+        names = tuple(domains)
+        shares: dict[str, float] = {}
+        for part in filter(None, (piece.strip() for piece in text.split(","))):
+            name, _, number = (piece.strip() for piece in part.partition("="))
+            if name not in names:
+                raise RecipeError(
+                    f"mixture `{text}`: `{name}` is not a domain: {nearest(name, names)}"
+                )
+            if name in shares:
+                raise RecipeError(f"mixture `{text}`: `{name}` stands twice: name it once")
+            try:
+                shares[name] = float(number)
+            except ValueError:
+                raise RecipeError(
+                    f"mixture `{text}`: the share of `{name}` must be a number, but got "
+                    f"`{number}`: write `{name}=0.5`"
+                ) from None
+        return cls(names, tuple(shares.get(name, 0.0) for name in names))
+
+    @property
+    def array(self) -> Array:
+        """The shares as an array of shape ``(n_domains,)``."""
+        return np.asarray(self.shares, dtype=np.float64)
+
+    @property
+    def support(self) -> tuple[str, ...]:
+        """The domains with a share above 0."""
+        return tuple(name for name, share in self.as_dict().items() if share > 0)
+
+    def as_dict(self) -> dict[str, float]:
+        """The shares by domain, in the study's order."""
+        return dict(zip(self.domains, self.shares, strict=True))
+
+    def distance(self, other: Mixture) -> float:
+        """Share of the tokens that would have to change domain (total variation, in [0, 1])."""
+        return float(np.abs(self.array - other.array).sum() / 2)
+
+    def __str__(self) -> str:
+        parts = ((name, share) for name, share in self.as_dict().items() if share > 0)
+        return ",".join(f"{name}={share:.9g}" for name, share in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureSpace:
+    """The mixtures that may be recommended: the simplex cut by a lower and an upper bound each.
+
+    Args:
+        domains: Names, in the study's order.
+        lower: Smallest share of each domain, in [0, 1].
+        upper: Largest share of each domain, in [0, 1], not below the lower one.
+
+    Raises:
+        RecipeError: If a lower bound exceeds its upper bound, the lower bounds add up to more than
+            1 or the upper bounds to less, so that no mixture satisfies them.
+    """
+
+    domains: tuple[str, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name, low, high in zip(self.domains, self.lower, self.upper, strict=True):
+            if not 0 <= low <= high <= 1:
+                raise RecipeError(
+                    f"the bounds of `{name}` must satisfy 0 ≤ min_share ≤ max_share ≤ 1, but got "
+                    f"min_share {low:.6g} and max_share {high:.6g}: lower the first or raise the "
+                    "second (a repetition limit lowers max_share too)"
+                )
+        self._require_sum(
+            "min_share", self.lower, "at most", sum(self.lower) <= 1 + _TOLERANCE, "lower"
+        )
+        self._require_sum(
+            "max_share", self.upper, "at least", sum(self.upper) >= 1 - _TOLERANCE, "raise"
+        )
+
+    def _require_sum(
+        self, key: str, bounds: tuple[float, ...], rule: str, holds: bool, remedy: str
+    ) -> None:
+        if holds:
+            return
+        shown = ", ".join(f"`{n}` ({b:.4g})" for n, b in zip(self.domains, bounds, strict=True))
+        raise RecipeError(
+            f"`{key}` of the domains must add up to {rule} 1, but they add up to "
+            f"{sum(bounds):.4g}: {remedy} one of {shown}"
+        )
+
+    @classmethod
+    def whole(cls, domains: Iterable[str]) -> MixtureSpace:
+        """The whole simplex over these domains."""
+        names = tuple(domains)
+        return cls(names, (0.0,) * len(names), (1.0,) * len(names))
+
+    def contains(self, mixture: Mixture) -> bool:
+        """Whether every share lies within its bounds (to 1e-6)."""
+        shares = mixture.array
+        return bool(
+            (shares >= np.asarray(self.lower) - _TOLERANCE).all()
+            and (shares <= np.asarray(self.upper) + _TOLERANCE).all()
+        )
+
+    def mixture(self, shares: Array) -> Mixture:
+        """Project shares onto this space (Euclidean) and name them.
+
+        Args:
+            shares: Any real vector of shape ``(n_domains,)``.
+
+        Returns:
+            The nearest mixture inside the bounds: λᵢ = clip(xᵢ − τ, lᵢ, uᵢ), with τ found by
+            bisection such that the shares add up to 1.
+
+        Example:
+            >>> space = MixtureSpace(("a", "b"), (0.0, 0.0), (0.6, 1.0))
+            >>> space.mixture(np.array([1.0, 0.0])).shares
+            (0.6, 0.4)
+        """
+        low, high = np.asarray(self.lower), np.asarray(self.upper)
+        left, right = float((shares - high).min()), float((shares - low).max())
+        for _ in range(200):
+            middle = (left + right) / 2
+            if np.clip(shares - middle, low, high).sum() > 1:
+                left = middle
+            else:
+                right = middle
+        projected = np.clip(shares - (left + right) / 2, low, high)
+        return Mixture(self.domains, tuple(projected / projected.sum()))
+
+    def vertices(self, max_vertices: int = 4096) -> tuple[Mixture, ...]:
+        """List the extreme points of the space: the corners, where the bounds allow them.
+
+        Every extreme point has at most one share strictly between its bounds, so filling the
+        domains to their upper bound in some order reaches each of them.
+
+        Args:
+            max_vertices: Stop after so many; only bounds on many domains come near it.
+
+        Returns:
+            Distinct mixtures; the N corners first in the domains' order for the whole simplex.
+        """
+        found: dict[str, Mixture] = {}
+        for order in itertools.islice(self._fill_orders(), 8 * max_vertices):
+            vertex = self._fill(order)
+            found.setdefault(str(vertex), vertex)
+            if len(found) >= max_vertices:
+                break
+        return tuple(found.values())
+
+    def _fill_orders(self) -> Iterable[tuple[int, ...]]:
+        """Prefixes that decide a vertex: those whose upper bounds together just exceed the mass."""
+        free = 1 - sum(self.lower)
+        room = [high - low for low, high in zip(self.lower, self.upper, strict=True)]
+
+        def extend(prefix: tuple[int, ...], left: float) -> Iterable[tuple[int, ...]]:
+            for i in range(len(room)):
+                if i in prefix:
+                    continue
+                if room[i] >= left - _TOLERANCE:
+                    yield (*prefix, i)
+                elif not prefix or i > prefix[-1]:
+                    yield from extend((*prefix, i), left - room[i])
+
+        yield from extend((), free)
+
+    def _fill(self, order: tuple[int, ...]) -> Mixture:
+        shares = list(self.lower)
+        left = 1 - sum(shares)
+        for i in order:
+            added = min(left, self.upper[i] - self.lower[i])
+            shares[i] += added
+            left -= added
+        return Mixture(self.domains, tuple(shares))

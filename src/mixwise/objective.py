@@ -1,0 +1,179 @@
+"""Metrics, and the one scalar that a study maximises.
+
+Notation:
+    x_m: value of metric m of a model; b_m: the same of the base model.
+    σ_m: spread of metric m, its standard deviation (n − 1) over the single-domain experts.
+    s_m: +1 where larger is better, −1 where smaller is better.  w_m: weight, > 0.
+    g_m = s_m (x_m − b_m) / σ_m: gain over the base in units of the spread.
+
+Method:
+    mean:  J = Σ w_m g_m / Σ w_m        worst:  J = min_m g_m
+    Larger is better. J has no unit: 1 means "one expert-to-expert standard deviation better than
+    the base, on average". A metric with σ_m = 0 tells no mixture from another; its gain is 0.
+
+Departures:
+    MergeMix takes the macro-average of scores normalised in a way it does not specify; the spread
+    over experts is used here because it is known before the search and does not move during it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Direction = Literal["min", "max"]
+Aggregation = Literal["mean", "worst"]
+SetKind = Literal["text", "choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A row of the table of measurements: what is measured, on what, in which unit."""
+
+    name: str
+    kind: SetKind
+    direction: Direction
+    unit: str
+    meaning: str
+
+
+MEASURES: Mapping[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure("loss", "text", "min", "nats/token", "mean negative log-likelihood per token"),
+        Measure("bits_per_byte", "text", "min", "bits/byte", "the same per byte of text"),
+        Measure("accuracy", "choice", "max", "share", "right choice has the largest likelihood"),
+        Measure("accuracy_norm", "choice", "max", "share", "the same, likelihood per byte"),
+        Measure(
+            "answer_bits_per_byte",
+            "choice",
+            "min",
+            "bits/byte",
+            "information of the right choice per byte, given the prompt",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One measurement on one evaluation set, with the direction in which it improves."""
+
+    set_name: str
+    measure: str
+    direction: Direction
+
+    @property
+    def name(self) -> str:
+        """The metric's name everywhere: ``set/measure``."""
+        return f"{self.set_name}/{self.measure}"
+
+    @property
+    def sign(self) -> int:
+        """+1 where larger is better, −1 where smaller is."""
+        return 1 if self.direction == "max" else -1
+
+    @property
+    def unit(self) -> str:
+        """The unit of the metric's values."""
+        return MEASURES[self.measure].unit
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One metric of the objective and its weight (> 0)."""
+
+    metric: Metric
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What turns metric values into gains.
+
+    Args:
+        base: b_m by metric name.
+        spread: σ_m by metric name, ≥ 0.
+    """
+
+    base: Mapping[str, float]
+    spread: Mapping[str, float]
+
+    @classmethod
+    def measure(cls, base: Mapping[str, float], experts: Sequence[Mapping[str, float]]) -> Scale:
+        """Take the spread of each metric over the single-domain experts (sample deviation).
+
+        Example:
+            >>> Scale.measure({"a/loss": 3.0}, [{"a/loss": 1.0}, {"a/loss": 3.0}]).spread
+            {'a/loss': 1.4142135623730951}
+        """
+        spread = {
+            name: float(np.std([values[name] for values in experts], ddof=1)) for name in base
+        }
+        return cls(dict(base), spread)
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The scalar to maximise: an aggregation of gains over the base.
+
+    Args:
+        terms: Metrics and weights; at least one.
+        aggregation: ``mean`` (weighted) or ``worst`` (the smallest gain).
+    """
+
+    terms: tuple[Term, ...]
+    aggregation: Aggregation = "mean"
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that the objective reads, in its order."""
+        return tuple(term.metric for term in self.terms)
+
+    def gains(self, values: Array, scale: Scale) -> Array:
+        """Turn metric values into gains.
+
+        Args:
+            values: x_m, shape ``(..., n_terms)``, in the metrics' own units and order.
+            scale: Base values and spreads.
+
+        Returns:
+            g_m, same shape; 0 for a metric whose spread is 0.
+        """
+        base = np.array([scale.base[metric.name] for metric in self.metrics])
+        spread = np.array([scale.spread[metric.name] for metric in self.metrics])
+        sign = np.array([metric.sign for metric in self.metrics])
+        safe = np.where(spread > 0, spread, 1.0)
+        return np.where(spread > 0, sign * (values - base) / safe, 0.0)
+
+    def aggregate(self, values: Array, scale: Scale) -> Array:
+        """Aggregate metric values into the objective J (see the head of this file).
+
+        Args:
+            values: x_m, shape ``(..., n_terms)``.
+            scale: Base values and spreads.
+
+        Returns:
+            J, shape ``(...)``; larger is better.
+
+        Example:
+            >>> term = Term(Metric("a", "loss", "min"), 1.0)
+            >>> scale = Scale({"a/loss": 3.0}, {"a/loss": 0.5})
+            >>> float(Objective((term,)).aggregate(np.array([2.0]), scale))
+            2.0
+        """
+        gains = self.gains(values, scale)
+        if self.aggregation == "worst":
+            return np.asarray(gains.min(axis=-1))
+        weights = np.array([term.weight for term in self.terms])
+        return np.asarray(gains @ weights / weights.sum())
+
+    def value(self, values: Mapping[str, float], scale: Scale) -> float:
+        """J of one model, from its metric values by name."""
+        row = np.array([values[metric.name] for metric in self.metrics])
+        return float(self.aggregate(row, scale))

@@ -1,0 +1,199 @@
+"""What a study will cost: runs, tokens, repetition, memory, disk, time.
+
+Notation:
+    P: parameters.  A run holds, in float32, parameters (4P bytes), gradients (4P) and Adam's two
+    moments (8P); LoRA holds the last two for its adapters only.
+
+Method:
+    Activations are estimated from the model's shape: per layer and position some 16 values of the
+    hidden width and, without memory-saving attention, nothing quadratic; three copies of the logits.
+    Seconds come from one measured training step and one measured evaluation pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mixwise.recipe import Recipe
+
+_ACTIVATIONS_PER_LAYER = 16
+_LOGIT_COPIES = 3
+_PROCESS_BYTES = 600 * 2**20  # Python, torch and transformers themselves
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """What memory and disk depend on.
+
+    Args:
+        n_parameters: P.
+        n_trainable: Parameters that are trained: P, or the adapters'.
+        hidden: Width of the hidden state.
+        n_layers: Number of layers.
+        vocabulary: Rows of the output layer.
+    """
+
+    n_parameters: int
+    n_trainable: int
+    hidden: int
+    n_layers: int
+    vocabulary: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds of short measured steps on this machine, with one worker's threads.
+
+    Args:
+        train_token_seconds: One training step, per token.
+        evaluate_token_seconds: One evaluation pass, per token.
+    """
+
+    train_token_seconds: float
+    evaluate_token_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DomainPlan:
+    """One domain: what there is, and how often it would be read.
+
+    Args:
+        name: The domain.
+        n_documents: Documents, both sides.
+        train_tokens: Available tokens.
+        heldout_tokens: Tokens held out.
+        expert_repetition: Epochs of its own expert.
+        max_share: Largest share that may be recommended.
+        repetition_at_max: Epochs at that share.
+    """
+
+    name: str
+    n_documents: int
+    train_tokens: int
+    heldout_tokens: int
+    expert_repetition: float
+    max_share: float
+    repetition_at_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that can be known before training.
+
+    Args:
+        domains: One row per domain.
+        n_experts: Runs of experts.
+        n_candidates: Merged candidates to score, at most.
+        n_references: Runs of reference mixtures.
+        n_final: Runs of the recommendation and its baselines, at most.
+        run_tokens: Tokens of one run.
+        run_steps: Optimiser steps of one run.
+        evaluation_tokens: Tokens of one evaluation.
+        n_workers: Runs at once.
+        memory_bytes: Peak memory of all workers and of the process that evaluates.
+        disk_bytes: Size of the finished study and of the snapshots beside it.
+        seconds: Estimated time.
+    """
+
+    domains: tuple[DomainPlan, ...]
+    n_experts: int
+    n_candidates: int
+    n_references: int
+    n_final: int
+    run_tokens: int
+    run_steps: int
+    evaluation_tokens: int
+    n_workers: int
+    memory_bytes: int
+    disk_bytes: int
+    seconds: float
+
+    @property
+    def n_runs(self) -> int:
+        """Training runs in all."""
+        return self.n_experts + self.n_references + self.n_final
+
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens trained in all."""
+        return self.n_runs * self.run_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many of what a recipe asks for.
+
+    Args:
+        n_experts: Experts to train; those that the user brings are not counted.
+        n_candidates: Merged candidates to score.
+        n_baselines: Baselines to train.
+    """
+
+    n_experts: int
+    n_candidates: int
+    n_baselines: int
+
+
+def training_bytes(shape: ModelShape, recipe: Recipe) -> int:
+    """Peak memory of one training run in bytes, an estimate."""
+    settings = recipe.training
+    micro = settings.batch_sequences // (
+        settings.gradient_accumulation_steps * settings.processes_per_run
+    )
+    positions = micro * recipe.sequence_length
+    layers = 2 if settings.gradient_checkpointing else shape.n_layers
+    activations = positions * shape.hidden * _ACTIVATIONS_PER_LAYER * layers
+    logits = positions * shape.vocabulary * _LOGIT_COPIES
+    state = 4 * shape.n_parameters + 12 * shape.n_trainable
+    return _PROCESS_BYTES + state + 4 * (activations + logits)
+
+
+def make_plan(
+    recipe: Recipe,
+    domains: tuple[DomainPlan, ...],
+    counts: Counts,
+    shape: ModelShape,
+    measured: Measured,
+    *,
+    evaluation_tokens: int,
+    n_workers: int,
+) -> Plan:
+    """Work out the cost of a recipe.
+
+    Args:
+        recipe: The recipe.
+        domains: What each domain offers.
+        counts: Runs and candidates.
+        shape: The model's.
+        measured: Seconds per token on this machine.
+        evaluation_tokens: Tokens of one evaluation.
+        n_workers: Runs at once.
+    """
+    n_references = recipe.validation.mixtures * recipe.validation.seeds
+    n_final = (1 + counts.n_baselines) * recipe.final.seeds if recipe.final.train else 0
+    n_runs = counts.n_experts + n_references + n_final
+    checkpoint = 4 * (shape.n_trainable if recipe.training.method == "lora" else shape.n_parameters)
+    n_trajectory = recipe.training.trajectory_checkpoints * counts.n_experts
+    snapshots = 2 * n_workers * 3 * checkpoint if recipe.training.snapshots else 0
+    rounds = -(-n_runs // n_workers)
+    n_evaluations = 1 + counts.n_candidates + n_runs
+    seconds = (
+        rounds * recipe.run_tokens * measured.train_token_seconds
+        + n_evaluations * evaluation_tokens * measured.evaluate_token_seconds
+    )
+    return Plan(
+        domains=domains,
+        n_experts=counts.n_experts,
+        n_candidates=counts.n_candidates,
+        n_references=n_references,
+        n_final=n_final,
+        run_tokens=recipe.run_tokens,
+        run_steps=recipe.n_steps,
+        evaluation_tokens=evaluation_tokens,
+        n_workers=n_workers,
+        memory_bytes=n_workers * training_bytes(shape, recipe)
+        + _PROCESS_BYTES
+        + 4 * shape.n_parameters,
+        disk_bytes=2 * checkpoint * n_runs + n_trajectory * checkpoint + snapshots,
+        seconds=seconds,
+    )

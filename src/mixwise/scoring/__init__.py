@@ -1,0 +1,1 @@
+"""The two answers to a mixture: merge the experts, or train for real."""

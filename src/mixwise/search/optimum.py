@@ -1,0 +1,71 @@
+"""Maximise a cheap function over a mixture space.
+
+Method:
+    Many points spread over the space at several distances from its faces; from the best few,
+    moving share from one domain to another in steps that shrink from 0.1 to 0.001. It needs no
+    derivative, so that it serves trees as well as polynomials; equal maxima of a piecewise constant
+    function are averaged, which is the middle of the plateau when it is convex.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.search.problem import Array
+
+Value = Callable[[Array], Array]
+_N_STARTS = 8
+_N_POINTS = 4096
+_STEPS = (0.1, 0.03, 0.01, 0.003, 0.001)
+
+
+def maximise(value: Value, space: MixtureSpace, *, seed: int) -> Mixture:
+    """Find the mixture with the largest value.
+
+    Args:
+        value: Shares ``(n, n_domains)`` → values ``(n,)``.
+        space: Where the answer must lie.
+        seed: Decides the starting points.
+
+    Returns:
+        The best mixture found, its shares rounded to 0.001.
+    """
+    points = _starting_points(space, seed)
+    values = value(points)
+    starts = points[np.argsort(-values, kind="stable")[:_N_STARTS]]
+    climbed = np.array([_climb(value, space, start) for start in starts])
+    heights = value(climbed)
+    top = climbed[heights >= heights.max() - 1e-12]
+    middle = space.mixture(top.mean(axis=0).round(3))
+    best = space.mixture(climbed[int(heights.argmax())].round(3))
+    return middle if value(middle.array[None])[0] >= value(best.array[None])[0] else best
+
+
+def _starting_points(space: MixtureSpace, seed: int) -> Array:
+    """Vertices, and Dirichlet weights of the vertices from sparse to even."""
+    rng = np.random.default_rng(seed)
+    corners = np.array([vertex.shares for vertex in space.vertices()])
+    clouds = [
+        rng.dirichlet(np.full(len(corners), concentration), _N_POINTS // 4) @ corners
+        for concentration in (0.1, 0.3, 1.0, 3.0)
+    ]
+    return np.concatenate([corners, corners.mean(axis=0)[None], *clouds])
+
+
+def _climb(value: Value, space: MixtureSpace, start: Array) -> Array:
+    low, high = np.asarray(space.lower), np.asarray(space.upper)
+    n = len(start)
+    moves = np.array([np.eye(n)[i] - np.eye(n)[j] for i in range(n) for j in range(n) if i != j])
+    here, height = start, float(value(start[None])[0])
+    for step in _STEPS:
+        for _ in range(100):
+            there = here + step * moves
+            there = there[((there >= low - 1e-12) & (there <= high + 1e-12)).all(axis=1)]
+            heights = value(there) if len(there) else np.array([-np.inf])
+            if heights.max() <= height:
+                break
+            here, height = there[int(heights.argmax())], float(heights.max())
+    return np.clip(here, low, high)

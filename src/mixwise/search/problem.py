@@ -1,0 +1,104 @@
+"""What every search is given, and what every search returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.objective import Objective, Scale
+from mixwise.observation import Observation
+from mixwise.scorer import Scorer
+
+Array = npt.NDArray[np.float64]
+Predict = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchProblem:
+    """A question to search an answer to.
+
+    Args:
+        scorer: Scores mixtures; proxy or reference, the search cannot tell.
+        space: Where the answer must lie.
+        objective: What to maximise.
+        scale: Turns metric values into gains.
+        budget: Largest number of mixtures to score, or None for the method's own.
+        seed: Decides every random choice.
+    """
+
+    scorer: Scorer
+    space: MixtureSpace
+    objective: Objective
+    scale: Scale
+    budget: int | None
+    seed: int
+
+    def value(self, observation: Observation) -> float:
+        """The objective of one observation."""
+        return self.objective.value(observation.values, self.scale)
+
+    def metric_values(self, observations: Sequence[Observation]) -> Array:
+        """The objective's metrics of observations, shape ``(n, n_terms)``, in their own units."""
+        names = [metric.name for metric in self.objective.metrics]
+        rows = [observation.values for observation in observations]
+        return np.array([[row[name] for name in names] for row in rows])
+
+    def best(self, observations: Sequence[Observation]) -> Observation:
+        """The observation with the largest objective inside the space; the first of equals.
+
+        Raises:
+            RecipeError: If none lies inside; cannot happen where a design stays inside.
+        """
+        inside = [
+            o for o in observations if o.mixture is not None and self.space.contains(o.mixture)
+        ]
+        return max(inside, key=self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search found.
+
+    Args:
+        method: Name of the method.
+        best: The recommended mixture's observation.
+        scored: Everything that was scored, in order.
+        predicted: Objective that the surrogate gave for the recommendation, None without one.
+        surrogate: Shares ``(n, n_domains)`` → metrics ``(n, n_terms)``, None without one.
+    """
+
+    method: str
+    best: Observation
+    scored: tuple[Observation, ...]
+    predicted: float | None = None
+    surrogate: Predict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchMethod:
+    """A row of the table of methods.
+
+    Args:
+        name: Name in recipes.
+        source: Where it comes from.
+        design: Space, budget and seed → the mixtures that it scores before it has seen a result;
+            raises RecipeError where the method or the budget does not fit the space.
+        search: The function.
+        n_checks: Mixtures that it scores after the design, at most, without a budget.
+    """
+
+    name: str
+    source: str
+    design: Callable[[MixtureSpace, int | None, int], tuple[Mixture, ...]]
+    search: Callable[[SearchProblem], SearchResult]
+    n_checks: int
+
+
+def distinct(mixtures: Sequence[Mixture]) -> tuple[Mixture, ...]:
+    """Drop repeats, keeping the first of each."""
+    by_key: Mapping[str, Mixture] = {str(m): m for m in reversed(mixtures)}
+    return tuple(dict.fromkeys(by_key[str(m)] for m in mixtures))

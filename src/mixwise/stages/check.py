@@ -1,0 +1,240 @@
+"""Check: everything that can be known before training, and the plan with its price."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixwise.errors import DataError, RecipeError, ResourceError
+from mixwise.merging.experts import ExpertPool
+from mixwise.merging.live_model import LiveModel
+from mixwise.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
+from mixwise.search.baselines import baselines
+from mixwise.search.methods import METHODS
+from mixwise.stages.inputs import Inputs
+from mixwise.stages.workspace import choose_seats
+
+_ROOM = 1.1  # free disk that must be there, as a multiple of what the study will take
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A recipe that may run.
+
+    Args:
+        plan: What it will cost.
+        warnings: What is allowed but should be known.
+    """
+
+    plan: Plan
+    warnings: tuple[str, ...]
+
+
+def run_check(inputs: Inputs, study_folder: Path) -> Checked:
+    """Open every input, measure one step, and work out the plan; trains nothing.
+
+    Args:
+        inputs: The recipe's inputs.
+        study_folder: Where the study will be written; need not exist.
+
+    Raises:
+        MixwiseError: With every problem that was found, one a line.
+    """
+    recipe, search = inputs.recipe, inputs.recipe.search
+    live = require_inputs(inputs)
+    design = METHODS[search.method].design(inputs.space, search.budget, search.seed)
+    seats = choose_seats(recipe)
+    n_candidates = search.budget or len(design) + METHODS[search.method].n_checks
+    plan = make_plan(
+        recipe,
+        _domains(inputs),
+        Counts(
+            n_experts=sum(domain.expert is None for domain in recipe.domains.values()),
+            n_candidates=n_candidates,
+            n_baselines=len(baselines(recipe.final.baselines, inputs.available_tokens)),
+        ),
+        _shape(live, inputs),
+        measure_steps(live, inputs, seats.n_threads),
+        evaluation_tokens=inputs.suite.n_tokens,
+        n_workers=seats.n_workers,
+    )
+    require_room(plan, study_folder)
+    return Checked(plan, tuple(_warnings(inputs, plan)))
+
+
+def require_inputs(inputs: Inputs) -> LiveModel:
+    """Open every input and refuse what cannot work, before anything is trained.
+
+    Returns:
+        The base model, loaded.
+
+    Raises:
+        MixwiseError: With every problem that was found, one a line.
+    """
+    problems = inputs.problems()
+    if problems:
+        raise DataError("\n".join(problems))
+    search = inputs.recipe.search
+    METHODS[search.method].design(inputs.space, search.budget, search.seed)
+    live = LiveModel.load(inputs.base, trust_remote_code=inputs.settings.trust_remote_code)
+    _require_embedding(live, inputs)
+    _check_experts(live, inputs)
+    return live
+
+
+def measure_steps(live: LiveModel, inputs: Inputs, n_threads: int) -> Measured:
+    """Time one training step and one evaluation pass on real tokens, after one to warm up.
+
+    Nothing is updated: gradients are computed and dropped.
+    """
+    import torch
+
+    recipe = inputs.recipe
+    torch.set_num_threads(n_threads)
+    settings = recipe.training
+    micro = settings.batch_sequences // (
+        settings.gradient_accumulation_steps * settings.processes_per_run
+    )
+    rows = inputs.corpus(recipe.domain_names[0]).train_sequences(recipe.sequence_length)[:micro]
+    ids = torch.from_numpy(rows.astype("int64"))
+    live.module.requires_grad_(requires_grad=True)
+    train_seconds = min(
+        _time(lambda: live.module(input_ids=ids, labels=ids).loss.backward()) for _ in range(2)
+    )
+    live.module.zero_grad(set_to_none=True)
+    with torch.inference_mode():
+        evaluate_seconds = min(_time(lambda: live.module(input_ids=ids)) for _ in range(2))
+    return Measured(train_seconds / ids.numel(), evaluate_seconds / ids.numel())
+
+
+def require_room(plan: Plan, study_folder: Path) -> None:
+    """Refuse a study that the disk or the memory cannot hold.
+
+    Raises:
+        ResourceError: Tells what is needed and what there is.
+    """
+    place = next(p for p in (study_folder, *study_folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    there = sum(file.stat().st_size for file in study_folder.rglob("*") if file.is_file())
+    if (plan.disk_bytes - there) * _ROOM > free:
+        raise ResourceError(
+            f"{study_folder}: the study needs {plan.disk_bytes / 1e9:.2f} GB of "
+            f"disk, but {free / 1e9:.2f} GB are free: free some, or lower "
+            "`validation.mixtures` or `training.trajectory_checkpoints`"
+        )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if plan.memory_bytes > memory:
+        raise ResourceError(
+            f"training needs about {plan.memory_bytes / 1e9:.1f} GB of memory, but "
+            f"this machine has {memory / 1e9:.1f} GB: lower `engine.workers` or "
+            "`training.batch_sequences`, or use `training.method: lora`"
+        )
+
+
+def _time(step: object) -> float:
+    started = time.perf_counter()
+    step()  # type: ignore[operator]
+    return time.perf_counter() - started
+
+
+def _domains(inputs: Inputs) -> tuple[DomainPlan, ...]:
+    recipe = inputs.recipe
+    rows = []
+    for name, max_share in zip(recipe.domains, inputs.space.upper, strict=True):
+        facts = inputs.corpus(name).facts
+        repetition = recipe.run_tokens / facts.n_train_tokens
+        is_brought = recipe.domains[name].expert is not None
+        rows.append(
+            DomainPlan(
+                name=name,
+                n_documents=facts.n_documents,
+                train_tokens=facts.n_train_tokens,
+                heldout_tokens=facts.n_heldout_tokens,
+                expert_repetition=0.0 if is_brought else repetition,
+                max_share=max_share,
+                repetition_at_max=max_share * repetition,
+            )
+        )
+    return tuple(rows)
+
+
+def _shape(live: LiveModel, inputs: Inputs) -> ModelShape:
+    config, recipe = inputs.config, inputs.recipe
+    n_parameters = sum(tensor.numel() for tensor in live.tensors.values())
+    n_trainable = n_parameters
+    if recipe.training.method == "lora":
+        rank = recipe.training.lora.rank
+        shapes = [
+            tensor.shape
+            for name, tensor in live.tensors.items()
+            if tensor.ndim == 2 and "embed" not in name
+        ]
+        n_trainable = sum(rank * (shape[0] + shape[1]) for shape in shapes)
+    return ModelShape(
+        n_parameters,
+        n_trainable,
+        int(config.hidden_size),
+        int(config.num_hidden_layers),
+        int(config.vocab_size),
+    )
+
+
+def _require_embedding(live: LiveModel, inputs: Inputs) -> None:
+    rows = live.module.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+    if inputs.tokenizer.vocabulary_size > rows:
+        raise RecipeError(
+            f"{inputs.base_folder}: the tokenizer has {inputs.tokenizer.vocabulary_size} tokens, "
+            f"but the embedding only {rows} rows: use the tokenizer that belongs to the model"
+        )
+
+
+def _check_experts(live: LiveModel, inputs: Inputs) -> None:
+    """Refuse experts of the user's that do not fit the base or each other."""
+    brought = {name: inputs.expert_checkpoint(name) for name in inputs.recipe.domains}
+    experts = {name: checkpoint for name, checkpoint in brought.items() if checkpoint is not None}
+    if not experts:
+        return
+    ExpertPool(live, experts)
+    wants_adapters = inputs.recipe.training.method == "lora"
+    first = next(iter(experts.values()))
+    if len(experts) < len(brought) and first.is_adapter != wants_adapters:
+        kind = "an adapter" if first.is_adapter else "a full model"
+        raise RecipeError(
+            f"`training.method`: {first.folder} is {kind}, so the other experts must "
+            f"be too: set it to {'lora' if first.is_adapter else 'full'}"
+        )
+
+
+def _warnings(inputs: Inputs, plan: Plan) -> list[str]:
+    warnings = []
+    recipe = inputs.recipe
+    for name, kind in recipe.set_kinds.items():
+        empty = inputs.corpus(name).facts.n_empty if kind == "text" else 0
+        if empty:
+            warnings.append(f"`{inputs.key(name)}`: {empty} empty document(s) are left out")
+    for name in recipe.set_kinds:
+        dropped = len(inputs.overlap(name)) if recipe.set_kinds[name] == "text" else 0
+        if dropped:
+            warnings.append(
+                f"`{inputs.key(name)}`: {dropped} held-out text(s) that also stand in "
+                "training rows are left out of the evaluation"
+            )
+    if recipe.run_tokens != recipe.horizon_tokens:
+        warnings.append(
+            f"`horizon_tokens`: {recipe.horizon_tokens:,} is no multiple of the batch "
+            f"({recipe.batch_tokens:,} tokens): runs take {recipe.run_tokens:,}"
+        )
+    if recipe.validation.mixtures and recipe.validation.seeds == 1:
+        warnings.append(
+            "`validation.seeds`: with one seed the noise of a run is unknown and hides "
+            "the fidelity of an averaged objective: use 2"
+        )
+    for domain in plan.domains:
+        if domain.max_share < 1 and recipe.domains[domain.name].expert is None:
+            warnings.append(
+                f"`domains.{domain.name}`: its share is limited to {domain.max_share:.2f}"
+            )
+    return warnings

@@ -1,0 +1,89 @@
+"""Final training: the recommendation and its baselines, for real, at the same horizon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mixwise.diagnostics.fidelity import seed_noise
+from mixwise.mixture import Mixture
+from mixwise.search.baselines import NamedMixture, baselines
+from mixwise.stages.workspace import Workspace
+from mixwise.study import FINAL_FILE
+
+RECOMMENDED = "recommended"
+
+
+def run_final(workspace: Workspace, recommended: Mixture) -> dict[str, Any]:
+    """Train and score the recommended mixture and the baselines; writes ``final.json``.
+
+    Args:
+        workspace: The study.
+        recommended: The mixture to train beside the baselines.
+
+    Returns:
+        The content of that file: rows with predicted and reached objective, and the verdict.
+    """
+    recipe = workspace.recipe
+    rivals = [
+        entry
+        for entry in baselines(recipe.final.baselines, workspace.inputs.available_tokens)
+        if str(entry.mixture) != str(recommended)
+    ]
+    entries = [NamedMixture(RECOMMENDED, recommended), *rivals]
+    seeds = workspace.reference_seeds(recipe.final.seeds)
+    mixtures = [entry.mixture for entry in entries]
+    runs = workspace.reference(seeds).runs(mixtures)
+    predicted = workspace.proxy.score(mixtures)
+    rows = []
+    for k, entry in enumerate(entries):
+        group = [workspace.summary(run) for run in runs[k * len(seeds) : (k + 1) * len(seeds)]]
+        rows.append(
+            {
+                "name": entry.name,
+                "mixture": entry.mixture.as_dict(),
+                "predicted": workspace.summary(predicted[k]),
+                "references": group,
+                "reached": float(np.mean([run["objective"] for run in group])),
+            }
+        )
+    content = {"seeds": list(seeds), "rows": rows, "verdict": _verdict(workspace, rows)}
+    workspace.save_result(FINAL_FILE, content)
+    return content
+
+
+def _verdict(workspace: Workspace, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Did the recommendation win, and by how many noise widths?
+
+    A noise width is the standard deviation between seeds of one run's objective, pooled over all
+    references that have been trained with two seeds or more.
+    """
+    noise = _noise(workspace)
+    first, rivals = rows[0], rows[1:]
+    margins = [
+        {
+            "baseline": row["name"],
+            "margin": first["reached"] - row["reached"],
+            "noise_widths": (first["reached"] - row["reached"]) / noise if noise else None,
+        }
+        for row in rivals
+    ]
+    smallest = min((m["margin"] for m in margins), default=None)
+    if smallest is None or noise is None:
+        outcome = "unknown"
+    elif smallest > noise:
+        outcome = "won"
+    else:
+        outcome = "lost" if smallest < -noise else "tied"
+    return {"outcome": outcome, "noise_width": noise, "margins": margins}
+
+
+def _noise(workspace: Workspace) -> float | None:
+    groups: dict[str, list[float]] = {}
+    suite = workspace.inputs.suite.fingerprint
+    for run in workspace.ledger.observations("reference"):
+        if run.provenance["evaluation"] == suite and run.seeds[0] != workspace.recipe.training.seed:
+            value = workspace.objective.value(run.values, workspace.scale)
+            groups.setdefault(str(run.mixture), []).append(value)
+    return seed_noise(list(groups.values()))

@@ -1,0 +1,136 @@
+"""Init: a commented recipe, with the data files of a folder as its domains."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mixwise.errors import RecipeError, ResourceError
+from mixwise.study import RECIPE_FILE
+
+_SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".parquet", ".txt", ".txt.gz")
+_EXAMPLE = ("math", "data/math.jsonl"), ("code", "data/code/*.parquet"), ("web", "data/web.txt")
+
+_TEMPLATE = """\
+# A mixwise recipe. Paths are relative to this file; every key that is commented out shows its default.
+#   mixwise check {recipe}                  what it will cost, and what is wrong, before training
+#   mixwise run {recipe} --study study/     the whole job; run it again to resume
+
+base: {base}          # folder of a Hugging Face model, or its name on the hub (name@revision)
+
+domains:              # the datasets to mix, at least two
+{domains}
+  # A domain can also come from the hub, name its own held-out files, or bring its expert:
+  # news:
+  #   hub: {{dataset: org/name, config: null, split: train}}
+  #   field: text                        # the field that holds the text
+  #   heldout_files: data/news-test.jsonl
+  #   expert: checkpoints/news           # a Hugging Face folder trained from the same base
+
+horizon_tokens: 10_000_000   # tokens of every run: experts, references, the final model
+sequence_length: 1024
+
+# heldout:
+#   fraction: 0.1            # of each domain's documents
+#   overlap: refuse          # or drop: held-out texts that also stand in training rows
+
+# evaluation:
+#   sets:                    # sets outside the domains that the model should be good at
+#     manual: {{files: eval/manual.jsonl, field: text}}
+#     quiz: {{files: eval/quiz.jsonl, kind: choice}}   # rows of prompt, choices, answer (index)
+#   max_sequences: 64        # per set
+#   batch_sequences: 16
+
+training:
+  # method: full             # or lora
+  # learning_rate: 1.0e-4
+  # batch_sequences: 16
+  # gradient_accumulation_steps: 1
+  # schedule: constant       # with warm-up; or cosine, linear
+  # warmup_steps: 3
+  # weight_decay: 0.0
+  # max_grad_norm: 1.0
+  # precision: float32       # or bfloat16: autocast, checkpoints stay in float32
+  # device: auto             # or cpu, cuda, mps
+  # processes_per_run: 1     # several GPUs for one run, through accelerate
+  # trajectory_checkpoints: 0
+  seed: 0
+  # lora: {{rank: 16, alpha: 32, target_modules: all-linear}}
+
+# objective:                 # by default: the mean held-out loss of all domains
+#   metrics:                 # measures: loss, bits_per_byte; accuracy, accuracy_norm, answer_bits_per_byte
+#     - {{set: manual, measure: loss, weight: 2}}
+#     - {{set: quiz, measure: answer_bits_per_byte}}
+#   aggregation: mean        # or worst
+
+search:
+  method: lattice            # or mergemix (LightGBM on 40 points), subsets (Merge to Mix)
+  # budget: 40               # most candidates to score
+  max_repetition: 4          # most epochs of any domain
+  # bounds:
+  #   math: {{min_share: 0.1, max_share: 0.6}}
+  # seed: 0
+
+validation:
+  mixtures: 12               # reference mixtures to train; 0 for none
+  seeds: 2                   # runs of each
+
+final:
+  train: true                # the recommendation and its baselines, for real
+  baselines: [uniform, available, single]
+  seeds: 2
+
+# engine:
+#   workers: auto            # runs at once
+#   threads: auto            # of each
+"""
+
+
+def write_recipe(folder: Path) -> Path:
+    """Write a recipe into a folder.
+
+    Args:
+        folder: The folder; made when missing. Data files in it and in its ``data/`` become domains,
+            a folder with a model's ``config.json`` becomes the base.
+
+    Returns:
+        Path of the recipe.
+
+    Raises:
+        RecipeError: If there is one already.
+        ResourceError: If it cannot be written.
+    """
+    path = folder / RECIPE_FILE
+    if path.exists():
+        raise RecipeError(f"{path}: exists already: edit it, or remove it first")
+    bases = sorted(p.parent for p in folder.glob("*/config.json")) if folder.is_dir() else []
+    found = _find_domains(folder)
+    if len(found) < 2:
+        found = list(_EXAMPLE)
+    lines = [f"  {name}:\n    files: {_quote(files)}" for name, files in found]
+    text = _TEMPLATE.format(
+        recipe=RECIPE_FILE,
+        domains="\n".join(lines),
+        base=_quote(bases[0].relative_to(folder).as_posix()) if bases else "path/to/base-model",
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be written ({error}): choose another folder") from None
+    return path
+
+
+def _find_domains(folder: Path) -> list[tuple[str, str]]:
+    """Each data file of the folder and of ``data/``, named after the file."""
+    found: dict[str, str] = {}
+    for place in (folder, folder / "data"):
+        for path in sorted(place.glob("*")) if place.is_dir() else []:
+            if path.is_file() and path.name.lower().endswith(_SUFFIXES):
+                name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.split(".")[0]).strip("-_") or "d"
+                found.setdefault(name, path.relative_to(folder).as_posix())
+    return list(found.items())
+
+
+def _quote(text: str) -> str:
+    return text if re.fullmatch(r"[\w./-]+", text) else '"' + text.replace('"', '\\"') + '"'

@@ -1,0 +1,132 @@
+"""The recommendation: one mixture, how sure, what it cost, from what it was made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student_t
+
+from mixwise import __version__
+from mixwise.diagnostics.intervals import bootstrap_objective, interval, near_optimal
+from mixwise.observation import Observation
+from mixwise.search.problem import SearchResult
+from mixwise.stages.search import every_baseline
+from mixwise.stages.validate import OBJECTIVE
+from mixwise.stages.workspace import Workspace
+from mixwise.study import FINAL_FILE, RECOMMENDATION_FILE, VALIDATION_FILE
+
+
+def save_recommendation(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
+    """Write ``recommendation.json`` from the search and from whatever was validated and trained.
+
+    The file holds nothing that depends on when or where it was made: a study that was killed and
+    resumed ends in the same bytes as one that was not.
+
+    Returns:
+        The content of the file.
+    """
+    recipe = workspace.recipe
+    candidates = _inside_once(workspace, result)
+    draws = bootstrap_objective(
+        candidates,
+        workspace.base_observation,
+        workspace.objective,
+        workspace.scale,
+        seed=recipe.search.seed,
+    )
+    best = [str(o.mixture) for o in candidates].index(str(result.best.mixture))
+    validation = workspace.load_result(VALIDATION_FILE)
+    final = workspace.load_result(FINAL_FILE)
+    predicted = workspace.objective.value(result.best.values, workspace.scale)
+    baseline_rows = every_baseline(workspace)
+    scored = workspace.proxy.score([entry.mixture for entry in baseline_rows])
+    content = {
+        "mixture": workspace.summary(result.best)["mixture"],
+        "predicted": {
+            "objective": predicted,
+            "interval_95": interval(draws[:, best]),
+            "interval_from": "resampled evaluation examples",
+            "reference_interval_95": _reference_interval(validation, predicted),
+            "metrics": result.best.values,
+        },
+        "near_optimal": [workspace.summary(candidates[i]) for i in near_optimal(draws, best)],
+        "baselines": [
+            {"name": entry.name} | workspace.summary(observation)
+            for entry, observation in zip(baseline_rows, scored, strict=True)
+        ],
+        "fidelity": None if validation is None else validation["fidelity"][OBJECTIVE],
+        "verdict": None if final is None else final["verdict"],
+        "cost": _cost(workspace, result),
+        "provenance": {
+            "mixwise": __version__,
+            "recipe": workspace.recipe_key,
+            "base": workspace.inputs.base.fingerprint,
+            "experts": {name: workspace.expert(name).fingerprint for name in recipe.domains},
+            "data": {name: workspace.inputs.corpus(name).key for name in recipe.domains},
+            "evaluation": workspace.inputs.suite.fingerprint,
+            "rule": workspace.rule.name,
+            "method": result.method,
+            "training_seed": recipe.training.seed,
+            "search_seed": recipe.search.seed,
+        },
+    }
+    workspace.study.save_json(RECOMMENDATION_FILE, content)
+    return content
+
+
+def _inside_once(workspace: Workspace, result: SearchResult) -> list[Observation]:
+    inside = {
+        str(o.mixture): o
+        for o in result.scored
+        if o.mixture is not None and workspace.inputs.space.contains(o.mixture)
+    }
+    return list(inside.values())
+
+
+def _reference_interval(
+    validation: dict[str, Any] | None, predicted: float
+) -> tuple[float, float] | None:
+    """Where training on the mixture should land, from the proxy's errors on the references.
+
+    The prediction interval of one more error: predicted − bias ± t s √(1 + 1/M), where s is the
+    standard deviation of the M errors (Student's t with M − 1 degrees of freedom).
+    """
+    if validation is None:
+        return None
+    errors = np.array(
+        [
+            np.mean([run["objective"] for run in entry["references"]]) - entry["proxy"]["objective"]
+            for entry in validation["mixtures"]
+        ]
+    )
+    m = len(errors)
+    half = student_t.ppf(0.975, m - 1) * errors.std(ddof=1) * np.sqrt(1 + 1 / m)
+    centre = predicted + errors.mean()
+    return float(centre - half), float(centre + half)
+
+
+def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
+    """Tokens spent, and tokens that training every scored candidate would have cost."""
+    recipe = workspace.recipe
+    n_experts = sum(domain.expert is None for domain in recipe.domains.values())
+    validation = workspace.load_result(VALIDATION_FILE)
+    final = workspace.load_result(FINAL_FILE)
+    runs = {
+        "experts": n_experts,
+        "validation": sum(len(e["references"]) for e in validation["mixtures"])
+        if validation
+        else 0,
+        "final": sum(len(row["references"]) for row in final["rows"]) if final else 0,
+    }
+    n_scored = len(result.scored)
+    return {
+        "runs": runs,
+        "trained_tokens": {kind: n * recipe.run_tokens for kind, n in runs.items()},
+        "evaluated_tokens": (1 + n_scored + runs["validation"] + runs["final"])
+        * workspace.inputs.suite.n_tokens,
+        "candidates_scored": n_scored,
+        "search_tokens_spent": n_experts * recipe.run_tokens,
+        "search_tokens_if_trained": n_scored * recipe.run_tokens,
+        "search_tokens_avoided": (n_scored - n_experts) * recipe.run_tokens,
+    }

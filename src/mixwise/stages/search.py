@@ -1,0 +1,116 @@
+"""Search: score candidates by the proxy, name the best mixture and what it was compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mixwise.mixture import Mixture
+from mixwise.observation import Observation
+from mixwise.search.baselines import NamedMixture, baselines
+from mixwise.search.methods import METHODS
+from mixwise.search.problem import SearchProblem, SearchResult, distinct
+from mixwise.search.surrogates import fit_quadratic
+from mixwise.stages.workspace import Workspace
+from mixwise.study import SEARCH_FILE
+
+_PROFILE_POINTS = 21
+
+
+def run_search(workspace: Workspace) -> SearchResult:
+    """Score candidates and baselines; writes ``search.json``.
+
+    Returns:
+        What the recipe's search method found.
+    """
+    recipe, inputs = workspace.recipe, workspace.inputs
+    scored_baselines = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
+    result = METHODS[recipe.search.method].search(
+        SearchProblem(
+            scorer=workspace.proxy,
+            space=inputs.space,
+            objective=workspace.objective,
+            scale=workspace.scale,
+            budget=recipe.search.budget,
+            seed=recipe.search.seed,
+        )
+    )
+    observations = _ranked(workspace, [*result.scored, *scored_baselines])
+    names = {str(entry.mixture): entry.name for entry in every_baseline(workspace)}
+    content: dict[str, Any] = {
+        "method": result.method,
+        "source": METHODS[recipe.search.method].source,
+        "rule": workspace.rule.name,
+        "n_scored": len(result.scored),
+        "predicted_by_surrogate": result.predicted,
+        "recommended": workspace.summary(result.best),
+        "base": {"objective": 0.0, "metrics": workspace.base_observation.values},
+        "candidates": [
+            workspace.summary(o)
+            | {"name": names.get(str(o.mixture)), "within_bounds": _inside(workspace, o)}
+            for o in observations
+        ],
+        "profiles": _profiles(workspace, observations, result.best),
+    }
+    workspace.save_result(SEARCH_FILE, content)
+    return result
+
+
+def every_baseline(workspace: Workspace) -> tuple[NamedMixture, ...]:
+    """All baselines, which the proxy always scores, whichever are trained in the end."""
+    return baselines(("uniform", "available", "single"), workspace.inputs.available_tokens)
+
+
+def _ranked(workspace: Workspace, observations: list[Observation]) -> list[Observation]:
+    """Best first, each mixture once."""
+    by_key = {str(o.mixture): o for o in observations}
+    return sorted(
+        by_key.values(), key=lambda o: -workspace.objective.value(o.values, workspace.scale)
+    )
+
+
+def _inside(workspace: Workspace, observation: Observation) -> bool:
+    mixture = observation.mixture
+    return mixture is not None and workspace.inputs.space.contains(mixture)
+
+
+def _profiles(
+    workspace: Workspace, observations: list[Observation], best: Observation
+) -> dict[str, Any]:
+    """Every metric along the lines from the recommendation to each corner.
+
+    On the line of a domain its share goes from 0 to 1 while the other domains keep their proportions
+    to each other; values are the quadratic's that is fitted to all scored candidates.
+    """
+    points = [o.mixture for o in observations if o.mixture is not None]
+    shares = np.array([mixture.shares for mixture in points])
+    metrics = [metric.name for metric in workspace.recipe.metrics]
+    values = np.array([[o.values[name] for name in metrics] for o in observations])
+    predict = fit_quadratic(shares, values)
+    grid = np.linspace(0, 1, _PROFILE_POINTS)
+    lines = {}
+    for i, domain in enumerate(workspace.recipe.domains):
+        if best.mixture is None:
+            continue
+        line = predict(np.array([_along(best.mixture, i, share) for share in grid]))
+        lines[domain] = {name: line[:, k].tolist() for k, name in enumerate(metrics)}
+    return {"shares": grid.tolist(), "lines": lines}
+
+
+def _along(mixture: Mixture, index: int, share: float) -> np.ndarray:
+    others = mixture.array.copy()
+    others[index] = 0
+    if others.sum() == 0:
+        others[:] = 1
+        others[index] = 0
+    point = others / others.sum() * (1 - share)
+    point[index] = share
+    return np.asarray(point)
+
+
+def planned_mixtures(workspace: Workspace) -> tuple[Mixture, ...]:
+    """Every mixture that the search scores before it has seen a result, and all baselines."""
+    search, space = workspace.recipe.search, workspace.inputs.space
+    design = METHODS[search.method].design(space, search.budget, search.seed)
+    return distinct([*design, *(baseline.mixture for baseline in every_baseline(workspace))])

@@ -1,0 +1,97 @@
+"""Validation: train reference mixtures and see how well the proxy ranks them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from mixwise.diagnostics.fidelity import Fidelity, measure_fidelity
+from mixwise.errors import RecipeError
+from mixwise.mixture import Mixture
+from mixwise.observation import Observation
+from mixwise.search.references import spread_references
+from mixwise.stages.search import planned_mixtures
+from mixwise.stages.workspace import Workspace
+from mixwise.study import VALIDATION_FILE
+
+OBJECTIVE = "objective"
+_LEAST = 4  # references below which a rank correlation says nothing
+
+
+def run_validation(workspace: Workspace) -> dict[str, Any]:
+    """Train and score the references by both answers; writes ``validation.json``.
+
+    Returns:
+        The content of that file.
+
+    Raises:
+        RecipeError: If the recipe asks for too few references.
+    """
+    n = workspace.recipe.validation.mixtures
+    if n < _LEAST:
+        raise RecipeError(
+            f"`validation.mixtures` must be at least {_LEAST}, but got {n}: fewer "
+            "say nothing about ranks"
+        )
+    mixtures = choose_references(workspace)
+    seeds = workspace.reference_seeds(workspace.recipe.validation.seeds)
+    runs = workspace.reference(seeds).runs(mixtures)
+    proxies = workspace.proxy.score(mixtures)
+    by_mixture = [runs[k * len(seeds) : (k + 1) * len(seeds)] for k in range(len(mixtures))]
+    fidelity = {
+        name: asdict(measure_fidelity_of(workspace, name, proxies, by_mixture))
+        for name in (OBJECTIVE, *(metric.name for metric in workspace.recipe.metrics))
+    }
+    content = {
+        "seeds": list(seeds),
+        "rule": workspace.rule.name,
+        "mixtures": [
+            {"proxy": workspace.summary(proxy), "references": [workspace.summary(r) for r in group]}
+            for proxy, group in zip(proxies, by_mixture, strict=True)
+        ],
+        "fidelity": fidelity,
+    }
+    workspace.save_result(VALIDATION_FILE, content)
+    return content
+
+
+def choose_references(workspace: Workspace) -> tuple[Mixture, ...]:
+    """The reference mixtures: spread over the space, away from all that the search scores."""
+    return spread_references(
+        workspace.inputs.space,
+        workspace.recipe.validation.mixtures,
+        taken=planned_mixtures(workspace),
+        seed=workspace.recipe.search.seed,
+    )
+
+
+def measure_fidelity_of(
+    workspace: Workspace,
+    name: str,
+    proxies: Sequence[Observation],
+    by_mixture: Sequence[Sequence[Observation]],
+) -> Fidelity:
+    """Fidelity of one metric, or of the objective.
+
+    Args:
+        workspace: The study.
+        name: Name of the metric, or ``objective``.
+        proxies: One observation per mixture.
+        by_mixture: One observation per mixture and seed.
+    """
+    signs = {metric.name: metric.sign for metric in workspace.recipe.metrics}
+
+    def value(observation: Observation) -> float:
+        if name == OBJECTIVE:
+            return workspace.objective.value(observation.values, workspace.scale)
+        return observation.measurement(name).value
+
+    return measure_fidelity(
+        np.array([value(proxy) for proxy in proxies]),
+        np.array([[value(run) for run in group] for group in by_mixture]),
+        sign=signs.get(name, 1),
+        seed=workspace.recipe.search.seed,
+    )

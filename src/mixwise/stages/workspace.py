@@ -1,0 +1,281 @@
+"""A study at work: its inputs, ledger, live model, engine, and the two scorers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mixwise.engine.local import LocalEngine
+from mixwise.errors import StudyError
+from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
+from mixwise.merging.experts import ExpertPool
+from mixwise.merging.live_model import LiveModel
+from mixwise.merging.rules import find_rule
+from mixwise.mixture import Mixture
+from mixwise.objective import Objective, Scale
+from mixwise.observation import Observation
+from mixwise.recipe import Recipe, hash_section
+from mixwise.scorer import OnProgress, silent
+from mixwise.scoring.proxy import ProxyScorer, model_provenance
+from mixwise.scoring.reference import ReferenceScorer, train_jobs
+from mixwise.stages.inputs import Inputs, Settings
+from mixwise.study import Study
+from mixwise.training.job import TrainingJob, load_record
+
+DEFAULT_RULE = "linear"
+_NOT_IN_RESULT = {"seed", "device", "snapshots", "processes_per_run"}
+
+
+class Workspace:
+    """Everything that the stages of one study share.
+
+    Args:
+        study: The study's folder.
+        settings: Folders and permissions.
+        on_progress: Told how far each stage has come.
+        rule: Merge rule of the proxy.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        settings: Settings,
+        on_progress: OnProgress = silent,
+        rule: str = DEFAULT_RULE,
+    ) -> None:
+        self.study = study
+        self.recipe: Recipe = study.recipe
+        self.ledger = study.open_ledger()
+        self.inputs = Inputs(
+            self.recipe, settings, hash_file=self.ledger.hash_file, on_progress=on_progress
+        )
+        self.on_progress = on_progress
+        self.rule = find_rule(rule)
+
+    def close(self) -> None:
+        """Stop the workers and close the ledger."""
+        if "engine" in self.__dict__:
+            self.engine.close()
+        self.ledger.close()
+
+    @cached_property
+    def engine(self) -> LocalEngine:
+        """Where training runs."""
+        seats = choose_seats(self.recipe)
+        return LocalEngine(seats.n_workers, seats.n_threads, seats.n_devices)
+
+    @cached_property
+    def live(self) -> LiveModel:
+        """The model that is evaluated."""
+        import torch
+
+        from mixwise.training.finetune import choose_device
+
+        settings = self.recipe.training
+        device = choose_device(settings.device)
+        if device == "cpu":  # threads that wait for a core spin: never more than are ours
+            torch.set_num_threads(choose_seats(self.recipe).n_threads)
+        return LiveModel.load(
+            self.inputs.base,
+            device=device,
+            trust_remote_code=self.inputs.settings.trust_remote_code,
+        )
+
+    @property
+    def objective(self) -> Objective:
+        """What is maximised."""
+        return self.recipe.objective_terms
+
+    @cached_property
+    def base_observation(self) -> Observation:
+        """The base model's own scores."""
+        provenance = {**model_provenance(self.live), "evaluation": self.inputs.suite.fingerprint}
+        fingerprint = hash_section("base", *(f"{k}={v}" for k, v in provenance.items()))
+        found = self.ledger.find(fingerprint)
+        if found is not None:
+            return found
+        started = time.perf_counter()
+        self.live.write_checkpoint(self.inputs.base)
+        observation = Observation(
+            mixture=None,
+            answer="base",
+            rule="",
+            seeds=(),
+            measurements=self.inputs.suite.evaluate(self.live.module),
+            seconds=time.perf_counter() - started,
+            tokens_trained=0,
+            tokens_evaluated=self.inputs.suite.n_tokens,
+            fingerprint=fingerprint,
+            provenance=provenance,
+        )
+        self.ledger.add(observation)
+        return observation
+
+    @cached_property
+    def proxy(self) -> ProxyScorer:
+        """The proxy; its experts must be trained already."""
+        pool = ExpertPool(self.live, {name: self.expert(name) for name in self.recipe.domains})
+        return ProxyScorer(
+            pool,
+            self.rule,
+            self.inputs.suite,
+            self.ledger,
+            clock=time.perf_counter,
+            on_progress=self.on_progress,
+        )
+
+    def reference(self, seeds: Sequence[int]) -> ReferenceScorer:
+        """The reference, with these training seeds."""
+        return ReferenceScorer(
+            self.job,
+            self.engine,
+            self.live,
+            self.inputs.suite,
+            self.ledger,
+            seeds=seeds,
+            clock=time.perf_counter,
+            on_progress=self.on_progress,
+        )
+
+    def reference_seeds(self, n: int) -> tuple[int, ...]:
+        """Seeds of references; never the experts', whose data order a reference must not share."""
+        first = self.recipe.training.seed + 1
+        return tuple(range(first, first + n))
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Base values and spreads over the single-domain experts."""
+        corners = self.proxy.score(
+            [Mixture.single(self.recipe.domain_names, name) for name in self.recipe.domains]
+        )
+        return Scale.measure(self.base_observation.values, [corner.values for corner in corners])
+
+    def train_experts(self) -> None:
+        """Train every expert that the user does not bring and that is not trained yet.
+
+        Raises:
+            StudyError: If the folder of an expert holds a run with other settings.
+        """
+        jobs = [
+            self.expert_job(name)
+            for name, domain in self.recipe.domains.items()
+            if domain.expert is None
+        ]
+        for job in jobs:
+            record = load_record(job.output)
+            if record is not None and record.fingerprint != job.fingerprint:
+                raise StudyError(
+                    f"{job.output}: this expert was trained with other data or settings than the "
+                    "recipe asks for: use a new study folder, or delete the expert's"
+                )
+        for _ in train_jobs(jobs, self.engine, self.on_progress):
+            pass
+
+    def expert(self, domain: str) -> Checkpoint:
+        """The opened expert of a domain.
+
+        Raises:
+            StudyError: If it is not trained yet.
+        """
+        brought = self.inputs.expert_checkpoint(domain)
+        if brought is not None:
+            return brought
+        folder = self.study.expert_folder(domain)
+        record = load_record(folder)
+        if record is None or record.fingerprint != self.expert_job(domain).fingerprint:
+            raise StudyError(
+                f"{folder}: the expert of `{domain}` is not trained yet with this "
+                f"recipe: run `mixwise experts {self.study.folder}` first"
+            )
+        return open_checkpoint(folder, hash_file=self.ledger.hash_file)
+
+    def expert_job(self, domain: str) -> TrainingJob:
+        """The run that trains the expert of a domain."""
+        job = self.job(Mixture.single(self.recipe.domain_names, domain), self.recipe.training.seed)
+        return job.model_copy(update={"output": self.study.expert_folder(domain)})
+
+    def job(self, mixture: Mixture, seed: int) -> TrainingJob:
+        """The run that trains on a mixture with a seed."""
+        recipe, inputs = self.recipe, self.inputs
+        n_sequences = recipe.n_steps * recipe.training.batch_sequences
+        fingerprint = hash_section(
+            inputs.base.fingerprint,
+            recipe.training.model_dump_json(exclude=_NOT_IN_RESULT),
+            str(mixture),
+            ",".join(recipe.domain_names),
+            n_sequences,
+            recipe.sequence_length,
+            seed,
+            *(inputs.corpus(name).key for name in mixture.support),
+        )
+        return TrainingJob(
+            base=inputs.base_folder,
+            output=self.study.reference_folder(fingerprint),
+            token_files={name: inputs.corpus(name).train_file for name in recipe.domains},
+            shares=mixture.shares,
+            n_sequences=n_sequences,
+            sequence_length=recipe.sequence_length,
+            seed=seed,
+            settings=recipe.training,
+            fingerprint=fingerprint,
+            trust_remote_code=inputs.settings.trust_remote_code,
+        )
+
+    @property
+    def recipe_key(self) -> str:
+        """Hash of the recipe without the parts that change no result."""
+        return hash_section(self.recipe.model_dump_json(exclude={"engine"}))
+
+    def save_result(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a stage's result, marked with the recipe that it belongs to."""
+        self.study.save_json(name, {"recipe": self.recipe_key, **content})
+
+    def load_result(self, name: str) -> Any | None:
+        """A stage's result, or None when there is none of this recipe."""
+        content = self.study.load_json(name)
+        return content if content and content.get("recipe") == self.recipe_key else None
+
+    def summary(self, observation: Observation) -> dict[str, Any]:
+        """An observation as JSON: mixture, objective, metrics."""
+        return {
+            "mixture": observation.mixture.as_dict() if observation.mixture else None,
+            "objective": self.objective.value(observation.values, self.scale),
+            "metrics": observation.values,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """How many runs at once, with how many threads and GPUs."""
+
+    n_workers: int
+    n_threads: int
+    n_devices: int
+
+
+def choose_seats(recipe: Recipe) -> Seats:
+    """Fill ``auto`` in: one run per GPU, or one run per core on the CPU."""
+    from mixwise.training.finetune import choose_device
+
+    n_devices = 0
+    if choose_device(recipe.training.device) == "cuda":
+        import torch
+
+        n_devices = torch.cuda.device_count()
+    engine, cores = recipe.engine, n_cores()
+    parts = recipe.training.processes_per_run
+    auto_workers = max(1, (n_devices or cores) // parts)
+    n_workers = auto_workers if engine.workers == "auto" else engine.workers
+    n_threads = max(1, cores // (n_workers * parts)) if engine.threads == "auto" else engine.threads
+    return Seats(n_workers, n_threads, n_devices if parts == 1 else 0)
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,156 @@
+"""One folder that holds a whole study: recipe, experts, references, ledger, results.
+
+Every file that is no checkpoint is written beside its place and moved there, so a killed process
+leaves the old one or the new one. One process at a time may work in the folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixwise.errors import ResourceError, StudyError
+from mixwise.ledger import Ledger
+from mixwise.recipe import Recipe, load_recipe
+
+RECIPE_FILE = "recipe.yaml"
+RECOMMENDATION_FILE = "recommendation.json"
+REPORT_FILE = "report.html"
+SEARCH_FILE = "search.json"
+VALIDATION_FILE = "validation.json"
+FINAL_FILE = "final.json"
+_STUDY_FILE = "study.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study folder.
+
+    Args:
+        folder: The folder.
+        recipe_folder: Where the recipe's relative paths start from.
+    """
+
+    folder: Path
+    recipe_folder: Path
+
+    @classmethod
+    def create(cls, folder: Path, recipe_file: Path) -> Study:
+        """Make a study from a recipe, or go on with the one that is there.
+
+        Raises:
+            RecipeError: If the recipe is not valid.
+            StudyError: If the folder holds something else.
+        """
+        load_recipe(recipe_file)
+        text = recipe_file.read_text(encoding="utf-8")
+        if folder.exists() and not folder.is_dir():
+            raise StudyError(f"{folder}: is a file, but a study is a folder: choose another name")
+        if (
+            folder.is_dir()
+            and any(folder.iterdir())
+            and not (folder / _STUDY_FILE).is_file()
+            and not (folder / ".lock").is_file()
+        ):
+            raise StudyError(f"{folder}: holds files but no study: choose an empty or new folder")
+        study = cls(folder, recipe_file.parent.resolve())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(
+                f"{folder}: cannot be made ({error}): choose another folder"
+            ) from None
+        with study.lock():
+            study.save_text(RECIPE_FILE, text)
+            study.save_json(_STUDY_FILE, {"recipe_folder": str(study.recipe_folder)})
+        return study
+
+    @classmethod
+    def open(cls, folder: Path) -> Study:
+        """Open an existing study.
+
+        Raises:
+            StudyError: If the folder is none.
+        """
+        try:
+            note = json.loads((folder / _STUDY_FILE).read_text())
+        except (OSError, ValueError):
+            raise StudyError(
+                f"{folder}: no study here: make one with `mixwise run RECIPE --study {folder}`"
+            ) from None
+        return cls(folder, Path(note["recipe_folder"]))
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the study."""
+        return load_recipe(self.folder / RECIPE_FILE)
+
+    def expert_folder(self, domain: str) -> Path:
+        """Folder of the expert of a domain."""
+        return self.folder / "experts" / domain
+
+    def reference_folder(self, fingerprint: str) -> Path:
+        """Folder of a reference, by the fingerprint of its run."""
+        return self.folder / "references" / fingerprint[:16]
+
+    def open_ledger(self) -> Ledger:
+        """The study's ledger."""
+        return Ledger(self.folder / "ledger.sqlite")
+
+    def load_json(self, name: str) -> Any | None:
+        """Content of one of the study's JSON files, or None when it is not there yet."""
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def save_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write one of the study's JSON files, at once or not at all."""
+        self.save_text(name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def save_text(self, name: str, text: str) -> None:
+        """Write one of the study's text files, at once or not at all.
+
+        Raises:
+            ResourceError: If it cannot be written, as on a full disk.
+        """
+        partial = self.folder / f".{name}.partial"
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, self.folder / name)
+        except OSError as error:
+            raise ResourceError(
+                f"{self.folder / name}: cannot be written ({error}): free disk "
+                "space and run the same command again"
+            ) from None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the study; the lock goes with the process that holds it, however it ends.
+
+        Raises:
+            StudyError: If another process holds it.
+        """
+        with (self.folder / ".lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise StudyError(
+                    f"{self.folder}: another mixwise (process {holder}) is working in "
+                    "this study: wait until it has ended, or stop it"
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield

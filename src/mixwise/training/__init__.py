@@ -1,0 +1,1 @@
+"""Base model + mixture → checkpoint: the one way in which anything is trained."""

@@ -1,0 +1,350 @@
+"""Train the base on a mixture: transformers' Trainer on an exact stream of sequences.
+
+Method:
+    Sequences are read in the blend's order. While the run lasts, Trainer's own snapshots stand in
+    ``.training/``, each valid only with a mark that is written after it; a killed run goes on from
+    the last valid one and ends in the same weights. At the end the checkpoint moves to its folder,
+    the optimiser's mean squared gradients beside it, and ``run.json`` last.
+
+Notation:
+    v̂ = v / (1 − β₂ᵗ): Adam's second moment after t steps without its bias towards 0, one value per
+    parameter, in ``second_moments.safetensors`` under the parameters' names.
+
+Departures:
+    With bfloat16 the master copy of the parameters stays in float32 (autocast), and checkpoints
+    keep that copy: a short run moves many parameters by less than bfloat16 can tell.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.utils import logging as transformers_logging
+
+from mixwise.data.blend import Blend
+from mixwise.data.corpus import map_sequences
+from mixwise.errors import MixwiseError, ResourceError, TrainingError
+from mixwise.merging.checkpoint import ADAPTER_FILE, FULL_FILE
+from mixwise.merging.live_model import load_module
+from mixwise.training.job import RunRecord, TrainingJob, load_record, save_record
+
+OnStep = Callable[[int], None]
+SECOND_MOMENTS_FILE = "second_moments.safetensors"
+_WORK = ".training"
+_MARK = "COMPLETE"
+_SCHEDULES = {"constant": "constant_with_warmup", "cosine": "cosine", "linear": "linear"}
+
+
+def finetune(job: TrainingJob, on_step: OnStep) -> RunRecord:
+    """Train one run to its end, from wherever it was stopped.
+
+    Args:
+        job: The run.
+        on_step: Called with the number of finished steps, from inside the run.
+
+    Returns:
+        The record of the run, also on disk; a finished run of the same fingerprint is returned
+        as it is.
+
+    Raises:
+        TrainingError: If a loss is not finite; names the domain and the step.
+        CheckpointError: If the base cannot be loaded.
+        ResourceError: If the disk is full.
+    """
+    done = load_record(job.output)
+    if done is not None and done.fingerprint == job.fingerprint:
+        return done
+    try:
+        return _Run(job, on_step).train()
+    except OSError as error:
+        raise ResourceError(
+            f"{job.output}: the run cannot be written ({error}): free space there "
+            "and run the same command again; it goes on from here"
+        ) from None
+
+
+class _Run:
+    """One run in this process: its model, its trainer and its folders."""
+
+    def __init__(self, job: TrainingJob, on_step: OnStep) -> None:
+        transformers_logging.set_verbosity_error()
+        self.job = job
+        self.work = job.output / _WORK
+        self.blend = job.blend()
+        _discard_foreign_work(self.work, job.fingerprint)
+        set_seed(job.seed)  # Trainer, dropout and PEFT's initialisation read the global generators
+        self.trainer = _ExactTrainer(
+            model=_build_model(job),
+            args=_arguments(job, self.work),
+            train_dataset=_Sequences(job, self.blend),
+            data_collator=_collate,
+            callbacks=[_Callbacks(job, on_step)],
+        )
+        self.trainer.blend = self.blend
+
+    def train(self) -> RunRecord:
+        started = time.perf_counter()
+        self.trainer.train(resume_from_checkpoint=_last_snapshot(self.work))
+        if not self.trainer.accelerator.is_main_process:
+            return self._record(time.perf_counter() - started)
+        self._save_checkpoint()
+        record = self._record(time.perf_counter() - started)
+        save_record(record, self.job.output)
+        shutil.rmtree(self.work, ignore_errors=True)
+        return record
+
+    def _save_checkpoint(self) -> None:
+        """Save into the working folder, then move file by file: what stands outside is whole."""
+        final = self.work / "final"
+        shutil.rmtree(final, ignore_errors=True)
+        save_model(self.trainer, final)
+        _save_second_moments(self.trainer, final / SECOND_MOMENTS_FILE)
+        _copy_tokenizer(self.job.base, final)
+        for file in sorted(final.iterdir()):
+            os.replace(file, self.job.output / file.name)
+
+    def _record(self, seconds: float) -> RunRecord:
+        import transformers
+
+        from mixwise import __version__
+
+        logs = self.trainer.state.log_history
+        return RunRecord(
+            fingerprint=self.job.fingerprint,
+            shares=self.job.mixture.as_dict(),
+            seed=self.job.seed,
+            n_tokens=self.job.n_tokens,
+            n_steps=self.trainer.state.global_step,
+            repetitions=dict(zip(self.blend.domains, self.blend.repetitions, strict=True)),
+            losses={int(log["step"]): float(log["loss"]) for log in logs if "loss" in log},
+            seconds=seconds,
+            versions={
+                "mixwise": __version__,
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+            },
+        )
+
+
+class _Sequences(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """The blend as a dataset: item k is the k-th sequence of the run."""
+
+    def __init__(self, job: TrainingJob, blend: Blend) -> None:
+        self._streams = [map_sequences(p, job.sequence_length) for p in job.token_files.values()]
+        self._blend = blend
+
+    def __len__(self) -> int:
+        return len(self._blend.row)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        stream = self._streams[self._blend.domain[index]]
+        return {"input_ids": torch.from_numpy(stream[self._blend.row[index]].astype("int64"))}
+
+
+def _collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    input_ids = torch.stack([item["input_ids"] for item in items])
+    return {"input_ids": input_ids, "labels": input_ids}
+
+
+class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
+    """Trainer that stops at the first loss that is not finite."""
+
+    blend: Blend
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
+        loss: Tensor = super().training_step(model, inputs, *args, **kwargs)
+        if not torch.isfinite(loss):
+            raise TrainingError(self._explain(model, inputs["input_ids"]))
+        return loss
+
+    def _explain(self, model: Any, input_ids: Tensor) -> str:
+        """Name the step and the domains of the sequences whose loss is not finite."""
+        step, size = self.state.global_step, self.args.train_batch_size
+        size *= self.args.gradient_accumulation_steps * self.args.world_size
+        names = [self.blend.domains[i] for i in self.blend.domain[step * size : (step + 1) * size]]
+        with torch.no_grad():
+            model.eval()
+            finite = [
+                bool(torch.isfinite(model(input_ids=row[None], labels=row[None]).loss))
+                for row in input_ids
+            ]
+        if len(finite) == len(names) and not all(finite):
+            names = [name for name, is_finite in zip(names, finite, strict=True) if not is_finite]
+        shown = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+        return (
+            f"the loss on domain {shown} is not finite at step {step + 1} of "
+            f"{self.state.max_steps}: lower `training.learning_rate` "
+            f"({self.args.learning_rate:g}) or look at the data"
+        )
+
+
+class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    """Progress, trajectory checkpoints, and the mark of a whole snapshot."""
+
+    def __init__(self, job: TrainingJob, on_step: OnStep) -> None:
+        self._job = job
+        self._on_step = on_step
+        n = job.settings.trajectory_checkpoints
+        self._trajectory = {round(job.n_steps * (k + 1) / (n + 1)) for k in range(n)}
+
+    def on_step_end(
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        model: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Report the step; save a trajectory checkpoint where one is due."""
+        if not state.is_world_process_zero:
+            return
+        folder = self._job.output / "trajectory" / str(state.global_step)
+        if state.global_step in self._trajectory and not folder.exists():
+            partial = folder.with_name(f".{folder.name}")
+            shutil.rmtree(partial, ignore_errors=True)
+            getattr(model, "module", model).save_pretrained(partial)
+            os.replace(partial, folder)
+        self._on_step(state.global_step)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Mark the snapshot that Trainer has just written as whole."""
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _MARK).touch()
+
+
+def _build_model(job: TrainingJob) -> Any:
+    model = load_module(job.base, trust_remote_code=job.trust_remote_code)
+    if job.settings.method == "full":
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    lora = job.settings.lora
+    targets = lora.target_modules
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=0.0,
+            task_type="CAUSAL_LM",
+            target_modules=targets if isinstance(targets, str) else list(targets),
+        ),
+    )
+
+
+def _arguments(job: TrainingJob, work: Path) -> TrainingArguments:
+    settings = job.settings
+    parts = settings.gradient_accumulation_steps * settings.processes_per_run
+    on_cpu = choose_device(settings.device) == "cpu"
+    save_steps = -(-job.n_steps // (settings.snapshots + 1)) if settings.snapshots else 0
+    return TrainingArguments(
+        output_dir=str(work),
+        per_device_train_batch_size=settings.batch_sequences // parts,
+        gradient_accumulation_steps=settings.gradient_accumulation_steps,
+        max_steps=job.n_steps,
+        train_sampling_strategy="sequential",
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=_SCHEDULES[settings.schedule],
+        warmup_steps=min(settings.warmup_steps, job.n_steps),
+        weight_decay=settings.weight_decay,
+        adam_beta1=settings.adam_beta1,
+        adam_beta2=settings.adam_beta2,
+        max_grad_norm=settings.max_grad_norm,
+        optim="adamw_torch",
+        seed=job.seed,
+        bf16=settings.precision == "bfloat16",
+        use_cpu=on_cpu,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        save_strategy="steps" if save_steps else "no",
+        save_steps=max(save_steps, 1),
+        save_total_limit=2,
+        logging_steps=max(1, job.n_steps // 50),
+        logging_nan_inf_filter=False,
+        report_to=[],
+        disable_tqdm=True,
+        dataloader_pin_memory=not on_cpu,
+        remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
+    )
+
+
+def choose_device(wanted: str) -> str:
+    """Resolve ``auto`` to the best device there is: CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ResourceError: If a device is asked for that this machine does not have.
+    """
+    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return next(device for device, is_there in has.items() if is_there)
+    if not has[wanted]:
+        raise ResourceError(
+            f"`training.device` is `{wanted}`, but this machine has none that "
+            "torch can use: choose `auto`"
+        )
+    return wanted
+
+
+def save_model(trainer: Trainer, folder: Path) -> None:
+    """Save the trained model, full or adapter, as a plain folder of safetensors."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    state = trainer.accelerator.get_state_dict(trainer.model)
+    model.save_pretrained(folder, state_dict=state, safe_serialization=True)
+    if not any(
+        (folder / name).is_file() for name in (FULL_FILE, ADAPTER_FILE, f"{FULL_FILE}.index.json")
+    ):
+        raise MixwiseError(f"{folder}: transformers wrote no safetensors; this is a defect")
+
+
+def _save_second_moments(trainer: Trainer, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    states = trainer.optimizer.state
+    beta2 = trainer.args.adam_beta2
+    moments = {
+        name: (states[p]["exp_avg_sq"] / (1 - beta2 ** float(states[p]["step"]))).float().cpu()
+        for name, p in trainer.accelerator.unwrap_model(trainer.model).named_parameters()
+        if p in states and "exp_avg_sq" in states[p]
+    }
+    save_file({name: moment.contiguous() for name, moment in moments.items()}, path)
+
+
+def _copy_tokenizer(base: Path, folder: Path) -> None:
+    for name in (
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "tokenizer.model",
+        "vocab.json",
+        "merges.txt",
+        "chat_template.jinja",
+    ):
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
+
+
+def _discard_foreign_work(work: Path, fingerprint: str) -> None:
+    """Begin anew when the working folder belongs to a run with other settings."""
+    note = work / "fingerprint"
+    if work.exists() and (not note.is_file() or note.read_text() != fingerprint):
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    note.write_text(fingerprint)
+
+
+def _last_snapshot(work: Path) -> str | None:
+    """The newest whole snapshot; broken ones are removed."""
+    snapshots = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for snapshot in snapshots:
+        if not (snapshot / _MARK).is_file():
+            shutil.rmtree(snapshot)
+    whole = [snapshot for snapshot in snapshots if snapshot.exists()]
+    return str(whole[-1]) if whole else None

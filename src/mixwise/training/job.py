@@ -1,0 +1,112 @@
+"""What one training run needs to know, as a value that can cross processes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from mixwise.data.blend import Blend, blend
+from mixwise.data.corpus import map_sequences
+from mixwise.mixture import Mixture
+from mixwise.recipe import Training
+
+RUN_FILE = "run.json"
+
+
+class TrainingJob(BaseModel):
+    """One run: train the base on a mixture and leave a checkpoint in a folder.
+
+    Attributes:
+        base: Folder of the base model.
+        output: Folder of the checkpoint; it is whole when it holds ``run.json``.
+        token_files: Stream of training tokens of each domain, in the study's order.
+        shares: The mixture, one share per domain.
+        n_sequences: Sequences of the run.
+        sequence_length: Tokens per sequence.
+        seed: Decides data order, dropout and the adapters' first values.
+        settings: Optimiser, schedule, precision, device.
+        fingerprint: Hash of all that the checkpoint depends on.
+        trust_remote_code: Whether code from the base's folder may run.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    base: Path
+    output: Path
+    token_files: dict[str, Path]
+    shares: tuple[float, ...]
+    n_sequences: int
+    sequence_length: int
+    seed: int
+    settings: Training
+    fingerprint: str
+    trust_remote_code: bool = False
+
+    @property
+    def mixture(self) -> Mixture:
+        """The mixture to train on."""
+        return Mixture(tuple(self.token_files), self.shares)
+
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps of the run."""
+        return -(-self.n_sequences // self.settings.batch_sequences)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the run."""
+        return self.n_sequences * self.sequence_length
+
+    def blend(self) -> Blend:
+        """The run's exact stream of sequences."""
+        available = {
+            name: len(map_sequences(path, self.sequence_length))
+            for name, path in self.token_files.items()
+        }
+        return blend(self.mixture, self.n_sequences, available, seed=self.seed)
+
+
+class RunRecord(BaseModel):
+    """What is known of a finished run; its file marks the folder as whole.
+
+    Attributes:
+        fingerprint: The job's.
+        shares: The mixture by domain.
+        seed: The job's.
+        n_tokens: Tokens trained on.
+        n_steps: Optimiser steps.
+        repetitions: Epochs that were read of each domain.
+        losses: Training loss (nats/token) by step, at some fifty steps of the run.
+        seconds: Wall time, of the last part if the run was resumed.
+        versions: Versions of mixwise, torch and transformers.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    fingerprint: str
+    shares: dict[str, float]
+    seed: int
+    n_tokens: int
+    n_steps: int
+    repetitions: dict[str, float]
+    losses: dict[int, float]
+    seconds: float
+    versions: dict[str, str]
+
+
+def load_record(folder: Path) -> RunRecord | None:
+    """The record of the finished run in a folder, or None when there is none."""
+    try:
+        return RunRecord.model_validate_json((folder / RUN_FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def save_record(record: RunRecord, folder: Path) -> None:
+    """Write the record beside a whole checkpoint, at once or not at all."""
+    partial = folder / f".{RUN_FILE}"
+    partial.write_text(json.dumps(record.model_dump(), indent=1) + "\n")
+    os.replace(partial, folder / RUN_FILE)
