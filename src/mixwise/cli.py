@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -112,7 +112,7 @@ def experts(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust 
         return {name: str(workspace.expert(name).folder) for name in workspace.recipe.domains}
 
     trained = _at_work(study, stage, trust_remote_code=trust_remote_code)
-    _show(trained, as_json, lambda: [console.print_text(f"{k}: {v}") for k, v in trained.items()])
+    _show(trained, as_json, lambda: console.print_lines(trained))
 
 
 @app.command()
@@ -275,6 +275,12 @@ def _at_work(
             workspace = Workspace(study, settings, bars, rule)
             try:
                 return stage(workspace)
+            except KeyboardInterrupt:
+                console.print_error(
+                    "stopped. Nothing that was finished is lost; to go on from here, run the same "
+                    f"command again: mixwise {shlex.join(sys.argv[1:])}"
+                )
+                raise typer.Exit(130) from None
             finally:
                 workspace.close()
 
@@ -286,29 +292,16 @@ def _show(content: Any, as_json: bool, print_it: Callable[[], object]) -> None:
         print_it()
 
 
-@contextmanager
-def _exit_codes(arguments: list[str]) -> Iterator[None]:
-    """0 done, 1 an error of ours in a line, 2 usage (typer's own), 130 Ctrl-C."""
+def main() -> None:
+    """Run the command line: 0 done, 1 an error of ours, 2 usage (typer's own), 130 Ctrl-C."""
     try:
-        yield
+        app()
     except MixwiseError as error:
-        if "--json" in arguments:
-            console.print_json({"error": type(error).__name__, "problems": str(error).splitlines()})
+        if "--json" in sys.argv:
+            problems = str(error).splitlines()
+            console.print_json({"error": type(error).__name__, "problems": problems})
         console.print_error(str(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        console.print_error(
-            "stopped. Nothing finished is lost; to go on from here, run the same "
-            f"command again: mixwise {' '.join(arguments)}"
-        )
-        sys.exit(130)
-
-
-def main() -> None:
-    """Run the command line."""
-    arguments = sys.argv[1:]
-    with _exit_codes(arguments):
-        app(arguments, standalone_mode=True)
 
 
 if __name__ == "__main__":

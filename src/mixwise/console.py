@@ -90,6 +90,12 @@ def print_text(text: str) -> None:
     _stdout().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def print_lines(content: Mapping[str, str]) -> None:
+    """Print names and what they stand for, a line each."""
+    for name, value in content.items():
+        print_text(f"{name}: {value}")
+
+
 def print_error(text: str) -> None:
     """Print the lines of an error on stderr."""
     console = Console(stderr=True)

@@ -8,7 +8,6 @@ evaluation: when one of them changes, the old observation is simply not the one 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,7 +138,7 @@ class Ledger:
     def hash_file(self, path: Path) -> str:
         """Hash of a file's content; remembered as long as its size and time stamp stand."""
         stat = path.stat()
-        key = (os.path.abspath(path), stat.st_size, stat.st_mtime_ns)
+        key = (str(path.absolute()), stat.st_size, stat.st_mtime_ns)
         row = self._connection.execute(
             "SELECT hash FROM file_hash WHERE path = ? AND size = ? AND mtime_ns = ?", key
         ).fetchone()

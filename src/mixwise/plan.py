@@ -6,8 +6,8 @@ Notation:
 
 Method:
     Activations are estimated from the model's shape: per layer and position some 16 values of the
-    hidden width and, without memory-saving attention, nothing quadratic; three copies of the logits.
-    Seconds come from one measured training step and one measured evaluation pass.
+    hidden width; three copies of the logits. Seconds come from one measured training step and
+    one measured evaluation pass.
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from mixwise.errors import ResourceError, StudyError
 from mixwise.ledger import Ledger
 from mixwise.recipe import Recipe, load_recipe
@@ -99,6 +102,22 @@ class Study:
         """Folder of a reference, by the fingerprint of its run."""
         return self.folder / "references" / fingerprint[:16]
 
+    def save_heldout(self, name: str, tokens: npt.NDArray[np.int64]) -> None:
+        """Keep what a text set is scored on, ``heldout/NAME.npy``, for anyone to measure again.
+
+        Args:
+            name: Name of the domain or evaluation set.
+            tokens: Its held-out sequences, shape ``(n, sequence_length)``.
+        """
+        folder = self.folder / "heldout"
+        partial = folder / f".{name}.partial.npy"
+        try:
+            folder.mkdir(exist_ok=True)
+            np.save(partial, tokens)
+            partial.replace(folder / f"{name}.npy")
+        except OSError as error:
+            raise ResourceError(f"{folder}: cannot be written ({error}): free disk space") from None
+
     def open_ledger(self) -> Ledger:
         """The study's ledger."""
         return Ledger(self.folder / "ledger.sqlite")
@@ -126,7 +145,7 @@ class Study:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(partial, self.folder / name)
+            partial.replace(self.folder / name)
         except OSError as error:
             raise ResourceError(
                 f"{self.folder / name}: cannot be written ({error}): free disk "

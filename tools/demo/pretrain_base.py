@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--blend", type=Path, required=True, help="folder of blend.jsonl.gz")
     parser.add_argument("--out", type=Path, required=True, help="where to save the base")
     parser.add_argument("--data", type=Path, help="folder of the shipped texts, to report losses")
-    parser.add_argument("--tokens", type=int, default=8_000_000)
+    parser.add_argument("--tokens", type=int, default=4_000_000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--peak", type=float, default=3e-3)

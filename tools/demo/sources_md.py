@@ -102,7 +102,8 @@ here as well:
 ## The base model
 
 `base/` was made from scratch by `tools/demo/pretrain_base.py`. Its tokenizer and its weights were
-trained on other files of the packages above and on the documentation of
+trained on other files of the packages above, those of `outils` and `libc` excepted, and on
+the documentation of
 [PostgreSQL](https://www.postgresql.org) (postgresql-doc-15 {postgresql}; PostgreSQL licence).
 None of the files it was trained on is in `data/`.
 """

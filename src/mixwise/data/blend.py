@@ -7,7 +7,7 @@ Notation:
 
 Method:
     cᵢ by largest remainder of λᵢ n, so |cᵢ − λᵢ n| < 1: by less than one sequence. Domain i is read
-    in epochs: each epoch is a permutation of its aᵢ sequences, seeded by (seed, name, epoch), and the
+    in epochs: each is a permutation of its aᵢ sequences, seeded by (seed, name, epoch), and the
     last one is cut at cᵢ. The n sequences are then shuffled together, seeded by the seed alone.
 
 Departures:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -177,7 +176,7 @@ def prepare_corpus(
         ResourceError: If the disk is full.
     """
     heldout_source = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
-    parts = [_hash_source(source, folder, key), tokenizer.fingerprint, _FORMAT]
+    parts: list[str | int] = [_hash_source(source, folder, key), tokenizer.fingerprint, _FORMAT]
     if heldout_files:
         parts.append(_hash_source(heldout_source, folder, f"{key}.heldout_files"))
     else:
@@ -304,7 +303,7 @@ def _write_corpus(
             )
             (partial / "facts.json").write_text(json.dumps(asdict(facts)))
             if not (target / "facts.json").is_file():  # another process may have been faster
-                os.replace(partial, target)
+                partial.replace(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:

@@ -147,7 +147,7 @@ def _begin_worker(
     parent: int,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and tells us
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_without(lambda: os.getppid() == parent)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     if n_devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = _nth_device(seats.get() % n_devices)
@@ -164,10 +164,19 @@ def _nth_device(index: int) -> str:
     return names[index] if index < len(names) else str(index)
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_POLL_SECONDS)
-    os._exit(1)
+def end_without(is_there: Callable[[], bool]) -> None:
+    """End this process as soon as what it works for is gone, however that was killed.
+
+    Args:
+        is_there: Asked several times a second, from a thread of its own.
+    """
+
+    def watch() -> None:
+        while is_there():
+            time.sleep(_POLL_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _call(function: Callable[[Job, OnStep], Result], job: Job, index: int) -> Result:

@@ -91,8 +91,8 @@ def sequence_nats(model: Any, tokens: np.ndarray, batch_sequences: int) -> Array
     device = next(model.parameters()).device
     sums = []
     with torch.inference_mode():
-        for batch in torch.from_numpy(tokens).split(batch_sequences):
-            ids = batch.to(device)
+        for start in range(0, len(tokens), batch_sequences):
+            ids = torch.from_numpy(tokens[start : start + batch_sequences]).to(device)
             logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
             losses = torch.nn.functional.cross_entropy(
                 logits.transpose(1, 2), ids[:, 1:], reduction="none"

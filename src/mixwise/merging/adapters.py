@@ -16,9 +16,9 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PREFIX = "base_model.model."
-_UNSUPPORTED = {
+_UNSUPPORTED: Mapping[str, Any] = {
     "use_dora": False,
     "modules_to_save": None,
     "rank_pattern": {},

@@ -1,7 +1,87 @@
-"""placeholder while the page is written"""
+"""The report: one HTML file that shows a whole study and opens without a network.
 
+Method:
+    Files of the study → values (`reading`) → sections of markup and charts → the template
+    ``page.html``, with plotly's script inside once. A content security policy in the template
+    forbids the page to ask for anything outside itself.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
 from pathlib import Path
+from string import Template
+
+from plotly.offline import get_plotlyjs
+
+from mixwise.errors import ResourceError
+from mixwise.report import sections
+from mixwise.report.contents import Contents
+from mixwise.report.markup import Html, join, tag
+from mixwise.report.reading import load_contents
+
+REPORT_FILE = "report.html"
+
+_SECTIONS = {
+    "baselines": ("Recommended beside the baselines", sections.baselines),
+    "candidates": ("Scored candidates", sections.candidates),
+    "validation": ("Proxy against reference", sections.validation),
+    "profiles": ("Metrics along the simplex", sections.profiles),
+    "cost": ("Cost spent and avoided", sections.cost),
+    "provenance": ("Provenance", sections.provenance),
+}
 
 
 def save_report(folder: Path) -> Path:
-    return folder / "report.html"
+    """Write ``report.html`` from the files of a study, at once or not at all.
+
+    Args:
+        folder: The study; stages that have not run yet are named on the page.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        StudyError: If a file of the study is broken.
+        ResourceError: If the report cannot be written, as on a full disk.
+    """
+    path = folder / REPORT_FILE
+    text = render_page(load_contents(folder))
+    partial = folder / f".{REPORT_FILE}.partial"
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise ResourceError(
+            f"{path}: cannot be written ({error}): free disk space and run the same command again"
+        ) from None
+    return path
+
+
+def render_page(contents: Contents) -> str:
+    """Turn the contents of a study into the text of the page."""
+    template = resources.files("mixwise.report").joinpath("page.html").read_text(encoding="utf-8")
+    body = join(
+        [
+            _header(contents),
+            tag("main", *(_section(key, contents) for key in _SECTIONS)),
+            tag("footer", "Written by mixwise from the files of the study folder."),
+        ]
+    )
+    return Template(template).substitute(plotly=get_plotlyjs(), body=body)
+
+
+def _header(contents: Contents) -> Html:
+    links = [tag("a", title, href=f"#{key}") for key, (title, _) in _SECTIONS.items()]
+    return tag(
+        "header",
+        tag("h1", "Which mixture to train on"),
+        tag("p", f"{len(contents.domains)} domains", class_="soft"),
+        tag("nav", *links, aria_label="Sections"),
+        sections.headline(contents),
+    )
+
+
+def _section(key: str, contents: Contents) -> Html:
+    title, render = _SECTIONS[key]
+    return tag("section", tag("h2", title), render(contents), id=key)

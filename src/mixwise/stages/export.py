@@ -1,14 +1,13 @@
 """Export: the recommended mixture in a form that a trainer takes.
 
-Shares are by tokens. ``shares`` gives, for one run of the study's horizon, the tokens of each domain
-and how often its data is read; ``stream`` writes the run itself, one packed sequence a line, which
-any trainer that takes token ids can read in order without knowing of shares at all.
+Shares are by tokens. ``shares`` gives, for one run of the study's horizon, the tokens of each
+domain and how often its data is read; ``stream`` writes the run itself, one packed sequence a
+line, which any trainer that takes token ids can read without knowing of shares at all.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ def export_mixture(workspace: Workspace, kind: str, output: Path | None) -> dict
     try:
         with partial.open("w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         raise ResourceError(f"{path}: cannot be written ({error}): choose another file") from None
     return {"file": str(path), **facts}

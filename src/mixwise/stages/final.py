@@ -10,7 +10,7 @@ from mixwise.diagnostics.fidelity import seed_noise
 from mixwise.mixture import Mixture
 from mixwise.search.baselines import NamedMixture, baselines
 from mixwise.stages.workspace import Workspace
-from mixwise.study import FINAL_FILE
+from mixwise.study import FINAL_FILE, VALIDATION_FILE
 
 RECOMMENDED = "recommended"
 
@@ -56,10 +56,10 @@ def run_final(workspace: Workspace, recommended: Mixture) -> dict[str, Any]:
 def _verdict(workspace: Workspace, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Did the recommendation win, and by how many noise widths?
 
-    A noise width is the standard deviation between seeds of one run's objective, pooled over all
-    references that have been trained with two seeds or more.
+    A noise width is the standard deviation between seeds of one run's objective, pooled over these
+    rows and the references of the validation.
     """
-    noise = _noise(workspace)
+    noise = _noise(workspace, rows)
     first, rivals = rows[0], rows[1:]
     margins = [
         {
@@ -79,11 +79,11 @@ def _verdict(workspace: Workspace, rows: list[dict[str, Any]]) -> dict[str, Any]
     return {"outcome": outcome, "noise_width": noise, "margins": margins}
 
 
-def _noise(workspace: Workspace) -> float | None:
-    groups: dict[str, list[float]] = {}
-    suite = workspace.inputs.suite.fingerprint
-    for run in workspace.ledger.observations("reference"):
-        if run.provenance["evaluation"] == suite and run.seeds[0] != workspace.recipe.training.seed:
-            value = workspace.objective.value(run.values, workspace.scale)
-            groups.setdefault(str(run.mixture), []).append(value)
+def _noise(workspace: Workspace, rows: list[dict[str, Any]]) -> float | None:
+    validation = workspace.load_result(VALIDATION_FILE)
+    entries = [*rows, *(validation["mixtures"] if validation else [])]
+    groups = {
+        str(entry["references"][0]["mixture"]): [run["objective"] for run in entry["references"]]
+        for entry in entries
+    }
     return seed_noise(list(groups.values()))

@@ -12,7 +12,7 @@ _SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".parquet", ".txt", ".txt.gz")
 _EXAMPLE = ("math", "data/math.jsonl"), ("code", "data/code/*.parquet"), ("web", "data/web.txt")
 
 _TEMPLATE = """\
-# A mixwise recipe. Paths are relative to this file; every key that is commented out shows its default.
+# A mixwise recipe. Paths are relative to this file; keys that are commented out show defaults.
 #   mixwise check {recipe}                  what it will cost, and what is wrong, before training
 #   mixwise run {recipe} --study study/     the whole job; run it again to resume
 
@@ -58,7 +58,8 @@ training:
   # lora: {{rank: 16, alpha: 32, target_modules: all-linear}}
 
 # objective:                 # by default: the mean held-out loss of all domains
-#   metrics:                 # measures: loss, bits_per_byte; accuracy, accuracy_norm, answer_bits_per_byte
+#   metrics:                 # of texts: loss, bits_per_byte
+#                            # of choices: accuracy, accuracy_norm, answer_bits_per_byte
 #     - {{set: manual, measure: loss, weight: 2}}
 #     - {{set: quiz, measure: answer_bits_per_byte}}
 #   aggregation: mean        # or worst

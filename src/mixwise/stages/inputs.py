@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +63,7 @@ class Inputs:
         self.settings = settings
         self._hash_file = hash_file
         self._on_progress = on_progress
+        self._corpora: dict[str, Corpus] = {}
 
     @cached_property
     def base_folder(self) -> Path:
@@ -128,9 +130,9 @@ class Inputs:
         )
         if tokenizer.vocabulary_size > self.config.vocab_size:
             raise CheckpointError(
-                f"{self.base_folder}: the tokenizer has {tokenizer.vocabulary_size} tokens, but the "
-                f"embedding only {self.config.vocab_size} rows: use the tokenizer that belongs to "
-                "the model"
+                f"{self.base_folder}: the tokenizer has {tokenizer.vocabulary_size} tokens, but "
+                f"the embedding only {self.config.vocab_size} rows: use the tokenizer that "
+                "belongs to the model"
             )
         return tokenizer
 
@@ -140,18 +142,12 @@ class Inputs:
         return int(getattr(self.config, "max_position_embeddings", None) or 2**31)
 
     def corpus(self, name: str) -> Corpus:
-        """A domain or text evaluation set, tokenised."""
+        """A domain or text evaluation set, tokenised and found large enough for its task."""
+        if name not in self._corpora:
+            self._corpora[name] = self._prepare(name)
         return self._corpora[name]
 
-    @cached_property
-    def _corpora(self) -> dict[str, Corpus]:
-        return {
-            name: self.prepare(name)
-            for name, kind in self.recipe.set_kinds.items()
-            if kind == "text"
-        }
-
-    def prepare(self, name: str) -> Corpus:
+    def _prepare(self, name: str) -> Corpus:
         """Tokenise one domain or text evaluation set, or find it in the cache.
 
         Raises:
@@ -272,32 +268,24 @@ class Inputs:
 
     def problems(self) -> list[str]:
         """Open everything that needs no model, and list what is wrong with it, a line each."""
-        found: list[str] = []
-        try:
-            _ = self.base, self.tokenizer
-        except MixwiseError as error:
-            return [str(error)]
-        steps = [
-            lambda name=name: self.prepare(name)
-            for name, kind in self.recipe.set_kinds.items()
-            if kind == "text"
-        ]
-        steps += [lambda name=name: self.expert_checkpoint(name) for name in self.recipe.domains]
-        found += _collect(steps)
+        found = _collect(lambda _: (self.base, self.tokenizer), [""])
+        if found:
+            return found
+        texts = [name for name, kind in self.recipe.set_kinds.items() if kind == "text"]
+        found = _collect(self.corpus, texts)
+        found += _collect(self.expert_checkpoint, self.recipe.domains)
         if not found:
-            names = list(self.recipe.set_kinds)
-            found += _collect(
-                [lambda: self.space, *(lambda name=name: self.build_set(name) for name in names)]
-            )
+            found = _collect(lambda _: self.space, [""])
+            found += _collect(self.build_set, self.recipe.set_kinds)
         return list(dict.fromkeys(found))
 
 
-def _collect(steps: list[Any]) -> list[str]:
-    """Run every step, and gather the errors of those that fail."""
+def _collect(step: Callable[[str], object], names: Iterable[str]) -> list[str]:
+    """Run a step for every name, and gather the lines of the errors of those that fail."""
     found = []
-    for step in steps:
+    for name in names:
         try:
-            step()
+            step(name)
         except MixwiseError as error:
             found += str(error).splitlines()
     return found

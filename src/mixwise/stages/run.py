@@ -1,4 +1,4 @@
-"""The main job: experts → proxy → search → recommendation → validation → final training → report."""
+"""The main job: experts, search, recommendation, validation, final training, report."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ def run_search(workspace: Workspace) -> SearchResult:
         What the recipe's search method found.
     """
     recipe, inputs = workspace.recipe, workspace.inputs
+    workspace.save_heldout()
     scored_baselines = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     result = METHODS[recipe.search.method].search(
         SearchProblem(
@@ -80,8 +81,8 @@ def _profiles(
 ) -> dict[str, Any]:
     """Every metric along the lines from the recommendation to each corner.
 
-    On the line of a domain its share goes from 0 to 1 while the other domains keep their proportions
-    to each other; values are the quadratic's that is fitted to all scored candidates.
+    On the line of a domain its share goes from 0 to 1 while the others keep their proportions to
+    each other; values are the quadratic's that is fitted to all scored candidates.
     """
     points = [o.mixture for o in observations if o.mixture is not None]
     shares = np.array([mixture.shares for mixture in points])

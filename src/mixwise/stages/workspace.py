@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mixwise.engine.devices import choose_device, n_cores
 from mixwise.engine.local import LocalEngine
 from mixwise.errors import StudyError
+from mixwise.evaluation.loss import TextSet
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel
@@ -72,8 +73,6 @@ class Workspace:
     def live(self) -> LiveModel:
         """The model that is evaluated."""
         import torch
-
-        from mixwise.training.finetune import choose_device
 
         settings = self.recipe.training
         device = choose_device(settings.device)
@@ -239,6 +238,12 @@ class Workspace:
         content = self.study.load_json(name)
         return content if content and content.get("recipe") == self.recipe_key else None
 
+    def save_heldout(self) -> None:
+        """Keep the held-out tokens of every text set in the study's folder."""
+        for chosen in self.inputs.suite.sets:
+            if isinstance(chosen, TextSet):
+                self.study.save_heldout(chosen.name, chosen.sequences.tokens)
+
     def summary(self, observation: Observation) -> dict[str, Any]:
         """An observation as JSON: mixture, objective, metrics."""
         return {
@@ -259,8 +264,6 @@ class Seats:
 
 def choose_seats(recipe: Recipe) -> Seats:
     """Fill ``auto`` in: one run per GPU, or one run per core on the CPU."""
-    from mixwise.training.finetune import choose_device
-
     n_devices = 0
     if choose_device(recipe.training.device) == "cuda":
         import torch
@@ -272,10 +275,3 @@ def choose_seats(recipe: Recipe) -> Seats:
     n_workers = auto_workers if engine.workers == "auto" else engine.workers
     n_threads = max(1, cores // (n_workers * parts)) if engine.threads == "auto" else engine.threads
     return Seats(n_workers, n_threads, n_devices if parts == 1 else 0)
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -17,26 +17,24 @@ Departures:
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
 from mixwise.data.blend import Blend
 from mixwise.data.corpus import map_sequences
+from mixwise.engine.devices import choose_device
 from mixwise.errors import MixwiseError, ResourceError, TrainingError
 from mixwise.merging.checkpoint import ADAPTER_FILE, FULL_FILE
 from mixwise.merging.live_model import load_module
-from mixwise.training.job import RunRecord, TrainingJob, load_record, save_record
+from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
 
-OnStep = Callable[[int], None]
 SECOND_MOMENTS_FILE = "second_moments.safetensors"
 _WORK = ".training"
 _MARK = "COMPLETE"
@@ -89,6 +87,7 @@ class _Run:
             callbacks=[_Callbacks(job, on_step)],
         )
         self.trainer.blend = self.blend
+        self.trainer.remove_callback(PrinterCallback)  # it prints on stdout, which is ours
 
     def train(self) -> RunRecord:
         started = time.perf_counter()
@@ -109,7 +108,7 @@ class _Run:
         _save_second_moments(self.trainer, final / SECOND_MOMENTS_FILE)
         _copy_tokenizer(self.job.base, final)
         for file in sorted(final.iterdir()):
-            os.replace(file, self.job.output / file.name)
+            file.replace(self.job.output / file.name)
 
     def _record(self, seconds: float) -> RunRecord:
         import transformers
@@ -211,7 +210,7 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
             partial = folder.with_name(f".{folder.name}")
             shutil.rmtree(partial, ignore_errors=True)
             getattr(model, "module", model).save_pretrained(partial)
-            os.replace(partial, folder)
+            partial.replace(folder)
         self._on_step(state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -222,6 +221,9 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
 
 def _build_model(job: TrainingJob) -> Any:
     model = load_module(job.base, trust_remote_code=job.trust_remote_code)
+    if job.settings.gradient_checkpointing:
+        model.activation_checkpointing_enable()
+        model.enable_input_require_grads()
     if job.settings.method == "full":
         return model
     from peft import LoraConfig, get_peft_model
@@ -262,7 +264,6 @@ def _arguments(job: TrainingJob, work: Path) -> TrainingArguments:
         seed=job.seed,
         bf16=settings.precision == "bfloat16",
         use_cpu=on_cpu,
-        gradient_checkpointing=settings.gradient_checkpointing,
         save_strategy="steps" if save_steps else "no",
         save_steps=max(save_steps, 1),
         save_total_limit=2,
@@ -274,23 +275,6 @@ def _arguments(job: TrainingJob, work: Path) -> TrainingArguments:
         remove_unused_columns=False,
         ddp_find_unused_parameters=False,
     )
-
-
-def choose_device(wanted: str) -> str:
-    """Resolve ``auto`` to the best device there is: CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        ResourceError: If a device is asked for that this machine does not have.
-    """
-    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wanted == "auto":
-        return next(device for device, is_there in has.items() if is_there)
-    if not has[wanted]:
-        raise ResourceError(
-            f"`training.device` is `{wanted}`, but this machine has none that "
-            "torch can use: choose `auto`"
-        )
-    return wanted
 
 
 def save_model(trainer: Trainer, folder: Path) -> None:

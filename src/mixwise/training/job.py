@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +14,8 @@ from mixwise.mixture import Mixture
 from mixwise.recipe import Training
 
 RUN_FILE = "run.json"
+ERROR_PREFIX = "mixwise: "  # of the one line that a spread run writes when it fails
+OnStep = Callable[[int], None]
 
 
 class TrainingJob(BaseModel):
@@ -109,4 +111,4 @@ def save_record(record: RunRecord, folder: Path) -> None:
     """Write the record beside a whole checkpoint, at once or not at all."""
     partial = folder / f".{RUN_FILE}"
     partial.write_text(json.dumps(record.model_dump(), indent=1) + "\n")
-    os.replace(partial, folder / RUN_FILE)
+    partial.replace(folder / RUN_FILE)

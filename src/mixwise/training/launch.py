@@ -1,8 +1,10 @@
-"""Run a training job here, or spread over several processes by accelerate."""
+"""Run a training job here, or spread over several processes by torch's launcher and accelerate."""
 
 from __future__ import annotations
 
 import fcntl
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mixwise.errors import StudyError, TrainingError
-from mixwise.training.finetune import OnStep, choose_device, finetune
-from mixwise.training.job import RunRecord, TrainingJob, load_record
+from mixwise.training.job import ERROR_PREFIX, OnStep, RunRecord, TrainingJob, load_record
 
 
 def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
@@ -29,56 +30,51 @@ def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
     job.output.mkdir(parents=True, exist_ok=True)
     with _run_lock(job.output):
         if job.settings.processes_per_run == 1:
+            from mixwise.training.finetune import finetune  # seconds, and only where it is needed
+
             return finetune(job, on_step)
         return _launch(job, on_step)
 
 
 def _launch(job: TrainingJob, on_step: OnStep) -> RunRecord:
-    n = job.settings.processes_per_run
-    where = ["--cpu"] if choose_device(job.settings.device) == "cpu" else ["--multi_gpu"]
-    with (
-        tempfile.NamedTemporaryFile("w", suffix=".json") as file,
-        tempfile.TemporaryFile("w+") as errors,
-    ):
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file, tempfile.TemporaryFile() as log:
         file.write(job.model_dump_json())
         file.flush()
-        command = [
-            sys.executable,
-            "-m",
-            "accelerate.commands.launch",
-            *where,
-            "--num_processes",
-            str(n),
-            "--num_machines",
-            "1",
-            "--dynamo_backend",
-            "no",
-            "--mixed_precision",
-            "no",
-            "--main_process_port",
-            "0",
-            "-m",
-            "mixwise.training.worker",
-            file.name,
-        ]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-        try:
-            for line in process.stdout or ():
-                if line.strip().isdigit():
-                    on_step(int(line))
-        finally:
-            if process.poll() is None and sys.exc_info()[0] is not None:
-                process.kill()
-        code = process.wait()
+        command = _command(job, file.name)
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+        ) as process:
+            try:
+                for line in process.stdout or ():
+                    if line.strip().isdigit():
+                        on_step(int(line))
+                code = process.wait()
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
         record = load_record(job.output)
         if code or record is None:
-            errors.seek(0)
-            lines = errors.read().splitlines()
-            said = [line.removeprefix("mixwise: ") for line in lines if line.startswith("mixwise:")]
-            raise TrainingError(
-                (said or lines or [f"accelerate launch exited with {code}"])[0 if said else -1]
-            )
+            log.seek(0)
+            raise TrainingError(_reason(log.read().decode(errors="replace"), code))
     return record
+
+
+def _command(job: TrainingJob, job_file: str) -> list[str]:
+    """Torch's own launcher: accelerate's starts one process alone on a CPU, whatever is asked."""
+    return [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+        *("--nproc_per_node", str(job.settings.processes_per_run)),
+        *("-m", "mixwise.training.worker", job_file, str(os.getpid())),
+    ]
+
+
+def _reason(log: str, code: int) -> str:
+    """Our own one-line error if a process wrote one, else the last line of what they wrote."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    ours = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
+    if ours:
+        return ours[0]
+    return f"torch.distributed.run exited with {code}: {lines[-1] if lines else 'it wrote nothing'}"
 
 
 @contextmanager

@@ -1,26 +1,37 @@
-"""Entry of one run that is spread over several processes by ``accelerate launch``.
+"""Entry of one run that is spread over several processes.
 
-Started as ``accelerate launch … -m mixwise.training.worker JOB.json``; prints the number of finished
-steps, a line each, on standard output.
+Started as ``torch.distributed.run … -m mixwise.training.worker JOB.json PID``; prints the number of
+finished steps, a line each, on standard output, and ends when the process PID is gone.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
+from mixwise.engine.local import end_without
 from mixwise.errors import MixwiseError
 from mixwise.training.finetune import finetune
-from mixwise.training.job import TrainingJob
+from mixwise.training.job import ERROR_PREFIX, TrainingJob
 
 
 def main() -> None:
     """Train the job whose file is named on the command line; exit 1 with one line on an error."""
+    end_without(lambda: _exists(int(sys.argv[2])))
     job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_bytes())
     try:
         finetune(job, lambda step: print(step, flush=True))
     except MixwiseError as error:
-        sys.exit(f"mixwise: {error}")
+        sys.exit(f"{ERROR_PREFIX}{error}")
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -1,0 +1,213 @@
+"""What the page shows, as values: one study, read from its files.
+
+Notation:
+    OBJECTIVE: name under which the objective stands beside the metrics, ``set/measure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from mixwise.diagnostics.fidelity import Fidelity
+
+OBJECTIVE = "objective"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one model scored.
+
+    Args:
+        mixture: Share by domain; empty for the base.
+        objective: J, larger is better.
+        metrics: Value by metric name.
+    """
+
+    mixture: Mapping[str, float]
+    objective: float
+    metrics: Mapping[str, float]
+
+    def value(self, name: str) -> float:
+        """A metric by name, or the objective."""
+        return self.objective if name == OBJECTIVE else self.metrics[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A scored candidate of the search, or a baseline (then with its name)."""
+
+    name: str
+    score: Score
+    within_bounds: bool
+    near_optimal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One mixture by both answers.
+
+    Args:
+        name: What it is called; empty for a reference mixture of the validation.
+        proxy: By the merged model.
+        runs: By trained models, one per seed; empty when it was not trained.
+    """
+
+    name: str
+    proxy: Score
+    runs: tuple[Score, ...]
+
+    def reached(self, name: str) -> float | None:
+        """Mean over seeds of a metric or the objective; None when it was not trained."""
+        return fmean(run.value(name) for run in self.runs) if self.runs else None
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How far the recommendation is ahead of a baseline (negative: behind)."""
+
+    baseline: str
+    margin: float
+    noise_widths: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Outcome of the final training: ``won``, ``tied``, ``lost`` or ``unknown``."""
+
+    outcome: str
+    noise_width: float | None
+    margins: tuple[Margin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the proxy says of the recommended mixture.
+
+    Args:
+        score: By the proxy.
+        interval: 95 % interval of the predicted objective over evaluation examples.
+        reference_interval: Where a trained model should land; None without a validation.
+    """
+
+    score: Score
+    interval: tuple[float, float] | None
+    reference_interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """Metrics along the line on which one domain's share goes from 0 to 1.
+
+    Args:
+        shares: Grid of that share, in [0, 1].
+        lines: Values on the grid, by domain and then by metric.
+    """
+
+    shares: tuple[float, ...]
+    lines: Mapping[str, Mapping[str, tuple[float, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What the search found, candidates best first."""
+
+    method: str
+    source: str
+    rule: str
+    base: Score
+    candidates: tuple[Candidate, ...]
+    profiles: Profiles
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Reference mixtures by both answers, and fidelity by metric (the objective first)."""
+
+    seeds: tuple[int, ...]
+    mixtures: tuple[Comparison, ...]
+    fidelity: Mapping[str, Fidelity]
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The trained recommendation (first) and baselines."""
+
+    seeds: tuple[int, ...]
+    rows: tuple[Comparison, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one kind of work took.
+
+    Args:
+        kind: The kind, in words.
+        n: Runs or models.
+        tokens_trained: Training tokens.
+        tokens_evaluated: Evaluated tokens; None where they are counted with another kind.
+        seconds: Wall time; runs side by side each count in full.
+    """
+
+    kind: str
+    n: int
+    tokens_trained: int
+    tokens_evaluated: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFacts:
+    """How to read a metric.
+
+    Args:
+        direction: ``min`` or ``max``.
+        unit: Unit of its values; empty when unknown.
+        in_objective: Whether the objective reads it.
+    """
+
+    direction: str
+    unit: str
+    in_objective: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Everything that the page shows; a stage that is missing is None.
+
+    Args:
+        domains: In the study's order.
+        search: Candidates and profiles.
+        prediction: Of the recommended mixture.
+        baselines: By the proxy, each with the trained runs where there are some.
+        validation: Fidelity of the proxy.
+        final: What was trained in the end.
+        metrics: How to read each metric.
+        cost: Tokens and runs, as in ``recommendation.json``.
+        spent: Time and tokens by kind of work.
+        provenance: Hashes, versions and seeds, by name.
+        recipe: The recipe's text.
+    """
+
+    domains: tuple[str, ...]
+    search: Search | None
+    prediction: Prediction | None
+    baselines: tuple[Comparison, ...]
+    validation: Validation | None
+    final: Final | None
+    metrics: Mapping[str, MetricFacts]
+    cost: Mapping[str, Any]
+    spent: tuple[Spent, ...]
+    provenance: Mapping[str, str]
+    recipe: str
+
+    @property
+    def recommended(self) -> Comparison | None:
+        """The recommended mixture by both answers."""
+        if self.prediction is None:
+            return None
+        runs = self.final.rows[0].runs if self.final else ()
+        return Comparison("recommended", self.prediction.score, runs)

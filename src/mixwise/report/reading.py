@@ -1,0 +1,220 @@
+"""Reads the files of a study folder into the values that the page shows.
+
+Method:
+    Every result file says which recipe it belongs to; one that belongs to another recipe than the
+    recommendation counts as missing, as it does for the stages that wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mixwise.diagnostics.fidelity import Estimate, Fidelity
+from mixwise.errors import RecipeError, StudyError
+from mixwise.objective import MEASURES
+from mixwise.recipe import Recipe, parse_recipe
+from mixwise.report.contents import (
+    OBJECTIVE,
+    Candidate,
+    Comparison,
+    Contents,
+    Final,
+    Margin,
+    MetricFacts,
+    Prediction,
+    Profiles,
+    Score,
+    Search,
+    Validation,
+    Verdict,
+)
+from mixwise.report.spending import load_expert_records, spent_in_ledger, spent_on_experts
+from mixwise.training.job import RunRecord
+
+# The study's files. `study.py` names them too, but it lies above the report.
+RECIPE_FILE = "recipe.yaml"
+SEARCH_FILE = "search.json"
+RECOMMENDATION_FILE = "recommendation.json"
+VALIDATION_FILE = "validation.json"
+FINAL_FILE = "final.json"
+LEDGER_FILE = "ledger.sqlite"
+EXPERTS_FOLDER = "experts"
+
+_ESTIMATES = ("spearman", "kendall", "top_quarter", "regret", "mean_absolute_error", "bias")
+
+
+def load_contents(folder: Path) -> Contents:
+    """Read a study folder.
+
+    Args:
+        folder: The study.
+
+    Returns:
+        Its contents; stages that have not run yet are None.
+
+    Raises:
+        StudyError: If one of the files is broken.
+    """
+    search = _load(folder / SEARCH_FILE)
+    recommendation = _load(folder / RECOMMENDATION_FILE)
+    key = recommendation.get("provenance", {}).get("recipe") or search.get("recipe")
+    validation = _of_recipe(_load(folder / VALIDATION_FILE), key)
+    final = _of_recipe(_load(folder / FINAL_FILE), key)
+    text = _read_text(folder / RECIPE_FILE)
+    records = load_expert_records(folder / EXPERTS_FOLDER)
+    trained = {_key(row["mixture"]): _runs(row) for row in final.get("rows", ())}
+    return Contents(
+        domains=tuple(
+            recommendation.get("mixture") or search.get("recommended", {}).get("mixture", ())
+        ),
+        search=_search(search, recommendation) if _of_recipe(search, key) else None,
+        prediction=_prediction(recommendation) if recommendation else None,
+        baselines=tuple(
+            Comparison(row["name"], _score(row), trained.get(_key(row["mixture"]), ()))
+            for row in recommendation.get("baselines", ())
+        ),
+        validation=_validation(validation) if validation else None,
+        final=_final(final) if final else None,
+        metrics=_metrics(_parse(text), recommendation),
+        cost=recommendation.get("cost", {}),
+        spent=(*spent_on_experts(records), *spent_in_ledger(folder / LEDGER_FILE)),
+        provenance=_provenance(recommendation, records),
+        recipe=text,
+    )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Content of a JSON file, empty when it is not there."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise StudyError(
+            f"{path}: not readable JSON ({error}): delete it and run its stage again"
+        ) from None
+    return dict(content)
+
+
+def _of_recipe(content: dict[str, Any], key: str | None) -> dict[str, Any]:
+    return content if content.get("recipe") == key else {}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _parse(text: str) -> Recipe | None:
+    """The recipe, or None when this version cannot read it: the page is shown all the same."""
+    try:
+        return parse_recipe(text, RECIPE_FILE)
+    except RecipeError:
+        return None
+
+
+def _key(mixture: Mapping[str, float] | None) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted((mixture or {}).items()))
+
+
+def _score(summary: Mapping[str, Any]) -> Score:
+    return Score(summary.get("mixture") or {}, summary["objective"], summary["metrics"])
+
+
+def _runs(row: Mapping[str, Any]) -> tuple[Score, ...]:
+    return tuple(_score(run) for run in row["references"])
+
+
+def _search(content: Mapping[str, Any], recommendation: Mapping[str, Any]) -> Search:
+    near = {_key(row["mixture"]) for row in recommendation.get("near_optimal", ())}
+    lines = content["profiles"]["lines"].items()
+    return Search(
+        method=content["method"],
+        source=content["source"],
+        rule=content["rule"],
+        base=_score(content["base"]),
+        candidates=tuple(
+            Candidate(
+                row["name"] or "", _score(row), row["within_bounds"], _key(row["mixture"]) in near
+            )
+            for row in content["candidates"]
+        ),
+        profiles=Profiles(
+            tuple(content["profiles"]["shares"]),
+            {name: {m: tuple(v) for m, v in line.items()} for name, line in lines},
+        ),
+    )
+
+
+def _prediction(recommendation: Mapping[str, Any]) -> Prediction:
+    predicted = recommendation["predicted"]
+    return Prediction(
+        score=_score({"mixture": recommendation["mixture"], **predicted}),
+        interval=_pair(predicted.get("interval_95")),
+        reference_interval=_pair(predicted.get("reference_interval_95")),
+    )
+
+
+def _pair(values: list[float] | None) -> tuple[float, float] | None:
+    return None if values is None else (values[0], values[1])
+
+
+def _validation(content: Mapping[str, Any]) -> Validation:
+    return Validation(
+        seeds=tuple(content["seeds"]),
+        mixtures=tuple(
+            Comparison("", _score(entry["proxy"]), _runs(entry)) for entry in content["mixtures"]
+        ),
+        fidelity={name: _fidelity(row) for name, row in content["fidelity"].items()},
+    )
+
+
+def _fidelity(row: Mapping[str, Any]) -> Fidelity:
+    return Fidelity(**(dict(row) | {name: Estimate(**row[name]) for name in _ESTIMATES}))
+
+
+def _final(content: Mapping[str, Any]) -> Final:
+    verdict = content["verdict"]
+    return Final(
+        seeds=tuple(content["seeds"]),
+        rows=tuple(
+            Comparison(row["name"], _score(row["predicted"]), _runs(row)) for row in content["rows"]
+        ),
+        verdict=Verdict(
+            verdict["outcome"],
+            verdict["noise_width"],
+            tuple(Margin(**margin) for margin in verdict["margins"]),
+        ),
+    )
+
+
+def _metrics(recipe: Recipe | None, recommendation: Mapping[str, Any]) -> dict[str, MetricFacts]:
+    """How to read the objective and each metric, from the recipe where it can be read."""
+    names = recommendation.get("predicted", {}).get("metrics", ())
+    chosen = {metric.name for metric in recipe.objective_terms.metrics} if recipe else set()
+    directions = {metric.name: metric.direction for metric in recipe.metrics} if recipe else {}
+    facts = {OBJECTIVE: MetricFacts("max", "", True)}
+    for name in names:
+        measure = MEASURES.get(name.rsplit("/", 1)[-1])
+        direction = directions.get(name) or (measure.direction if measure else "min")
+        facts[name] = MetricFacts(direction, measure.unit if measure else "", name in chosen)
+    return facts
+
+
+def _provenance(recommendation: Mapping[str, Any], records: list[RunRecord]) -> dict[str, str]:
+    """Names and values as text, nested ones flattened; versions are those the experts ran with."""
+    flat: dict[str, str] = {}
+    for name, value in recommendation.get("provenance", {}).items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name} {key}": str(item) for key, item in value.items()}
+        else:
+            flat[name] = str(value)
+    for record in records:
+        for name, version in record.versions.items():
+            flat.setdefault(f"trained with {name}", version)
+    return flat

@@ -1,0 +1,224 @@
+"""The sections of the page; one whose stage has not run says how to run it."""
+
+from __future__ import annotations
+
+from mixwise.report.charts import Choice, chart, chart_with_choices
+from mixwise.report.contents import OBJECTIVE, Comparison, Contents, Margin, Validation
+from mixwise.report.figures import (
+    agreement_figure,
+    comparison_figure,
+    mixture_figure,
+    profile_figure,
+)
+from mixwise.report.markup import Html, join, tag
+from mixwise.report.numbers import estimate, is_subset, number
+from mixwise.report.tables import (
+    comparison_table,
+    cost_table,
+    fidelity_table,
+    leaderboard,
+    legend,
+    metric_table,
+    provenance_table,
+    share_table,
+)
+from mixwise.report.words import cost_words, key_figures, validation_words, verdict_words
+
+SUBSETS = "subsets"
+_MARKED: tuple[str, ...] = ("uniform", "available tokens")  # what everyone trains on today
+_SCALE_NOTE = (
+    "The objective has no unit: 0 is the base model, 1 is one expert-to-expert standard deviation "
+    "better. Larger is better."
+)
+
+
+def missing(what: str, command: str) -> Html:
+    """Say what is not there yet, and how to make it."""
+    return tag("p", what, " Make it with ", tag("code", command), ".", class_="missing")
+
+
+def headline(contents: Contents) -> Html:
+    """The recommended mixture, the verdict, and how sure it is."""
+    prediction = contents.prediction
+    if prediction is None:
+        return missing("No mixture is recommended yet.", "mixwise search STUDY")
+    named = {row.name: row.proxy.mixture for row in contents.baselines}
+    beside = {name: named[name] for name in _MARKED if name in named}
+    shares = prediction.score.mixture
+    outcome = contents.final.verdict.outcome if contents.final else ""
+    return join(
+        [
+            tag("p", verdict_words(contents.final), class_=f"verdict {outcome}"),
+            _key_figures(contents),
+            tag("p", _SCALE_NOTE, class_="caption"),
+            tag("h3", "Recommended shares, by tokens"),
+            chart("chart-mixture", mixture_figure(shares, beside)),
+            tag(
+                "details",
+                tag("summary", "Shares as a table"),
+                share_table(contents.domains, {"recommended": shares, **beside}),
+            ),
+        ]
+    )
+
+
+def _key_figures(contents: Contents) -> Html:
+    boxes = [
+        tag("div", tag("dt", row.name), tag("dd", row.value), tag("dd", row.note))
+        for row in key_figures(contents)
+    ]
+    return tag("dl", *boxes, class_="figures")
+
+
+def baselines(contents: Contents) -> Html:
+    """Recommended mixture beside the baselines, and metric by metric."""
+    recommended, search = contents.recommended, contents.search
+    if recommended is None or search is None:
+        return missing("Nothing is scored yet.", "mixwise search STUDY")
+    rows = [recommended, *contents.baselines]
+    parts = [
+        chart_with_choices("chart-baselines", "Show", _baseline_choices(rows)),
+        legend(contents.domains),
+        comparison_table(rows, contents.domains, _margins(contents)),
+    ]
+    if contents.final is None:
+        note = "The recommended mixture and the baselines are not trained yet."
+        parts.insert(0, missing(note, "mixwise train STUDY"))
+    parts.append(tag("h3", "Metrics of the recommended mixture"))
+    parts.append(metric_table(search.base, recommended, contents.metrics))
+    return join(parts)
+
+
+def _margins(contents: Contents) -> dict[str, Margin]:
+    margins = contents.final.verdict.margins if contents.final else ()
+    return {margin.baseline: margin for margin in margins}
+
+
+def _baseline_choices(rows: list[Comparison]) -> list[Choice]:
+    """All rows; and, as single domains can lie far off, the rows without them."""
+    axis = "objective (larger is better)"
+    mixed = [row for row in rows[1:] if sum(value > 0 for value in row.proxy.mixture.values()) > 1]
+    choices = [Choice("recommended and all baselines", "", comparison_figure(rows, axis))]
+    if mixed and len(mixed) < len(rows) - 1:
+        figure = comparison_figure([rows[0], *mixed], axis)
+        choices.insert(0, Choice("without single domains", "", figure))
+    return choices
+
+
+def candidates(contents: Contents) -> Html:
+    """The leaderboard of what the proxy scored."""
+    search = contents.search
+    if search is None:
+        return missing("No candidate is scored yet.", "mixwise search STUDY")
+    rows = search.candidates
+    if search.method == SUBSETS:
+        rows = tuple(row for row in rows if is_subset(row.score.mixture))
+    words = (
+        f"Search method {search.method} ({search.source}), merge rule {search.rule}. "
+        "Near-optimal candidates cannot be told from the recommended one: the 95 % interval of "
+        "their difference, over evaluation examples, holds 0."
+    )
+    return join([tag("p", words), legend(contents.domains), leaderboard(rows, contents.domains)])
+
+
+def validation(contents: Contents) -> Html:
+    """The proxy against really trained mixtures."""
+    found = contents.validation
+    if found is None:
+        return missing(
+            "The proxy is not validated yet: no reference mixture has been trained.",
+            "mixwise validate STUDY",
+        )
+    return join(
+        [
+            tag("p", validation_words(found)),
+            chart_with_choices("chart-agreement", "Metric", _agreement_choices(contents, found)),
+            tag("h3", "Fidelity by metric"),
+            fidelity_table(found.fidelity, contents.metrics),
+            tag("p", _FIDELITY_NOTE, class_="caption"),
+        ]
+    )
+
+
+_FIDELITY_NOTE = (
+    "Intervals are 95 %, over reference mixtures. Top-quarter ρ is undefined where the best "
+    "quarter holds fewer than three. Regret is what trusting the proxy's pick loses among the "
+    "references. The ceiling is the ρ that the noiseless truth itself would reach against these "
+    "noisy references."
+)
+
+
+def _agreement_choices(contents: Contents, found: Validation) -> list[Choice]:
+    return [
+        Choice(
+            name,
+            f"ρ = {estimate(fidelity.spearman)}; noise ceiling {number(fidelity.ceiling)}.",
+            agreement_figure(found.mixtures, name, _unit(contents, name)),
+        )
+        for name, fidelity in found.fidelity.items()
+    ]
+
+
+def profiles(contents: Contents) -> Html:
+    """Each metric along the simplex."""
+    search = contents.search
+    if search is None or not search.profiles.lines:
+        return missing("There are no profiles yet.", "mixwise search STUDY")
+    recommended = contents.recommended.proxy.mixture if contents.recommended else {}
+    words = (
+        "On the line of a domain its share goes from 0 to 100 % while the other domains keep their "
+        "proportions to each other. Values come from a quadratic fitted to all scored candidates; "
+        "a dot marks the recommended share."
+    )
+    choices = [
+        Choice(
+            name,
+            "",
+            profile_figure(search.profiles, name, _unit(contents, name), recommended),
+        )
+        for name in _profiled(contents)
+    ]
+    return join([tag("p", words), chart_with_choices("chart-profiles", "Metric", choices)])
+
+
+def _profiled(contents: Contents) -> list[str]:
+    """Metrics that every line has: the objective first, then those that it reads."""
+    lines = contents.search.profiles.lines if contents.search else {}
+    names = list(next(iter(lines.values()), {}))
+
+    def rank(name: str) -> tuple[bool, bool]:
+        facts = contents.metrics.get(name)
+        return name != OBJECTIVE, facts is None or not facts.in_objective
+
+    return sorted(names, key=rank)
+
+
+def _unit(contents: Contents, name: str) -> str:
+    facts = contents.metrics.get(name)
+    return facts.unit if facts else ""
+
+
+def cost(contents: Contents) -> Html:
+    """Spent and avoided."""
+    if not contents.cost and not contents.spent:
+        return missing("Nothing is spent yet.", "mixwise run RECIPE --study STUDY")
+    note = (
+        "Times are wall times of each run, added up: runs side by side each count in full. The "
+        "table counts all that the study's ledger holds, whichever recipe it was measured for."
+    )
+    return join(
+        [
+            tag("p", cost_words(contents.cost)),
+            cost_table(contents.spent),
+            tag("p", note, class_="caption"),
+        ]
+    )
+
+
+def provenance(contents: Contents) -> Html:
+    """From what all this was made."""
+    recipe = tag("pre", tag("code", contents.recipe))
+    parts = [tag("details", tag("summary", "Recipe, as given"), recipe)]
+    if contents.provenance:
+        parts.insert(0, provenance_table(contents))
+    return join(parts)

@@ -1,0 +1,249 @@
+"""The tables, each in a box of its own that scrolls when the page is too narrow or it too long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mixwise.diagnostics.fidelity import Fidelity
+from mixwise.report.contents import (
+    OBJECTIVE,
+    Candidate,
+    Comparison,
+    Contents,
+    Margin,
+    MetricFacts,
+    Score,
+    Spent,
+)
+from mixwise.report.markup import Html, join, tag
+from mixwise.report.numbers import (
+    NOTHING,
+    count,
+    duration,
+    estimate,
+    is_subset,
+    number,
+    share,
+    signed,
+    widths,
+)
+from mixwise.report.numbers import mixture as in_words
+from mixwise.report.palette import looks
+
+_MOST_CANDIDATES = 300
+_MOST_NAMED = 6  # domains of one mixture that a row of the leaderboard names
+_SHORT = 8  # characters of a row's name that need no width of their own
+_ARROWS = {"min": "lower is better", "max": "higher is better"}
+
+
+def table(
+    caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, marked: int | None = None
+) -> Html:
+    """Build a table in a scrolling box; figures take one width, so that they can be compared.
+
+    Args:
+        caption: What the table shows, for those who hear the page.
+        head: Column titles; the first column names the row.
+        rows: Cells; plain text is escaped.
+        marked: Row to set in bold.
+    """
+    titles = tag("tr", *(tag("th", title, scope="col") for title in head))
+    body = [
+        tag("tr", *_cells(row), class_="marked" if k == marked else None)
+        for k, row in enumerate(rows)
+    ]
+    content = tag("table", tag("thead", titles), tag("tbody", *body), aria_label=caption)
+    return tag("div", content, class_="box", tabindex="0", role="region", aria_label=caption)
+
+
+def _cells(row: Sequence[str]) -> list[Html]:
+    first, *others = row
+    named = tag("th", first, scope="row", class_="name" if len(first) > _SHORT else None)
+    return [named, *(tag("td", cell, class_=_cell_class(cell)) for cell in others)]
+
+
+def _cell_class(cell: str) -> str | None:
+    if isinstance(cell, Html):
+        return None
+    return "number" if cell[:1].isdigit() or cell[:1] in {"+", "−", "<", NOTHING} else None
+
+
+def mixture_bar(shares: Mapping[str, float], domains: Sequence[str]) -> Html:
+    """Draw a mixture as one stacked bar, in the colours of its domains."""
+    look = looks(domains)
+    parts = [
+        tag(
+            "i",
+            class_=look[name].css_class,
+            style=f"width:{100 * value:.2f}%;background-color:{look[name].colour}",
+        )
+        for name, value in shares.items()
+        if value > 0 and name in look
+    ]
+    return tag("span", *parts, class_="mixture", title=in_words(shares))
+
+
+def legend(domains: Sequence[str]) -> Html:
+    """Name the colours of the domains."""
+    items = [
+        tag(
+            "li",
+            tag("i", class_=f"chip {look.css_class}", style=f"background-color:{look.colour}"),
+            name,
+        )
+        for name, look in looks(domains).items()
+    ]
+    return tag("ul", *items, class_="legend")
+
+
+def share_table(domains: Sequence[str], columns: Mapping[str, Mapping[str, float]]) -> Html:
+    """Shares of several mixtures beside each other, one row per domain."""
+    rows = [[name, *(share(m.get(name, 0.0)) for m in columns.values())] for name in domains]
+    return table("Shares by domain", ["Domain", *columns], rows)
+
+
+def comparison_table(
+    rows: Sequence[Comparison], domains: Sequence[str], margins: Mapping[str, Margin]
+) -> Html:
+    """Recommended mixture and baselines: predicted and reached objective.
+
+    Args:
+        rows: The recommended mixture first.
+        domains: Of the study, in its order.
+        margins: How far the recommended mixture is ahead, by baseline.
+    """
+    body = [
+        [
+            row.name,
+            mixture_bar(row.proxy.mixture, domains),
+            signed(row.proxy.objective),
+            signed(row.reached(OBJECTIVE)),
+            _margin(margins.get(row.name)),
+            tag("span", ", ".join(signed(run.objective) for run in row.runs) or NOTHING),
+        ]
+        for row in rows
+    ]
+    head = [
+        "Mixture",
+        "Shares",
+        "Predicted",
+        "Reached (mean)",
+        "Recommended is ahead by",
+        "Reached by seed",
+    ]
+    return table("Recommended mixture and baselines", head, body, marked=0)
+
+
+def _margin(margin: Margin | None) -> str:
+    if margin is None:
+        return NOTHING
+    if margin.noise_widths is None:
+        return signed(margin.margin)
+    return f"{signed(margin.margin)} ({widths(margin.noise_widths)})"
+
+
+def metric_table(base: Score, row: Comparison, metrics: Mapping[str, MetricFacts]) -> Html:
+    """Every metric of the base and of the recommended mixture, predicted and reached."""
+    body = [
+        [
+            name + (" (in the objective)" if facts.in_objective else ""),
+            number(base.metrics.get(name)),
+            number(row.proxy.metrics.get(name)),
+            number(row.reached(name)),
+            tag("span", " · ".join(filter(None, [facts.unit, _ARROWS[facts.direction]]))),
+        ]
+        for name, facts in metrics.items()
+        if name != OBJECTIVE
+    ]
+    head = ["Metric", "Base", "Predicted", "Reached", "Unit"]
+    return table("Metrics of the recommended mixture", head, body)
+
+
+def leaderboard(candidates: Sequence[Candidate], domains: Sequence[str]) -> Html:
+    """Scored candidates, best first; a very long list is cut, and says so."""
+    rows = [
+        [
+            str(rank),
+            mixture_bar(c.score.mixture, domains),
+            signed(c.score.objective),
+            tag("span", _brief(c.score.mixture), class_="words", title=in_words(c.score.mixture)),
+            tag("span", c.name),
+            tag("span", "yes" if c.within_bounds else "no"),
+            tag("span", "yes" if c.near_optimal else ""),
+        ]
+        for rank, c in enumerate(candidates[:_MOST_CANDIDATES], start=1)
+    ]
+    head = ["Rank", "Shares", "Predicted", "Mixture", "Baseline", "Within bounds", "Near-optimal"]
+    shown = table("Scored candidates, best first", head, rows)
+    left_out = len(candidates) - len(rows)
+    if left_out <= 0:
+        return shown
+    note = f"{count(left_out)} more are in search.json."
+    return join([shown, tag("p", note, class_="caption")])
+
+
+def _brief(shares: Mapping[str, float]) -> str:
+    """A mixture in words; of very many domains only the largest shares."""
+    if is_subset(shares) and len(shares) > _MOST_NAMED and min(shares.values()) > 0:
+        return f"all {len(shares)} domains alike"
+    largest = sorted(shares, key=lambda name: -shares[name])
+    hidden = {name for name in largest[_MOST_NAMED:] if shares[name] > 0}
+    if is_subset(shares) or len(hidden) < 2:
+        return in_words(shares)
+    shown = {name: value for name, value in shares.items() if value > 0 and name not in hidden}
+    return f"{in_words(shown)}, and {len(hidden)} more"
+
+
+def fidelity_table(fidelity: Mapping[str, Fidelity], metrics: Mapping[str, MetricFacts]) -> Html:
+    """Agreement of proxy and reference, one row per metric."""
+    body = [
+        [
+            name,
+            str(row.n_mixtures),
+            *(estimate(e) for e in (row.spearman, row.kendall, row.top_quarter, row.regret)),
+            number(row.mean_absolute_error.value),
+            signed(row.bias.value),
+            number(row.seed_noise),
+            number(row.seed_spearman),
+            number(row.ceiling),
+            tag("span", metrics[name].unit if name in metrics else ""),
+        ]
+        for name, row in fidelity.items()
+    ]
+    head = [
+        "Metric",
+        "Mixtures",
+        "Spearman ρ (95 %)",
+        "Kendall τ (95 %)",
+        "Top-quarter ρ (95 %)",
+        "Regret (95 %)",
+        "Mean absolute error",
+        "Bias",
+        "Seed noise",
+        "Seed-to-seed ρ",
+        "Ceiling of ρ",
+        "Unit",
+    ]
+    return table("Fidelity of the proxy by metric", head, body, marked=0)
+
+
+def cost_table(spent: Sequence[Spent]) -> Html:
+    """Runs, tokens and seconds by kind of work."""
+    body = [
+        [
+            row.kind,
+            count(row.n),
+            count(row.tokens_trained),
+            NOTHING if row.tokens_evaluated is None else count(row.tokens_evaluated),
+            duration(row.seconds),
+        ]
+        for row in spent
+    ]
+    head = ["Work", "Models", "Tokens trained", "Tokens evaluated", "Time"]
+    return table("What was spent", head, body)
+
+
+def provenance_table(contents: Contents) -> Html:
+    """Hashes, versions and seeds."""
+    rows = [[name, tag("code", value)] for name, value in contents.provenance.items()]
+    return table("Provenance", ["What", "Value"], rows)

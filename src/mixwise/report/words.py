@@ -1,0 +1,173 @@
+"""The sentences of the page: what was found, how sure it is, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mixwise.diagnostics.fidelity import Fidelity
+from mixwise.report.contents import OBJECTIVE, Contents, Final, Margin, Validation, Verdict
+from mixwise.report.numbers import NOTHING, count, estimate, interval, number, signed
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """One of the figures under the headline: its name, the value, and a note below it."""
+
+    name: str
+    value: str
+    note: str
+
+
+def verdict_words(final: Final | None) -> str:
+    """Say in one sentence whether the recommendation beat the baselines when really trained."""
+    if final is None:
+        return (
+            "Not trained yet: the mixture below is what the proxy recommends; "
+            "mixwise train STUDY trains it and its baselines for real."
+        )
+    verdict = final.verdict
+    if not verdict.margins:
+        return "Unknown: the recommended mixture was trained, but no baseline to compare it with."
+    closest = min(verdict.margins, key=lambda margin: margin.margin)
+    return _OUTCOMES.get(verdict.outcome, _unknown)(verdict, closest)
+
+
+def _won(verdict: Verdict, closest: Margin) -> str:
+    return (
+        f"Won: trained for real, the recommended mixture beat {_all(len(verdict.margins))}; "
+        f"the closest, {closest.baseline}, is {_apart(closest)} behind."
+    )
+
+
+def _tied(verdict: Verdict, closest: Margin) -> str:
+    side = "behind" if closest.margin >= 0 else "ahead"
+    return (
+        f"Tied: trained for real, the best baseline, {closest.baseline}, is {_apart(closest)} "
+        f"{side}, which is within the noise between seeds."
+    )
+
+
+def _lost(verdict: Verdict, closest: Margin) -> str:
+    return (
+        f"Lost: trained for real, the baseline {closest.baseline} is {_apart(closest)} ahead of "
+        "the recommended mixture: train on that one, or look below at where the proxy errs."
+    )
+
+
+def _unknown(verdict: Verdict, closest: Margin) -> str:
+    side = "behind" if closest.margin >= 0 else "ahead"
+    return (
+        f"Unknown: the best baseline, {closest.baseline}, is {_apart(closest)} {side}, but with "
+        "one seed the noise is unknown: set final.seeds to 2 or more."
+    )
+
+
+_OUTCOMES = {"won": _won, "tied": _tied, "lost": _lost, "unknown": _unknown}
+
+
+def _all(n: int) -> str:
+    return "the one baseline" if n == 1 else f"all {n} baselines"
+
+
+def _seeds(n: int) -> str:
+    return f"{n} seed" if n == 1 else f"{n} seeds"
+
+
+def _apart(margin: Margin) -> str:
+    distance = number(abs(margin.margin))
+    if margin.noise_widths is None:
+        return distance
+    return f"{distance} ({abs(margin.noise_widths):.1f} noise widths)"
+
+
+def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
+    """Predicted and reached objective and fidelity, each with how sure it is."""
+    prediction, recommended = contents.prediction, contents.recommended
+    if prediction is None or recommended is None:
+        return ()
+    reached = recommended.reached(OBJECTIVE)
+    n_seeds = len(recommended.runs)
+    verdict = contents.final.verdict if contents.final else None
+    return (
+        KeyFigure(
+            "Predicted objective",
+            signed(prediction.score.objective),
+            f"95 % {interval(prediction.interval)}, over evaluation examples",
+        ),
+        KeyFigure("A trained model should reach", *_reference_interval(contents)),
+        KeyFigure(
+            "Reached when trained",
+            signed(reached),
+            f"mean of {_seeds(n_seeds)}; noise width {number(verdict.noise_width)}"
+            if verdict
+            else "not trained yet",
+        ),
+        KeyFigure("Fidelity, Spearman ρ", *_fidelity(contents.validation)),
+    )
+
+
+def _reference_interval(contents: Contents) -> tuple[str, str]:
+    bounds = contents.prediction.reference_interval if contents.prediction else None
+    if bounds is None:
+        return NOTHING, "not validated yet"
+    return interval(bounds), "95 %, from the proxy's errors on the references"
+
+
+def _fidelity(validation: Validation | None) -> tuple[str, str]:
+    if validation is None:
+        return NOTHING, "not validated yet"
+    figure = validation.fidelity[OBJECTIVE]
+    rho = figure.spearman
+    bounds = None if rho.low is None or rho.high is None else (rho.low, rho.high)
+    return number(rho.value), f"95 % {interval(bounds)}; noise ceiling {number(figure.ceiling)}"
+
+
+def validation_words(validation: Validation) -> str:
+    """Say how well the proxy ranks the objective."""
+    figure = validation.fidelity[OBJECTIVE]
+    return (
+        f"{figure.n_mixtures} reference mixtures, away from all that the search scored, were "
+        f"trained with {_seeds(figure.n_seeds)} each. On the objective the proxy ranks them with "
+        f"ρ = {estimate(figure.spearman)}; {_ceiling_words(figure.ceiling)}. Picking the proxy's "
+        f"best of them would lose {estimate(figure.regret)} of the objective.{_chance(figure)}"
+    )
+
+
+def _chance(figure: Fidelity) -> str:
+    low = figure.spearman.low
+    if low is not None and low > 0:
+        return ""
+    return " These references do not show that the proxy ranks better than chance."
+
+
+def _ceiling_words(ceiling: float | None) -> str:
+    if ceiling is None:
+        return "what noise allows is unknown, as the seeds do not agree or there is one only"
+    return f"noise alone allows {number(ceiling)}"
+
+
+def cost_words(cost: Mapping[str, Any]) -> str:
+    """Say what the search spent, and what training every candidate would have cost."""
+    if not cost:
+        return "No search has been paid for yet."
+    n, n_experts = cost["candidates_scored"], cost["runs"]["experts"]
+    avoided = cost["search_tokens_avoided"]
+    spent = (
+        f"The search trained {n_experts} expert{'s' * (n_experts != 1)} on "
+        f"{count(cost['search_tokens_spent'])} tokens and scored {count(n)} merged candidates. "
+        f"Training each candidate instead would have taken {count(n)} runs and "
+        f"{count(cost['search_tokens_if_trained'])} tokens"
+    )
+    if avoided <= 0:
+        return f"{spent}, which is not more: with so few candidates, merging avoided no training."
+    return (
+        f"{spent}: merging avoided {count(n - n_experts)} runs and {count(avoided)} tokens. "
+        f"Validation trained {count(cost['runs']['validation'])} models and the final comparison "
+        f"{count(cost['runs']['final'])}, on {count(_checked_tokens(cost))} tokens."
+    )
+
+
+def _checked_tokens(cost: Mapping[str, Any]) -> int:
+    return int(cost["trained_tokens"]["validation"] + cost["trained_tokens"]["final"])

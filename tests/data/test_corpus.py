@@ -1,0 +1,415 @@
+import itertools
+import json
+import random
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixwise.data.corpus import Corpus, find_overlap, locate_hash, map_sequences, prepare_corpus
+from mixwise.errors import DataError, ResourceError
+from mixwise.recipe import TextSource
+from mixwise.scorer import Progress
+
+END = 256
+
+
+class ByteTokenizer:
+    """One id per UTF-8 byte; counts the texts that it encodes."""
+
+    fingerprint = "bytes"
+    end_of_text = END
+
+    def __init__(self) -> None:
+        self.n_encoded = 0
+
+    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
+        for text in texts:
+            self.n_encoded += 1
+            data = text.encode()
+            yield list(data), [1] * len(data)
+
+
+class CharacterTokenizer(ByteTokenizer):
+    """One id per character, so that a token can add several bytes."""
+
+    fingerprint = "characters"
+
+    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
+        for text in texts:
+            self.n_encoded += 1
+            yield [min(ord(c), 255) for c in text], [len(c.encode()) for c in text]
+
+
+class BrokenTokenizer(ByteTokenizer):
+    """Dies after some texts."""
+
+    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
+        for i, encoded in enumerate(super().encode(texts)):
+            if i == 3:
+                raise KeyboardInterrupt
+            yield encoded
+
+
+def write(folder: Path, *texts: str, name: str = "d.jsonl") -> Path:
+    path = folder / name
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+def prepare(folder: Path, tokenizer: Any = None, **changes: Any) -> Corpus:
+    settings: dict[str, Any] = {
+        "name": "math",
+        "source": TextSource(files=("d.jsonl",)),
+        "folder": folder,
+        "key": "domains.math",
+        "tokenizer": tokenizer or ByteTokenizer(),
+        "cache": folder / "cache",
+        "heldout_fraction": 0.2,
+    }
+    return prepare_corpus(**(settings | changes))
+
+
+def documents(stream: Path) -> list[str]:
+    """Cut a stream at its end-of-text tokens."""
+    ids = np.fromfile(stream, dtype=np.uint32).tolist()
+    found: list[str] = []
+    while ids:
+        end = ids.index(END)
+        found.append(bytes(ids[:end]).decode())
+        del ids[: end + 1]
+    return found
+
+
+def sides(corpus: Corpus) -> tuple[list[str], list[str]]:
+    return documents(corpus.train_file), documents(corpus.folder / "heldout.u32")
+
+
+TEXTS = [f"text number {i} é" for i in range(20)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path, *TEXTS)
+    return tmp_path
+
+
+def test_every_document_is_whole_on_one_side_in_the_order_of_the_source(folder: Path) -> None:
+    train, heldout = sides(prepare(folder))
+    assert (len(train), len(heldout)) == (16, 4)
+    assert sorted(train + heldout) == sorted(TEXTS)
+    for side in (train, heldout):
+        assert side == [text for text in TEXTS if text in side]
+
+
+def test_counts_add_up(folder: Path) -> None:
+    facts = prepare(folder).facts
+    train, heldout = sides(prepare(folder))
+    assert (facts.n_documents, facts.n_heldout_documents, facts.n_empty) == (20, 4, 0)
+    assert facts.n_train_bytes == sum(len(text.encode()) for text in train)
+    assert facts.n_train_tokens == facts.n_train_bytes + 16
+    assert facts.n_heldout_tokens == sum(len(text.encode()) + 1 for text in heldout)
+
+
+@given(
+    st.lists(st.sampled_from("abcdefghij"), min_size=4, unique=True),
+    st.integers(0, 10),
+    st.floats(0.01, 0.4),
+)
+@settings(deadline=None, max_examples=40)
+def test_equal_texts_are_on_one_side(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], n_twice: int, fraction: float
+) -> None:
+    folder = tmp_path_factory.mktemp("equal")
+    written = texts + texts[:n_twice]
+    write(folder, *written)
+    train, heldout = sides(prepare(folder, heldout_fraction=fraction))
+    assert not set(train) & set(heldout)
+    assert sorted(train + heldout) == sorted(written)
+    assert heldout
+    assert train
+
+
+def test_texts_that_differ_in_outer_white_space_are_on_one_side(tmp_path: Path) -> None:
+    write(tmp_path, *(space + text for text in TEXTS for space in ("", " ", "\n")))
+    train, heldout = sides(prepare(tmp_path))
+    assert not {t.strip() for t in train} & {t.strip() for t in heldout}
+
+
+def test_the_split_does_not_depend_on_the_order_of_documents(folder: Path) -> None:
+    _, heldout = sides(prepare(folder))
+    write(folder, *reversed(TEXTS))
+    assert sorted(sides(prepare(folder))[1]) == sorted(heldout)
+
+
+def test_a_document_added_moves_few_others(folder: Path) -> None:
+    _, before = sides(prepare(folder))
+    write(folder, *TEXTS, "one more")
+    _, after = sides(prepare(folder))
+    assert len(set(before) ^ set(after)) <= 2
+
+
+def test_the_second_time_nothing_is_tokenised(folder: Path) -> None:
+    tokenizer = ByteTokenizer()
+    first = prepare(folder, tokenizer)
+    assert tokenizer.n_encoded == 20
+    again = prepare(folder, tokenizer)
+    assert tokenizer.n_encoded == 20
+    assert again == first
+
+
+def test_the_cache_is_found_by_content_and_not_by_name(folder: Path) -> None:
+    tokenizer = ByteTokenizer()
+    first = prepare(folder, tokenizer)
+    (folder / "d.jsonl").rename(folder / "e.jsonl")
+    again = prepare(folder, tokenizer, name="other", key="x", source=TextSource(files=("e.jsonl",)))
+    assert (again.key, again.name, tokenizer.n_encoded) == (first.key, "other", 20)
+
+
+def other_tokenizer(folder: Path) -> Corpus:
+    return prepare(folder, CharacterTokenizer())
+
+
+def other_content(folder: Path) -> Corpus:
+    write(folder, *TEXTS[:-1], "changed")
+    return prepare(folder)
+
+
+def other_fraction(folder: Path) -> Corpus:
+    return prepare(folder, heldout_fraction=0.3)
+
+
+def other_files(folder: Path) -> Corpus:
+    write(folder, "held out", name="h.jsonl")
+    return prepare(folder, heldout_files=("h.jsonl",))
+
+
+def other_reading(folder: Path) -> Corpus:
+    return prepare(folder, source=TextSource(files=("d.jsonl",), document_characters=5))
+
+
+@pytest.mark.parametrize(
+    "change", [other_tokenizer, other_content, other_fraction, other_files, other_reading]
+)
+def test_what_the_tokens_depend_on_changes_the_key(folder: Path, change: Any) -> None:
+    first = prepare(folder)
+    other = change(folder)
+    assert other.key != first.key
+    assert other.folder != first.folder
+
+
+def test_the_order_of_files_changes_the_key(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path, *(f"{name} {i}" for i in range(9)), name=f"{name}.jsonl")
+    keys = {
+        prepare(tmp_path, source=TextSource(files=files)).key
+        for files in (("a.jsonl", "b.jsonl"), ("b.jsonl", "a.jsonl"))
+    }
+    assert len(keys) == 2
+
+
+def test_heldout_files_are_the_heldout_side_and_nothing_is_split_off(folder: Path) -> None:
+    write(folder, "held out", "and more", name="h.jsonl")
+    corpus = prepare(folder, heldout_files=("h.jsonl",))
+    assert sides(corpus) == (TEXTS, ["held out", "and more"])
+    assert corpus.facts.n_heldout_documents == 2
+
+
+def test_a_changed_heldout_file_changes_the_key(folder: Path) -> None:
+    keys = set()
+    for text in ("one", "two"):
+        write(folder, text, name="h.jsonl")
+        keys.add(prepare(folder, heldout_files=("h.jsonl",)).key)
+    assert len(keys) == 2
+
+
+def test_a_missing_heldout_file_is_named_by_its_key(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"domains.math.heldout_files.*`h.jsonl` matches no file"):
+        prepare(folder, heldout_files=("h.jsonl",))
+
+
+def test_a_fraction_of_one_holds_out_everything(folder: Path) -> None:
+    assert sides(prepare(folder, heldout_fraction=1)) == ([], TEXTS)
+
+
+def test_sequences_are_the_stream_cut_without_its_rest(folder: Path) -> None:
+    corpus = prepare(folder)
+    rows = corpus.train_sequences(7)
+    stream = np.fromfile(corpus.train_file, dtype=np.uint32)
+    assert rows.shape == (len(stream) // 7, 7)
+    assert rows.ravel().tolist() == stream[: rows.size].tolist()
+    assert map_sequences(corpus.train_file, 7).tolist() == rows.tolist()
+
+
+def test_a_stream_shorter_than_a_sequence_has_none(folder: Path) -> None:
+    assert prepare(folder).train_sequences(100_000).shape == (0, 100_000)
+
+
+def test_heldout_sequences_are_evenly_spaced(tmp_path: Path) -> None:
+    write(tmp_path, *("".join(random.Random(i).choices("abcdefgh", k=40)) for i in range(20)))
+    corpus = prepare(tmp_path)
+    every = corpus.heldout_sequences(5, 1000)
+    five = corpus.heldout_sequences(5, 5)
+    assert len(five.tokens) == 5
+    numbers = [every.tokens.tolist().index(row) for row in five.tokens.tolist()]
+    assert numbers[0] == 0
+    assert numbers[-1] == len(every.tokens) - 1
+    assert max(np.diff(numbers)) - min(np.diff(numbers)) <= 1
+    assert five.tokens.dtype == five.token_bytes.dtype == np.int64
+
+
+def test_the_bytes_of_heldout_tokens_add_up_to_the_text(folder: Path) -> None:
+    corpus = prepare(folder, CharacterTokenizer())
+    rows = corpus.heldout_sequences(1, 10**6)
+    heldout = [text for text in TEXTS if text not in documents_of_characters(corpus)]
+    assert rows.token_bytes.sum() == sum(len(text.encode()) for text in heldout)
+    assert (rows.token_bytes[rows.tokens == END] == 0).all()
+    assert rows.token_bytes.max() == 2
+
+
+def documents_of_characters(corpus: Corpus) -> list[str]:
+    ids = np.fromfile(corpus.train_file, dtype=np.uint32)
+    text = "".join("\0" if i == END else chr(i) for i in ids)
+    return text.split("\0")[:-1]
+
+
+def test_too_few_heldout_tokens_are_told(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"`math`: .* held-out tokens do not fill one sequence of"):
+        prepare(folder).heldout_sequences(100_000, 1)
+
+
+def test_overlapping_texts_are_found_located_and_dropped(folder: Path) -> None:
+    corpus = prepare(folder)
+    _, heldout = sides(corpus)
+    write(folder, *(f"other {i}" for i in range(8)), heldout[1], name="other.jsonl")
+    source = TextSource(files=("other.jsonl",))
+    write(folder, "held out", name="h.jsonl")
+    other = prepare(folder, source=source, heldout_files=("h.jsonl",))
+    overlap = find_overlap(corpus, other)
+    assert len(overlap) == 1
+    place = locate_hash(source, folder, "domains.other", int(overlap[0]))
+    assert place == f"{folder / 'other.jsonl'}:9"
+    kept = corpus.heldout_sequences(1, 10**6, without=overlap)
+    assert bytes(i for i in kept.tokens.ravel() if i != END).decode() == "".join(
+        text for text in heldout if text != heldout[1]
+    )
+    assert kept.token_bytes.sum() == sum(len(t.encode()) for t in heldout if t != heldout[1])
+
+
+def test_one_split_has_no_overlap_with_itself(folder: Path) -> None:
+    corpus = prepare(folder)
+    assert len(find_overlap(corpus, corpus)) == 0
+
+
+def test_a_hash_that_is_nowhere_means_the_file_changed(folder: Path) -> None:
+    with pytest.raises(DataError, match="`k` changed while it was read: run the command again"):
+        locate_hash(TextSource(files=("d.jsonl",)), folder, "k", 12345)
+
+
+def test_empty_documents_are_left_out_and_counted(tmp_path: Path) -> None:
+    write(tmp_path, " ", *TEXTS, "", "\n\t")
+    corpus = prepare(tmp_path)
+    assert (corpus.facts.n_empty, corpus.facts.n_documents) == (3, 20)
+    assert sorted(itertools.chain(*sides(corpus))) == sorted(TEXTS)
+
+
+def test_a_source_of_empty_documents_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "", "  ")
+    with pytest.raises(DataError, match=r"`domains.math`: `math` holds no text: every document is"):
+        prepare(tmp_path)
+
+
+@pytest.mark.parametrize("texts", [["one"], ["one", "one", "one"]])
+def test_too_few_documents_to_hold_some_out_are_told(tmp_path: Path, texts: list[str]) -> None:
+    write(tmp_path, *texts)
+    with pytest.raises(DataError, match=r"has 1 different document\(s\), too few .*heldout_files"):
+        prepare(tmp_path)
+
+
+def test_two_documents_make_one_of_each_side(tmp_path: Path) -> None:
+    write(tmp_path, "one", "two")
+    train, heldout = sides(prepare(tmp_path))
+    assert sorted([*train, *heldout]) == ["one", "two"]
+    assert len(train) == 1
+
+
+def test_half_a_character_is_an_error_that_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n{"text": "cut \\ud83d"}\n')
+    with pytest.raises(DataError, match=r"d\.jsonl:3: "):
+        prepare(tmp_path)
+
+
+def test_a_run_that_dies_leaves_nothing_that_is_taken_for_whole(folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        prepare(folder, BrokenTokenizer())
+    assert list((folder / "cache").iterdir()) == []
+    assert sorted(itertools.chain(*sides(prepare(folder)))) == sorted(TEXTS)
+
+
+def test_the_partial_folder_of_a_killed_process_is_ignored(folder: Path) -> None:
+    partial = folder / "cache" / ".partial-killed"
+    partial.mkdir(parents=True)
+    (partial / "train.u32").write_bytes(b"half")
+    assert prepare(folder).facts.n_documents == 20
+
+
+def test_a_cache_folder_without_its_last_file_is_made_again(folder: Path) -> None:
+    first = prepare(folder)
+    (first.folder / "facts.json").unlink()
+    (first.folder / "train.u32").write_bytes(b"half")
+    again = prepare(folder)
+    assert again == first
+    assert len(sides(again)[0]) == 16
+
+
+def test_a_process_that_was_faster_is_no_error(folder: Path) -> None:
+    class Slow(ByteTokenizer):
+        def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
+            prepare(folder, ByteTokenizer())
+            return super().encode(texts)
+
+    assert prepare(folder, Slow()) == prepare(folder)
+    assert len(list((folder / "cache").iterdir())) == 1
+
+
+def test_a_process_that_was_faster_by_a_hair_is_no_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = prepare(folder)
+    kept = shutil.copytree(whole.folder, folder / "kept")
+    shutil.rmtree(whole.folder)
+    replace = Path.replace
+
+    def beaten(source: Path, target: Path) -> Path:
+        if source.name.startswith(".partial-"):
+            shutil.copytree(kept, target)
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", beaten)
+    assert prepare(folder) == whole
+
+
+def test_a_cache_that_cannot_be_written_names_the_setting(folder: Path) -> None:
+    (folder / "file").touch()
+    with pytest.raises(ResourceError, match=r"token cache cannot be written .*MIXWISE_CACHE"):
+        prepare(folder, cache=folder / "file")
+
+
+def test_progress_reaches_its_total(folder: Path) -> None:
+    told: list[Progress] = []
+    prepare(folder, on_progress=told.append)
+    assert told[-1] == Progress("tokenising math", 20, 20)
+    assert [p.done for p in told] == sorted(p.done for p in told)
+
+
+def test_errors_of_the_source_come_through(folder: Path) -> None:
+    (folder / "d.jsonl").write_text('{"text": "a"}\n{"text"\n')
+    with pytest.raises(DataError, match=re.escape("d.jsonl:2: broken JSON")):
+        prepare(folder)
+    assert not (folder / "cache").exists()

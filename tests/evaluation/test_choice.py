@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from mixwise.data.sources import ChoiceRow
+from mixwise.data.tokenizer import BaseTokenizer
+from mixwise.errors import DataError
+from mixwise.evaluation.choice import ChoiceSet
+
+ROWS = [
+    ChoiceRow("one two ", ("three", "four five six", "a"), 1, "quiz:1"),
+    ChoiceRow("un deux", (" trois", " b c d e f"), 0, "quiz:2"),
+    ChoiceRow("a b c d e f g h a b c d e f g h", (" a", " é"), 1, "quiz:3"),
+]
+
+
+@pytest.fixture
+def tokenizer(pico_base: Path) -> BaseTokenizer:
+    return BaseTokenizer(pico_base)
+
+
+@pytest.fixture
+def model(pico_base: Path) -> torch.nn.Module:
+    torch.manual_seed(1)
+    model = AutoModelForCausalLM.from_pretrained(pico_base).eval()
+    with torch.no_grad():  # far from uniform, so that choices differ
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape))
+    return model
+
+
+def slow_nats(model: torch.nn.Module, tokenizer: BaseTokenizer, prompt: str, text: str) -> float:
+    """One choice at a time, one token at a time, without padding."""
+    start = tokenizer.tokenizer(prompt.rstrip(), add_special_tokens=False)["input_ids"]
+    whole = tokenizer.tokenizer(prompt + text, add_special_tokens=False)["input_ids"]
+    total = 0.0
+    for k in range(len(start), len(whole)):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([whole[:k]])).logits[0, -1]
+        total -= float(torch.log_softmax(logits, 0)[whole[k]])
+    return total
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_equals_a_slow_reference(
+    batch: int, model: torch.nn.Module, tokenizer: BaseTokenizer
+) -> None:
+    quiz = ChoiceSet.tokenise("quiz", ROWS, tokenizer, max_rows=10, context_tokens=64)
+    accuracy, norm, bits = quiz.measure(model, batch)
+    for k, row in enumerate(ROWS):
+        nats = [slow_nats(model, tokenizer, row.prompt, choice) for choice in row.choices]
+        space = row.prompt[len(row.prompt.rstrip()) :]
+        sizes = [len((space + choice).encode()) for choice in row.choices]
+        per_byte = [n / s for n, s in zip(nats, sizes, strict=True)]
+        assert accuracy.examples[k] == (nats.index(min(nats)) == row.answer)
+        assert norm.examples[k] == (per_byte.index(min(per_byte)) == row.answer)
+        expected = nats[row.answer] / sizes[row.answer] / math.log(2)
+        assert bits.examples[k] == pytest.approx(expected, rel=1e-4)
+
+
+def test_metrics_have_their_names(model: torch.nn.Module, tokenizer: BaseTokenizer) -> None:
+    quiz = ChoiceSet.tokenise("quiz", ROWS, tokenizer, max_rows=10, context_tokens=64)
+    names = [measurement.metric for measurement in quiz.measure(model, 4)]
+    assert names == ["quiz/accuracy", "quiz/accuracy_norm", "quiz/answer_bits_per_byte"]
+
+
+def test_rows_are_taken_evenly(tokenizer: BaseTokenizer) -> None:
+    quiz = ChoiceSet.tokenise("quiz", ROWS, tokenizer, max_rows=2, context_tokens=64)
+    assert quiz.answers == (1, 1)
+
+
+def test_long_prompts_lose_their_beginning(
+    model: torch.nn.Module, tokenizer: BaseTokenizer
+) -> None:
+    long = [ChoiceRow("one two three " * 50, ("four", "five"), 0, "quiz:1")]
+    quiz = ChoiceSet.tokenise("quiz", long, tokenizer, max_rows=1, context_tokens=16)
+    assert {len(choice.ids) for choice in quiz.questions[0]} == {16}
+
+
+def test_choice_longer_than_the_context_is_an_error(tokenizer: BaseTokenizer) -> None:
+    long = [ChoiceRow("one", (" two" * 50, " three"), 0, "quiz:7")]
+    with pytest.raises(DataError, match="quiz:7: a choice of .* tokens does not fit"):
+        ChoiceSet.tokenise("quiz", long, tokenizer, max_rows=1, context_tokens=16)
+
+
+def test_no_rows_is_an_error(tokenizer: BaseTokenizer) -> None:
+    with pytest.raises(DataError, match="`quiz` holds no question"):
+        ChoiceSet.tokenise("quiz", [], tokenizer, max_rows=1, context_tokens=16)

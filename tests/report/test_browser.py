@@ -1,0 +1,131 @@
+"""The page in a real browser, offline, as a reader opens it."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from mixwise.report.page import save_report
+
+MakeStudy = Callable[..., Path]
+
+HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(1)</script>"
+LONG = [f"a-very-long-name-of-a-dataset.with_parts-{k:02}" for k in range(32)]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.fail(f"none of {', '.join(names)} is installed: the report must be seen in one")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+class Visit:
+    """One look at a report: the page, and everything that went wrong on it."""
+
+    def __init__(self, browser: Browser, report: Path, width: int, scheme: str = "light") -> None:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,  # type: ignore[arg-type]
+        )
+        context.set_offline(True)
+        self.page: Page = context.new_page()
+        self.troubles: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.troubles.append(message.text))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.troubles.append(dialog.message))
+        self.page.on("requestfailed", lambda request: self.troubles.append(request.url))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(report.as_uri())
+        self.page.wait_for_load_state("networkidle")
+
+    def n_charts(self) -> int:
+        """Charts that are drawn; each has several layers."""
+        return int(
+            self.page.evaluate(
+                "[...document.querySelectorAll('.js-plotly-plot')]"
+                ".filter(chart => chart.querySelector('.main-svg')).length"
+            )
+        )
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize(
+    "domains", [("math", "code", "web"), LONG, (HOSTILE, "b")], ids=["three", "long", "hostile"]
+)
+def test_the_page_is_drawn_without_trouble(
+    browser: Browser, make_study: MakeStudy, width: int, domains: Sequence[str]
+) -> None:
+    report = save_report(make_study(domains=domains, recipe=f"# {HOSTILE}"))
+    visit = Visit(browser, report, width)
+    assert visit.troubles == []
+    assert visit.requests == [report.as_uri()]
+    assert visit.n_charts() == 4
+    assert visit.overflow() <= 0
+
+
+@pytest.mark.parametrize("stages", [(), ("search",)])
+def test_a_page_with_missing_stages_is_drawn_too(
+    browser: Browser, make_study: MakeStudy, stages: Sequence[str]
+) -> None:
+    visit = Visit(browser, save_report(make_study(stages=stages)), 400)
+    assert visit.troubles == []
+    assert visit.overflow() <= 0
+
+
+def test_the_reader_chooses_a_metric(browser: Browser, make_study: MakeStudy) -> None:
+    visit = Visit(browser, save_report(make_study()), 1280)
+    title = "#chart-profiles .ytitle"
+    assert visit.page.text_content(title) == "math/loss, nats/token"
+    visit.page.select_option('[data-chart="chart-profiles"]', label="web/loss")
+    assert visit.page.text_content(title) == "web/loss, nats/token"
+    visit.page.select_option('[data-chart="chart-agreement"]', label="code/loss")
+    assert visit.page.text_content("#chart-agreement .xtitle") == "proxy (merged), nats/token"
+    caption = visit.page.text_content("#chart-agreement-caption")
+    assert caption is not None
+    assert caption.startswith("ρ = 1.000")
+    assert visit.troubles == []
+
+
+def test_names_are_shown_and_not_obeyed_in_charts(browser: Browser, make_study: MakeStudy) -> None:
+    visit = Visit(browser, save_report(make_study(domains=("<b>bold</b>", "b"))), 1280)
+    ticks = visit.page.locator("#chart-mixture .ytick").all_text_contents()
+    assert ticks == ["<b>bold</b>  66.7 %", "b  33.3 %"]
+    legend = visit.page.locator("#chart-profiles .legendtext").all_text_contents()
+    assert legend == ["<b>bold</b>", "b"]
+
+
+def test_charts_follow_a_narrower_window(browser: Browser, make_study: MakeStudy) -> None:
+    visit = Visit(browser, save_report(make_study()), 1280)
+    visit.page.set_viewport_size({"width": 400, "height": 900})
+    drawn = visit.page.locator("#chart-mixture .main-svg").first
+    expect(drawn).to_have_attribute("width", re.compile("^3[0-9][0-9]"))
+    assert visit.overflow() <= 0
+
+
+def test_text_of_charts_is_light_on_dark(browser: Browser, make_study: MakeStudy) -> None:
+    visit = Visit(browser, save_report(make_study()), 1280, "dark")
+    colour = visit.page.eval_on_selector(
+        "#chart-mixture .ytick text", "e => getComputedStyle(e).fill"
+    )
+    assert colour == "rgb(228, 232, 237)"

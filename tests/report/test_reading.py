@@ -1,0 +1,103 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mixwise.errors import StudyError
+from mixwise.report.reading import load_contents
+
+MakeStudy = Callable[..., Path]
+
+RECIPE = """
+base: base
+domains: {math: {files: a}, code: {files: b}}
+horizon_tokens: 4096
+sequence_length: 64
+objective: {metrics: [{set: math, measure: loss, direction: max}]}
+"""
+
+
+def test_a_whole_study(make_study: MakeStudy) -> None:
+    contents = load_contents(make_study())
+    assert contents.domains == ("math", "code", "web")
+    assert contents.recommended is not None
+    assert contents.recommended.reached("objective") == 1.25
+    assert contents.search is not None
+    assert [c.near_optimal for c in contents.search.candidates] == [True] + [False] * 4
+    assert [c.within_bounds for c in contents.search.candidates] == [True, True] + [False] * 3
+    assert contents.provenance["experts web"] == "feed"
+
+
+def test_a_baseline_has_the_runs_of_the_same_mixture(make_study: MakeStudy) -> None:
+    baselines = {row.name: row for row in load_contents(make_study()).baselines}
+    assert len(baselines["uniform"].runs) == 2
+    assert baselines["only web"].runs == ()
+
+
+def test_an_empty_folder_has_no_stage(tmp_path: Path) -> None:
+    contents = load_contents(tmp_path)
+    assert contents.search is contents.prediction is contents.validation is contents.final is None
+    assert contents.recommended is None
+    assert contents.spent == ()
+    assert not (tmp_path / "ledger.sqlite").exists()
+
+
+def test_results_of_another_recipe_count_as_missing(make_study: MakeStudy) -> None:
+    folder = make_study()
+    for name in ("validation.json", "final.json"):
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(content | {"recipe": "another"}))
+    contents = load_contents(folder)
+    assert contents.validation is contents.final is None
+    assert contents.search is not None
+
+
+def test_a_broken_file_is_named(make_study: MakeStudy) -> None:
+    folder = make_study()
+    (folder / "final.json").write_text("{")
+    with pytest.raises(StudyError, match=r"final\.json: not readable JSON .* delete it and run"):
+        load_contents(folder)
+
+
+def test_directions_and_the_objective_come_from_the_recipe(make_study: MakeStudy) -> None:
+    metrics = load_contents(make_study(domains=("math", "code"), recipe=RECIPE)).metrics
+    assert metrics["math/loss"].direction == "max"
+    assert metrics["math/loss"].in_objective
+    assert metrics["code/loss"].direction == "min"
+    assert not metrics["code/loss"].in_objective
+
+
+def test_a_recipe_that_cannot_be_read_leaves_the_usual_directions(make_study: MakeStudy) -> None:
+    metrics = load_contents(make_study(recipe="][")).metrics
+    assert metrics["web/loss"].direction == "min"
+    assert metrics["web/loss"].unit == "nats/token"
+
+
+def test_spending_is_summed_by_answer(make_study: MakeStudy) -> None:
+    proxy, reference = load_contents(make_study()).spent
+    assert (proxy.n, proxy.seconds, proxy.tokens_evaluated) == (2, 3.0, 20)
+    assert (reference.n, reference.tokens_trained) == (1, 1000)
+
+
+def test_experts_are_counted_by_their_records(make_study: MakeStudy) -> None:
+    folder = make_study()
+    record = {
+        "fingerprint": "f",
+        "shares": {"math": 1.0},
+        "seed": 0,
+        "n_tokens": 1000,
+        "n_steps": 10,
+        "repetitions": {"math": 1.0},
+        "losses": {"1": 2.0},
+        "seconds": 4.0,
+        "versions": {"torch": "2.13.0"},
+    }
+    for name in ("math", "code"):
+        (folder / "experts" / name).mkdir(parents=True)
+        (folder / "experts" / name / "run.json").write_text(json.dumps(record))
+    (folder / "experts" / "unfinished").mkdir()
+    contents = load_contents(folder)
+    assert (contents.spent[0].n, contents.spent[0].tokens_trained) == (2, 2000)
+    assert contents.spent[0].seconds == 8.0
+    assert contents.provenance["trained with torch"] == "2.13.0"

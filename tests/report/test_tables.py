@@ -1,0 +1,80 @@
+from collections.abc import Callable
+from pathlib import Path
+
+from mixwise.report.contents import Candidate, Comparison, Margin, Score
+from mixwise.report.reading import load_contents
+from mixwise.report.tables import (
+    comparison_table,
+    cost_table,
+    fidelity_table,
+    leaderboard,
+    metric_table,
+    mixture_bar,
+)
+
+MakeStudy = Callable[..., Path]
+
+
+def _candidate(objective: float, mixture: dict[str, float]) -> Candidate:
+    return Candidate("", Score(mixture, objective, {}), True, False)
+
+
+def test_the_parts_of_a_bar_are_the_shares() -> None:
+    bar = mixture_bar({"a": 0.75, "b": 0.25, "c": 0.0}, ["a", "b", "c"])
+    assert bar.count("<i ") == 2
+    assert "width:75.00%" in bar
+    assert 'title="a 75 %, b 25 %"' in bar
+
+
+def test_the_leaderboard_keeps_the_order_and_says_what_it_leaves_out() -> None:
+    rows = [_candidate(-k, {"a": 0.5, "b": 0.5}) for k in range(302)]
+    text = leaderboard(rows, ["a", "b"])
+    assert text.count("<tr>") == 301
+    assert text.index("−1.000") < text.index("−2.000")
+    assert "2 more are in search.json" in text
+
+
+def test_a_mixture_of_very_many_domains_is_cut_short() -> None:
+    shares = {f"d{k}": 2 * (k + 1) / (12 * 13) for k in range(12)}
+    text = leaderboard([_candidate(0.0, shares)], list(shares))
+    assert "and 6 more</span>" in text
+    assert "d0 1.3 %" in text  # in the title, which holds the whole mixture
+
+
+def test_the_plain_average_of_many_domains_is_not_spelt_out() -> None:
+    shares = {f"d{k}": 1 / 8 for k in range(8)}
+    assert ">all 8 domains alike<" in leaderboard([_candidate(0.0, shares)], list(shares))
+
+
+def test_a_baseline_shows_its_margin() -> None:
+    score = Score({"a": 1.0}, 0.5, {})
+    rows = [Comparison("recommended", score, (score,)), Comparison("only b", score, ())]
+    text = comparison_table(rows, ["a"], {"only b": Margin("only b", -0.25, -1.5)})
+    assert "−0.250 (−1.5 noise widths)" in text
+    assert "+0.500" in text
+
+
+def test_metrics_of_base_prediction_and_trained_model(make_study: MakeStudy) -> None:
+    contents = load_contents(make_study(domains=("a", "b")))
+    assert contents.search is not None
+    assert contents.recommended is not None
+    text = metric_table(contents.search.base, contents.recommended, contents.metrics)
+    row = next(row for row in text.split("<tr>") if "a/loss" in row)
+    assert [x for x in ("3.500", "2.333", "2.083") if x in row] == ["3.500", "2.333", "2.083"]
+    assert "nats/token · lower is better" in row
+
+
+def test_an_undefined_figure_is_a_dash(make_study: MakeStudy) -> None:
+    contents = load_contents(make_study())
+    assert contents.validation is not None
+    text = fidelity_table(contents.validation.fidelity, contents.metrics)
+    row = next(row for row in text.split("<tr") if "objective" in row)
+    assert "1.000 (1.000 to 1.000)" in row
+    assert ">—<" in row  # the best quarter of eight is two: no rank correlation
+
+
+def test_cost_counts_runs_tokens_and_time(make_study: MakeStudy) -> None:
+    text = cost_table(load_contents(make_study()).spent)
+    assert text.count("<tr>") == 3
+    assert "3.0 s" in text
+    assert "1,000" in text

@@ -1,0 +1,76 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mixwise.report.contents import Contents, Final, Margin, Verdict
+from mixwise.report.reading import load_contents
+from mixwise.report.words import cost_words, key_figures, validation_words, verdict_words
+
+MakeStudy = Callable[..., Path]
+
+
+def _final(outcome: str, *margins: float, noise: float | None = 0.5) -> Final:
+    rows = tuple(Margin(f"b{k}", m, m / noise if noise else None) for k, m in enumerate(margins))
+    return Final((1, 2), (), Verdict(outcome, noise, rows))
+
+
+@pytest.mark.parametrize(
+    ("final", "start", "part"),
+    [
+        (None, "Not trained yet", "mixwise train STUDY"),
+        (_final("won", 2.0, 1.0), "Won", "all 2 baselines; the closest, b1, is 1.000 (2.0 noise"),
+        (_final("won", 1.0), "Won", "beat the one baseline"),
+        (_final("tied", -0.25, 1.0), "Tied", "b0, is 0.250 (0.5 noise widths) ahead"),
+        (_final("tied", 0.25), "Tied", "behind"),
+        (_final("lost", 3.0, -1.0), "Lost", "b1 is 1.000 (2.0 noise widths) ahead"),
+        (_final("unknown", 1.0, noise=None), "Unknown", "is 1.000 behind, but with one seed"),
+        (_final("unknown"), "Unknown", "no baseline"),
+    ],
+)
+def test_the_verdict_is_one_plain_sentence(final: Final | None, start: str, part: str) -> None:
+    words = verdict_words(final)
+    assert words.startswith(start + ":")
+    assert part in words
+
+
+def test_key_figures_of_a_whole_study(make_study: MakeStudy) -> None:
+    figures = {row.name: row for row in key_figures(load_contents(make_study()))}
+    assert figures["Predicted objective"].value == "+1.000"
+    assert "0.875 to 1.125" in figures["Predicted objective"].note
+    assert figures["A trained model should reach"].value == "0.750 to 1.375"
+    assert figures["Reached when trained"].value == "+1.250"
+    assert "mean of 2 seeds; noise width 0.200" in figures["Reached when trained"].note
+    assert figures["Fidelity, Spearman ρ"].value == "1.000"
+    assert "noise ceiling 1.000" in figures["Fidelity, Spearman ρ"].note
+
+
+def test_key_figures_before_validation_and_training(make_study: MakeStudy) -> None:
+    rows = key_figures(load_contents(make_study(stages=["search"])))
+    assert [row.note for row in rows].count("not validated yet") == 1
+    assert rows[2].note == "not trained yet"
+    assert rows[2].value == rows[3].value == "—"
+
+
+def test_a_proxy_no_better_than_chance_is_called_so(make_study: MakeStudy) -> None:
+    contents: Contents = load_contents(make_study())
+    found = contents.validation
+    assert found is not None
+    assert "chance" not in validation_words(found)
+    poor = replace(found.fidelity["objective"].spearman, low=-0.1)
+    fidelity = {"objective": replace(found.fidelity["objective"], spearman=poor)}
+    assert "better than chance" in validation_words(replace(found, fidelity=fidelity))
+
+
+def test_cost_says_what_was_avoided(make_study: MakeStudy) -> None:
+    words = cost_words(load_contents(make_study()).cost)
+    assert "trained 3 experts on 3,000 tokens and scored 40 merged candidates" in words
+    assert "avoided 37 runs and 37,000 tokens" in words
+    assert "16 models and the final comparison 4, on 20,000 tokens" in words
+
+
+def test_cost_does_not_boast_where_nothing_was_avoided(make_study: MakeStudy) -> None:
+    cost = dict(load_contents(make_study()).cost) | {"search_tokens_avoided": -1000}
+    assert "merging avoided no training" in cost_words(cost)
+    assert cost_words({}) == "No search has been paid for yet."

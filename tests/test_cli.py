@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.conftest import sentences, write_rows, write_texts
+from transformers import AutoModelForCausalLM
+
+Cli = Callable[..., tuple[int, str, str]]
+RUN = [sys.executable, "-m", "mixwise.cli", "run"]
+
+
+def replace(old: str, new: str) -> Callable[[Path], None]:
+    def breaking(folder: Path) -> None:
+        recipe = folder / "recipe.yaml"
+        text = recipe.read_text()
+        assert old in text
+        recipe.write_text(text.replace(old, new))
+
+    return breaking
+
+
+def empty(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text("") and None
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def break_line(folder: Path) -> None:
+    with (folder / "beta.jsonl").open("a") as file:
+        file.write('{"text": "half\n')
+
+
+def lose_field(folder: Path) -> None:
+    with (folder / "gamma.jsonl").open("a") as file:
+        file.write('{"txet": "un deux"}\n')
+
+
+def leak(folder: Path) -> None:
+    write_texts(folder / "mixed.jsonl", sentences("beta", 0, 60))
+
+
+def pickle_base(folder: Path) -> None:
+    (folder / "base" / "model.safetensors").rename(folder / "base" / "pytorch_model.bin")
+
+
+def widen_tokenizer(folder: Path) -> None:
+    path = folder / "base" / "tokenizer.json"
+    content = json.loads(path.read_text())
+    content["model"]["vocab"]["zzzz"] = 5000
+    path.write_text(json.dumps(content))
+
+
+def bring_other_expert(folder: Path) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig.from_pretrained(folder / "base")
+    config.intermediate_size = 48
+    LlamaForCausalLM(config).save_pretrained(folder / "odd")
+    replace("alpha: {files: alpha.jsonl}", "alpha: {files: alpha.jsonl, expert: odd}")(folder)
+
+
+def bad_answer(folder: Path) -> None:
+    write_rows(folder / "quiz.jsonl", [{"prompt": "a", "choices": ["b", "c"], "answer": 2}])
+
+
+def only_one_document(folder: Path) -> None:
+    write_texts(folder / "alpha.jsonl", ["a b c " * 400])
+
+
+def make_binary(folder: Path) -> None:
+    (folder / "alpha.jsonl").write_bytes(b"\xff\xfe\x00\x81" * 50)
+
+
+BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
+    "unknown key": (
+        replace("horizon_tokens", "horizont_tokens"),
+        "`horizont_tokens`: unknown key: did you mean `horizon_tokens`",
+    ),
+    "not YAML": (replace("base: base", "base: [base"), "not valid YAML"),
+    "wrong type": (
+        replace("learning_rate: 3.0e-3", "learning_rate: fast"),
+        "`training.learning_rate`: input should be a valid number",
+    ),
+    "domain named twice": (
+        replace("beta: {files: beta.jsonl}", "alpha: {files: beta.jsonl}"),
+        "the key `alpha` stands twice",
+    ),
+    "names that differ in case": (
+        replace("mixed: {files", "Alpha: {files"),
+        "domains and evaluation sets need different names",
+    ),
+    "missing file": (remove("beta.jsonl"), "`beta.jsonl` matches no file"),
+    "empty file": (empty("gamma.jsonl"), "gamma.jsonl is empty"),
+    "broken JSON line": (break_line, r"beta.jsonl:61: broken JSON"),
+    "missing field": (lose_field, "gamma.jsonl:61: the field `text` is missing"),
+    "binary file": (make_binary, "alpha.jsonl:1: not UTF-8 text"),
+    "too few tokens": (
+        replace("horizon_tokens: 256", "horizon_tokens: 1000000"),
+        "more than `search.max_repetition`",
+    ),
+    "one document": (only_one_document, "too few to hold some out"),
+    "held-out rows in training": (
+        leak,
+        "held-out text(s) also stand in the training rows of `beta`",
+    ),
+    "question without answer": (bad_answer, "quiz.jsonl:1: `answer` must be the index of a choice"),
+    "no such base": (replace("base: base", "base: ./nowhere"), "is no folder: correct the path"),
+    "pickled base": (pickle_base, "needs safetensors, but it holds `pytorch_model.bin`"),
+    "tokenizer and embedding disagree": (widen_tokenizer, "but the embedding only 320 rows"),
+    "bounds that no mixture satisfies": (
+        replace(
+            "validation:",
+            "search: {bounds: {alpha: {max_share: 0.1}, beta: {max_share: 0.2}, "
+            "gamma: {max_share: 0.3}}}\nvalidation:",
+        ),
+        "`max_share` of the domains must add up to at least 1, but they add up to 0.6",
+    ),
+    "budget too small": (
+        replace("validation:", "search: {budget: 3}\nvalidation:"),
+        "`search.budget` must be at least 7",
+    ),
+    "metric of an unknown set": (
+        replace("{set: mixed, measure: loss}", "{set: mixt, measure: loss}"),
+        "`mixt` is neither a domain nor an evaluation set: did you mean `mixed`",
+    ),
+    "measure of the wrong kind": (
+        replace("{set: mixed, measure: loss}", "{set: quiz, measure: loss}"),
+        "`loss` cannot be measured on the choice set `quiz`",
+    ),
+    "sequence longer than the context": (
+        replace(
+            "horizon_tokens: 256\nsequence_length: 16", "horizon_tokens: 400\nsequence_length: 100"
+        ),
+        "must be at most 64, the context of the base",
+    ),
+    "expert of another shape": (
+        bring_other_expert,
+        "must have shape (32, 16), as in the base, but got (48, 16)",
+    ),
+    "no room on disk": (
+        replace("warmup_steps: 1", "warmup_steps: 1, trajectory_checkpoints: 1000000000"),
+        "the study needs",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_input_is_named_before_anything_is_trained(
+    name: str, pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    breaking, expected = BROKEN[name]
+    breaking(pico)
+    for command in (["check"], ["run"]):
+        code, out, err = mixwise(*command, pico / "recipe.yaml", "--study", tmp_path / "study")
+        assert code == 1, out
+        assert expected in err
+        assert "Traceback" not in err
+        assert all(line.startswith("mixwise: error: ") for line in err.splitlines())
+    assert not list(tmp_path.glob("study/experts/*"))
+    assert not list(tmp_path.glob("study/references/*"))
+
+
+def test_check_names_every_broken_domain_at_once(pico: Path, mixwise: Cli) -> None:
+    break_line(pico)
+    lose_field(pico)
+    code, _, err = mixwise("check", pico / "recipe.yaml")
+    assert code == 1
+    assert "beta.jsonl:61" in err
+    assert "gamma.jsonl:61" in err
+
+
+def test_check_prints_the_plan_and_trains_nothing(pico: Path, tmp_path: Path, mixwise: Cli) -> None:
+    code, out, _ = mixwise("check", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
+    plan = json.loads(out)["plan"]
+    assert code == 0
+    assert (plan["n_experts"], plan["n_references"], plan["n_final"]) == (3, 8, 12)
+    assert plan["run_tokens"] == 256
+    assert plan["seconds"] > 0
+    assert [domain["name"] for domain in plan["domains"]] == ["alpha", "beta", "gamma"]
+    assert not (tmp_path / "s").exists()
+
+
+def test_usage_error_exits_with_two(mixwise: Cli) -> None:
+    assert mixwise("score")[0] == 2
+    assert mixwise("nonsense")[0] == 2
+
+
+def test_commands_on_no_study_say_so(tmp_path: Path, mixwise: Cli) -> None:
+    code, out, err = mixwise("search", tmp_path, "--json")
+    assert code == 1
+    assert "no study here" in err
+    assert json.loads(out)["error"] == "StudyError"
+
+
+def test_init_writes_a_recipe_over_the_files_it_finds(pico: Path, mixwise: Cli) -> None:
+    from mixwise.recipe import load_recipe
+
+    (pico / "recipe.yaml").unlink()
+    assert mixwise("init", pico)[0] == 0
+    recipe = load_recipe(pico / "recipe.yaml")
+    assert recipe.base == "base"
+    assert {"alpha", "beta", "gamma"} <= set(recipe.domains)
+    code, _, err = mixwise("init", pico)
+    assert code == 1
+    assert "exists already" in err
+
+
+@pytest.fixture(scope="module")
+def finished(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that has run to its end, uninterrupted."""
+    study = tmp_path_factory.mktemp("finished") / "study"
+    command = [*RUN, str(pico_source / "recipe.yaml"), "--study", str(study)]
+    subprocess.run(command, check=True, capture_output=True)
+    return study
+
+
+def test_run_ends_in_a_recommendation_and_a_report(finished: Path) -> None:
+    content = json.loads((finished / "recommendation.json").read_text())
+    assert sum(content["mixture"].values()) == pytest.approx(1)
+    low, high = content["predicted"]["interval_95"]
+    assert low <= content["predicted"]["objective"] <= high
+    assert content["fidelity"]["n_mixtures"] == 4
+    assert content["verdict"]["outcome"] in {"won", "tied", "lost"}
+    runs = content["cost"]["runs"]
+    assert (runs["experts"], runs["validation"]) == (3, 8)
+    assert runs["final"] in {10, 12}  # 10 where the recommendation is itself a baseline
+    assert (finished / "report.html").stat().st_size > 1_000_000
+    leftovers = [p for p in finished.rglob("*") if ".training" in p.parts or "partial" in p.name]
+    assert not leftovers
+
+
+def test_proxy_score_equals_a_plain_script(finished: Path, mixwise: Cli) -> None:
+    shares = {"alpha": 0.5, "beta": 0.2, "gamma": 0.3}
+    text = ",".join(f"{name}={share}" for name, share in shares.items())
+    code, out, _ = mixwise("score", finished, "--mixture", text, "--json")
+    assert code == 0
+    [score] = json.loads(out)
+    model = AutoModelForCausalLM.from_pretrained(finished / "experts" / "alpha")
+    states = {
+        name: AutoModelForCausalLM.from_pretrained(finished / "experts" / name).state_dict()
+        for name in shares
+    }
+    model.load_state_dict(
+        {key: sum(shares[n] * states[n][key] for n in shares) for key in model.state_dict()}
+    )
+    for name in (*shares, "mixed"):
+        ids = torch.from_numpy(np.load(finished / "heldout" / f"{name}.npy").astype(np.int64))
+        with torch.no_grad():
+            loss = float(model.eval()(input_ids=ids, labels=ids).loss)
+        assert score["metrics"][f"{name}/loss"] == pytest.approx(loss, abs=1e-5)
+
+
+def test_corner_score_is_the_experts_own(finished: Path, mixwise: Cli) -> None:
+    code, out, _ = mixwise("score", finished, "--mixture", "beta=1", "--json")
+    assert code == 0
+    model = AutoModelForCausalLM.from_pretrained(finished / "experts" / "beta").eval()
+    from mixwise.evaluation.loss import sequence_nats
+
+    ids = np.load(finished / "heldout" / "mixed.npy").astype(np.int64)
+    own = sequence_nats(model, ids, 4).sum() / (ids.shape[0] * (ids.shape[1] - 1))
+    assert json.loads(out)[0]["metrics"]["mixed/loss"] == pytest.approx(own, abs=1e-12)
+
+
+def test_scores_are_found_again_only_if_nothing_changed(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    before = json.loads(mixwise("score", study, "--mixture", "alpha=1", "--json")[1])[0]
+    path = study / "experts" / "alpha" / "model.safetensors"
+    tensors = load_file(path)
+    save_file({k: t * 1.01 for k, t in tensors.items()}, path, metadata={"format": "pt"})
+    after = json.loads(mixwise("score", study, "--mixture", "alpha=1", "--json")[1])[0]
+    assert after["metrics"]["mixed/loss"] != before["metrics"]["mixed/loss"]
+
+
+def test_reference_score_trains_with_every_seed(finished: Path, mixwise: Cli) -> None:
+    arguments = ["score", finished, "--mixture", "alpha=0.5,beta=0.5", "--answer", "reference"]
+    code, out, _ = mixwise(*arguments, "--json")
+    assert code == 0
+    assert json.loads(out)[0]["seeds"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("alpha=0.5,delta=0.5", "`delta` is not a domain"),
+        ("alpha=0.5,beta=0.4", "add up to 0.9"),
+        ("alpha=x", "must be a number"),
+    ],
+)
+def test_bad_mixtures_are_refused(text: str, expected: str, finished: Path, mixwise: Cli) -> None:
+    code, _, err = mixwise("score", finished, "--mixture", text)
+    assert code == 1
+    assert expected in err
+
+
+def test_stages_one_by_one_give_the_same_as_run(
+    finished: Path, pico_source: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    for name in ("recommendation.json", "search.json", "validation.json", "final.json"):
+        (study / name).unlink()
+    for stage in ("experts", "search", "validate", "train"):
+        code, _, err = mixwise(stage, study)
+        assert code == 0, err
+    assert _bytes(study) == _bytes(finished)
+
+
+def test_export_hands_over_shares_and_stream(finished: Path, mixwise: Cli) -> None:
+    code, out, _ = mixwise("export", finished, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert sum(facts["tokens"].values()) == 256
+    code, out, _ = mixwise("export", finished, "--format", "stream", "--json")
+    lines = Path(json.loads(out)["file"]).read_text().splitlines()
+    assert len(lines) == 16
+    assert all(len(json.loads(line)["input_ids"]) == 16 for line in lines)
+
+
+def test_diagnose_shows_task_vectors(finished: Path, mixwise: Cli) -> None:
+    code, out, _ = mixwise("diagnose", finished, "--json")
+    geometry = json.loads(out)["geometry"]
+    assert code == 0
+    assert all(size > 0 for size in geometry["relative_sizes"])
+    assert [row[i] for i, row in enumerate(geometry["cosines"])] == pytest.approx([1, 1, 1])
+
+
+def test_expert_of_other_settings_is_refused(
+    finished: Path, pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    replace("learning_rate: 3.0e-3", "learning_rate: 4.0e-3")(pico)
+    code, _, err = mixwise("run", pico / "recipe.yaml", "--study", study)
+    assert code == 1
+    assert "trained with other data or settings" in err
+
+
+def test_experts_that_the_user_brings_are_not_trained(
+    finished: Path, pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    for name in ("alpha", "beta", "gamma"):
+        expert = finished / "experts" / name
+        replace(
+            f"{name}: {{files: {name}.jsonl}}", f"{name}: {{files: {name}.jsonl, expert: {expert}}}"
+        )(pico)
+    replace("validation: {mixtures: 4, seeds: 2}", "validation: {mixtures: 0}")(pico)
+    replace("engine:", "final: {train: false}\nengine:")(pico)
+    code, out, err = mixwise("run", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
+    assert code == 0, err
+    assert not (tmp_path / "s" / "experts").exists()
+    theirs = json.loads((finished / "recommendation.json").read_text())
+    assert json.loads(out)["mixture"] == theirs["mixture"]
+
+
+def test_lora_study_runs_to_its_end(pico: Path, tmp_path: Path, mixwise: Cli) -> None:
+    replace("training: {", "training: {method: lora, lora: {rank: 2, alpha: 4}, ")(pico)
+    code, out, err = mixwise("run", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
+    assert code == 0, err
+    assert (tmp_path / "s" / "experts" / "beta" / "adapter_model.safetensors").is_file()
+    assert json.loads(out)["verdict"]["outcome"] in {"won", "tied", "lost"}
+
+
+@pytest.mark.parametrize("method", ["subsets", "mergemix"])
+def test_papers_methods_run(
+    method: str, finished: Path, pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    replace("validation:", f"search: {{method: {method}}}\nvalidation:")(pico)
+    replace("engine:", "final: {train: false}\nengine:")(pico)
+    code, out, err = mixwise("run", pico / "recipe.yaml", "--study", study, "--json")
+    assert code == 0, err
+    scored = json.loads(out)["cost"]["candidates_scored"]
+    assert scored == {"subsets": 7, "mergemix": 40}[method]
+
+
+def test_second_process_on_one_study_is_refused(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    from mixwise.study import Study
+
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    with Study.open(study).lock():
+        code, _, err = mixwise("search", study)
+    assert code == 1
+    assert "another mixwise" in err
+
+
+def kill_and_restart(recipe: Path, study: Path, delays: list[float]) -> None:
+    command = [*RUN, str(recipe), "--study", str(study)]
+    for delay in delays:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def test_killed_and_restarted_study_ends_in_the_same_recommendation(
+    finished: Path, pico_source: Path, tmp_path: Path
+) -> None:
+    study = tmp_path / "study"
+    kill_and_restart(pico_source / "recipe.yaml", study, [11.0, 13.0, 9.0])
+    assert _bytes(study) == _bytes(finished)
+
+
+@pytest.mark.slow
+def test_ten_kills_end_in_the_same_recommendation(
+    finished: Path, pico_source: Path, tmp_path: Path
+) -> None:
+    delays = np.random.default_rng(int(time.time())).uniform(4, 16, 10).tolist()
+    kill_and_restart(pico_source / "recipe.yaml", tmp_path / "study", delays)
+    assert _bytes(tmp_path / "study") == _bytes(finished)
+
+
+def test_ctrl_c_says_how_to_resume(pico_source: Path, tmp_path: Path) -> None:
+    command = [*RUN, str(pico_source / "recipe.yaml"), "--study", str(tmp_path / "study")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        _wait_for(lambda: list(tmp_path.glob("study/experts/*/.training")))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "run the same command again: mixwise run" in err
+    assert "Traceback" not in err
+
+
+def _wait_for(condition: Callable[[], Any]) -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("waited for two minutes in vain")
+
+
+def _bytes(study: Path) -> bytes:
+    return (study / "recommendation.json").read_bytes()

@@ -1,0 +1,219 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mixwise.errors import StudyError
+from mixwise.ledger import Ledger
+from mixwise.mixture import Mixture
+from mixwise.observation import Answer, Measurement, Observation
+
+ADD_FOR_EVER = """
+import itertools, sys
+from pathlib import Path
+import numpy as np
+from mixwise.ledger import Ledger
+from mixwise.mixture import Mixture
+from mixwise.observation import Measurement, Observation
+
+ledger = Ledger(Path(sys.argv[1]))
+for i in itertools.count():
+    examples = np.full(500, float(i))
+    measurements = tuple(Measurement(f"m{k}/loss", examples + k, np.ones(500)) for k in range(8))
+    mixture = Mixture(("a", "b"), (0.25, 0.75))
+    ledger.add(Observation(mixture, "proxy", "linear", (), measurements, 0.1, 0, 1, f"f{i}"))
+    print(i, flush=True)
+"""
+
+
+def observation(
+    fingerprint: str = "f", answer: Answer = "reference", value: float = 0.1
+) -> Observation:
+    rng = np.random.default_rng(0)
+    measurements = (
+        Measurement("z/loss", np.array([value, 1 / 3, 5e-324]), np.array([0.1, 7.0, 1e300])),
+        Measurement("a/accuracy", rng.random(5), np.ones(5)),
+    )
+    return Observation(
+        mixture=None if answer == "base" else Mixture.uniform(["zz", "b", "ä"]),
+        answer=answer,
+        rule="linear" if answer == "proxy" else "",
+        seeds=(3, 1) if answer == "reference" else (),
+        measurements=measurements,
+        seconds=1 / 7,
+        tokens_trained=2**40,
+        tokens_evaluated=12,
+        fingerprint=fingerprint,
+        provenance={"größe": "1", "base": "x"},
+    )
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path / "ledger.sqlite")
+    yield opened
+    opened.close()
+
+
+def assert_same(found: Observation | None, expected: Observation) -> None:
+    assert found is not None
+    for name in (
+        "mixture",
+        "answer",
+        "rule",
+        "seeds",
+        "seconds",
+        "tokens_trained",
+        "tokens_evaluated",
+        "fingerprint",
+        "provenance",
+    ):
+        assert getattr(found, name) == getattr(expected, name)
+    assert [m.metric for m in found.measurements] == [m.metric for m in expected.measurements]
+    for left, right in zip(found.measurements, expected.measurements, strict=True):
+        assert left.examples.tobytes() == right.examples.tobytes()
+        assert left.example_weights.tobytes() == right.example_weights.tobytes()
+        assert left.value == right.value
+
+
+@pytest.mark.parametrize("answer", ["base", "proxy", "reference"])
+def test_an_observation_comes_back_bit_for_bit(ledger: Ledger, answer: Answer) -> None:
+    ledger.add(observation(answer=answer))
+    assert_same(ledger.find("f"), observation(answer=answer))
+
+
+def test_it_is_still_there_after_closing(tmp_path: Path) -> None:
+    for step in (lambda opened: opened.add(observation()), lambda opened: None):
+        opened = Ledger(tmp_path / "l.sqlite")
+        step(opened)
+        found = opened.find("f")
+        opened.close()
+    assert_same(found, observation())
+
+
+def test_an_unknown_fingerprint_is_not_found(ledger: Ledger) -> None:
+    assert ledger.find("f") is None
+    assert ledger.observations() == ()
+
+
+def test_the_same_fingerprint_is_kept_once_and_as_it_was(ledger: Ledger) -> None:
+    ledger.add(observation(value=0.1))
+    ledger.add(observation(value=0.9))
+    (kept,) = ledger.observations()
+    assert_same(kept, observation(value=0.1))
+
+
+def test_observations_come_in_the_order_they_were_made_and_by_answer(ledger: Ledger) -> None:
+    for fingerprint, answer in (("z", "proxy"), ("a", "reference"), ("m", "proxy")):
+        ledger.add(observation(fingerprint, answer))  # type: ignore[arg-type]
+    assert [o.fingerprint for o in ledger.observations()] == ["z", "a", "m"]
+    assert [o.fingerprint for o in ledger.observations("proxy")] == ["z", "m"]
+    assert ledger.observations("base") == ()
+
+
+def test_many_examples_come_back(ledger: Ledger) -> None:
+    examples = np.random.default_rng(1).normal(size=100_000)
+    big = Observation(
+        None, "base", "", (), (Measurement("a/loss", examples, np.ones(100_000)),), 0, 0, 0, "big"
+    )
+    ledger.add(big)
+    assert_same(ledger.find("big"), big)
+
+
+def test_two_connections_write_to_one_file(tmp_path: Path) -> None:
+    first, second = Ledger(tmp_path / "l.sqlite"), Ledger(tmp_path / "l.sqlite")
+    first.add(observation("x"))
+    second.add(observation("y"))
+    assert [o.fingerprint for o in first.observations()] == ["x", "y"]
+    first.close()
+    second.close()
+
+
+def test_a_killed_process_leaves_whole_observations(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    command = [sys.executable, "-c", ADD_FOR_EVER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) == 60:
+                break
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    reopened = Ledger(path)
+    found = reopened.observations()
+    assert len(found) > 60
+    for i, one in enumerate(found):
+        assert one.fingerprint == f"f{i}"
+        assert one.values == {f"m{k}/loss": i + k for k in range(8)}
+    reopened.add(observation("after"))
+    assert len(reopened.observations()) == len(found) + 1
+    reopened.close()
+
+
+@pytest.mark.parametrize("content", [b"not a database " * 100, b"SQLite format 3\x00" + b"x" * 90])
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match=r"ledger\.sqlite: not a readable ledger .*restore it or"):
+        Ledger(path)
+    assert path.read_bytes() == content
+
+
+def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="not a readable ledger"):
+        Ledger(tmp_path)
+
+
+def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StudyError, match="version 99, but this mixwise reads version 1: use the"):
+        Ledger(path)
+
+
+def test_the_hash_of_a_file_follows_its_content(ledger: Ledger, tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    file.write_bytes(b"one")
+    first = ledger.hash_file(file)
+    file.write_bytes(b"two!")
+    second = ledger.hash_file(file)
+    file.write_bytes(b"one")
+    assert first != second
+    assert ledger.hash_file(file) == first
+
+
+def test_equal_content_has_an_equal_hash(ledger: Ledger, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"same")
+    assert ledger.hash_file(tmp_path / "a") == ledger.hash_file(tmp_path / "b")
+
+
+def test_the_hash_of_an_untouched_file_is_remembered(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Path] = []
+
+    def count(path: Path) -> str:
+        calls.append(path)
+        return f"hash {len(calls)}"
+
+    monkeypatch.setattr("mixwise.ledger.hash_file", count)
+    file = tmp_path / "weights"
+    file.write_bytes(b"one")
+    assert [ledger.hash_file(file) for _ in range(3)] == ["hash 1"] * 3
+    os.utime(file, ns=(0, 0))
+    assert ledger.hash_file(file) == "hash 2"
+    assert len(calls) == 2
+
+
+def test_a_hash_that_failed_is_not_remembered(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="missing"):
+        ledger.hash_file(tmp_path / "missing")

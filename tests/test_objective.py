@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixwise.objective import MEASURES, Aggregation, Metric, Objective, Scale, Term
+
+LOSS = Metric("a", "loss", "min")
+ACCURACY = Metric("quiz", "accuracy", "max")
+SCALE = Scale({"a/loss": 3.0, "quiz/accuracy": 0.4}, {"a/loss": 0.5, "quiz/accuracy": 0.1})
+MODEL = {"a/loss": 2.0, "quiz/accuracy": 0.3}  # gains +2 and −1
+
+
+def objective(aggregation: Aggregation = "mean", *weights: float) -> Objective:
+    first, second = weights or (1.0, 1.0)
+    return Objective((Term(LOSS, first), Term(ACCURACY, second)), aggregation)
+
+
+def test_gains_worked_by_hand() -> None:
+    assert objective().gains(np.array([2.0, 0.3]), SCALE) == pytest.approx([2.0, -1.0])
+
+
+def test_mean_worked_by_hand() -> None:
+    assert objective("mean").value(MODEL, SCALE) == pytest.approx(0.5)
+    assert objective("mean", 3.0, 1.0).value(MODEL, SCALE) == pytest.approx(1.25)
+
+
+def test_worst_is_the_smallest_gain_whatever_the_weights() -> None:
+    assert objective("worst", 100.0, 1.0).value(MODEL, SCALE) == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("aggregation", ["mean", "worst"])
+def test_the_base_itself_scores_zero(aggregation: Aggregation) -> None:
+    assert objective(aggregation).value(SCALE.base, SCALE) == 0
+
+
+def test_a_lower_loss_and_a_higher_accuracy_are_gains() -> None:
+    assert LOSS.sign == -1
+    assert ACCURACY.sign == 1
+    better = {"a/loss": 2.9, "quiz/accuracy": 0.41}
+    assert objective("worst").value(better, SCALE) > 0
+
+
+def test_a_metric_without_spread_gains_nothing() -> None:
+    scale = Scale(SCALE.base, {"a/loss": 0.0, "quiz/accuracy": 0.1})
+    assert objective().gains(np.array([-99.0, 0.5]), scale) == pytest.approx([0.0, 1.0])
+
+
+def test_aggregate_keeps_leading_axes() -> None:
+    values = np.tile([2.0, 0.3], (4, 3, 1))
+    assert objective().aggregate(values, SCALE) == pytest.approx(np.full((4, 3), 0.5))
+
+
+def test_the_spread_is_the_sample_deviation_over_experts() -> None:
+    experts = [{"x/loss": 1.0}, {"x/loss": 2.0}, {"x/loss": 6.0}]
+    scale = Scale.measure({"x/loss": 4.0}, experts)
+    assert scale.base == {"x/loss": 4.0}
+    assert scale.spread["x/loss"] == pytest.approx(7**0.5)  # squares 4, 1, 9 over n − 1 = 2
+
+
+@given(
+    st.floats(-10, 10),
+    st.floats(-10, 10),
+    st.floats(0.1, 10),
+    st.floats(-5, 5),
+    st.sampled_from(["mean", "worst"]),
+)
+@settings(deadline=None, max_examples=50)
+def test_a_change_of_unit_changes_nothing(
+    first: float, second: float, factor: float, shift: float, aggregation: Aggregation
+) -> None:
+    values = {"a/loss": first, "quiz/accuracy": second}
+    other_values = values | {"a/loss": factor * first + shift}
+    other_scale = Scale(
+        {**SCALE.base, "a/loss": factor * 3.0 + shift}, {**SCALE.spread, "a/loss": factor * 0.5}
+    )
+    here = objective(aggregation).value(values, SCALE)
+    assert objective(aggregation).value(other_values, other_scale) == pytest.approx(here, abs=1e-9)
+
+
+def test_names_and_units_come_from_the_table() -> None:
+    assert LOSS.name == "a/loss"
+    assert LOSS.unit == "nats/token"
+    assert [metric.name for metric in objective().metrics] == ["a/loss", "quiz/accuracy"]
+
+
+@pytest.mark.parametrize("name", list(MEASURES))
+def test_every_measure_is_named_by_its_key_and_says_its_unit(name: str) -> None:
+    measure = MEASURES[name]
+    assert measure.name == name
+    assert measure.unit
+    assert measure.meaning
+    assert measure.direction == ("max" if name.startswith("accuracy") else "min")

@@ -1,0 +1,100 @@
+from typing import Any
+
+import pytest
+
+from mixwise.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan, training_bytes
+from mixwise.recipe import Recipe
+
+SHAPE = ModelShape(
+    n_parameters=1_000_000, n_trainable=1_000_000, hidden=10, n_layers=4, vocabulary=100
+)
+DOMAIN = DomainPlan("a", 5, 1000, 100, 2.0, 0.5, 1.0)
+
+
+def recipe(**changes: Any) -> Recipe:
+    values: dict[str, Any] = {
+        "base": "b",
+        "domains": {"a": {"files": "a"}, "b": {"files": "b"}},
+        "horizon_tokens": 1000,
+        "sequence_length": 10,
+        "training": {"batch_sequences": 4},
+    }
+    return Recipe.model_validate(values | changes)
+
+
+def plan(chosen: Recipe, n_workers: int = 1, counts: Counts | None = None) -> Plan:
+    return make_plan(
+        chosen,
+        (DOMAIN,),
+        counts or Counts(n_experts=2, n_candidates=10, n_baselines=3),
+        SHAPE,
+        Measured(train_token_seconds=0.01, evaluate_token_seconds=0.001),
+        evaluation_tokens=500,
+        n_workers=n_workers,
+    )
+
+
+def test_runs_and_tokens_worked_by_hand() -> None:
+    made = plan(recipe(validation={"mixtures": 5, "seeds": 3}, final={"seeds": 2}))
+    assert (made.n_experts, made.n_references, made.n_final) == (2, 15, 8)
+    assert made.n_runs == 25
+    assert (made.run_tokens, made.run_steps) == (1000, 25)
+    assert made.trained_tokens == 25_000
+
+
+def test_nothing_is_trained_at_the_end_when_the_recipe_says_so() -> None:
+    assert plan(recipe(final={"train": False})).n_final == 0
+
+
+def test_seconds_worked_by_hand() -> None:
+    made = plan(recipe(validation={"mixtures": 0}, final={"train": False}))
+    # 2 runs of 1000 tokens; base, 10 candidates and 2 experts are evaluated
+    assert made.seconds == pytest.approx(2 * 1000 * 0.01 + 13 * 500 * 0.001)
+
+
+def test_two_workers_halve_the_rounds_of_training_and_round_up() -> None:
+    counts = Counts(n_experts=3, n_candidates=0, n_baselines=0)
+    chosen = recipe(validation={"mixtures": 0}, final={"train": False})
+    evaluation = 4 * 500 * 0.001
+    assert plan(chosen, 1, counts).seconds == pytest.approx(30 + evaluation)
+    assert plan(chosen, 2, counts).seconds == pytest.approx(20 + evaluation)
+
+
+def test_memory_of_a_run_worked_by_hand() -> None:
+    positions = 4 * 10
+    expected = 600 * 2**20 + 16 * 1_000_000 + 4 * positions * (10 * 16 * 4 + 100 * 3)
+    assert training_bytes(SHAPE, recipe()) == expected
+
+
+def test_smaller_micro_batches_and_checkpointing_save_activations() -> None:
+    plain = training_bytes(SHAPE, recipe())
+    micro = {"batch_sequences": 4, "gradient_accumulation_steps": 4}
+    saved = {"batch_sequences": 4, "gradient_checkpointing": True}
+    assert training_bytes(SHAPE, recipe(training=micro)) < plain
+    assert training_bytes(SHAPE, recipe(training=saved)) < plain
+
+
+def test_adapters_need_less_memory_and_disk() -> None:
+    adapters = ModelShape(1_000_000, 10_000, 10, 4, 100)
+    lora = recipe(training={"batch_sequences": 4, "method": "lora"})
+    assert training_bytes(SHAPE, recipe()) - training_bytes(adapters, lora) == 12 * 990_000
+
+
+def test_every_worker_needs_its_own_memory() -> None:
+    one, three = plan(recipe(), 1), plan(recipe(), 3)
+    assert three.memory_bytes - one.memory_bytes == 2 * training_bytes(SHAPE, recipe())
+
+
+def test_disk_grows_with_runs_and_trajectories() -> None:
+    settings = {"batch_sequences": 4, "snapshots": 0}
+    small = recipe(training=settings, validation={"mixtures": 0}, final={"train": False})
+    longer = recipe(
+        training=settings | {"trajectory_checkpoints": 3},
+        validation={"mixtures": 0},
+        final={"train": False},
+    )
+    checkpoint = 4_000_000
+    assert plan(small).disk_bytes >= 2 * checkpoint
+    assert plan(longer).disk_bytes - plan(small).disk_bytes == 3 * 2 * checkpoint
+    kept = small.model_copy(update={"training": small.training.model_copy(update={"snapshots": 8})})
+    assert plan(kept).disk_bytes > plan(small).disk_bytes

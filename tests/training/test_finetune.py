@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mixwise.errors import ResourceError, TrainingError
+from mixwise.recipe import Lora, Training
+from mixwise.training.finetune import SECOND_MOMENTS_FILE, finetune
+from mixwise.training.job import TrainingJob, load_record
+
+LENGTH, BATCH, STEPS = 16, 4, 12
+
+
+def make_job(base: Path, folder: Path, output: str, **settings: object) -> TrainingJob:
+    rng = np.random.default_rng(0)
+    files = {}
+    for name, low in (("alpha", 0), ("beta", 100)):
+        files[name] = folder / f"{name}.u32"
+        rng.integers(low, low + 100, 40 * LENGTH).astype(np.uint32).tofile(files[name])
+    defaults: dict[str, object] = {
+        "learning_rate": 3e-3,
+        "batch_sequences": BATCH,
+        "warmup_steps": 2,
+        "device": "cpu",
+        "snapshots": 4,
+    }
+    return TrainingJob(
+        base=base,
+        output=folder / output,
+        token_files=files,
+        shares=(0.5, 0.5),
+        n_sequences=STEPS * BATCH,
+        sequence_length=LENGTH,
+        seed=3,
+        settings=Training.model_validate(defaults | settings),
+        fingerprint=f"test {settings}",
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def assert_same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
+
+
+def ignore(step: int) -> None:
+    pass
+
+
+def test_same_job_gives_same_weights_and_a_record(pico_base: Path, tmp_path: Path) -> None:
+    first = make_job(pico_base, tmp_path, "first")
+    second = first.model_copy(update={"output": tmp_path / "second"})
+    record = finetune(first, ignore)
+    finetune(second, ignore)
+    assert_same(weights(first.output), weights(second.output))
+    assert record == load_record(first.output)
+    assert (record.n_steps, record.n_tokens) == (STEPS, STEPS * BATCH * LENGTH)
+    assert not (first.output / ".training").exists()
+    assert {p.suffix for p in first.output.iterdir() if p.is_file()} <= {".json", ".safetensors"}
+
+
+def test_seed_and_mixture_change_the_weights(pico_base: Path, tmp_path: Path) -> None:
+    job = make_job(pico_base, tmp_path, "first")
+    other_seed = job.model_copy(update={"output": tmp_path / "seed", "seed": 4})
+    other_mix = job.model_copy(update={"output": tmp_path / "mix", "shares": (0.25, 0.75)})
+    for one in (job, other_seed, other_mix):
+        finetune(one, ignore)
+    name = "model.norm.weight"
+    values = [weights(one.output)[name] for one in (job, other_seed, other_mix)]
+    assert not torch.equal(values[0], values[1])
+    assert not torch.equal(values[0], values[2])
+
+
+def test_equals_a_plain_adamw_loop(calm_base: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    job = make_job(calm_base, tmp_path, "run")
+    finetune(job, ignore)
+    model = AutoModelForCausalLM.from_pretrained(calm_base)
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    order = job.blend()
+    streams = [
+        np.fromfile(f, dtype=np.uint32).reshape(-1, LENGTH) for f in job.token_files.values()
+    ]
+    rows = np.stack([streams[d][r] for d, r in zip(order.domain, order.row, strict=True)])
+    for step in range(STEPS):
+        for group in optimiser.param_groups:
+            group["lr"] = 3e-3 * min(1.0, step / 2)
+        ids = torch.from_numpy(rows[step * BATCH : (step + 1) * BATCH].astype(np.int64))
+        model(input_ids=ids, labels=ids).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+    trained = weights(job.output)
+    moments = load_file(job.output / SECOND_MOMENTS_FILE)
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(trained[name], parameter, atol=1e-6), name
+        state = optimiser.state[parameter]
+        expected = state["exp_avg_sq"] / (1 - 0.999 ** float(state["step"]))
+        assert torch.allclose(moments[name], expected, rtol=1e-3, atol=1e-9), name
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_interrupted_run_ends_in_the_same_weights(
+    method: str, pico_base: Path, tmp_path: Path
+) -> None:
+    whole = make_job(pico_base, tmp_path, "whole", method=method, lora={"rank": 2, "alpha": 4})
+    finetune(whole, ignore)
+    broken = whole.model_copy(update={"output": tmp_path / "broken"})
+
+    def stop(step: int) -> None:
+        if step == 8:
+            raise InterruptedError("pulled the plug")
+
+    with pytest.raises(ResourceError, match="pulled the plug"):
+        finetune(broken, stop)
+    assert load_record(broken.output) is None
+    steps: list[int] = []
+    finetune(broken, steps.append)
+    assert steps[0] > 1, "it began anew"
+    name = "adapter_model.safetensors" if method == "lora" else "model.safetensors"
+    assert (whole.output / name).read_bytes() == (broken.output / name).read_bytes()
+    moments = [load_file(job.output / SECOND_MOMENTS_FILE) for job in (whole, broken)]
+    assert_same(*moments)
+
+
+def test_killed_process_ends_in_the_same_weights(pico_base: Path, tmp_path: Path) -> None:
+    whole = make_job(pico_base, tmp_path, "whole")
+    finetune(whole, ignore)
+    killed = whole.model_copy(update={"output": tmp_path / "killed"})
+    (tmp_path / "job.json").write_text(killed.model_dump_json())
+    script = (
+        "import sys, os, signal; from pathlib import Path;"
+        "from mixwise.training.finetune import finetune;"
+        "from mixwise.training.job import TrainingJob;"
+        "job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_bytes());"
+        "finetune(job, lambda step: step == 7 and os.kill(os.getpid(), signal.SIGKILL))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "job.json")],
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
+        capture_output=True,
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL
+    half = sorted((killed.output / ".training").glob("checkpoint-*"))[-1]
+    (half / "COMPLETE").unlink()  # as if it had been killed while it wrote this snapshot
+    finetune(killed, ignore)
+    assert_same(weights(whole.output), weights(killed.output))
+
+
+def test_snapshots_of_other_settings_are_not_resumed(pico_base: Path, tmp_path: Path) -> None:
+    job = make_job(pico_base, tmp_path, "run")
+
+    def stop(step: int) -> None:
+        if step == 8:
+            raise InterruptedError("pulled the plug")
+
+    with pytest.raises(ResourceError, match="pulled the plug"):
+        finetune(job, stop)
+    steps: list[int] = []
+    finetune(job.model_copy(update={"fingerprint": "other"}), steps.append)
+    assert steps[0] == 1
+
+
+def test_loss_that_is_not_finite_names_domain_and_step(pico_base: Path, tmp_path: Path) -> None:
+    job = make_job(pico_base, tmp_path, "run", learning_rate=1e30, warmup_steps=0)
+    job = job.model_copy(update={"shares": (0.0, 1.0)})
+    with pytest.raises(TrainingError, match=r"domain `beta` is not finite at step \d+ of 12"):
+        finetune(job, ignore)
+    assert load_record(job.output) is None
+
+
+def test_trajectory_checkpoints_are_whole_folders(pico_base: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    job = make_job(pico_base, tmp_path, "run", trajectory_checkpoints=2)
+    finetune(job, ignore)
+    folders = sorted((job.output / "trajectory").iterdir(), key=lambda p: int(p.name))
+    assert [p.name for p in folders] == ["4", "8"]
+    early = AutoModelForCausalLM.from_pretrained(folders[0]).state_dict()
+    late = weights(job.output)
+    assert not torch.equal(early["model.norm.weight"], late["model.norm.weight"])
+
+
+def test_lora_saves_a_plain_adapter_folder(pico_base: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    job = make_job(
+        pico_base, tmp_path, "run", method="lora", lora=Lora(rank=2, alpha=4).model_dump()
+    )
+    finetune(job, ignore)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(pico_base), job.output)
+    assert any("lora_B" in name and p.abs().sum() > 0 for name, p in model.named_parameters())
+
+
+def test_bfloat16_keeps_checkpoints_in_float32(pico_base: Path, tmp_path: Path) -> None:
+    job = make_job(pico_base, tmp_path, "run", precision="bfloat16")
+    finetune(job, ignore)
+    assert {tensor.dtype for tensor in weights(job.output).values()} == {torch.float32}
+
+
+def test_gradient_accumulation_gives_the_same_weights(calm_base: Path, tmp_path: Path) -> None:
+    plain = make_job(calm_base, tmp_path, "plain")
+    parts = make_job(calm_base, tmp_path, "parts", gradient_accumulation_steps=2)
+    finetune(plain, ignore)
+    finetune(parts, ignore)
+    for name, tensor in weights(plain.output).items():
+        assert torch.allclose(tensor, weights(parts.output)[name], atol=1e-5), name
+
+
+def test_gradient_checkpointing_gives_the_same_weights(calm_base: Path, tmp_path: Path) -> None:
+    plain = make_job(calm_base, tmp_path, "plain")
+    frugal = make_job(calm_base, tmp_path, "frugal", gradient_checkpointing=True)
+    finetune(plain, ignore)
+    finetune(frugal, ignore)
+    for name, tensor in weights(plain.output).items():
+        assert torch.allclose(tensor, weights(frugal.output)[name], atol=1e-5), name
