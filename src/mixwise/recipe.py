@@ -26,6 +26,7 @@ from mixwise.errors import RecipeError, nearest
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import MEASURES, Aggregation, Direction, Metric, Objective, SetKind, Term
 
+_LEAST_REFERENCES = 4
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -352,12 +353,18 @@ class Recipe(Section):
         return problems
 
     def _size_problems(self) -> list[str]:
+        problems = []
+        if 0 < self.validation.mixtures < _LEAST_REFERENCES:
+            problems.append(
+                f"`validation.mixtures` must be 0 or at least {_LEAST_REFERENCES}, because fewer "
+                f"say nothing about ranks, but got {self.validation.mixtures}: change it"
+            )
         if self.horizon_tokens < self.batch_tokens:
-            return [
+            problems.append(
                 f"`horizon_tokens` must hold at least one batch of {self.batch_tokens} tokens "
                 f"(batch_sequences × sequence_length), but got {self.horizon_tokens}: raise it"
-            ]
-        return []
+            )
+        return problems
 
 
 def hash_section(*sections: BaseModel | str | int) -> str:

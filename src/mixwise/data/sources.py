@@ -239,7 +239,7 @@ def _read_hub(hub: HubDataset, key: str) -> Iterator[_Row]:
         ) from None
     try:
         rows = datasets.load_dataset(
-            hub.dataset, hub.config, split=hub.split, revision=hub.revision, streaming=True
+            hub.dataset, hub.config, split=hub.split, revision=hub.revision
         )
         for number, values in enumerate(rows, start=1):
             yield _Row(dict(values), hub.dataset, number)

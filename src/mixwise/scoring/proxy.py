@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from mixwise.errors import EvaluationError
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.ledger import Ledger
 from mixwise.merging.experts import ExpertPool
@@ -66,7 +67,10 @@ class ProxyScorer:
             return found
         started = self._clock()
         self._pool.merge(mixture, self._rule)
-        measurements = self._suite.evaluate(self._pool.live.module)
+        try:
+            measurements = self._suite.evaluate(self._pool.live.module)
+        except EvaluationError as error:
+            raise EvaluationError(f"merge of `{mixture}`: {error}") from None
         observation = Observation(
             mixture=mixture,
             answer="proxy",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from mixwise.engine.local import LocalEngine
+from mixwise.errors import EvaluationError
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.ledger import Ledger
 from mixwise.merging.checkpoint import open_checkpoint
@@ -96,7 +97,10 @@ class ReferenceScorer:
             return found
         started = self._clock()
         write_checkpoint(self._live, checkpoint)
-        measurements = self._suite.evaluate(self._live.module)
+        try:
+            measurements = self._suite.evaluate(self._live.module)
+        except EvaluationError as error:
+            raise EvaluationError(f"{job.output}, trained on `{job.mixture}`: {error}") from None
         observation = Observation(
             mixture=job.mixture,
             answer="reference",

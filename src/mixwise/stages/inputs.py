@@ -136,6 +136,14 @@ class Inputs:
             )
         return tokenizer
 
+    def _require_context(self) -> None:
+        length = self.recipe.sequence_length
+        if length > self.context_tokens:
+            raise RecipeError(
+                f"`sequence_length` must be at most {self.context_tokens}, the context of the "
+                f"base, but got {length}: lower it"
+            )
+
     @property
     def context_tokens(self) -> int:
         """Longest input of the model; 2³¹ where its configuration names none."""
@@ -156,11 +164,6 @@ class Inputs:
         recipe, key = self.recipe, self.key(name)
         domain = recipe.domains.get(name)
         source = domain or recipe.evaluation.sets[name]
-        if self.settings.recipe_folder.is_dir() and recipe.sequence_length > self.context_tokens:
-            raise RecipeError(
-                f"`sequence_length` must be at most {self.context_tokens}, the "
-                f"context of the base, but got {recipe.sequence_length}: lower it"
-            )
         corpus = prepare_corpus(
             name,
             source,
@@ -268,7 +271,7 @@ class Inputs:
 
     def problems(self) -> list[str]:
         """Open everything that needs no model, and list what is wrong with it, a line each."""
-        found = _collect(lambda _: (self.base, self.tokenizer), [""])
+        found = _collect(lambda _: (self.base, self.tokenizer, self._require_context()), [""])
         if found:
             return found
         texts = [name for name, kind in self.recipe.set_kinds.items() if kind == "text"]

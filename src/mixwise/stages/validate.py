@@ -18,7 +18,6 @@ from mixwise.stages.workspace import Workspace
 from mixwise.study import VALIDATION_FILE
 
 OBJECTIVE = "objective"
-_LEAST = 4  # references below which a rank correlation says nothing
 
 
 def run_validation(workspace: Workspace) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def run_validation(workspace: Workspace) -> dict[str, Any]:
         The content of that file.
 
     Raises:
-        RecipeError: If the recipe asks for too few references.
+        RecipeError: If the recipe asks for no references.
     """
     n = workspace.recipe.validation.mixtures
     if n < _LEAST:

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from mixwise.errors import EvaluationError
+from mixwise.mixture import Mixture
+from mixwise.observation import Observation
+from mixwise.scorer import Scorer
+from mixwise.stages.inputs import Settings
+from mixwise.stages.workspace import Workspace
+from mixwise.study import Study
+
+NAMES = ("alpha", "beta", "gamma")
+HALF = Mixture(NAMES, (0.5, 0.5, 0.0))
+THIRD = Mixture.uniform(NAMES)
+
+
+@pytest.fixture(scope="module")
+def workspace(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    folder = tmp_path_factory.mktemp("scoring")
+    study = Study.create(folder / "study", pico_source / "recipe.yaml")
+    workspace = Workspace(study, Settings(study.recipe_folder, folder / "cache"))
+    workspace.train_experts()
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture(params=["proxy", "reference"])
+def scorer(request: pytest.FixtureRequest, workspace: Workspace) -> Scorer:
+    return workspace.proxy if request.param == "proxy" else workspace.reference([1, 2])
+
+
+def test_one_observation_per_mixture_in_order(scorer: Scorer) -> None:
+    observations = scorer.score([HALF, THIRD, HALF])
+    assert [str(o.mixture) for o in observations] == [str(HALF), str(THIRD), str(HALF)]
+    assert values(observations[0]) == values(observations[2])
+
+
+def test_a_score_is_found_again(scorer: Scorer, workspace: Workspace) -> None:
+    first = scorer.score([HALF])
+    n = len(workspace.ledger.observations())
+    again = scorer.score([HALF])
+    assert values(first[0]) == values(again[0])
+    assert len(workspace.ledger.observations()) == n
+
+
+def test_observation_holds_every_metric_and_example(scorer: Scorer, workspace: Workspace) -> None:
+    [observation] = scorer.score([THIRD])
+    assert set(observation.values) == {metric.name for metric in workspace.recipe.metrics}
+    for measurement in observation.measurements:
+        assert len(measurement.examples) == len(measurement.example_weights) > 0
+
+
+def test_reference_is_the_mean_of_its_seeds(workspace: Workspace) -> None:
+    reference = workspace.reference([1, 2])
+    runs = reference.runs([HALF])
+    [mean] = reference.score([HALF])
+    assert [run.seeds for run in runs] == [(1,), (2,)]
+    assert mean.seeds == (1, 2)
+    for name, value in mean.values.items():
+        assert value == pytest.approx(np.mean([run.values[name] for run in runs]))
+
+
+def test_corner_of_the_proxy_is_the_reference_with_the_experts_seed(workspace: Workspace) -> None:
+    corner = Mixture.single(NAMES, "beta")
+    [proxy] = workspace.proxy.score([corner])
+    [reference] = workspace.reference([workspace.recipe.training.seed]).score([corner])
+    assert values(proxy) == values(reference)
+
+
+def test_a_changed_expert_is_scored_anew(pico: Path, tmp_path: Path) -> None:
+    study = Study.create(tmp_path / "study", pico / "recipe.yaml")
+    seen = []
+    for factor in (1.0, 1.01):
+        workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
+        workspace.train_experts()
+        path = study.expert_folder("alpha") / "model.safetensors"
+        tensors = load_file(path)
+        save_file({k: t * factor for k, t in tensors.items()}, path, metadata={"format": "pt"})
+        seen.append(values(workspace.proxy.score([HALF])[0]))
+        workspace.close()
+    assert seen[0] != seen[1]
+
+
+def test_merge_that_is_not_finite_names_the_mixture(pico: Path, tmp_path: Path) -> None:
+    study = Study.create(tmp_path / "study", pico / "recipe.yaml")
+    workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
+    workspace.train_experts()
+    path = study.expert_folder("alpha") / "model.safetensors"
+    tensors = {k: t * float("nan") for k, t in load_file(path).items()}
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(EvaluationError, match="merge of `alpha=0.5,beta=0.5`: .* must be finite"):
+        workspace.proxy.score([HALF])
+    assert not workspace.ledger.observations("proxy")
+    workspace.close()
+
+
+def test_progress_counts_up_to_the_end(workspace: Workspace) -> None:
+    seen: list[tuple[int, int]] = []
+    workspace.proxy._on_progress = lambda p: seen.append((p.done, p.total))
+    workspace.proxy.score([HALF, THIRD])
+    assert seen == [(1, 2), (2, 2)]
+    assert all(a <= b for (a, _), (b, _) in itertools.pairwise(seen))
+
+
+def values(observation: Observation) -> dict[str, float]:
+    return observation.values
