@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 WORDS = {
-    "alpha": "a b c d e f g h".split(),
-    "beta": "one two three four five six seven eight".split(),
-    "gamma": "un deux trois quatre cinq sept huit neuf".split(),
+    "alpha": ["a", "b", "c", "d", "e", "f", "g", "h"],
+    "beta": ["one", "two", "three", "four", "five", "six", "seven", "eight"],
+    "gamma": ["un", "deux", "trois", "quatre", "cinq", "sept", "huit", "neuf"],
 }
 
 RECIPE = """\
@@ -92,12 +92,15 @@ def calm_base(pico_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def pico_source(tmp_path_factory: pytest.TempPathFactory, pico_base: Path) -> Path:
-    """A folder with the base, three domains, two evaluation sets and a recipe; do not write to it."""
+    """The base, three domains, two evaluation sets and a recipe; do not write to this folder."""
     folder = tmp_path_factory.mktemp("source")
     shutil.copytree(pico_base, folder / "base")
     for name in WORDS:
         write_texts(folder / f"{name}.jsonl", sentences(name, 0, 60))
-    mixed = [a + " " + b for a, b in zip(sentences("alpha", 1, 12), sentences("gamma", 1, 12))]
+    mixed = [
+        a + " " + b
+        for a, b in zip(sentences("alpha", 1, 12), sentences("gamma", 1, 12), strict=True)
+    ]
     write_texts(folder / "mixed.jsonl", mixed)
     quiz = [
         {"prompt": f"one two {k}", "choices": [" three", " trois", " c"], "answer": k % 3}

@@ -169,7 +169,7 @@ def test_parse_takes_spaces_any_order_and_a_trailing_comma() -> None:
         ("math=0.5", "must add up to 1"),
         ("math=nan,code=1", "must be a number ≥ 0"),
         ("math=2,code=-1", "must be a number ≥ 0"),
-        ("", "must add up to 1"),
+        ("", "must name at least one domain"),
     ],
 )
 def test_parse_names_what_is_wrong(text: str, rule: str) -> None:

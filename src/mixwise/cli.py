@@ -134,9 +134,13 @@ def validate(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust
     """Train reference mixtures and compare the proxy with them."""
 
     def stage(workspace: Workspace) -> dict[str, Any]:
+        from mixwise.stages.recommend import save_recommendation
+        from mixwise.stages.search import run_search
         from mixwise.stages.validate import run_validation
 
-        return run_validation(workspace)
+        content = run_validation(workspace)
+        save_recommendation(workspace, run_search(workspace))
+        return content
 
     content = _at_work(study, stage, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_fidelity(content["fidelity"]["objective"]))

@@ -62,20 +62,27 @@ class Ledger:
         self._path = path
         try:
             self._connection = sqlite3.connect(path, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
-            if version not in (0, _VERSION):
-                raise StudyError(
-                    f"{path}: the ledger has version {version}, but this mixwise "
-                    f"reads version {_VERSION}: use the mixwise that wrote it"
-                )
-            self._connection.executescript(_SCHEMA)
-            self._connection.execute(f"PRAGMA user_version={_VERSION}")
+            try:
+                self._prepare()
+            except BaseException:
+                self.close()
+                raise
         except sqlite3.DatabaseError as error:
             raise StudyError(
-                f"{path}: not a readable ledger ({error}): restore it or choose "
-                "another study folder"
+                f"{path}: not a readable ledger ({error}): restore it or choose another study "
+                "folder"
             ) from None
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        if version not in (0, _VERSION):
+            raise StudyError(
+                f"{self._path}: the ledger has version {version}, but this mixwise reads version "
+                f"{_VERSION}: use the mixwise that wrote it"
+            )
+        self._connection.executescript(_SCHEMA)
+        self._connection.execute(f"PRAGMA user_version={_VERSION}")
 
     def close(self) -> None:
         """Close the file."""

@@ -11,7 +11,6 @@ Method:
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -115,6 +114,8 @@ class Mixture:
             (0.0, 1.0)
         """
         names = tuple(domains)
+        if not text.strip(" ,"):
+            raise RecipeError("a mixture must name at least one domain: write `name=1`")
         shares: dict[str, float] = {}
         for part in filter(None, (piece.strip() for piece in text.split(","))):
             name, _, number = (piece.strip() for piece in part.partition("="))
@@ -221,8 +222,8 @@ class MixtureSpace:
             shares: Any real vector of shape ``(n_domains,)``.
 
         Returns:
-            The nearest mixture inside the bounds: λᵢ = clip(xᵢ − τ, lᵢ, uᵢ), with τ found by
-            bisection such that the shares add up to 1.
+            The nearest mixture inside the bounds: λᵢ = clip(xᵢ − τ, lᵢ, uᵢ). Their sum falls with
+            τ, linearly between breakpoints xᵢ − uᵢ and xᵢ − lᵢ, so the τ where it is 1 is exact.
 
         Example:
             >>> space = MixtureSpace(("a", "b"), (0.0, 0.0), (0.6, 1.0))
@@ -230,34 +231,58 @@ class MixtureSpace:
             (0.6, 0.4)
         """
         low, high = np.asarray(self.lower), np.asarray(self.upper)
-        left, right = float((shares - high).min()), float((shares - low).max())
-        for _ in range(200):
-            middle = (left + right) / 2
-            if np.clip(shares - middle, low, high).sum() > 1:
-                left = middle
-            else:
-                right = middle
-        projected = np.clip(shares - (left + right) / 2, low, high)
+        steps = np.sort(np.concatenate([shares - high, shares - low]))
+        sums = np.clip(shares - steps[:, None], low, high).sum(axis=1)  # falls as τ grows
+        k = int(np.clip(np.searchsorted(-sums, -1.0), 1, len(steps) - 1))
+        fall = sums[k - 1] - sums[k]
+        part = (sums[k - 1] - 1) / fall if fall > 0 else 0.0
+        tau = steps[k - 1] + np.clip(part, 0, 1) * (steps[k] - steps[k - 1])
+        projected = np.clip(shares - tau, low, high)
         return Mixture(self.domains, tuple(projected / projected.sum()))
 
-    def vertices(self, max_vertices: int = 4096) -> tuple[Mixture, ...]:
+    def rounded(self, shares: Array, decimals: int) -> Mixture:
+        """Round shares that lie in this space, where the rounded ones lie in it too.
+
+        Args:
+            shares: A point of the space, shape ``(n_domains,)``.
+            decimals: Of the rounded shares; the largest share takes what is left over.
+        """
+        near = shares.round(decimals)
+        largest = int(near.argmax())
+        near[largest] = round(1 - float(np.delete(near, largest).sum()), decimals)
+        if near[largest] >= 0:
+            mixture = Mixture(self.domains, tuple(near))
+            if self.contains(mixture):
+                return mixture
+        return self.mixture(shares)
+
+    def vertices(self, max_vertices: int = 512) -> tuple[Mixture, ...]:
         """List the extreme points of the space: the corners, where the bounds allow them.
 
         Every extreme point has at most one share strictly between its bounds, so filling the
-        domains to their upper bound in some order reaches each of them.
+        domains to their upper bound in some order reaches each of them. Where there are too many,
+        random orders choose among them evenly; the same ones every time.
 
         Args:
-            max_vertices: Stop after so many; only bounds on many domains come near it.
+            max_vertices: At most so many; only bounds on many domains come near it.
 
         Returns:
-            Distinct mixtures; the N corners first in the domains' order for the whole simplex.
+            Distinct mixtures; the N corners in the domains' order for the whole simplex.
         """
         found: dict[str, Mixture] = {}
-        for order in itertools.islice(self._fill_orders(), 8 * max_vertices):
+        for order in self._fill_orders():
             vertex = self._fill(order)
             found.setdefault(str(vertex), vertex)
-            if len(found) >= max_vertices:
-                break
+            if len(found) > max_vertices:
+                return self._some_vertices(max_vertices)
+        return tuple(found.values())
+
+    def _some_vertices(self, n: int) -> tuple[Mixture, ...]:
+        rng = np.random.default_rng(0)
+        found: dict[str, Mixture] = {}
+        while len(found) < n:
+            vertex = self._fill(tuple(rng.permutation(len(self.domains)).tolist()))
+            found.setdefault(str(vertex), vertex)
         return tuple(found.values())
 
     def _fill_orders(self) -> Iterable[tuple[int, ...]]:

@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -27,6 +28,7 @@ from mixwise.mixture import MixtureSpace
 from mixwise.objective import MEASURES, Aggregation, Direction, Metric, Objective, SetKind, Term
 
 _LEAST_REFERENCES = 4
+_UNION_KEYS = {"workers", "threads", "target_modules"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -43,6 +45,17 @@ class Section(BaseModel):
     """A part of the recipe: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """YAML reads `yes` and `on` as true, and pydantic would read that as 1."""
+        if (
+            isinstance(value, bool)
+            and cls.model_fields[str(info.field_name)].annotation is not bool
+        ):
+            raise ValueError(f"input should be a valid number or text, but got {value}: change it")
+        return value
 
 
 class HubDataset(Section):
@@ -168,6 +181,15 @@ class Bounds(Section):
 
     min_share: Share = 0.0
     max_share: Share = 1.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_share > self.max_share:
+            raise ValueError(
+                f"`min_share` ({self.min_share:g}) must not exceed `max_share` "
+                f"({self.max_share:g}): change one"
+            )
+        return self
 
 
 class Search(Section):
@@ -405,7 +427,7 @@ def parse_recipe(text: str, origin: str) -> Recipe:
     """
     try:
         raw = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise RecipeError(f"{origin}: not valid YAML: {reason}") from None
     if not isinstance(raw, dict):
@@ -416,8 +438,20 @@ def parse_recipe(text: str, origin: str) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        lines = [line for item in error.errors() for line in _explain(dict(item))]
+        items = [dict(item) for item in error.errors()]
+        lines = [line for item in _join_branches(items) for line in _explain(item)]
         raise RecipeError("\n".join(f"{origin}: {line}" for line in lines)) from None
+
+
+def _join_branches(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join the errors of a union's branches, which stand at one key, into one."""
+    joined: dict[object, dict[str, Any]] = {}
+    for item in items:
+        place = _place(item["loc"])
+        if place in joined and place != item["loc"]:
+            item = item | {"msg": f"{joined[place]['msg']}, or {item['msg'].lower()}"}
+        joined[place if place != item["loc"] else (place, item["type"])] = item
+    return list(joined.values())
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -426,6 +460,8 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.YAMLError(
@@ -438,7 +474,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 def _explain(item: dict[str, Any]) -> list[str]:
     """Turn one pydantic error into lines of `key`: rule, what came, what to do."""
-    place = tuple(part for part in item["loc"] if not _is_branch(part))
+    place = _place(item["loc"])
     key = ".".join(str(part) for part in place)
     if item["type"] == "value_error":
         lines = str(item["ctx"]["error"]).splitlines()
@@ -451,12 +487,12 @@ def _explain(item: dict[str, Any]) -> list[str]:
     return [f"`{key}`: {rule}, but got {item['input']!r}: change it"]
 
 
-def _is_branch(part: object) -> bool:
-    """Whether a part of a pydantic location names a branch of a union and not a key."""
-    return isinstance(part, str) and (
-        part.startswith(("literal[", "constrained-", "tuple[", "function-"))
-        or part in {"int", "str"}
-    )
+def _place(location: tuple[object, ...]) -> tuple[object, ...]:
+    """Cut from a pydantic location what names a branch of a union and not a key."""
+    for k, part in enumerate(location):
+        if part in _UNION_KEYS:
+            return location[: k + 1]
+    return location
 
 
 def _valid_keys(place: tuple[object, ...]) -> list[str]:

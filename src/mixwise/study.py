@@ -82,12 +82,12 @@ class Study:
             StudyError: If the folder is none.
         """
         try:
-            note = json.loads((folder / _STUDY_FILE).read_text())
-        except (OSError, ValueError):
+            recipe_folder = Path(json.loads((folder / _STUDY_FILE).read_text())["recipe_folder"])
+        except (OSError, ValueError, TypeError, KeyError):
             raise StudyError(
                 f"{folder}: no study here: make one with `mixwise run RECIPE --study {folder}`"
             ) from None
-        return cls(folder, Path(note["recipe_folder"]))
+        return cls(folder, recipe_folder)
 
     @property
     def recipe(self) -> Recipe:

@@ -14,6 +14,14 @@ from mixwise.engine.local import LocalEngine
 from mixwise.errors import ResourceError, TrainingError
 
 OnStep = Callable[[int], None]
+MAIN = """\
+import sys
+from mixwise.engine.local import LocalEngine
+from tests.engine.test_local import ignore, write_forever
+
+if __name__ == "__main__":
+    list(LocalEngine(1, 1).run(write_forever, [sys.argv[1]], ignore))
+"""
 
 
 def ignore(index: int, step: int) -> None:
@@ -70,14 +78,7 @@ def test_a_killed_worker_is_a_clear_error(engine: LocalEngine) -> None:
 
 
 def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
-    script = (
-        "import sys; from mixwise.engine.local import LocalEngine;"
-        "from tests.engine.test_local import write_forever, ignore;"
-        "list(LocalEngine(1, 1).run(write_forever, [sys.argv[1]], ignore))"
-    )
-    (tmp_path / "main.py").write_text(
-        f"if __name__ == '__main__':\n    {script.replace(';', chr(10) + '    ')}\n"
-    )
+    (tmp_path / "main.py").write_text(MAIN)
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
     command = [sys.executable, str(tmp_path / "main.py"), str(tmp_path)]
     with subprocess.Popen(command, env=environment) as process:

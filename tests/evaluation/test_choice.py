@@ -84,7 +84,7 @@ def test_long_prompts_lose_their_beginning(
 
 def test_choice_longer_than_the_context_is_an_error(tokenizer: BaseTokenizer) -> None:
     long = [ChoiceRow("one", (" two" * 50, " three"), 0, "quiz:7")]
-    with pytest.raises(DataError, match="quiz:7: a choice of .* tokens does not fit"):
+    with pytest.raises(DataError, match=r"quiz:7: a choice of .* tokens does not fit"):
         ChoiceSet.tokenise("quiz", long, tokenizer, max_rows=1, context_tokens=16)
 
 

@@ -47,5 +47,5 @@ def test_missing_shard_is_refused(pico_base: Path, tmp_path: Path) -> None:
 
     AutoModelForCausalLM.from_pretrained(pico_base).save_pretrained(tmp_path, max_shard_size="20KB")
     sorted(tmp_path.glob("model-*.safetensors"))[0].unlink()
-    with pytest.raises(CheckpointError, match="`model-00001-of-.*` is missing"):
+    with pytest.raises(CheckpointError, match=r"`model-00001-of-.*` is missing"):
         open_checkpoint(tmp_path)

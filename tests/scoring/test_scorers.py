@@ -95,7 +95,7 @@ def test_merge_that_is_not_finite_names_the_mixture(pico: Path, tmp_path: Path) 
     path = study.expert_folder("alpha") / "model.safetensors"
     tensors = {k: t * float("nan") for k, t in load_file(path).items()}
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(EvaluationError, match="merge of `alpha=0.5,beta=0.5`: .* must be finite"):
+    with pytest.raises(EvaluationError, match=r"merge of `alpha=0.5,beta=0.5`: .* must be finite"):
         workspace.proxy.score([HALF])
     assert not workspace.ledger.observations("proxy")
     workspace.close()

@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mixwise.errors import ResourceError, TrainingError
+from mixwise.errors import CheckpointError, ResourceError, TrainingError
+from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.recipe import Lora, Training
 from mixwise.training.finetune import SECOND_MOMENTS_FILE, finetune
 from mixwise.training.job import TrainingJob, load_record
@@ -34,6 +35,7 @@ def make_job(base: Path, folder: Path, output: str, **settings: object) -> Train
     }
     return TrainingJob(
         base=base,
+        base_fingerprint=open_checkpoint(base).fingerprint,
         output=folder / output,
         token_files=files,
         shares=(0.5, 0.5),
@@ -230,3 +232,9 @@ def test_gradient_checkpointing_gives_the_same_weights(calm_base: Path, tmp_path
     finetune(frugal, ignore)
     for name, tensor in weights(plain.output).items():
         assert torch.allclose(tensor, weights(frugal.output)[name], atol=1e-5), name
+
+
+def test_a_base_that_changed_is_refused(pico_base: Path, tmp_path: Path) -> None:
+    job = make_job(pico_base, tmp_path, "run")
+    with pytest.raises(CheckpointError, match="the base has changed since the study"):
+        finetune(job.model_copy(update={"base_fingerprint": "other"}), ignore)

@@ -141,10 +141,12 @@ def split_comments(text: str, pattern: str) -> tuple[str, str]:
 
 
 def python_text(text: str) -> tuple[str, str]:
+    """Split a module into what follows its opening comments, and those."""
     return split_comments(text, r"(?:[ \t]*#[^\n]*\n|[ \t]*\n)*")
 
 
 def c_text(text: str) -> tuple[str, str]:
+    """Split a header into what follows its opening comments, and those."""
     return split_comments(text, r"(?:\s*/\*.*?\*/|\s*//[^\n]*\n)*\s*")
 
 
@@ -294,6 +296,7 @@ def write_corpora(
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="the demo package's folder")
     parser.add_argument("--blend", type=Path, required=True, help="folder for the blend")

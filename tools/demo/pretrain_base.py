@@ -171,6 +171,7 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--blend", type=Path, required=True, help="folder of blend.jsonl.gz")
     parser.add_argument("--out", type=Path, required=True, help="where to save the base")

@@ -302,8 +302,7 @@ def _write_corpus(
                 n_train_bytes=train.n_bytes,
             )
             (partial / "facts.json").write_text(json.dumps(asdict(facts)))
-            if not (target / "facts.json").is_file():  # another process may have been faster
-                partial.replace(target)
+            _put_in_place(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
@@ -311,6 +310,17 @@ def _write_corpus(
             f"{target.parent}: the token cache cannot be written ({error}): free "
             "space there, or set MIXWISE_CACHE to another folder"
         ) from None
+
+
+def _put_in_place(partial: Path, target: Path) -> None:
+    """Move a whole folder to its place, unless another process has been faster."""
+    try:
+        partial.replace(target)
+    except OSError:
+        if (target / "facts.json").is_file():
+            return
+        shutil.rmtree(target)  # what stands there is not whole
+        partial.replace(target)
 
 
 @dataclass(frozen=True, slots=True)

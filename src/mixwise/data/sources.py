@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import glob
 import gzip
-import io
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,14 +75,8 @@ def resolve_files(patterns: Iterable[str], folder: Path, key: str) -> tuple[Path
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        full = str(folder / Path(pattern).expanduser())
-        matches = (
-            [Path(full)]
-            if Path(full).is_file()
-            else sorted(
-                Path(match) for match in glob.glob(full, recursive=True) if Path(match).is_file()
-            )
-        )
+        path = folder / Path(pattern).expanduser()
+        matches = [path] if path.is_file() else _expand(pattern, folder)
         if not matches:
             raise DataError(f"`{key}`: `{pattern}` matches no file in {folder}: correct the path")
         found.update(dict.fromkeys(matches))
@@ -132,7 +126,7 @@ def read_choices(source: TextSource, folder: Path, key: str) -> Iterator[ChoiceR
         )
         if not isinstance(prompt, str) or not prompt:
             raise DataError(f"{row.place}: `prompt` must be a non-empty text, but got {prompt!r}")
-        texts = list(choices) if not isinstance(choices, str) else []
+        texts = choices if isinstance(choices, list) else []
         if len(texts) < 2 or not all(isinstance(text, str) and text for text in texts):
             raise DataError(
                 f"{row.place}: `choices` must be two or more non-empty texts, but got {choices!r}"
@@ -145,40 +139,48 @@ def read_choices(source: TextSource, folder: Path, key: str) -> Iterator[ChoiceR
         yield ChoiceRow(prompt, tuple(texts), answer, row.place)
 
 
+def _expand(pattern: str, folder: Path) -> list[Path]:
+    """Files that a glob matches, sorted; the folder's own name is taken to the letter."""
+    home_or_root = Path(pattern).expanduser()
+    full = (
+        str(home_or_root)
+        if home_or_root.is_absolute()
+        else str(Path(glob.escape(str(folder))) / pattern)
+    )
+    return sorted(Path(match) for match in glob.glob(full, recursive=True) if Path(match).is_file())
+
+
 def _read_rows(source: TextSource, folder: Path, key: str) -> Iterator[_Row]:
     if source.hub is not None:
         yield from _read_hub(source.hub, key)
         return
     for path in resolve_files(source.files, folder, f"{key}.files"):
-        kind = "jsonl" if _format_of(path) == "text" else _format_of(path)
-        yield from _ROW_READERS[kind](path)
+        kind = _format_of(path) if source.format == "auto" else source.format
+        yield from _ROW_READERS["jsonl" if kind == "text" else kind](path)
 
 
 def _format_of(path: Path) -> str:
-    name = path.name.removesuffix(".gz")
-    suffix = Path(name).suffix.lower()
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix in _JSON_SUFFIXES:
         return "jsonl"
     return "parquet" if suffix == ".parquet" else "text"
 
 
-def _open_text(path: Path) -> io.TextIOBase:
-    if path.name.endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8")
-    return path.open(encoding="utf-8")
-
-
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a text file, plain or gzip, numbered from 1; a byte order mark is no text."""
     number = 0
     try:
-        with _open_text(path) as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line
+        open_bytes = gzip.open if path.name.lower().endswith(".gz") else Path.open
+        with open_bytes(path, "rb") as file:
+            for line in file:
+                number += 1
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield number, text.replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}:{number + 1}: not UTF-8 text ({error.reason}): convert the file to UTF-8"
+            f"{path}:{number}: not UTF-8 text ({error.reason}): convert the file to UTF-8"
         ) from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path}: cannot be read after line {number} ({error}): replace the file"
         ) from None
@@ -186,21 +188,24 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _read_jsonl(path: Path) -> Iterator[_Row]:
     for number, line in _lines(path):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{path}:{number}: broken JSON ({error.msg} at column {error.colno}): "
-                "repair or remove the line"
-            ) from None
-        if not isinstance(values, dict):
-            raise DataError(
-                f"{path}:{number}: a line must hold a JSON object, but got "
-                f"{type(values).__name__}: write one object per line"
-            )
-        yield _Row(values, str(path), number)
+        if line.strip():
+            yield _Row(_parse_object(line, f"{path}:{number}"), str(path), number)
+
+
+def _parse_object(line: str, place: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at column {error.colno}"
+        raise DataError(f"{place}: broken JSON ({reason}): repair or remove the line") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: JSON that cannot be read ({error}): remove the line") from None
+    if not isinstance(values, dict):
+        raise DataError(
+            f"{place}: a line must hold a JSON object, but got {type(values).__name__}: write one "
+            "object per line"
+        )
+    return values
 
 
 def _read_parquet(path: Path) -> Iterator[_Row]:
@@ -218,7 +223,7 @@ def _read_parquet(path: Path) -> Iterator[_Row]:
                 for values in batch.to_pylist():
                     number += 1
                     yield _Row(values, str(path), number)
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: not a readable Parquet file ({reason}): replace it") from None
 
@@ -267,6 +272,12 @@ def _document(row: _Row, field: str, key: str) -> Document:
             f"{row.place}: `{field}` must be a text, but got {type(text).__name__}: "
             f"name another field in `{key}.field`"
         )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{row.place}: `{field}` is no valid Unicode ({error.reason}): repair the text"
+        ) from None
     return Document(text, row.file, row.line)
 
 

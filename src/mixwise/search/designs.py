@@ -2,19 +2,19 @@
 
 Notation:
     N: domains.  {N, 2} lattice: corners and midpoints of the edges, N(N+1)/2 points.
+    l, u: bounds of each share.
 
 Method:
     Where bounds cut the simplex, its corners give way to the extreme points of what is left, and
-    edges to pairs of those. Points inside are a Sobol sequence u mapped by −log u, normalised,
-    which spreads evenly over the simplex, then taken as weights of the extreme points.
+    edges to pairs of those. Points inside are a Sobol sequence mapped by −log, normalised, which
+    spreads evenly over the simplex, shrunk to l + (1 − Σl) z; those beyond u are passed over, and
+    only where too few are left are they projected.
 
 Source:
     Scheffé 1958 (simplex lattice); McLean and Anderson 1966 (extreme vertices).
 """
 
 from __future__ import annotations
-
-from itertools import combinations
 
 import numpy as np
 from scipy.stats import qmc
@@ -23,10 +23,14 @@ from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.search.problem import Array, distinct
 from mixwise.search.surrogates import quadratic_features
 
+_MOST_CORNERS = 256  # whose pairs are looked at
+_SOBOL_POINTS = 2**14  # drawn at most to find points within the bounds
+
 
 def centre(space: MixtureSpace) -> Mixture:
-    """Mean of the extreme points: the uniform mixture, where there are no bounds."""
-    return _mean(space, space.vertices())
+    """The mixture of the space that is nearest to uniform."""
+    n = len(space.domains)
+    return space.mixture(np.full(n, 1 / n))
 
 
 def lattice(space: MixtureSpace) -> tuple[Mixture, ...]:
@@ -43,11 +47,13 @@ def lattice(space: MixtureSpace) -> tuple[Mixture, ...]:
         >>> [str(m) for m in lattice(MixtureSpace.whole(["a", "b"]))]
         ['a=1', 'b=1', 'a=0.5,b=0.5']
     """
-    corners = space.vertices()
-    points = distinct([*corners, *(_mean(space, pair) for pair in combinations(corners, 2))])
+    corners = _corners(space)[:_MOST_CORNERS]
+    points = np.concatenate([corners, _midpoints(corners)])
     n_domains = len(space.domains)
     wanted = n_domains * (n_domains + 1) // 2
-    return points if len(points) <= wanted else _most_telling(points, wanted)
+    if len(points) > wanted:
+        points = points[_most_telling(points, wanted)]
+    return distinct([Mixture(space.domains, tuple(point)) for point in points])
 
 
 def spread(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...]:
@@ -60,12 +66,13 @@ def spread(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...]:
     """
     if n <= 0:
         return ()
-    corners = np.array([vertex.shares for vertex in space.vertices()])
-    sobol = qmc.Sobol(len(corners), seed=seed)
-    uniform = sobol.random_base2(int(np.ceil(np.log2(n))) if n > 1 else 0)[:n]
+    low, high = np.asarray(space.lower), np.asarray(space.upper)
+    uniform = qmc.Sobol(len(low), seed=seed).random(_SOBOL_POINTS)
     spacings = -np.log(np.clip(uniform, 1e-12, 1 - 1e-12))
-    inside = spacings / spacings.sum(axis=1, keepdims=True) @ corners
-    return tuple(space.mixture(point) for point in inside)
+    points = low + (1 - low.sum()) * spacings / spacings.sum(axis=1, keepdims=True)
+    is_inside = (points <= high).all(axis=1)
+    chosen = np.concatenate([points[is_inside], points[~is_inside]])[:n]
+    return tuple(space.mixture(point) for point in chosen)
 
 
 def seed_points(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...]:
@@ -76,31 +83,40 @@ def seed_points(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...
         n: How many in all; edges take at most half of what corners and centre leave.
         seed: Decides which edges, where there are too many, and scrambles the points inside.
     """
-    corners = space.vertices()[: max(1, n - 1)]
-    fixed = distinct([*corners, centre(space)])[:n]
-    edges = [_mean(space, pair) for pair in combinations(corners, 2)]
+    corners = _corners(space)[: max(1, n - 1)]
+    fixed = distinct([*_mixtures(space, corners), centre(space)])[:n]
+    edges = _midpoints(corners[:_MOST_CORNERS])
     room = (n - len(fixed)) // 2
     if len(edges) > room:
-        chosen = np.random.default_rng(seed).permutation(len(edges))[:room]
-        edges = [edges[i] for i in sorted(chosen)]
-    points = distinct([*fixed, *edges])
+        edges = edges[np.sort(np.random.default_rng(seed).permutation(len(edges))[:room])]
+    points = distinct([*fixed, *_mixtures(space, edges)])
     return distinct([*points, *spread(space, n - len(points), seed=seed)])
 
 
-def _mean(space: MixtureSpace, mixtures: tuple[Mixture, ...]) -> Mixture:
-    return space.mixture(np.mean([mixture.shares for mixture in mixtures], axis=0))
+def _corners(space: MixtureSpace) -> Array:
+    return np.array([vertex.shares for vertex in space.vertices()])
 
 
-def _most_telling(points: tuple[Mixture, ...], n: int) -> tuple[Mixture, ...]:
+def _midpoints(corners: Array) -> Array:
+    """Midpoints of all pairs, which lie in the space because it is convex."""
+    left, right = np.triu_indices(len(corners), k=1)
+    return np.asarray((corners[left] + corners[right]) / 2)
+
+
+def _mixtures(space: MixtureSpace, points: Array) -> list[Mixture]:
+    return [Mixture(space.domains, tuple(point)) for point in points]
+
+
+def _most_telling(points: Array, n: int) -> list[int]:
     """Greedy D-optimal choice: each point adds most to the determinant of the information."""
-    features: Array = quadratic_features(np.array([point.shares for point in points]))
+    features = quadratic_features(points)
     inverse = np.eye(features.shape[1]) * 1e6
     chosen: list[int] = []
     for _ in range(n):
-        leverage = np.einsum("ij,jk,ik->i", features, inverse, features)
+        leverage = ((features @ inverse) * features).sum(axis=1)
         leverage[chosen] = -1
         best = int(leverage.argmax())
         chosen.append(best)
         column = inverse @ features[best]
         inverse -= np.outer(column, column) / (1 + features[best] @ column)
-    return tuple(points[i] for i in sorted(chosen))
+    return sorted(chosen)

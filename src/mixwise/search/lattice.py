@@ -15,13 +15,14 @@ Source:
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.observation import Observation
 from mixwise.search.designs import lattice
 from mixwise.search.optimum import maximise
-from mixwise.search.problem import SearchProblem, SearchResult
+from mixwise.search.problem import SearchProblem, SearchResult, shares_of
 from mixwise.search.surrogates import fit_quadratic
 
 N_CHECKS = 3
@@ -52,24 +53,18 @@ def search_lattice(problem: SearchProblem) -> SearchResult:
     design = design_lattice(problem.space, problem.budget, problem.seed)
     n_checks = N_CHECKS if problem.budget is None else problem.budget - len(design)
     scored = list(problem.scorer.score(design))
-    predicted = -np.inf
+    surrogate = fit_quadratic(shares_of(scored), problem.metric_values(scored))
     for _ in range(n_checks):
-        surrogate = fit_quadratic(
-            np.array([o.mixture.shares for o in scored if o.mixture is not None]),
-            problem.metric_values(scored),
-        )
-
-        def value(points: np.ndarray, surrogate: object = surrogate) -> np.ndarray:
-            return problem.objective.aggregate(surrogate(points), problem.scale)  # type: ignore[operator]
-
-        optimum = maximise(value, problem.space, seed=problem.seed)
-        seen = [
-            o
-            for o in scored
-            if o.mixture is not None and o.mixture.distance(optimum) < _STANDS_STILL
-        ]
-        predicted = float(value(optimum.array[None])[0])
-        if seen:
+        optimum = maximise(problem.objective_of(surrogate), problem.space, seed=problem.seed)
+        if _stands_still(optimum, scored):
             break
         scored.extend(problem.scorer.score([optimum]))
-    return SearchResult("lattice", problem.best(scored), tuple(scored), predicted, surrogate)
+        surrogate = fit_quadratic(shares_of(scored), problem.metric_values(scored))
+    best = problem.best(scored)
+    return SearchResult("lattice", best, tuple(scored), problem.predicted(surrogate, best))
+
+
+def _stands_still(optimum: Mixture, scored: Sequence[Observation]) -> bool:
+    return any(
+        o.mixture is not None and o.mixture.distance(optimum) < _STANDS_STILL for o in scored
+    )

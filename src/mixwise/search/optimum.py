@@ -31,7 +31,7 @@ def maximise(value: Value, space: MixtureSpace, *, seed: int) -> Mixture:
         seed: Decides the starting points.
 
     Returns:
-        The best mixture found, its shares rounded to 0.001.
+        The best mixture found, its shares rounded to 0.001 where the bounds allow it.
     """
     points = _starting_points(space, seed)
     values = value(points)
@@ -39,8 +39,8 @@ def maximise(value: Value, space: MixtureSpace, *, seed: int) -> Mixture:
     climbed = np.array([_climb(value, space, start) for start in starts])
     heights = value(climbed)
     top = climbed[heights >= heights.max() - 1e-12]
-    middle = space.mixture(top.mean(axis=0).round(3))
-    best = space.mixture(climbed[int(heights.argmax())].round(3))
+    middle = space.rounded(top.mean(axis=0), 3)
+    best = space.rounded(climbed[int(heights.argmax())], 3)
     return middle if value(middle.array[None])[0] >= value(best.array[None])[0] else best
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
@@ -51,12 +52,25 @@ class SearchProblem:
         """The observation with the largest objective inside the space; the first of equals.
 
         Raises:
-            RecipeError: If none lies inside; cannot happen where a design stays inside.
+            RecipeError: If none lies inside.
         """
         inside = [
             o for o in observations if o.mixture is not None and self.space.contains(o.mixture)
         ]
+        if not inside:
+            raise RecipeError(
+                "none of the scored mixtures lies within `search.bounds`: widen them or use the "
+                "method `lattice`"
+            )
         return max(inside, key=self.value)
+
+    def objective_of(self, surrogate: Predict) -> Predict:
+        """The objective that a surrogate predicts: shares ``(n, n_domains)`` → J ``(n,)``."""
+        return lambda points: self.objective.aggregate(surrogate(points), self.scale)
+
+    def predicted(self, surrogate: Predict, observation: Observation) -> float:
+        """The objective that a surrogate gives for the mixture of an observation."""
+        return float(self.objective_of(surrogate)(shares_of([observation]))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +81,13 @@ class SearchResult:
         method: Name of the method.
         best: The recommended mixture's observation.
         scored: Everything that was scored, in order.
-        predicted: Objective that the surrogate gave for the recommendation, None without one.
-        surrogate: Shares ``(n, n_domains)`` → metrics ``(n, n_terms)``, None without one.
+        predicted: Objective that the last surrogate gives for the recommendation, None without one.
     """
 
     method: str
     best: Observation
     scored: tuple[Observation, ...]
     predicted: float | None = None
-    surrogate: Predict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,11 @@ class SearchMethod:
     design: Callable[[MixtureSpace, int | None, int], tuple[Mixture, ...]]
     search: Callable[[SearchProblem], SearchResult]
     n_checks: int
+
+
+def shares_of(observations: Sequence[Observation]) -> Array:
+    """The mixtures of observations, shape ``(n, n_domains)``."""
+    return np.array([o.mixture.shares for o in observations if o.mixture is not None])
 
 
 def distinct(mixtures: Sequence[Mixture]) -> tuple[Mixture, ...]:

@@ -1,10 +1,10 @@
 """Mixtures to train for validation: spread over the space, chosen before any result is seen.
 
 Method:
-    A pool of random mixtures of every sparsity (a uniform draw of how many domains take part, which
-    ones, and a flat Dirichlet over those), then one by one the mixture farthest from all that were
-    chosen and from all that the search scores (maximin in total variation), so that a reference is
-    never one of the mixtures that the surrogate was fitted on.
+    A pool of random mixtures of every sparsity: a uniform draw of how many extreme points of the
+    space take part, which ones, and a flat Dirichlet over those. Then, one by one, the mixture
+    farthest from all that were chosen and from all that the search scores (maximin in total
+    variation), so that a reference is never a mixture that the surrogate was fitted on.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from mixwise.mixture import Mixture, MixtureSpace
 
+Array = npt.NDArray[np.float64]
 _POOL = 2048
+_LEAST_DISTANCE = 1e-4  # share of tokens below which two mixtures are the same
 _TAKEN_WEIGHT = 2.0  # how much closer a reference may be to a scored mixture than to a reference
 
 
@@ -29,26 +32,33 @@ def spread_references(
         n: How many.
         taken: Mixtures that the search scores; they depend on the space and the seed alone.
         seed: Decides the pool.
+
+    Returns:
+        Different mixtures; fewer than asked for where the bounds leave no room for more.
     """
-    rng = np.random.default_rng(seed)
-    n_domains = len(space.domains)
-    pool = []
-    for _ in range(_POOL):
-        members = rng.permutation(n_domains)[: rng.integers(2, n_domains + 1)]
-        shares = np.zeros(n_domains)
-        shares[members] = rng.dirichlet(np.ones(len(members)))
-        pool.append(space.mixture(shares.round(2)).shares)
-    points = np.array(pool)
+    points = _pool(space, np.random.default_rng(seed))
     nearest = np.full(_POOL, np.inf)
     for mixture in taken:
         nearest = np.minimum(nearest, _TAKEN_WEIGHT * _distances(points, mixture.array))
-    chosen = []
-    for _ in range(min(n, _POOL)):
+    chosen: list[Mixture] = []
+    while len(chosen) < n and nearest.max() > _LEAST_DISTANCE:
         far = int(nearest.argmax())
-        chosen.append(space.mixture(points[far]))
+        chosen.append(Mixture(space.domains, tuple(points[far])))
         nearest = np.minimum(nearest, _distances(points, points[far]))
     return tuple(chosen)
 
 
-def _distances(points: np.ndarray, point: np.ndarray) -> np.ndarray:
+def _pool(space: MixtureSpace, rng: np.random.Generator) -> Array:
+    """Random mixtures of some of the extreme points, from two of them to all."""
+    corners = np.array([vertex.shares for vertex in space.vertices()])
+    pool = []
+    for _ in range(_POOL):
+        n_members = min(len(corners), int(rng.integers(2, len(space.domains) + 1)))
+        members = rng.permutation(len(corners))[:n_members]
+        shares = rng.dirichlet(np.ones(n_members)) @ corners[members]
+        pool.append(space.rounded(shares, 3).shares)
+    return np.array(pool)
+
+
+def _distances(points: Array, point: Array) -> Array:
     return np.abs(points - point).sum(axis=1) / 2

@@ -15,13 +15,11 @@ Departures:
 
 from __future__ import annotations
 
-import numpy as np
-
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.search.designs import seed_points
 from mixwise.search.optimum import maximise
-from mixwise.search.problem import SearchProblem, SearchResult
+from mixwise.search.problem import SearchProblem, SearchResult, shares_of
 from mixwise.search.surrogates import fit_trees
 
 N_POINTS = 40
@@ -50,16 +48,8 @@ def search_mergemix(problem: SearchProblem) -> SearchResult:
         RecipeError: As `design_mergemix`.
     """
     scored = problem.scorer.score(design_mergemix(problem.space, problem.budget, problem.seed))
-    surrogate = fit_trees(
-        np.array([o.mixture.shares for o in scored if o.mixture is not None]),
-        problem.metric_values(scored),
-        seed=problem.seed,
-    )
-
-    def value(points: np.ndarray) -> np.ndarray:
-        return problem.objective.aggregate(surrogate(points), problem.scale)
-
-    optimum = maximise(value, problem.space, seed=problem.seed)
+    surrogate = fit_trees(shares_of(scored), problem.metric_values(scored), seed=problem.seed)
+    optimum = maximise(problem.objective_of(surrogate), problem.space, seed=problem.seed)
     scored += problem.scorer.score([optimum])
-    predicted = float(value(optimum.array[None])[0])
-    return SearchResult("mergemix", problem.best(scored), scored, predicted, surrogate)
+    best = problem.best(scored)
+    return SearchResult("mergemix", best, scored, problem.predicted(surrogate, best))

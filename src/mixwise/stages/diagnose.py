@@ -7,7 +7,7 @@ from typing import Any
 
 from mixwise.diagnostics.geometry import measure_geometry
 from mixwise.merging.experts import ExpertPool
-from mixwise.stages.validate import OBJECTIVE
+from mixwise.stages.search import OBJECTIVE
 from mixwise.stages.workspace import Workspace
 from mixwise.study import VALIDATION_FILE
 

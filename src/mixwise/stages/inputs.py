@@ -136,13 +136,15 @@ class Inputs:
             )
         return tokenizer
 
-    def _require_context(self) -> None:
+    @property
+    def _fitting_length(self) -> int:
         length = self.recipe.sequence_length
         if length > self.context_tokens:
             raise RecipeError(
                 f"`sequence_length` must be at most {self.context_tokens}, the context of the "
                 f"base, but got {length}: lower it"
             )
+        return length
 
     @property
     def context_tokens(self) -> int:
@@ -271,7 +273,7 @@ class Inputs:
 
     def problems(self) -> list[str]:
         """Open everything that needs no model, and list what is wrong with it, a line each."""
-        found = _collect(lambda _: (self.base, self.tokenizer, self._require_context()), [""])
+        found = _collect(lambda _: (self.base, self.tokenizer, self._fitting_length), [""])
         if found:
             return found
         texts = [name for name, kind in self.recipe.set_kinds.items() if kind == "text"]

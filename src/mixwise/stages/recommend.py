@@ -11,8 +11,7 @@ from mixwise import __version__
 from mixwise.diagnostics.intervals import bootstrap_objective, interval, near_optimal
 from mixwise.observation import Observation
 from mixwise.search.problem import SearchResult
-from mixwise.stages.search import every_baseline
-from mixwise.stages.validate import OBJECTIVE
+from mixwise.stages.search import OBJECTIVE, every_baseline
 from mixwise.stages.workspace import Workspace
 from mixwise.study import FINAL_FILE, RECOMMENDATION_FILE, VALIDATION_FILE
 

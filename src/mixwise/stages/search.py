@@ -15,6 +15,7 @@ from mixwise.search.surrogates import fit_quadratic
 from mixwise.stages.workspace import Workspace
 from mixwise.study import SEARCH_FILE
 
+OBJECTIVE = "objective"  # what the objective is called where metrics have names
 _PROFILE_POINTS = 21
 
 
@@ -44,6 +45,25 @@ def run_search(workspace: Workspace) -> SearchResult:
         "source": METHODS[recipe.search.method].source,
         "rule": workspace.rule.name,
         "n_scored": len(result.scored),
+        "bounds": {
+            name: [low, high]
+            for name, low, high in zip(
+                inputs.space.domains, inputs.space.lower, inputs.space.upper, strict=True
+            )
+        },
+        "objective": {
+            "aggregation": workspace.objective.aggregation,
+            "terms": [
+                {
+                    "metric": term.metric.name,
+                    "direction": term.metric.direction,
+                    "weight": term.weight,
+                    "base": workspace.scale.base[term.metric.name],
+                    "spread": workspace.scale.spread[term.metric.name],
+                }
+                for term in workspace.objective.terms
+            ],
+        },
         "predicted_by_surrogate": result.predicted,
         "recommended": workspace.summary(result.best),
         "base": {"objective": 0.0, "metrics": workspace.base_observation.values},
@@ -89,13 +109,16 @@ def _profiles(
     metrics = [metric.name for metric in workspace.recipe.metrics]
     values = np.array([[o.values[name] for name in metrics] for o in observations])
     predict = fit_quadratic(shares, values)
+    terms = [metrics.index(metric.name) for metric in workspace.objective.metrics]
     grid = np.linspace(0, 1, _PROFILE_POINTS)
     lines = {}
     for i, domain in enumerate(workspace.recipe.domains):
         if best.mixture is None:
             continue
         line = predict(np.array([_along(best.mixture, i, share) for share in grid]))
-        lines[domain] = {name: line[:, k].tolist() for k, name in enumerate(metrics)}
+        lines[domain] = {name: line[:, k].tolist() for k, name in enumerate(metrics)} | {
+            OBJECTIVE: workspace.objective.aggregate(line[:, terms], workspace.scale).tolist()
+        }
     return {"shares": grid.tolist(), "lines": lines}
 
 

@@ -13,11 +13,9 @@ from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.references import spread_references
-from mixwise.stages.search import planned_mixtures
+from mixwise.stages.search import OBJECTIVE, planned_mixtures
 from mixwise.stages.workspace import Workspace
 from mixwise.study import VALIDATION_FILE
-
-OBJECTIVE = "objective"
 
 
 def run_validation(workspace: Workspace) -> dict[str, Any]:
@@ -29,12 +27,8 @@ def run_validation(workspace: Workspace) -> dict[str, Any]:
     Raises:
         RecipeError: If the recipe asks for no references.
     """
-    n = workspace.recipe.validation.mixtures
-    if n < _LEAST:
-        raise RecipeError(
-            f"`validation.mixtures` must be at least {_LEAST}, but got {n}: fewer "
-            "say nothing about ranks"
-        )
+    if not workspace.recipe.validation.mixtures:
+        raise RecipeError("`validation.mixtures` is 0: set how many references to train")
     mixtures = choose_references(workspace)
     seeds = workspace.reference_seeds(workspace.recipe.validation.seeds)
     runs = workspace.reference(seeds).runs(mixtures)
@@ -58,13 +52,24 @@ def run_validation(workspace: Workspace) -> dict[str, Any]:
 
 
 def choose_references(workspace: Workspace) -> tuple[Mixture, ...]:
-    """The reference mixtures: spread over the space, away from all that the search scores."""
-    return spread_references(
+    """The reference mixtures: spread over the space, away from all that the search scores.
+
+    Raises:
+        RecipeError: If the bounds leave no room for so many.
+    """
+    wanted = workspace.recipe.validation.mixtures
+    chosen = spread_references(
         workspace.inputs.space,
-        workspace.recipe.validation.mixtures,
+        wanted,
         taken=planned_mixtures(workspace),
         seed=workspace.recipe.search.seed,
     )
+    if len(chosen) < wanted:
+        raise RecipeError(
+            f"`validation.mixtures` is {wanted}, but `search.bounds` leave room for only "
+            f"{len(chosen)} different ones: lower it or widen the bounds"
+        )
+    return chosen
 
 
 def measure_fidelity_of(

@@ -213,6 +213,7 @@ class Workspace:
         )
         return TrainingJob(
             base=inputs.base_folder,
+            base_fingerprint=inputs.base.fingerprint,
             output=self.study.reference_folder(fingerprint),
             token_files={name: inputs.corpus(name).train_file for name in recipe.domains},
             shares=mixture.shares,

@@ -30,8 +30,8 @@ from transformers.utils import logging as transformers_logging
 from mixwise.data.blend import Blend
 from mixwise.data.corpus import map_sequences
 from mixwise.engine.devices import choose_device
-from mixwise.errors import MixwiseError, ResourceError, TrainingError
-from mixwise.merging.checkpoint import ADAPTER_FILE, FULL_FILE
+from mixwise.errors import CheckpointError, MixwiseError, ResourceError, TrainingError
+from mixwise.merging.checkpoint import ADAPTER_FILE, FULL_FILE, open_checkpoint
 from mixwise.merging.live_model import load_module
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
 
@@ -220,6 +220,11 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
 
 
 def _build_model(job: TrainingJob) -> Any:
+    if open_checkpoint(job.base).fingerprint != job.base_fingerprint:
+        raise CheckpointError(
+            f"{job.base}: the base has changed since the study was opened: put the old one back, "
+            "or begin a new study"
+        )
     model = load_module(job.base, trust_remote_code=job.trust_remote_code)
     if job.settings.gradient_checkpointing:
         model.activation_checkpointing_enable()

@@ -23,6 +23,7 @@ class TrainingJob(BaseModel):
 
     Attributes:
         base: Folder of the base model.
+        base_fingerprint: Hash of the content of its tensors when the run was planned.
         output: Folder of the checkpoint; it is whole when it holds ``run.json``.
         token_files: Stream of training tokens of each domain, in the study's order.
         shares: The mixture, one share per domain.
@@ -37,6 +38,7 @@ class TrainingJob(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     base: Path
+    base_fingerprint: str
     output: Path
     token_files: dict[str, Path]
     shares: tuple[float, ...]
