@@ -238,3 +238,33 @@ def test_a_base_that_changed_is_refused(pico_base: Path, tmp_path: Path) -> None
     job = make_job(pico_base, tmp_path, "run")
     with pytest.raises(CheckpointError, match="the base has changed since the study"):
         finetune(job.model_copy(update={"base_fingerprint": "other"}), ignore)
+
+
+@pytest.mark.parametrize("limit_bytes", [1_000, 60_000])
+def test_full_disk_is_a_clear_error_and_nothing_is_lost(
+    limit_bytes: int, pico_base: Path, tmp_path: Path
+) -> None:
+    """A limit on the size of files stands for a full disk: every larger write fails."""
+    job = make_job(pico_base, tmp_path, "run")
+    (tmp_path / "job.json").write_text(job.model_dump_json())
+    script = (
+        "import resource, sys; from pathlib import Path;"
+        "from mixwise.training.finetune import finetune;"
+        "from mixwise.training.job import TrainingJob;"
+        "job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_bytes());"
+        "limit = int(sys.argv[2]);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit));"
+        "finetune(job, lambda step: None)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "job.json"), str(limit_bytes)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 1
+    assert "ResourceError" in process.stderr.splitlines()[-1]
+    assert "cannot be written" in process.stderr
+    assert load_record(job.output) is None
+    finetune(job, ignore)
+    assert load_record(job.output) is not None

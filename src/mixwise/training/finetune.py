@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
@@ -62,11 +63,18 @@ def finetune(job: TrainingJob, on_step: OnStep) -> RunRecord:
         return done
     try:
         return _Run(job, on_step).train()
-    except OSError as error:
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_failed_write(error):
+            raise
         raise ResourceError(
-            f"{job.output}: the run cannot be written ({error}): free space there "
-            "and run the same command again; it goes on from here"
+            f"{job.output}: the run cannot be written ({str(error).splitlines()[0]}): free space "
+            "there and run the same command again; it goes on from here"
         ) from None
+
+
+def _is_failed_write(error: RuntimeError) -> bool:
+    """Whether torch could not write a snapshot: it knows no error of its own for a full disk."""
+    return any(sign in str(error) for sign in ("PytorchStreamWriter", "inline_container", "No space"))
 
 
 class _Run:
