@@ -256,6 +256,19 @@ def _read_hub(hub: HubDataset, key: str) -> Iterator[_Row]:
         ) from None
 
 
+def guess_field(path: Path) -> str:
+    """Name the field that most likely holds the text: ``text``, or the longest one of row one.
+
+    Raises:
+        DataError: If the first row cannot be read.
+        MissingDependencyError: If it is Parquet and its package is missing.
+    """
+    kind = _format_of(path)
+    row = next(_ROW_READERS[kind](path), None) if kind in _ROW_READERS else None
+    texts = {k: len(v) for k, v in row.values.items() if isinstance(v, str)} if row else {}
+    return "text" if "text" in texts or not texts else max(texts, key=lambda name: texts[name])
+
+
 def _field(row: _Row, field: str, key: str) -> Any:
     if field not in row.values:
         raise DataError(

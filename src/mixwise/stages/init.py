@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from mixwise.errors import RecipeError, ResourceError
+from mixwise.data.sources import guess_field
+from mixwise.errors import MixwiseError, RecipeError, ResourceError
 from mixwise.study import RECIPE_FILE
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".parquet", ".txt", ".txt.gz")
-_EXAMPLE = ("math", "data/math.jsonl"), ("code", "data/code/*.parquet"), ("web", "data/web.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A domain that was found: its name, its files, the field of its text."""
+
+    name: str
+    files: str
+    field: str = "text"
+
+
+_EXAMPLE = (
+    _Found("math", "data/math.jsonl"),
+    _Found("code", "data/code/*.parquet", "content"),
+    _Found("web", "data/web.txt"),
+)
 
 _TEMPLATE = """\
 # A mixwise recipe. Paths are relative to this file; keys that are commented out show defaults.
@@ -91,8 +108,8 @@ def write_recipe(folder: Path) -> Path:
     """Write a recipe into a folder.
 
     Args:
-        folder: The folder; made when missing. Data files in it and in its ``data/`` become domains,
-            a folder with a model's ``config.json`` becomes the base.
+        folder: The folder; made when missing. Data files, and folders of them, in it and in its
+            ``data/`` become domains, a folder with a model's ``config.json`` becomes the base.
 
     Returns:
         Path of the recipe.
@@ -106,12 +123,10 @@ def write_recipe(folder: Path) -> Path:
         raise RecipeError(f"{path}: exists already: edit it, or remove it first")
     bases = sorted(p.parent for p in folder.glob("*/config.json")) if folder.is_dir() else []
     found = _find_domains(folder)
-    if len(found) < 2:
-        found = list(_EXAMPLE)
-    lines = [f"  {name}:\n    files: {_quote(files)}" for name, files in found]
+    domains = found if len(found) >= 2 else _EXAMPLE
     text = _TEMPLATE.format(
         recipe=RECIPE_FILE,
-        domains="\n".join(lines),
+        domains="\n".join(_lines(domain) for domain in domains),
         base=_quote(bases[0].relative_to(folder).as_posix()) if bases else "path/to/base-model",
     )
     try:
@@ -122,15 +137,33 @@ def write_recipe(folder: Path) -> Path:
     return path
 
 
-def _find_domains(folder: Path) -> list[tuple[str, str]]:
-    """Each data file of the folder and of ``data/``, named after the file."""
-    found: dict[str, str] = {}
+def _find_domains(folder: Path) -> tuple[_Found, ...]:
+    """Each data file, and each folder of data files, of the folder and of its ``data/``."""
+    found: dict[str, _Found] = {}
     for place in (folder, folder / "data"):
         for path in sorted(place.glob("*")) if place.is_dir() else []:
-            if path.is_file() and path.name.lower().endswith(_SUFFIXES):
-                name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.split(".")[0]).strip("-_") or "d"
-                found.setdefault(name, path.relative_to(folder).as_posix())
-    return list(found.items())
+            files = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.is_file())
+            files = [p for p in files if p.name.lower().endswith(_SUFFIXES)]
+            if not files or path == folder / "data":
+                continue
+            name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.split(".")[0]).strip("-_") or "d"
+            pattern = path.relative_to(folder).as_posix() + ("" if path.is_file() else "/*")
+            found.setdefault(name, _Found(name, pattern, _field_of(files[0])))
+    return tuple(found.values())
+
+
+def _field_of(path: Path) -> str:
+    try:
+        return guess_field(path)
+    except MixwiseError:
+        return "text"  # `check` will say what is wrong with the file
+
+
+def _lines(domain: _Found) -> str:
+    lines = [f"  {domain.name}:", f"    files: {_quote(domain.files)}"]
+    if domain.field != "text":
+        lines.append(f"    field: {_quote(domain.field)}")
+    return "\n".join(lines)
 
 
 def _quote(text: str) -> str:

@@ -74,7 +74,9 @@ def finetune(job: TrainingJob, on_step: OnStep) -> RunRecord:
 
 def _is_failed_write(error: RuntimeError) -> bool:
     """Whether torch could not write a snapshot: it knows no error of its own for a full disk."""
-    return any(sign in str(error) for sign in ("PytorchStreamWriter", "inline_container", "No space"))
+    return any(
+        sign in str(error) for sign in ("PytorchStreamWriter", "inline_container", "No space")
+    )
 
 
 class _Run:
