@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check format lint types tests browser bench clean
+.PHONY: demo test check format lint types tests test-slow browser clean
 
 demo: $(READY)
 	$(BIN)/mixwise demo --study demo-study
@@ -29,8 +29,9 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)
-	$(BIN)/python benchmarks/proxy_fidelity.py
+# Ten kills of the whole job, at random moments.
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
 
 # The report is tested in a real browser: the system's, or one that Debian brings.
 browser:

@@ -31,6 +31,12 @@ def replace(old: str, new: str) -> Callable[[Path], None]:
     return breaking
 
 
+def edit_text(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
 def empty(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_text("") and None
 
@@ -147,6 +153,27 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         ),
         "must be at most 64, the context of the base",
     ),
+    "weights and configuration of the base differ": (
+        lambda folder: edit_text(
+            folder / "base" / "config.json", '"num_hidden_layers": 2', '"num_hidden_layers": 3'
+        ),
+        "is missing: use weights and a config.json that belong together",
+    ),
+    "LoRA targets that match nothing": (
+        replace("training: {", "training: {method: lora, lora: {target_modules: [nope]}, "),
+        "`training.lora.target_modules`",
+    ),
+    "LoRA on a tied embedding": (
+        replace("training: {", "training: {method: lora, lora: {target_modules: [lm_head]}, "),
+        "is an embedding or tied to one",
+    ),
+    "no room for references": (
+        replace(
+            "validation:",
+            "search: {bounds: {alpha: {min_share: 1}}}\nvalidation:",
+        ),
+        "`validation.mixtures` is 4, but there is room for only",
+    ),
     "expert of another shape": (
         bring_other_expert,
         "must have shape (32, 16), as in the base, but got (48, 16)",
@@ -184,9 +211,9 @@ def test_check_names_every_broken_domain_at_once(pico: Path, mixwise: Cli) -> No
 
 
 def test_check_prints_the_plan_and_trains_nothing(pico: Path, tmp_path: Path, mixwise: Cli) -> None:
-    code, out, _ = mixwise("check", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
+    code, out, err = mixwise("check", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
     plan = json.loads(out)["plan"]
-    assert code == 0
+    assert code == 0, err
     assert (plan["n_experts"], plan["n_references"], plan["n_final"]) == (3, 8, 12)
     assert plan["run_tokens"] == 256
     assert plan["seconds"] > 0
@@ -341,14 +368,49 @@ def test_diagnose_shows_task_vectors(finished: Path, mixwise: Cli) -> None:
     assert [row[i] for i, row in enumerate(geometry["cosines"])] == pytest.approx([1, 1, 1])
 
 
-def test_expert_of_other_settings_is_refused(
-    finished: Path, pico: Path, tmp_path: Path, mixwise: Cli
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        ("learning_rate: 4.0e-3", "trained with other data or settings"),
+        ("learning_rate: fast", "input should be a valid number"),
+    ],
+)
+def test_a_refused_run_leaves_the_study_as_it_was(
+    new: str, expected: str, finished: Path, pico: Path, tmp_path: Path, mixwise: Cli
 ) -> None:
     study = Path(shutil.copytree(finished, tmp_path / "study"))
-    replace("learning_rate: 3.0e-3", "learning_rate: 4.0e-3")(pico)
+    replace("learning_rate: 3.0e-3", new)(pico)
     code, _, err = mixwise("run", pico / "recipe.yaml", "--study", study)
     assert code == 1
-    assert "trained with other data or settings" in err
+    assert expected in err
+    assert (study / "recipe.yaml").read_text() == (finished / "recipe.yaml").read_text()
+    assert mixwise("score", study, "--mixture", "alpha=1")[0] == 0
+
+
+def test_results_of_other_data_are_not_taken_for_these(
+    pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = tmp_path / "study"
+    assert mixwise("run", pico / "recipe.yaml", "--study", study)[0] == 0
+    write_texts(pico / "mixed.jsonl", sentences("beta", 5, 12))
+    code, out, _ = mixwise("search", study, "--json")
+    content = json.loads(out)
+    assert code == 0
+    assert (content["verdict"], content["fidelity"]) == (None, None)
+    code, _, err = mixwise("run", pico / "recipe.yaml", "--study", study)
+    assert code == 0, err
+    assert json.loads((study / "recommendation.json").read_text())["verdict"] is not None
+
+
+def test_a_changed_configuration_of_the_base_is_scored_anew(
+    pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    from mixwise.merging.checkpoint import open_checkpoint
+
+    before = open_checkpoint(pico / "base").fingerprint
+    config = pico / "base" / "config.json"
+    config.write_text(config.read_text().replace('"rms_norm_eps": 1e-06', '"rms_norm_eps": 0.5'))
+    assert open_checkpoint(pico / "base").fingerprint != before
 
 
 def test_experts_that_the_user_brings_are_not_trained(

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mixwise import __version__, console
-from mixwise.errors import MixwiseError
+from mixwise.errors import MixwiseError, first_line
 
 if TYPE_CHECKING:
+    from mixwise.recipe import Recipe
     from mixwise.stages.workspace import Workspace
+    from mixwise.study import Study
 
 app = typer.Typer(
     help="Which mixture of my datasets should I train on? Answered by merging experts, verified by "
@@ -44,13 +46,15 @@ def _root(
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path()) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(), as_json: Json = False
+) -> None:
     """Write a commented recipe.yaml, with the data files of the folder as its domains."""
     from mixwise.stages.init import write_recipe
 
-    console.print_text(
-        f"Wrote {write_recipe(folder)}. Edit it, then: mixwise check {folder / 'recipe.yaml'}"
-    )
+    path = write_recipe(folder)
+    text = f"Wrote {path}. Edit it, then: mixwise check {path}"
+    _show({"recipe": str(path)}, as_json, lambda: console.print_text(text))
 
 
 @app.command()
@@ -111,7 +115,7 @@ def experts(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust 
         workspace.train_experts()
         return {name: str(workspace.expert(name).folder) for name in workspace.recipe.domains}
 
-    trained = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    trained = _on_study(study, stage, trust_remote_code=trust_remote_code)
     _show(trained, as_json, lambda: console.print_lines(trained))
 
 
@@ -125,7 +129,7 @@ def search(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust =
 
         return save_recommendation(workspace, run_search(workspace))
 
-    found = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    found = _on_study(study, stage, trust_remote_code=trust_remote_code)
     _show(found, as_json, lambda: console.print_recommendation(found))
 
 
@@ -142,7 +146,7 @@ def validate(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust
         save_recommendation(workspace, run_search(workspace))
         return content
 
-    content = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    content = _on_study(study, stage, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_fidelity(content["fidelity"]["objective"]))
 
 
@@ -160,7 +164,7 @@ def train(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = 
         save_recommendation(workspace, result)
         return content
 
-    content = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    content = _on_study(study, stage, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_verdict(content["verdict"]))
 
 
@@ -185,7 +189,7 @@ def score(
 
         return score_mixtures(workspace, mixture, answer)
 
-    scores = _at_work(study, stage, rule=rule, trust_remote_code=trust_remote_code)
+    scores = _on_study(study, stage, rule=rule, trust_remote_code=trust_remote_code)
     _show(scores, as_json, lambda: console.print_scores(scores))
 
 
@@ -198,7 +202,7 @@ def diagnose(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust
 
         return run_diagnosis(workspace)
 
-    content = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    content = _on_study(study, stage, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_diagnosis(content))
 
 
@@ -230,7 +234,7 @@ def export(
 
         return export_mixture(workspace, to, output)
 
-    content = _at_work(study, stage, trust_remote_code=trust_remote_code)
+    content = _on_study(study, stage, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_text(f"Wrote {content['file']}"))
 
 
@@ -242,51 +246,65 @@ def cache_folder() -> Path:
 
 
 def _run_main_job(recipe: Path, folder: Path, *, as_json: bool, trust_remote_code: bool) -> None:
+    from mixwise.recipe import load_recipe
     from mixwise.study import Study
 
-    Study.create(folder, recipe)
+    loaded = load_recipe(recipe)
+    study = Study.create(folder, recipe)
 
     def stage(workspace: Workspace) -> dict[str, Any]:
         from mixwise.stages.check import run_check
         from mixwise.stages.run import run_study
 
         run_check(workspace.inputs, folder)
+        workspace.require_own_experts()
+        study.save_recipe(recipe.read_text(encoding="utf-8"))
         return run_study(workspace)
 
-    content = _at_work(folder, stage, trust_remote_code=trust_remote_code)
+    content = _at_work(study, stage, recipe=loaded, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_recommendation(content))
     if not as_json:
         console.print_text(f"\nStudy:  {folder}\nReport: {folder / 'report.html'}")
 
 
-def _at_work(
+def _on_study(
     folder: Path,
     stage: Callable[[Workspace], Any],
     *,
     rule: str = "linear",
     trust_remote_code: bool = False,
 ) -> Any:
-    """Run a stage on a study that nobody else works on."""
+    """Run a stage on a study that exists."""
     from mixwise.study import Study
 
-    study = Study.open(folder)
-    with study.lock():
+    return _at_work(Study.open(folder), stage, rule=rule, trust_remote_code=trust_remote_code)
+
+
+def _at_work(
+    study: Study,
+    stage: Callable[[Workspace], Any],
+    *,
+    rule: str = "linear",
+    recipe: Recipe | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """Run a stage on a study that nobody else works on."""
+    with study.lock(), console.progress_bars() as bars:
         from mixwise.stages.inputs import Settings
         from mixwise.stages.workspace import Workspace
 
         settings = Settings(study.recipe_folder, cache_folder(), trust_remote_code)
-        with console.progress_bars() as bars:
-            workspace = Workspace(study, settings, bars, rule)
-            try:
-                return stage(workspace)
-            except KeyboardInterrupt:
-                console.print_error(
-                    "stopped. Nothing that was finished is lost; to go on from here, run the same "
-                    f"command again: mixwise {shlex.join(sys.argv[1:])}"
-                )
-                raise typer.Exit(130) from None
-            finally:
-                workspace.close()
+        workspace = Workspace(study, settings, bars, rule, recipe)
+        try:
+            return stage(workspace)
+        except KeyboardInterrupt:
+            console.print_error(
+                "stopped. Nothing that was finished is lost; to go on from here, run the same "
+                f"command again: mixwise {shlex.join(sys.argv[1:])}"
+            )
+            raise typer.Exit(130) from None
+        finally:
+            workspace.close()
 
 
 def _show(content: Any, as_json: bool, print_it: Callable[[], object]) -> None:
@@ -305,6 +323,15 @@ def main() -> None:
             problems = str(error).splitlines()
             console.print_json({"error": type(error).__name__, "problems": problems})
         console.print_error(str(error))
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("MIXWISE_TRACEBACK"):
+            raise
+        kind = type(error).__name__
+        console.print_error(
+            f"unexpected {kind}: {first_line(error)}: this is a defect of mixwise; set "
+            "MIXWISE_TRACEBACK=1 and run again to see where"
+        )
         sys.exit(1)
 
 

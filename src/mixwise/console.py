@@ -197,7 +197,7 @@ def print_verdict(verdict: Mapping[str, Any]) -> None:
         "won": "The recommendation WON in real training",
         "tied": "The recommendation could NOT be told from its best baseline in real training",
         "lost": "The recommendation LOST in real training",
-        "unknown": "Whether the recommendation won is unknown (one seed shows no noise)",
+        "unknown": "Whether the recommendation won is unknown (no baseline, or only one seed)",
     }
     print_text(
         f"{words[verdict['outcome']]}; margins in noise widths (one width: sd between seeds):"

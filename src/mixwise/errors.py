@@ -46,6 +46,12 @@ class MissingDependencyError(MixwiseError):
     """An optional package is needed for this step: install the extra that the text names."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind where it has none; for use in another's."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def nearest(word: str, options: Iterable[str]) -> str:
     """Suggest the known name closest to an unknown one.
 

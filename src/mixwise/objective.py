@@ -8,8 +8,9 @@ Notation:
 
 Method:
     mean:  J = Σ w_m g_m / Σ w_m        worst:  J = min_m g_m
+    over the metrics with σ_m > 0; one with σ_m = 0 tells no mixture from another.
     Larger is better. J has no unit: 1 means "one expert-to-expert standard deviation better than
-    the base, on average". A metric with σ_m = 0 tells no mixture from another; its gain is 0.
+    the base, on average".
 
 Departures:
     MergeMix takes the macro-average of scores normalised in a way it does not specify; the spread
@@ -24,6 +25,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from mixwise.errors import EvaluationError
 
 Array = npt.NDArray[np.float64]
 Direction = Literal["min", "max"]
@@ -161,17 +164,27 @@ class Objective:
         Returns:
             J, shape ``(...)``; larger is better.
 
+        Raises:
+            EvaluationError: If the spread of every metric is 0.
+
         Example:
             >>> term = Term(Metric("a", "loss", "min"), 1.0)
             >>> scale = Scale({"a/loss": 3.0}, {"a/loss": 0.5})
             >>> float(Objective((term,)).aggregate(np.array([2.0]), scale))
             2.0
         """
-        gains = self.gains(values, scale)
+        tells = np.array([scale.spread[metric.name] > 0 for metric in self.metrics])
+        if not tells.any():
+            names = ", ".join(f"`{metric.name}`" for metric in self.metrics)
+            raise EvaluationError(
+                f"no metric of the objective differs between the experts ({names}): choose others "
+                "or enlarge their evaluation sets"
+            )
+        gains = self.gains(values, scale)[..., tells]
         if self.aggregation == "worst":
             return np.asarray(gains.min(axis=-1))
-        weights = np.array([term.weight for term in self.terms])
-        return np.asarray(gains @ weights / weights.sum())
+        term_weights = np.array([term.weight for term in self.terms])[tells]
+        return np.asarray(gains @ term_weights / term_weights.sum())
 
     def value(self, values: Mapping[str, float], scale: Scale) -> float:
         """J of one model, from its metric values by name."""

@@ -90,6 +90,7 @@ class Plan:
         run_steps: Optimiser steps of one run.
         evaluation_tokens: Tokens of one evaluation.
         n_workers: Runs at once.
+        run_memory_bytes: Peak memory of one run, or of one evaluation where that is more.
         memory_bytes: Peak memory of all workers and of the process that evaluates.
         disk_bytes: Size of the finished study and of the snapshots beside it.
         seconds: Estimated time.
@@ -104,14 +105,25 @@ class Plan:
     run_steps: int
     evaluation_tokens: int
     n_workers: int
+    run_memory_bytes: int
     memory_bytes: int
     disk_bytes: int
-    seconds: float
+    seconds: float = 0.0
 
     @property
     def n_runs(self) -> int:
         """Training runs in all."""
         return self.n_experts + self.n_references + self.n_final
+
+    def time(self, measured: Measured) -> float:
+        """Estimated seconds: phases one after the other, runs side by side within each."""
+        phases = (self.n_experts, self.n_references, self.n_final)
+        rounds = sum(-(-n // self.n_workers) for n in phases)
+        n_scored = self.n_candidates + self.n_references + 2 * self.n_final
+        return (
+            rounds * self.run_tokens * measured.train_token_seconds
+            + (1 + n_scored) * self.evaluation_tokens * measured.evaluate_token_seconds
+        )
 
     @property
     def trained_tokens(self) -> int:
@@ -148,12 +160,18 @@ def training_bytes(shape: ModelShape, recipe: Recipe) -> int:
     return _PROCESS_BYTES + state + 4 * (activations + logits)
 
 
+def evaluation_bytes(shape: ModelShape, recipe: Recipe) -> int:
+    """Peak memory of the process that evaluates, in bytes: the model and a batch's logits."""
+    positions = recipe.evaluation.batch_sequences * recipe.sequence_length
+    logits = positions * shape.vocabulary * _LOGIT_COPIES
+    return _PROCESS_BYTES + 4 * (shape.n_parameters + logits)
+
+
 def make_plan(
     recipe: Recipe,
     domains: tuple[DomainPlan, ...],
     counts: Counts,
     shape: ModelShape,
-    measured: Measured,
     *,
     evaluation_tokens: int,
     n_workers: int,
@@ -165,7 +183,6 @@ def make_plan(
         domains: What each domain offers.
         counts: Runs and candidates.
         shape: The model's.
-        measured: Seconds per token on this machine.
         evaluation_tokens: Tokens of one evaluation.
         n_workers: Runs at once.
     """
@@ -175,12 +192,7 @@ def make_plan(
     checkpoint = 4 * (shape.n_trainable if recipe.training.method == "lora" else shape.n_parameters)
     n_trajectory = recipe.training.trajectory_checkpoints * counts.n_experts
     snapshots = 2 * n_workers * 3 * checkpoint if recipe.training.snapshots else 0
-    rounds = -(-n_runs // n_workers)
-    n_evaluations = 1 + counts.n_candidates + n_runs
-    seconds = (
-        rounds * recipe.run_tokens * measured.train_token_seconds
-        + n_evaluations * evaluation_tokens * measured.evaluate_token_seconds
-    )
+    run_memory = max(training_bytes(shape, recipe), evaluation_bytes(shape, recipe))
     return Plan(
         domains=domains,
         n_experts=counts.n_experts,
@@ -191,9 +203,7 @@ def make_plan(
         run_steps=recipe.n_steps,
         evaluation_tokens=evaluation_tokens,
         n_workers=n_workers,
-        memory_bytes=n_workers * training_bytes(shape, recipe)
-        + _PROCESS_BYTES
-        + 4 * shape.n_parameters,
+        run_memory_bytes=run_memory,
+        memory_bytes=n_workers * training_bytes(shape, recipe) + evaluation_bytes(shape, recipe),
         disk_bytes=2 * checkpoint * n_runs + n_trajectory * checkpoint + snapshots,
-        seconds=seconds,
     )

@@ -28,7 +28,11 @@ from mixwise.mixture import MixtureSpace
 from mixwise.objective import MEASURES, Aggregation, Direction, Metric, Objective, SetKind, Term
 
 _LEAST_REFERENCES = 4
-_UNION_KEYS = {"workers", "threads", "target_modules"}
+_UNIONS = (
+    ("engine", "workers"),
+    ("engine", "threads"),
+    ("training", "lora", "target_modules"),
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -38,6 +42,7 @@ def _as_tuple(value: object) -> object:
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1001)]  # reference seeds are counted up from it
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -132,7 +137,7 @@ class Training(Section):
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     processes_per_run: Positive = 1
@@ -199,14 +204,14 @@ class Search(Section):
     budget: Positive | None = None
     bounds: dict[str, Bounds] = Field(default_factory=dict)
     max_repetition: Annotated[float, Field(gt=0)] = 4.0
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class Validation(Section):
     """Reference mixtures that are trained to see how far the proxy may be trusted."""
 
     mixtures: Annotated[int, Field(ge=0)] = 12
-    seeds: Positive = 2
+    seeds: Annotated[int, Field(gt=0, le=1000)] = 2
 
 
 Baseline = Literal["uniform", "available", "single"]
@@ -217,7 +222,7 @@ class Final(Section):
 
     train: bool = True
     baselines: tuple[Baseline, ...] = get_args(Baseline)
-    seeds: Positive = 2
+    seeds: Annotated[int, Field(gt=0, le=1000)] = 2
 
 
 class Engine(Section):
@@ -236,7 +241,7 @@ class Recipe(Section):
 
     base: str
     domains: dict[str, Domain]
-    horizon_tokens: Positive
+    horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
     sequence_length: Annotated[int, Field(gt=1)] = 1024
     heldout: Heldout = Heldout()
     evaluation: Evaluation = Evaluation()
@@ -427,7 +432,7 @@ def parse_recipe(text: str, origin: str) -> Recipe:
     """
     try:
         raw = yaml.load(text, Loader=_StrictLoader)
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise RecipeError(f"{origin}: not valid YAML: {reason}") from None
     if not isinstance(raw, dict):
@@ -489,10 +494,8 @@ def _explain(item: dict[str, Any]) -> list[str]:
 
 def _place(location: tuple[object, ...]) -> tuple[object, ...]:
     """Cut from a pydantic location what names a branch of a union and not a key."""
-    for k, part in enumerate(location):
-        if part in _UNION_KEYS:
-            return location[: k + 1]
-    return location
+    union = next((key for key in _UNIONS if location[: len(key)] == key), None)
+    return location if union is None else union
 
 
 def _valid_keys(place: tuple[object, ...]) -> list[str]:

@@ -45,34 +45,31 @@ class Study:
 
     @classmethod
     def create(cls, folder: Path, recipe_file: Path) -> Study:
-        """Make a study from a recipe, or go on with the one that is there.
+        """Make the folder of a study, or go on with the one that is there.
+
+        The recipe is not written yet: `save_recipe` does that once it is known to fit.
 
         Raises:
-            RecipeError: If the recipe is not valid.
             StudyError: If the folder holds something else.
+            ResourceError: If it cannot be made.
         """
-        load_recipe(recipe_file)
-        text = recipe_file.read_text(encoding="utf-8")
         if folder.exists() and not folder.is_dir():
             raise StudyError(f"{folder}: is a file, but a study is a folder: choose another name")
-        if (
-            folder.is_dir()
-            and any(folder.iterdir())
-            and not (folder / _STUDY_FILE).is_file()
-            and not (folder / ".lock").is_file()
-        ):
+        is_ours = any((folder / name).is_file() for name in (_STUDY_FILE, ".lock"))
+        if folder.is_dir() and any(folder.iterdir()) and not is_ours:
             raise StudyError(f"{folder}: holds files but no study: choose an empty or new folder")
-        study = cls(folder, recipe_file.parent.resolve())
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResourceError(
                 f"{folder}: cannot be made ({error}): choose another folder"
             ) from None
-        with study.lock():
-            study.save_text(RECIPE_FILE, text)
-            study.save_json(_STUDY_FILE, {"recipe_folder": str(study.recipe_folder)})
-        return study
+        return cls(folder, recipe_file.parent.resolve())
+
+    def save_recipe(self, text: str) -> None:
+        """Keep the recipe as given, and where its relative paths start from."""
+        self.save_text(RECIPE_FILE, text)
+        self.save_json(_STUDY_FILE, {"recipe_folder": str(self.recipe_folder)})
 
     @classmethod
     def open(cls, folder: Path) -> Study:
@@ -159,7 +156,13 @@ class Study:
         Raises:
             StudyError: If another process holds it.
         """
-        with (self.folder / ".lock").open("a+") as file:
+        try:
+            opened = (self.folder / ".lock").open("a+")
+        except OSError as error:
+            raise ResourceError(
+                f"{self.folder}: cannot be written ({error}): change that"
+            ) from None
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from tests.test_study import make_study
 
 from mixwise.errors import EvaluationError
 from mixwise.mixture import Mixture
@@ -14,7 +15,6 @@ from mixwise.observation import Observation
 from mixwise.scorer import Scorer
 from mixwise.stages.inputs import Settings
 from mixwise.stages.workspace import Workspace
-from mixwise.study import Study
 
 NAMES = ("alpha", "beta", "gamma")
 HALF = Mixture(NAMES, (0.5, 0.5, 0.0))
@@ -24,7 +24,7 @@ THIRD = Mixture.uniform(NAMES)
 @pytest.fixture(scope="module")
 def workspace(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     folder = tmp_path_factory.mktemp("scoring")
-    study = Study.create(folder / "study", pico_source / "recipe.yaml")
+    study = make_study(folder / "study", pico_source / "recipe.yaml")
     workspace = Workspace(study, Settings(study.recipe_folder, folder / "cache"))
     workspace.train_experts()
     yield workspace
@@ -75,7 +75,7 @@ def test_corner_of_the_proxy_is_the_reference_with_the_experts_seed(workspace: W
 
 
 def test_a_changed_expert_is_scored_anew(pico: Path, tmp_path: Path) -> None:
-    study = Study.create(tmp_path / "study", pico / "recipe.yaml")
+    study = make_study(tmp_path / "study", pico / "recipe.yaml")
     seen = []
     for factor in (1.0, 1.01):
         workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
@@ -89,7 +89,7 @@ def test_a_changed_expert_is_scored_anew(pico: Path, tmp_path: Path) -> None:
 
 
 def test_merge_that_is_not_finite_names_the_mixture(pico: Path, tmp_path: Path) -> None:
-    study = Study.create(tmp_path / "study", pico / "recipe.yaml")
+    study = make_study(tmp_path / "study", pico / "recipe.yaml")
     workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
     workspace.train_experts()
     path = study.expert_folder("alpha") / "model.safetensors"

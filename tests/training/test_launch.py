@@ -40,7 +40,7 @@ def test_second_process_on_one_run_is_refused(pico_base: Path, tmp_path: Path) -
         "print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script, os.fspath(job.output / ".lock")],
+        [sys.executable, "-c", script, os.fspath(tmp_path / ".run.lock")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -26,7 +26,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.data.sources import Document, read_documents, resolve_files
+from mixwise.data.sources import (
+    Document,
+    HashFile,
+    format_of,
+    hash_file,
+    read_documents,
+    resolve_files,
+)
 from mixwise.errors import DataError, ResourceError
 from mixwise.recipe import TextSource, hash_section
 from mixwise.scorer import OnProgress, Progress, silent
@@ -156,6 +163,7 @@ def prepare_corpus(
     cache: Path,
     heldout_fraction: float,
     heldout_files: Sequence[str] = (),
+    hash_file: HashFile = hash_file,
     on_progress: OnProgress = silent,
 ) -> Corpus:
     """Tokenise a source, or find it in the cache.
@@ -169,6 +177,7 @@ def prepare_corpus(
         cache: Folder of the cache; made when missing.
         heldout_fraction: Share of the documents to hold out; 1 holds out all of them.
         heldout_files: Files that are the held-out side; then nothing is split off.
+        hash_file: Hashes a file; a study passes one that remembers unchanged files.
         on_progress: Told how many documents are tokenised.
 
     Raises:
@@ -176,9 +185,13 @@ def prepare_corpus(
         ResourceError: If the disk is full.
     """
     heldout_source = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
-    parts: list[str | int] = [_hash_source(source, folder, key), tokenizer.fingerprint, _FORMAT]
+    parts: list[str | int] = [
+        _hash_source(source, folder, key, hash_file),
+        tokenizer.fingerprint,
+        _FORMAT,
+    ]
     if heldout_files:
-        parts.append(_hash_source(heldout_source, folder, f"{key}.heldout_files"))
+        parts.append(_hash_source(heldout_source, folder, f"{key}.heldout_files", hash_file))
     else:
         parts.append(str(heldout_fraction))
     corpus_key = hash_section(*parts)
@@ -233,7 +246,7 @@ def _hash_text(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.strip().encode(), digest_size=8).digest(), "big")
 
 
-def _hash_source(source: TextSource, folder: Path, key: str) -> str:
+def _hash_source(source: TextSource, folder: Path, key: str, hash_file: HashFile) -> str:
     """Hash the content of a source; a dataset of the hub is known by its name and revision."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(
@@ -243,9 +256,7 @@ def _hash_source(source: TextSource, folder: Path, key: str) -> str:
         digest.update(source.hub.model_dump_json().encode())
         return digest.hexdigest()
     for path in resolve_files(source.files, folder, f"{key}.files"):
-        digest.update(path.suffix.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "blake2b").digest())
+        digest.update(format_of(path).encode() + hash_file(path).encode())
     return digest.hexdigest()
 
 

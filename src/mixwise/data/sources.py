@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixwise.errors import DataError, MissingDependencyError, nearest
+from mixwise.errors import DataError, MissingDependencyError, first_line, nearest
 from mixwise.recipe import HubDataset, TextSource
 
+HashFile = Callable[[Path], str]
 _JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
 _LONG_DOCUMENT = 4  # a plain-text document is cut at any line end after 4 × `document_characters`
 
@@ -59,6 +61,19 @@ class _Row:
         return f"{self.file}:{self.line}"
 
 
+def hash_file(path: Path) -> str:
+    """Hash the content of a file (BLAKE2b, 128 bits of it).
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error}): change its permissions") from None
+
+
 def resolve_files(patterns: Iterable[str], folder: Path, key: str) -> tuple[Path, ...]:
     """Expand paths and globs relative to the recipe's folder.
 
@@ -75,7 +90,7 @@ def resolve_files(patterns: Iterable[str], folder: Path, key: str) -> tuple[Path
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        path = folder / Path(pattern).expanduser()
+        path = folder / expand_user(pattern)
         matches = [path] if path.is_file() else _expand(pattern, folder)
         if not matches:
             raise DataError(f"`{key}`: `{pattern}` matches no file in {folder}: correct the path")
@@ -106,7 +121,7 @@ def read_documents(source: TextSource, folder: Path, key: str) -> Iterator[Docum
             yield _document(row, source.field, key)
         return
     for path in resolve_files(source.files, folder, f"{key}.files"):
-        kind = _format_of(path) if source.format == "auto" else source.format
+        kind = format_of(path) if source.format == "auto" else source.format
         if kind == "text":
             yield from _read_text(path, source.document_characters)
         else:
@@ -136,12 +151,22 @@ def read_choices(source: TextSource, folder: Path, key: str) -> Iterator[ChoiceR
                 f"{row.place}: `answer` must be the index of a choice, from 0 to "
                 f"{len(texts) - 1}, but got {answer!r}"
             )
+        for text in (prompt, *texts):
+            _require_unicode(text, row, "prompt` or `choices")
         yield ChoiceRow(prompt, tuple(texts), answer, row.place)
+
+
+def expand_user(path: str) -> Path:
+    """Expand ``~``; a user that does not exist is left as it is written."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _expand(pattern: str, folder: Path) -> list[Path]:
     """Files that a glob matches, sorted; the folder's own name is taken to the letter."""
-    home_or_root = Path(pattern).expanduser()
+    home_or_root = expand_user(pattern)
     full = (
         str(home_or_root)
         if home_or_root.is_absolute()
@@ -155,11 +180,12 @@ def _read_rows(source: TextSource, folder: Path, key: str) -> Iterator[_Row]:
         yield from _read_hub(source.hub, key)
         return
     for path in resolve_files(source.files, folder, f"{key}.files"):
-        kind = _format_of(path) if source.format == "auto" else source.format
+        kind = format_of(path) if source.format == "auto" else source.format
         yield from _ROW_READERS["jsonl" if kind == "text" else kind](path)
 
 
-def _format_of(path: Path) -> str:
+def format_of(path: Path) -> str:
+    """Format of a file by its name: ``jsonl``, ``parquet`` or ``text``."""
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix in _JSON_SUFFIXES:
         return "jsonl"
@@ -248,8 +274,8 @@ def _read_hub(hub: HubDataset, key: str) -> Iterator[_Row]:
         )
         for number, values in enumerate(rows, start=1):
             yield _Row(dict(values), hub.dataset, number)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:
+        reason = first_line(error)
         raise DataError(
             f"`{key}.hub`: `{hub.dataset}` cannot be read ({reason}): check the name, "
             "config and split, and the network"
@@ -263,7 +289,7 @@ def guess_field(path: Path) -> str:
         DataError: If the first row cannot be read.
         MissingDependencyError: If it is Parquet and its package is missing.
     """
-    kind = _format_of(path)
+    kind = format_of(path)
     row = next(_ROW_READERS[kind](path), None) if kind in _ROW_READERS else None
     texts = {k: len(v) for k, v in row.values.items() if isinstance(v, str)} if row else {}
     return "text" if "text" in texts or not texts else max(texts, key=lambda name: texts[name])
@@ -285,13 +311,17 @@ def _document(row: _Row, field: str, key: str) -> Document:
             f"{row.place}: `{field}` must be a text, but got {type(text).__name__}: "
             f"name another field in `{key}.field`"
         )
+    _require_unicode(text, row, field)
+    return Document(text, row.file, row.line)
+
+
+def _require_unicode(text: str, row: _Row, field: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise DataError(
             f"{row.place}: `{field}` is no valid Unicode ({error.reason}): repair the text"
         ) from None
-    return Document(text, row.file, row.line)
 
 
 def _read_text(path: Path, document_characters: int) -> Iterator[Document]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mixwise.errors import CheckpointError
+from mixwise.errors import CheckpointError, first_line
 
 
 class BaseTokenizer:
@@ -26,8 +26,8 @@ class BaseTokenizer:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+        except Exception as error:
+            reason = first_line(error)
             raise CheckpointError(
                 f"{folder}: the tokenizer cannot be loaded ({reason}): put the "
                 "base model's tokenizer files there"

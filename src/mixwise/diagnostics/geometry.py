@@ -4,8 +4,8 @@ Notation:
     θ₀: base.  δᵢ = θᵢ − θ₀: task vector of expert i, over all tensors.
 
 Method:
-    relative size ‖δᵢ‖ / ‖θ₀‖ and cosine ⟨δᵢ, δⱼ⟩ / (‖δᵢ‖ ‖δⱼ‖), summed tensor by tensor in float64,
-    so that the experts' tensors are in memory one at a time. Adapters are merged as they are read.
+    relative size ‖δᵢ‖ / ‖θ₀‖ and cosine ⟨δᵢ, δⱼ⟩ / (‖δᵢ‖ ‖δⱼ‖), summed tensor by tensor in float64.
+    Every expert is in memory once, in float32; adapters are merged as they are read.
 
 Source:
     Ilharco et al. 2022 (arXiv 2212.04089); Wang et al. 2026 (arXiv 2601.17858) for the cosines.

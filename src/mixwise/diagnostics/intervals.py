@@ -47,16 +47,20 @@ def bootstrap_objective(
     """
     rng = np.random.default_rng(seed)
     columns = []
+    counts_of: dict[str, Array] = {}  # one draw of examples per evaluation set
     for metric in objective.metrics:
         measured = base.measurement(metric.name)
         n = len(measured.examples)
-        counts = rng.multinomial(n, np.full(n, 1 / n), _N_BOOTSTRAP)
-        weights = counts * measured.example_weights
-        weights = weights / weights.sum(axis=1, keepdims=True)
+        if metric.set_name not in counts_of:
+            counts_of[metric.set_name] = rng.multinomial(n, np.full(n, 1 / n), _N_BOOTSTRAP).astype(
+                np.float64
+            )
+        shares = counts_of[metric.set_name] * measured.example_weights
+        shares = shares / shares.sum(axis=1, keepdims=True)
         differences = np.array(
             [o.measurement(metric.name).examples - measured.examples for o in observations]
         )
-        columns.append(scale.base[metric.name] + weights @ differences.T)
+        columns.append(scale.base[metric.name] + shares @ differences.T)
     return objective.aggregate(np.stack(columns, axis=-1), scale)
 
 

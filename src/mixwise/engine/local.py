@@ -44,7 +44,7 @@ class LocalEngine:
     Args:
         n_workers: Jobs that run at once.
         n_threads: Threads of each.
-        n_devices: GPUs to deal out to the workers, one each in turn; 0 for none.
+        n_devices: GPUs of each worker, which sees no others; 0 on a CPU.
     """
 
     def __init__(self, n_workers: int, n_threads: int, n_devices: int = 0) -> None:
@@ -149,19 +149,21 @@ def _begin_worker(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and tells us
     end_without(lambda: os.getppid() == parent)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    steps.cancel_join_thread()  # reports that nobody reads any more must not hold the process
     if n_devices:
-        os.environ["CUDA_VISIBLE_DEVICES"] = _nth_device(seats.get() % n_devices)
+        os.environ["CUDA_VISIBLE_DEVICES"] = _slice_of_devices(seats.get(), n_devices)
     import torch
 
     torch.set_num_threads(n_threads)
     _worker.update(steps=steps, stop=stop)
 
 
-def _nth_device(index: int) -> str:
-    """The worker's GPU among those that its parent may see."""
+def _slice_of_devices(seat: int, n_devices: int) -> str:
+    """The worker's GPUs among those that its parent may see."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = [name for name in visible.split(",") if name]
-    return names[index] if index < len(names) else str(index)
+    chosen = range(seat * n_devices, (seat + 1) * n_devices)
+    return ",".join(names[k] if k < len(names) else str(k) for k in chosen)
 
 
 def end_without(is_there: Callable[[], bool]) -> None:

@@ -71,6 +71,13 @@ class LoraExpert:
                     f"`{key}` is {config[key]!r}: train without it, or merge the "
                     "adapter into a full model first"
                 )
+        start = config.get("init_lora_weights", True)
+        if config.get("peft_type", "LORA") != "LORA" or start not in (True, False, "gaussian"):
+            raise CheckpointError(
+                f"{checkpoint.folder}: only plain LoRA on an unchanged base can be merged, but "
+                f"`peft_type` is {config.get('peft_type')} and `init_lora_weights` {start!r}: "
+                "merge the adapter into a full model first"
+            )
         rank, alpha = int(config["r"]), float(config["lora_alpha"])
         scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
         self._checkpoint = checkpoint

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwise.data.sources import HashFile, hash_file
 from mixwise.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 FULL_FILE = "model.safetensors"
 ADAPTER_FILE = "adapter_model.safetensors"
-
-HashFile = Callable[[Path], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Checkpoint:
         folder: The folder.
         tensors: Its tensors by name.
         adapter_config: Content of ``adapter_config.json``; empty for a full model.
-        fingerprint: Hash of the content of all its tensor files and of the adapter's settings.
+        fingerprint: Hash of the content of all its tensor files and of its configuration.
     """
 
     folder: Path
@@ -65,12 +64,6 @@ class Checkpoint:
         with safe_open(self.tensors[name].file, framework="pt") as file:
             tensor: Tensor = file.get_tensor(name)
         return tensor
-
-
-def hash_file(path: Path) -> str:
-    """Hash the content of a file (BLAKE2b, 128 bits of it)."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
 def open_checkpoint(folder: Path, *, hash_file: HashFile = hash_file) -> Checkpoint:
@@ -99,14 +92,20 @@ def open_checkpoint(folder: Path, *, hash_file: HashFile = hash_file) -> Checkpo
     for file in files:
         digest.update(hash_file(file).encode())
     digest.update(json.dumps(adapter_config, sort_keys=True).encode())
+    for code in sorted(folder.glob("*.py")) if not adapter_config else ():
+        digest.update(hash_file(code).encode())
+    if not adapter_config and (folder / "config.json").is_file():
+        digest.update(hash_file(folder / "config.json").encode())
     return Checkpoint(folder, tensors, adapter_config, digest.hexdigest())
 
 
 def _full_files(folder: Path) -> list[Path]:
     index = folder / f"{FULL_FILE}.index.json"
     if index.is_file():
-        shards = sorted(set(_load_json(index)["weight_map"].values()))
-        files = [folder / Path(shard).name for shard in shards]
+        shards = _load_json(index).get("weight_map")
+        if not isinstance(shards, dict) or not all(isinstance(s, str) for s in shards.values()):
+            raise CheckpointError(f"{index}: names no files in `weight_map`: save the model again")
+        files = [folder / Path(shard).name for shard in sorted(set(shards.values()))]
     else:
         files = [folder / FULL_FILE]
     for file in files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mixwise.errors import CheckpointError
+from mixwise.errors import CheckpointError, first_line
 from mixwise.merging.adapters import LoraExpert, write_adapters
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.live_model import LiveModel
@@ -95,10 +95,15 @@ def require_same_vocabulary(base: Path, expert: Path) -> None:
         return
     from tokenizers import Tokenizer
 
-    ours, theirs = (
-        Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab(with_added_tokens=True)
-        for folder in (base, expert)
-    )
+    try:
+        ours, theirs = (
+            Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab(with_added_tokens=True)
+            for folder in (base, expert)
+        )
+    except Exception as error:
+        raise CheckpointError(
+            f"{expert}: tokenizer.json cannot be read ({first_line(error)}): save it again"
+        ) from None
     if ours == theirs:
         return
     differing = set(ours.items()) ^ set(theirs.items())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mixwise.errors import CheckpointError
+from mixwise.errors import CheckpointError, first_line
 from mixwise.merging.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class LiveModel:
         self.base = base
         self.tensors: dict[str, Tensor] = {}
         self.aliases: dict[str, str] = {}
+        self._prefix = getattr(module, "base_model_prefix", "")  # some bases are stored without it
         canonical: dict[int, str] = {}
         for name, tensor in module.state_dict(keep_vars=True).items():
             first = canonical.setdefault(id(tensor), name)
@@ -84,12 +85,11 @@ class LiveModel:
         stored: dict[str, str] = {}
         base_stored = self.match(base) if base is not None else {}
         for name in sorted(checkpoint.tensors):
-            canonical = self.aliases.get(name)
+            canonical = self.aliases.get(name) or self.aliases.get(f"{self._prefix}.{name}")
             if canonical is None:
                 raise CheckpointError(
-                    f"{checkpoint.folder}: tensor `{name}` is not part of the "
-                    f"base model {self.base.folder}: use an expert that was "
-                    "trained from this base"
+                    f"{checkpoint.folder}: tensor `{name}` is not part of the base model "
+                    f"{self.base.folder}: {self._remedy(checkpoint)}"
                 )
             if canonical in stored:
                 self._require_tied(checkpoint, stored[canonical], name)
@@ -97,15 +97,15 @@ class LiveModel:
         for canonical, tensor in self.tensors.items():
             if canonical not in stored:
                 raise CheckpointError(
-                    f"{checkpoint.folder}: tensor `{canonical}` is missing: use "
-                    "an expert that was trained from this base"
+                    f"{checkpoint.folder}: tensor `{canonical}` is missing: "
+                    f"{self._remedy(checkpoint)}"
                 )
             shape = checkpoint.tensors[stored[canonical]].shape
             if shape != tuple(tensor.shape):
                 raise CheckpointError(
                     f"{checkpoint.folder}: tensor `{canonical}` must have shape "
-                    f"{tuple(tensor.shape)}, as in the base, but got {shape}: use an expert that "
-                    "was trained from this base, with the same vocabulary"
+                    f"{tuple(tensor.shape)}, as in the base, but got {shape}: "
+                    f"{self._remedy(checkpoint)}"
                 )
             if base is not None:
                 need = base.tensors[base_stored[canonical]].dtype
@@ -116,6 +116,11 @@ class LiveModel:
                         f"base, or F32, but got {have}: save the expert in that precision"
                     )
         return stored
+
+    def _remedy(self, checkpoint: Checkpoint) -> str:
+        if checkpoint.folder == self.base.folder:
+            return "use weights and a config.json that belong together"
+        return "use an expert that was trained from this base"
 
     def _require_tied(self, checkpoint: Checkpoint, first: str, second: str) -> None:
         if not torch.equal(checkpoint.load_tensor(first), checkpoint.load_tensor(second)):
@@ -152,8 +157,8 @@ def load_module(folder: Path, *, trust_remote_code: bool = False) -> Any:
             local_files_only=True,
             trust_remote_code=trust_remote_code,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:
+        reason = first_line(error)
         raise CheckpointError(
             f"{folder}: the model cannot be loaded ({reason}): give a folder "
             "that `AutoModelForCausalLM` can open"

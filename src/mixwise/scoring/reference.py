@@ -76,6 +76,7 @@ class ReferenceScorer:
         observed: dict[int, Observation] = {}
         for index in train_jobs(jobs, self._engine, self._on_progress):
             observed[index] = self._observe(jobs[index])
+            self._on_progress(Progress("evaluating trained models", len(observed), len(jobs)))
         return tuple(observed[index] for index in range(len(jobs)))
 
     def _observe(self, job: TrainingJob) -> Observation:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mixwise.errors import DataError, RecipeError, ResourceError
+from mixwise.engine.devices import choose_device
+from mixwise.errors import CheckpointError, DataError, RecipeError, ResourceError, first_line
+from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel
 from mixwise.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
+from mixwise.recipe import Recipe
 from mixwise.search.baselines import baselines
 from mixwise.search.methods import METHODS
 from mixwise.stages.inputs import Inputs
+from mixwise.stages.validate import choose_references
 from mixwise.stages.workspace import choose_seats
 
 _ROOM = 1.1  # free disk that must be there, as a multiple of what the study will take
@@ -47,22 +52,21 @@ def run_check(inputs: Inputs, study_folder: Path) -> Checked:
     live = require_inputs(inputs)
     design = METHODS[search.method].design(inputs.space, search.budget, search.seed)
     seats = choose_seats(recipe)
-    n_candidates = search.budget or len(design) + METHODS[search.method].n_checks
     plan = make_plan(
         recipe,
         _domains(inputs),
         Counts(
             n_experts=sum(domain.expert is None for domain in recipe.domains.values()),
-            n_candidates=n_candidates,
+            n_candidates=search.budget or len(design) + METHODS[search.method].n_checks,
             n_baselines=len(baselines(recipe.final.baselines, inputs.available_tokens)),
         ),
         _shape(live, inputs),
-        measure_steps(live, inputs, seats.n_threads),
         evaluation_tokens=inputs.suite.n_tokens,
         n_workers=seats.n_workers,
     )
-    require_room(plan, study_folder)
-    return Checked(plan, tuple(_warnings(inputs, plan)))
+    require_room(plan, study_folder, on_gpu=seats.n_devices > 0)
+    measured = measure_steps(live, inputs, seats.n_threads)
+    return Checked(replace(plan, seconds=plan.time(measured)), tuple(_warnings(inputs, plan)))
 
 
 def require_inputs(inputs: Inputs) -> LiveModel:
@@ -79,39 +83,60 @@ def require_inputs(inputs: Inputs) -> LiveModel:
         raise DataError("\n".join(problems))
     search = inputs.recipe.search
     METHODS[search.method].design(inputs.space, search.budget, search.seed)
+    choose_references(inputs)
     live = LiveModel.load(inputs.base, trust_remote_code=inputs.settings.trust_remote_code)
+    live.match(inputs.base)
     _require_embedding(live, inputs)
     _check_experts(live, inputs)
+    if inputs.recipe.training.method == "lora":
+        _require_lora_targets(live, inputs.recipe)
     return live
 
 
 def measure_steps(live: LiveModel, inputs: Inputs, n_threads: int) -> Measured:
     """Time one training step and one evaluation pass on real tokens, after one to warm up.
 
-    Nothing is updated: gradients are computed and dropped.
+    Nothing is updated: gradients are computed and dropped. With LoRA only the backward pass through
+    the activations is measured, which is nearly all of it.
     """
     import torch
 
-    recipe = inputs.recipe
+    recipe, settings = inputs.recipe, inputs.recipe.training
     torch.set_num_threads(n_threads)
-    settings = recipe.training
+    device = choose_device(settings.device)
+    module = live.module.to(device)
+    module.requires_grad_(requires_grad=settings.method == "full")
+    if settings.method == "lora":
+        module.enable_input_require_grads()  # type: ignore[operator]
     micro = settings.batch_sequences // (
         settings.gradient_accumulation_steps * settings.processes_per_run
     )
     rows = inputs.corpus(recipe.domain_names[0]).train_sequences(recipe.sequence_length)[:micro]
-    ids = torch.from_numpy(rows.astype("int64"))
-    live.module.requires_grad_(requires_grad=True)
-    train_seconds = min(
-        _time(lambda: live.module(input_ids=ids, labels=ids).loss.backward()) for _ in range(2)
-    )
-    live.module.zero_grad(set_to_none=True)
-    with torch.inference_mode():
-        evaluate_seconds = min(_time(lambda: live.module(input_ids=ids)) for _ in range(2))
+    ids = torch.from_numpy(rows.astype("int64")).to(device)
+
+    def train_step() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            loss = module(input_ids=ids, labels=ids).loss
+        loss.backward()
+        float(loss.detach())  # waits for the device
+
+    def evaluate() -> None:
+        with torch.inference_mode():
+            float(module(input_ids=ids).logits[0, 0, 0])
+
+    train_seconds = min(_time(train_step) for _ in range(2))
+    module.zero_grad(set_to_none=True)
+    evaluate_seconds = min(_time(evaluate) for _ in range(2))
     return Measured(train_seconds / ids.numel(), evaluate_seconds / ids.numel())
 
 
-def require_room(plan: Plan, study_folder: Path) -> None:
+def require_room(plan: Plan, study_folder: Path, *, on_gpu: bool) -> None:
     """Refuse a study that the disk or the memory cannot hold.
+
+    Args:
+        plan: The plan.
+        study_folder: Where the study will be written.
+        on_gpu: Whether runs train on a GPU each, and not in the machine's own memory.
 
     Raises:
         ResourceError: Tells what is needed and what there is.
@@ -125,13 +150,51 @@ def require_room(plan: Plan, study_folder: Path) -> None:
             f"disk, but {free / 1e9:.2f} GB are free: free some, or lower "
             "`validation.mixtures` or `training.trajectory_checkpoints`"
         )
+    needed, where = plan.memory_bytes, "this machine"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if plan.memory_bytes > memory:
+    if on_gpu:
+        import torch
+
+        needed, where = plan.run_memory_bytes, "its GPU"
+        memory = torch.cuda.get_device_properties(0).total_memory
+    if needed > memory:
         raise ResourceError(
-            f"training needs about {plan.memory_bytes / 1e9:.1f} GB of memory, but "
-            f"this machine has {memory / 1e9:.1f} GB: lower `engine.workers` or "
-            "`training.batch_sequences`, or use `training.method: lora`"
+            f"training needs about {needed / 1e9:.1f} GB of memory, but {where} has "
+            f"{memory / 1e9:.1f} GB: lower `engine.workers` or `training.batch_sequences`, or use "
+            "`training.method: lora`"
         )
+
+
+def _require_lora_targets(live: LiveModel, recipe: Recipe) -> None:
+    """Refuse targets that match nothing, or a weight that the model uses in two places."""
+    import torch
+    from peft import LoraConfig, inject_adapter_in_model
+
+    targets = recipe.training.lora.target_modules
+    with torch.device("meta"):
+        shadow = type(live.module)(live.module.config)
+    try:
+        inject_adapter_in_model(
+            LoraConfig(
+                r=recipe.training.lora.rank,
+                target_modules=targets if isinstance(targets, str) else list(targets),
+                task_type="CAUSAL_LM",
+            ),
+            shadow,
+        )
+    except Exception as error:
+        raise RecipeError(
+            f"`training.lora.target_modules`: {first_line(error)}: name linear layers of the base, "
+            "or `all-linear`"
+        ) from None
+    uses = Counter(live.aliases.values())
+    for name, module in shadow.named_modules():
+        canonical = live.aliases.get(f"{name}.weight", "")
+        if hasattr(module, "lora_A") and (uses[canonical] > 1 or "embed" in name):
+            raise RecipeError(
+                f"`training.lora.target_modules`: `{name}` is an embedding or tied to one, which "
+                "cannot be merged as an adapter: leave it out"
+            )
 
 
 def _time(step: object) -> float:
@@ -198,6 +261,8 @@ def _check_experts(live: LiveModel, inputs: Inputs) -> None:
     if not experts:
         return
     ExpertPool(live, experts)
+    for checkpoint in experts.values() if len(experts) < len(brought) else ():
+        _require_float32(checkpoint)
     wants_adapters = inputs.recipe.training.method == "lora"
     first = next(iter(experts.values()))
     if len(experts) < len(brought) and first.is_adapter != wants_adapters:
@@ -206,6 +271,16 @@ def _check_experts(live: LiveModel, inputs: Inputs) -> None:
             f"`training.method`: {first.folder} is {kind}, so the other experts must "
             f"be too: set it to {'lora' if first.is_adapter else 'full'}"
         )
+
+
+def _require_float32(checkpoint: Checkpoint) -> None:
+    """An expert beside others that are trained here, and saved in float32."""
+    for name, entry in sorted(checkpoint.tensors.items()):
+        if not checkpoint.is_adapter and entry.dtype != "F32":
+            raise CheckpointError(
+                f"{checkpoint.folder}: tensor `{name}` must be F32, as in the experts that will be "
+                f"trained, but got {entry.dtype}: save the expert in float32, or bring all of them"
+            )
 
 
 def _warnings(inputs: Inputs, plan: Plan) -> list[str]:

@@ -40,9 +40,14 @@ def export_mixture(workspace: Workspace, kind: str, output: Path | None) -> dict
             f"{workspace.study.folder}: no recommendation yet: run `mixwise search "
             f"{workspace.study.folder}` first"
         )
+    if recommendation["provenance"]["recipe"] != workspace.result_key:
+        raise StudyError(
+            f"{workspace.study.folder}: the recommendation was made from another recipe, other "
+            f"data or other experts: run `mixwise search {workspace.study.folder}` again"
+        )
     shares = recommendation["mixture"]
     job = workspace.job(
-        Mixture(tuple(shares), tuple(shares.values())), workspace.recipe.training.seed
+        Mixture(tuple(shares), tuple(shares.values())), workspace.reference_seeds(1)[0]
     )
     default = {"shares": "mixture.json", "stream": "stream.jsonl"}[kind]
     path = output or workspace.study.folder / default

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from mixwise.data.sources import guess_field
 from mixwise.errors import MixwiseError, RecipeError, ResourceError
 from mixwise.study import RECIPE_FILE
@@ -160,11 +162,12 @@ def _field_of(path: Path) -> str:
 
 
 def _lines(domain: _Found) -> str:
-    lines = [f"  {domain.name}:", f"    files: {_quote(domain.files)}"]
+    lines = [f"  {_quote(domain.name)}:", f"    files: {_quote(domain.files)}"]
     if domain.field != "text":
         lines.append(f"    field: {_quote(domain.field)}")
     return "\n".join(lines)
 
 
 def _quote(text: str) -> str:
-    return text if re.fullmatch(r"[\w./-]+", text) else '"' + text.replace('"', '\\"') + '"'
+    is_plain = re.fullmatch(r"[\w./-]+", text) and yaml.safe_load(text) == text
+    return text if is_plain else '"' + text.replace('"', '\\"') + '"'

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mixwise.data.corpus import Corpus, find_overlap, locate_hash, prepare_corpus
-from mixwise.data.sources import read_choices
+from mixwise.data.sources import HashFile, expand_user, hash_file, read_choices
 from mixwise.data.tokenizer import BaseTokenizer
-from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError
+from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
 from mixwise.evaluation.choice import ChoiceSet
 from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.suite import EvaluationSuite
-from mixwise.merging.checkpoint import Checkpoint, HashFile, hash_file, open_checkpoint
+from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.mixture import MixtureSpace
 from mixwise.recipe import Domain, Recipe
 from mixwise.scorer import OnProgress, silent
@@ -72,7 +72,7 @@ class Inputs:
         Raises:
             CheckpointError: If there is no such folder and no such model.
         """
-        local = self.settings.recipe_folder / Path(self.recipe.base).expanduser()
+        local = self.settings.recipe_folder / expand_user(self.recipe.base)
         if local.is_dir():
             return local.resolve()
         name, _, revision = self.recipe.base.partition("@")
@@ -82,11 +82,10 @@ class Inputs:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
         try:
-            return Path(
-                snapshot_download(name, revision=revision or None, allow_patterns=_HUB_FILES)
-            )
+            wanted = [*_HUB_FILES, *(["*.py"] if self.settings.trust_remote_code else [])]
+            return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
         except (OSError, ValueError, HFValidationError, HfHubHTTPError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = first_line(error)
             raise CheckpointError(
                 f"`base`: `{name}` is neither a folder beside the recipe nor a "
                 f"model of the hub that can be reached ({reason}): correct the "
@@ -110,8 +109,8 @@ class Inputs:
             config = AutoConfig.from_pretrained(
                 self.base_folder, trust_remote_code=self.settings.trust_remote_code
             )
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+        except Exception as error:
+            reason = first_line(error)
             raise CheckpointError(
                 f"{self.base_folder}: config.json cannot be used ({reason}): "
                 "give a folder that transformers can open"
@@ -175,6 +174,7 @@ class Inputs:
             cache=self.settings.cache,
             heldout_fraction=recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
+            hash_file=self._hash_file,
             on_progress=self._on_progress,
         )
         corpus.heldout_sequences(recipe.sequence_length, 1)
@@ -268,7 +268,7 @@ class Inputs:
         if path is None:
             return None
         return open_checkpoint(
-            self.settings.recipe_folder / path.expanduser(), hash_file=self._hash_file
+            self.settings.recipe_folder / expand_user(str(path)), hash_file=self._hash_file
         )
 
     def problems(self) -> list[str]:

@@ -36,7 +36,7 @@ def save_recommendation(workspace: Workspace, result: SearchResult) -> dict[str,
     )
     best = [str(o.mixture) for o in candidates].index(str(result.best.mixture))
     validation = workspace.load_result(VALIDATION_FILE)
-    final = workspace.load_result(FINAL_FILE)
+    final = _final_of(workspace, result)
     predicted = workspace.objective.value(result.best.values, workspace.scale)
     baseline_rows = every_baseline(workspace)
     scored = workspace.proxy.score([entry.mixture for entry in baseline_rows])
@@ -59,7 +59,7 @@ def save_recommendation(workspace: Workspace, result: SearchResult) -> dict[str,
         "cost": _cost(workspace, result),
         "provenance": {
             "mixwise": __version__,
-            "recipe": workspace.recipe_key,
+            "recipe": workspace.result_key,
             "base": workspace.inputs.base.fingerprint,
             "experts": {name: workspace.expert(name).fingerprint for name in recipe.domains},
             "data": {name: workspace.inputs.corpus(name).key for name in recipe.domains},
@@ -72,6 +72,13 @@ def save_recommendation(workspace: Workspace, result: SearchResult) -> dict[str,
     }
     workspace.study.save_json(RECOMMENDATION_FILE, content)
     return content
+
+
+def _final_of(workspace: Workspace, result: SearchResult) -> Any | None:
+    """The final training of this recommendation, or None."""
+    final = workspace.load_result(FINAL_FILE)
+    mixture = workspace.summary(result.best)["mixture"]
+    return final if final and final["rows"][0]["mixture"] == mixture else None
 
 
 def _inside_once(workspace: Workspace, result: SearchResult) -> list[Observation]:
@@ -110,7 +117,7 @@ def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
     recipe = workspace.recipe
     n_experts = sum(domain.expert is None for domain in recipe.domains.values())
     validation = workspace.load_result(VALIDATION_FILE)
-    final = workspace.load_result(FINAL_FILE)
+    final = _final_of(workspace, result)
     runs = {
         "experts": n_experts,
         "validation": sum(len(e["references"]) for e in validation["mixtures"])
@@ -119,11 +126,14 @@ def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
         "final": sum(len(row["references"]) for row in final["rows"]) if final else 0,
     }
     n_scored = len(result.scored)
+    proxies = {str(o.mixture) for o in result.scored}
+    proxies |= {str(entry.mixture) for entry in every_baseline(workspace)}
+    proxies |= {str(e["proxy"]["mixture"]) for e in validation["mixtures"]} if validation else set()
+    n_evaluated = 1 + len(proxies) + runs["validation"] + runs["final"]
     return {
         "runs": runs,
         "trained_tokens": {kind: n * recipe.run_tokens for kind, n in runs.items()},
-        "evaluated_tokens": (1 + n_scored + runs["validation"] + runs["final"])
-        * workspace.inputs.suite.n_tokens,
+        "evaluated_tokens": n_evaluated * workspace.inputs.suite.n_tokens,
         "candidates_scored": n_scored,
         "search_tokens_spent": n_experts * recipe.run_tokens,
         "search_tokens_if_trained": n_scored * recipe.run_tokens,

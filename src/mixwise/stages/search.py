@@ -10,7 +10,7 @@ from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.baselines import NamedMixture, baselines
 from mixwise.search.methods import METHODS
-from mixwise.search.problem import SearchProblem, SearchResult, distinct
+from mixwise.search.problem import SearchProblem, SearchResult
 from mixwise.search.surrogates import fit_quadratic
 from mixwise.stages.workspace import Workspace
 from mixwise.study import SEARCH_FILE
@@ -131,10 +131,3 @@ def _along(mixture: Mixture, index: int, share: float) -> np.ndarray:
     point = others / others.sum() * (1 - share)
     point[index] = share
     return np.asarray(point)
-
-
-def planned_mixtures(workspace: Workspace) -> tuple[Mixture, ...]:
-    """Every mixture that the search scores before it has seen a result, and all baselines."""
-    search, space = workspace.recipe.search, workspace.inputs.space
-    design = METHODS[search.method].design(space, search.budget, search.seed)
-    return distinct([*design, *(baseline.mixture for baseline in every_baseline(workspace))])

@@ -12,8 +12,11 @@ from mixwise.diagnostics.fidelity import Fidelity, measure_fidelity
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
+from mixwise.search.baselines import baselines
+from mixwise.search.methods import METHODS
 from mixwise.search.references import spread_references
-from mixwise.stages.search import OBJECTIVE, planned_mixtures
+from mixwise.stages.inputs import Inputs
+from mixwise.stages.search import OBJECTIVE
 from mixwise.stages.workspace import Workspace
 from mixwise.study import VALIDATION_FILE
 
@@ -29,7 +32,7 @@ def run_validation(workspace: Workspace) -> dict[str, Any]:
     """
     if not workspace.recipe.validation.mixtures:
         raise RecipeError("`validation.mixtures` is 0: set how many references to train")
-    mixtures = choose_references(workspace)
+    mixtures = choose_references(workspace.inputs)
     seeds = workspace.reference_seeds(workspace.recipe.validation.seeds)
     runs = workspace.reference(seeds).runs(mixtures)
     proxies = workspace.proxy.score(mixtures)
@@ -51,23 +54,22 @@ def run_validation(workspace: Workspace) -> dict[str, Any]:
     return content
 
 
-def choose_references(workspace: Workspace) -> tuple[Mixture, ...]:
+def choose_references(inputs: Inputs) -> tuple[Mixture, ...]:
     """The reference mixtures: spread over the space, away from all that the search scores.
 
     Raises:
         RecipeError: If the bounds leave no room for so many.
     """
-    wanted = workspace.recipe.validation.mixtures
-    chosen = spread_references(
-        workspace.inputs.space,
-        wanted,
-        taken=planned_mixtures(workspace),
-        seed=workspace.recipe.search.seed,
-    )
+    recipe, space = inputs.recipe, inputs.space
+    search, wanted = recipe.search, recipe.validation.mixtures
+    rivals = baselines(("uniform", "available", "single"), inputs.available_tokens)
+    design = METHODS[search.method].design(space, search.budget, search.seed)
+    taken = [*design, *(rival.mixture for rival in rivals)]
+    chosen = spread_references(space, wanted, taken=taken, seed=search.seed)
     if len(chosen) < wanted:
         raise RecipeError(
-            f"`validation.mixtures` is {wanted}, but `search.bounds` leave room for only "
-            f"{len(chosen)} different ones: lower it or widen the bounds"
+            f"`validation.mixtures` is {wanted}, but there is room for only {len(chosen)} "
+            "different ones within `search.bounds`: lower it or widen the bounds"
         )
     return chosen
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mixwise.engine.devices import choose_device, n_cores
 from mixwise.engine.local import LocalEngine
-from mixwise.errors import StudyError
+from mixwise.errors import ResourceError, StudyError
 from mixwise.evaluation.loss import TextSet
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.merging.experts import ExpertPool
@@ -28,7 +28,13 @@ from mixwise.study import Study
 from mixwise.training.job import TrainingJob, load_record
 
 DEFAULT_RULE = "linear"
-_NOT_IN_RESULT = {"seed", "device", "snapshots", "processes_per_run"}
+_NOT_IN_RESULT = {
+    "seed",
+    "device",
+    "snapshots",
+    "processes_per_run",
+    "trajectory_checkpoints",
+}
 
 
 class Workspace:
@@ -39,6 +45,7 @@ class Workspace:
         settings: Folders and permissions.
         on_progress: Told how far each stage has come.
         rule: Merge rule of the proxy.
+        recipe: By default the one that the study holds.
     """
 
     def __init__(
@@ -47,9 +54,10 @@ class Workspace:
         settings: Settings,
         on_progress: OnProgress = silent,
         rule: str = DEFAULT_RULE,
+        recipe: Recipe | None = None,
     ) -> None:
         self.study = study
-        self.recipe: Recipe = study.recipe
+        self.recipe = recipe or study.recipe
         self.ledger = study.open_ledger()
         self.inputs = Inputs(
             self.recipe, settings, hash_file=self.ledger.hash_file, on_progress=on_progress
@@ -153,26 +161,33 @@ class Workspace:
         )
         return Scale.measure(self.base_observation.values, [corner.values for corner in corners])
 
-    def train_experts(self) -> None:
-        """Train every expert that the user does not bring and that is not trained yet.
+    def require_own_experts(self) -> None:
+        """Refuse a study whose experts were trained with other data or settings.
 
         Raises:
-            StudyError: If the folder of an expert holds a run with other settings.
+            StudyError: Names the first such expert.
         """
-        jobs = [
-            self.expert_job(name)
-            for name, domain in self.recipe.domains.items()
-            if domain.expert is None
-        ]
-        for job in jobs:
+        for job in self._expert_jobs():
             record = load_record(job.output)
             if record is not None and record.fingerprint != job.fingerprint:
                 raise StudyError(
                     f"{job.output}: this expert was trained with other data or settings than the "
                     "recipe asks for: use a new study folder, or delete the expert's"
                 )
-        for _ in train_jobs(jobs, self.engine, self.on_progress):
+
+    def train_experts(self) -> None:
+        """Train every expert that the user does not bring and that is not trained yet.
+
+        Raises:
+            StudyError: If the folder of an expert holds a run with other settings.
+        """
+        self.require_own_experts()
+        for _ in train_jobs(self._expert_jobs(), self.engine, self.on_progress):
             pass
+
+    def _expert_jobs(self) -> list[TrainingJob]:
+        domains = self.recipe.domains.items()
+        return [self.expert_job(name) for name, domain in domains if domain.expert is None]
 
     def expert(self, domain: str) -> Checkpoint:
         """The opened expert of a domain.
@@ -194,8 +209,15 @@ class Workspace:
 
     def expert_job(self, domain: str) -> TrainingJob:
         """The run that trains the expert of a domain."""
-        job = self.job(Mixture.single(self.recipe.domain_names, domain), self.recipe.training.seed)
-        return job.model_copy(update={"output": self.study.expert_folder(domain)})
+        training = self.recipe.training
+        job = self.job(Mixture.single(self.recipe.domain_names, domain), training.seed)
+        return job.model_copy(
+            update={
+                "output": self.study.expert_folder(domain),
+                "settings": training,
+                "fingerprint": hash_section(job.fingerprint, training.trajectory_checkpoints),
+            }
+        )
 
     def job(self, mixture: Mixture, seed: int) -> TrainingJob:
         """The run that trains on a mixture with a seed."""
@@ -220,24 +242,32 @@ class Workspace:
             n_sequences=n_sequences,
             sequence_length=recipe.sequence_length,
             seed=seed,
-            settings=recipe.training,
+            settings=recipe.training.model_copy(update={"trajectory_checkpoints": 0}),
             fingerprint=fingerprint,
             trust_remote_code=inputs.settings.trust_remote_code,
         )
 
-    @property
-    def recipe_key(self) -> str:
-        """Hash of the recipe without the parts that change no result."""
-        return hash_section(self.recipe.model_dump_json(exclude={"engine"}))
+    @cached_property
+    def result_key(self) -> str:
+        """Hash of all that the results of the stages depend on; the experts must be trained."""
+        inputs = self.inputs
+        return hash_section(
+            self.recipe.model_dump_json(exclude={"engine"}),
+            inputs.base.fingerprint,
+            inputs.suite.fingerprint,
+            self.rule.name,
+            *(inputs.corpus(name).key for name in self.recipe.domains),
+            *(self.expert(name).fingerprint for name in self.recipe.domains),
+        )
 
     def save_result(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write a stage's result, marked with the recipe that it belongs to."""
-        self.study.save_json(name, {"recipe": self.recipe_key, **content})
+        """Write a stage's result, marked with what it was made from."""
+        self.study.save_json(name, {"recipe": self.result_key, **content})
 
     def load_result(self, name: str) -> Any | None:
-        """A stage's result, or None when there is none of this recipe."""
+        """A stage's result, or None when there is none that was made from the same."""
         content = self.study.load_json(name)
-        return content if content and content.get("recipe") == self.recipe_key else None
+        return content if content and content.get("recipe") == self.result_key else None
 
     def save_heldout(self) -> None:
         """Keep the held-out tokens of every text set in the study's folder."""
@@ -256,7 +286,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Seats:
-    """How many runs at once, with how many threads and GPUs."""
+    """How many runs at once, each with how many threads and GPUs."""
 
     n_workers: int
     n_threads: int
@@ -264,15 +294,29 @@ class Seats:
 
 
 def choose_seats(recipe: Recipe) -> Seats:
-    """Fill ``auto`` in: one run per GPU, or one run per core on the CPU."""
-    n_devices = 0
-    if choose_device(recipe.training.device) == "cuda":
+    """Fill ``auto`` in: one run per GPU, or one run per core on the CPU.
+
+    Raises:
+        ResourceError: If one run asks for more GPUs than there are.
+    """
+    engine, parts, cores = recipe.engine, recipe.training.processes_per_run, n_cores()
+    device = choose_device(recipe.training.device)
+    if device == "cuda":
         import torch
 
-        n_devices = torch.cuda.device_count()
-    engine, cores = recipe.engine, n_cores()
-    parts = recipe.training.processes_per_run
-    auto_workers = max(1, (n_devices or cores) // parts)
+        n_gpus = torch.cuda.device_count()
+        if parts > n_gpus:
+            raise ResourceError(
+                f"`training.processes_per_run` is {parts}, but there are {n_gpus} GPUs: lower it"
+            )
+        auto_workers = n_gpus // parts
+    else:
+        auto_workers = 1 if device == "mps" else max(1, cores // parts)
     n_workers = auto_workers if engine.workers == "auto" else engine.workers
+    if device == "cuda" and n_workers > auto_workers:
+        raise ResourceError(
+            f"`engine.workers` is {n_workers}, but the GPUs hold {auto_workers} runs of "
+            f"{parts} at once: lower it"
+        )
     n_threads = max(1, cores // (n_workers * parts)) if engine.threads == "auto" else engine.threads
-    return Seats(n_workers, n_threads, n_devices if parts == 1 else 0)
+    return Seats(n_workers, n_threads, parts if device == "cuda" else 0)

@@ -31,7 +31,13 @@ from transformers.utils import logging as transformers_logging
 from mixwise.data.blend import Blend
 from mixwise.data.corpus import map_sequences
 from mixwise.engine.devices import choose_device
-from mixwise.errors import CheckpointError, MixwiseError, ResourceError, TrainingError
+from mixwise.errors import (
+    CheckpointError,
+    MixwiseError,
+    ResourceError,
+    TrainingError,
+    first_line,
+)
 from mixwise.merging.checkpoint import ADAPTER_FILE, FULL_FILE, open_checkpoint
 from mixwise.merging.live_model import load_module
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
@@ -61,13 +67,24 @@ def finetune(job: TrainingJob, on_step: OnStep) -> RunRecord:
     done = load_record(job.output)
     if done is not None and done.fingerprint == job.fingerprint:
         return done
+    prepare_folder(job)
+    return finetune_prepared(job, on_step)
+
+
+def finetune_prepared(job: TrainingJob, on_step: OnStep) -> RunRecord:
+    """Train one run in a folder that `prepare_folder` has been through; for spread runs too."""
     try:
         return _Run(job, on_step).train()
+    except torch.OutOfMemoryError as error:
+        raise ResourceError(
+            f"{job.output}: not enough memory on the GPU ({first_line(error)}): lower "
+            "`training.batch_sequences` or raise `training.gradient_accumulation_steps`"
+        ) from None
     except (OSError, SafetensorError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _is_failed_write(error):
             raise
         raise ResourceError(
-            f"{job.output}: the run cannot be written ({str(error).splitlines()[0]}): free space "
+            f"{job.output}: the run cannot be written ({first_line(error)}): free space "
             "there and run the same command again; it goes on from here"
         ) from None
 
@@ -87,7 +104,6 @@ class _Run:
         self.job = job
         self.work = job.output / _WORK
         self.blend = job.blend()
-        _discard_foreign_work(self.work, job.fingerprint)
         set_seed(job.seed)  # Trainer, dropout and PEFT's initialisation read the global generators
         self.trainer = _ExactTrainer(
             model=_build_model(job),
@@ -112,6 +128,7 @@ class _Run:
 
     def _save_checkpoint(self) -> None:
         """Save into the working folder, then move file by file: what stands outside is whole."""
+        self._require_finite()
         final = self.work / "final"
         shutil.rmtree(final, ignore_errors=True)
         save_model(self.trainer, final)
@@ -119,6 +136,18 @@ class _Run:
         _copy_tokenizer(self.job.base, final)
         for file in sorted(final.iterdir()):
             file.replace(self.job.output / file.name)
+
+    def _require_finite(self) -> None:
+        """The last step can diverge without a loss that shows it."""
+        for name, parameter in self.trainer.model.named_parameters():
+            if not torch.isfinite(parameter).all():
+                shutil.rmtree(self.work)
+                domains = ", ".join(f"`{domain}`" for domain in self.job.mixture.support)
+                raise TrainingError(
+                    f"tensor `{name}` is not finite after the last step "
+                    f"({self.trainer.state.global_step}) on domain {domains}: lower "
+                    f"`training.learning_rate` ({self.job.settings.learning_rate:g})"
+                )
 
     def _record(self, seconds: float) -> RunRecord:
         import transformers
@@ -224,7 +253,9 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         self._on_step(state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark the snapshot that Trainer has just written as whole."""
+        """Mark the snapshot as whole, once every process has written its part."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.barrier()
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _MARK).touch()
 
@@ -309,7 +340,11 @@ def _save_second_moments(trainer: Trainer, path: Path) -> None:
     states = trainer.optimizer.state
     beta2 = trainer.args.adam_beta2
     moments = {
-        name: (states[p]["exp_avg_sq"] / (1 - beta2 ** float(states[p]["step"]))).float().cpu()
+        name.replace(".default.", "."): (
+            states[p]["exp_avg_sq"] / (1 - beta2 ** float(states[p]["step"]))
+        )
+        .float()
+        .cpu()
         for name, p in trainer.accelerator.unwrap_model(trainer.model).named_parameters()
         if p in states and "exp_avg_sq" in states[p]
     }
@@ -330,20 +365,26 @@ def _copy_tokenizer(base: Path, folder: Path) -> None:
             shutil.copyfile(base / name, folder / name)
 
 
-def _discard_foreign_work(work: Path, fingerprint: str) -> None:
-    """Begin anew when the working folder belongs to a run with other settings."""
-    note = work / "fingerprint"
-    if work.exists() and (not note.is_file() or note.read_text() != fingerprint):
-        shutil.rmtree(work)
-    work.mkdir(parents=True, exist_ok=True)
-    note.write_text(fingerprint)
+def prepare_folder(job: TrainingJob) -> None:
+    """Leave in the run's folder only what this run can go on from.
+
+    What a run with other settings has left is removed, and snapshots that were not written to their
+    end. One process does this before any other opens the folder.
+    """
+    note = job.output / _WORK / "fingerprint"
+    if not note.is_file() or note.read_text() != job.fingerprint:
+        for path in job.output.iterdir() if job.output.is_dir() else ():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        note.parent.mkdir(parents=True, exist_ok=True)
+        partial = note.with_suffix(".partial")
+        partial.write_text(job.fingerprint)
+        partial.replace(note)
+    for snapshot in note.parent.glob("checkpoint-*"):
+        if not (snapshot / _MARK).is_file():
+            shutil.rmtree(snapshot)
 
 
 def _last_snapshot(work: Path) -> str | None:
-    """The newest whole snapshot; broken ones are removed."""
+    """The newest snapshot; `prepare_folder` has left only whole ones."""
     snapshots = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    for snapshot in snapshots:
-        if not (snapshot / _MARK).is_file():
-            shutil.rmtree(snapshot)
-    whole = [snapshot for snapshot in snapshots if snapshot.exists()]
-    return str(whole[-1]) if whole else None
+    return str(snapshots[-1]) if snapshots else None

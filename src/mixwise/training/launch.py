@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mixwise.errors import StudyError, TrainingError
+from mixwise.errors import ResourceError, StudyError, TrainingError
 from mixwise.training.job import ERROR_PREFIX, OnStep, RunRecord, TrainingJob, load_record
 
 
@@ -27,12 +27,15 @@ def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
         TrainingError: If the run fails.
         StudyError: If another process is training into the same folder.
     """
-    job.output.mkdir(parents=True, exist_ok=True)
     with _run_lock(job.output):
-        if job.settings.processes_per_run == 1:
-            from mixwise.training.finetune import finetune  # seconds, and only where it is needed
+        record = load_record(job.output)
+        if record is not None and record.fingerprint == job.fingerprint:
+            return record
+        from mixwise.training.finetune import finetune, prepare_folder  # seconds to import
 
+        if job.settings.processes_per_run == 1:
             return finetune(job, on_step)
+        prepare_folder(job)
         return _launch(job, on_step)
 
 
@@ -42,7 +45,12 @@ def _launch(job: TrainingJob, on_step: OnStep) -> RunRecord:
         file.flush()
         command = _command(job, file.name)
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+            env=os.environ | {"OMP_NUM_THREADS": str(_n_threads())},
         ) as process:
             try:
                 for line in process.stdout or ():
@@ -57,6 +65,12 @@ def _launch(job: TrainingJob, on_step: OnStep) -> RunRecord:
             log.seek(0)
             raise TrainingError(_reason(log.read().decode(errors="replace"), code))
     return record
+
+
+def _n_threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
 
 
 def _command(job: TrainingJob, job_file: str) -> list[str]:
@@ -80,7 +94,12 @@ def _reason(log: str, code: int) -> str:
 @contextmanager
 def _run_lock(folder: Path) -> Iterator[None]:
     """Hold the run's folder; the lock goes with the process that holds it, however it ends."""
-    with (folder / ".lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = folder.with_name(f".{folder.name}.lock").open("w")
+    except OSError as error:
+        raise ResourceError(f"{folder}: cannot be written ({error}): change that") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -88,4 +107,3 @@ def _run_lock(folder: Path) -> Iterator[None]:
                 f"{folder}: another process is training this run: wait for it or stop it"
             ) from None
         yield
-    (folder / ".lock").unlink(missing_ok=True)

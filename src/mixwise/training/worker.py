@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mixwise.engine.local import end_without
 from mixwise.errors import MixwiseError
-from mixwise.training.finetune import finetune
+from mixwise.training.finetune import finetune_prepared
 from mixwise.training.job import ERROR_PREFIX, TrainingJob
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     end_without(lambda: _exists(int(sys.argv[2])))
     job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_bytes())
     try:
-        finetune(job, lambda step: print(step, flush=True))
+        finetune_prepared(job, lambda step: print(step, flush=True))
     except MixwiseError as error:
         sys.exit(f"{ERROR_PREFIX}{error}")
 
