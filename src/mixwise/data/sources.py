@@ -274,7 +274,7 @@ def _read_hub(hub: HubDataset, key: str) -> Iterator[_Row]:
         )
         for number, values in enumerate(rows, start=1):
             yield _Row(dict(values), hub.dataset, number)
-    except Exception as error:
+    except Exception as error:  # `datasets` raises errors of many libraries
         reason = first_line(error)
         raise DataError(
             f"`{key}.hub`: `{hub.dataset}` cannot be read ({reason}): check the name, "

@@ -26,7 +26,7 @@ class BaseTokenizer:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        except Exception as error:
+        except Exception as error:  # `tokenizers` raises bare exceptions
             reason = first_line(error)
             raise CheckpointError(
                 f"{folder}: the tokenizer cannot be loaded ({reason}): put the "

@@ -100,7 +100,7 @@ def require_same_vocabulary(base: Path, expert: Path) -> None:
             Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab(with_added_tokens=True)
             for folder in (base, expert)
         )
-    except Exception as error:
+    except Exception as error:  # `tokenizers` raises bare exceptions
         raise CheckpointError(
             f"{expert}: tokenizer.json cannot be read ({first_line(error)}): save it again"
         ) from None

@@ -157,7 +157,7 @@ def load_module(folder: Path, *, trust_remote_code: bool = False) -> Any:
             local_files_only=True,
             trust_remote_code=trust_remote_code,
         )
-    except Exception as error:
+    except Exception as error:  # whatever the architecture's own code raises
         reason = first_line(error)
         raise CheckpointError(
             f"{folder}: the model cannot be loaded ({reason}): give a folder "

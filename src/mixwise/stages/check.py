@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,16 +174,16 @@ def _require_lora_targets(live: LiveModel, recipe: Recipe) -> None:
     targets = recipe.training.lora.target_modules
     with torch.device("meta"):
         shadow = type(live.module)(live.module.config)
+    config = LoraConfig(
+        r=recipe.training.lora.rank,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+    )
     try:
-        inject_adapter_in_model(
-            LoraConfig(
-                r=recipe.training.lora.rank,
-                target_modules=targets if isinstance(targets, str) else list(targets),
-                task_type="CAUSAL_LM",
-            ),
-            shadow,
-        )
-    except Exception as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what PEFT only warns of is refused below
+            inject_adapter_in_model(config, shadow)
+    except Exception as error:  # PEFT raises errors of many kinds
         raise RecipeError(
             f"`training.lora.target_modules`: {first_line(error)}: name linear layers of the base, "
             "or `all-linear`"
@@ -284,32 +285,30 @@ def _require_float32(checkpoint: Checkpoint) -> None:
 
 
 def _warnings(inputs: Inputs, plan: Plan) -> list[str]:
-    warnings = []
+    found = []
     recipe = inputs.recipe
     for name, kind in recipe.set_kinds.items():
         empty = inputs.corpus(name).facts.n_empty if kind == "text" else 0
         if empty:
-            warnings.append(f"`{inputs.key(name)}`: {empty} empty document(s) are left out")
+            found.append(f"`{inputs.key(name)}`: {empty} empty document(s) are left out")
     for name in recipe.set_kinds:
         dropped = len(inputs.overlap(name)) if recipe.set_kinds[name] == "text" else 0
         if dropped:
-            warnings.append(
+            found.append(
                 f"`{inputs.key(name)}`: {dropped} held-out text(s) that also stand in "
                 "training rows are left out of the evaluation"
             )
     if recipe.run_tokens != recipe.horizon_tokens:
-        warnings.append(
+        found.append(
             f"`horizon_tokens`: {recipe.horizon_tokens:,} is no multiple of the batch "
             f"({recipe.batch_tokens:,} tokens): runs take {recipe.run_tokens:,}"
         )
     if recipe.validation.mixtures and recipe.validation.seeds == 1:
-        warnings.append(
+        found.append(
             "`validation.seeds`: with one seed the noise of a run is unknown and hides "
             "the fidelity of an averaged objective: use 2"
         )
     for domain in plan.domains:
         if domain.max_share < 1 and recipe.domains[domain.name].expert is None:
-            warnings.append(
-                f"`domains.{domain.name}`: its share is limited to {domain.max_share:.2f}"
-            )
-    return warnings
+            found.append(f"`domains.{domain.name}`: its share is limited to {domain.max_share:.2f}")
+    return found

@@ -109,7 +109,7 @@ class Inputs:
             config = AutoConfig.from_pretrained(
                 self.base_folder, trust_remote_code=self.settings.trust_remote_code
             )
-        except Exception as error:
+        except Exception as error:  # whatever the architecture's own code raises
             reason = first_line(error)
             raise CheckpointError(
                 f"{self.base_folder}: config.json cannot be used ({reason}): "
