@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from mixwise.errors import CheckpointError, ResourceError, TrainingError
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.recipe import Lora, Training
-from mixwise.training.finetune import SECOND_MOMENTS_FILE, finetune
+from mixwise.training.finetune import finetune
 from mixwise.training.job import TrainingJob, load_record
+from mixwise.training.saving import SECOND_MOMENTS_FILE
 
 LENGTH, BATCH, STEPS = 16, 4, 12
 

@@ -57,21 +57,27 @@ def save_recommendation(workspace: Workspace, result: SearchResult) -> dict[str,
         "fidelity": None if validation is None else validation["fidelity"][OBJECTIVE],
         "verdict": None if final is None else final["verdict"],
         "cost": _cost(workspace, result),
-        "provenance": {
-            "mixwise": __version__,
-            "recipe": workspace.result_key,
-            "base": workspace.inputs.base.fingerprint,
-            "experts": {name: workspace.expert(name).fingerprint for name in recipe.domains},
-            "data": {name: workspace.inputs.corpus(name).key for name in recipe.domains},
-            "evaluation": workspace.inputs.suite.fingerprint,
-            "rule": workspace.rule.name,
-            "method": result.method,
-            "training_seed": recipe.training.seed,
-            "search_seed": recipe.search.seed,
-        },
+        "provenance": _provenance(workspace, result),
     }
     workspace.study.save_json(RECOMMENDATION_FILE, content)
     return content
+
+
+def _provenance(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
+    """Hashes, versions and seeds of all that the recommendation was made from."""
+    recipe, inputs = workspace.recipe, workspace.inputs
+    return {
+        "mixwise": __version__,
+        "recipe": workspace.result_key,
+        "base": inputs.base.fingerprint,
+        "experts": {name: workspace.expert(name).fingerprint for name in recipe.domains},
+        "data": {name: inputs.corpus(name).key for name in recipe.domains},
+        "evaluation": inputs.suite.fingerprint,
+        "rule": workspace.rule.name,
+        "method": result.method,
+        "training_seed": recipe.training.seed,
+        "search_seed": recipe.search.seed,
+    }
 
 
 def _final_of(workspace: Workspace, result: SearchResult) -> Any | None:

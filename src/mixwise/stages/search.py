@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mixwise.mixture import Mixture
+from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Observation
 from mixwise.search.baselines import NamedMixture, baselines
 from mixwise.search.methods import METHODS
@@ -45,25 +45,8 @@ def run_search(workspace: Workspace) -> SearchResult:
         "source": METHODS[recipe.search.method].source,
         "rule": workspace.rule.name,
         "n_scored": len(result.scored),
-        "bounds": {
-            name: [low, high]
-            for name, low, high in zip(
-                inputs.space.domains, inputs.space.lower, inputs.space.upper, strict=True
-            )
-        },
-        "objective": {
-            "aggregation": workspace.objective.aggregation,
-            "terms": [
-                {
-                    "metric": term.metric.name,
-                    "direction": term.metric.direction,
-                    "weight": term.weight,
-                    "base": workspace.scale.base[term.metric.name],
-                    "spread": workspace.scale.spread[term.metric.name],
-                }
-                for term in workspace.objective.terms
-            ],
-        },
+        "bounds": _bounds(inputs.space),
+        "objective": _objective(workspace),
         "predicted_by_surrogate": result.predicted,
         "recommended": workspace.summary(result.best),
         "base": {"objective": 0.0, "metrics": workspace.base_observation.values},
@@ -76,6 +59,30 @@ def run_search(workspace: Workspace) -> SearchResult:
     }
     workspace.save_result(SEARCH_FILE, content)
     return result
+
+
+def _bounds(space: MixtureSpace) -> dict[str, list[float]]:
+    """Smallest and largest share of each domain, token limits included."""
+    rows = zip(space.domains, space.lower, space.upper, strict=True)
+    return {name: [low, high] for name, low, high in rows}
+
+
+def _objective(workspace: Workspace) -> dict[str, Any]:
+    """The objective as JSON: how each metric becomes a gain, and the gains one number."""
+    scale = workspace.scale
+    return {
+        "aggregation": workspace.objective.aggregation,
+        "terms": [
+            {
+                "metric": term.metric.name,
+                "direction": term.metric.direction,
+                "weight": term.weight,
+                "base": scale.base[term.metric.name],
+                "spread": scale.spread[term.metric.name],
+            }
+            for term in workspace.objective.terms
+        ],
+    }
 
 
 def every_baseline(workspace: Workspace) -> tuple[NamedMixture, ...]:

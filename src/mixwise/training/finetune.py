@@ -6,10 +6,6 @@ Method:
     the last valid one and ends in the same weights. At the end the checkpoint moves to its folder,
     the optimiser's mean squared gradients beside it, and ``run.json`` last.
 
-Notation:
-    v̂ = v / (1 − β₂ᵗ): Adam's second moment after t steps without its bias towards 0, one value per
-    parameter, in ``second_moments.safetensors`` under the parameters' names.
-
 Departures:
     With bfloat16 the master copy of the parameters stays in float32 (autocast), and checkpoints
     keep that copy: a short run moves many parameters by less than bfloat16 can tell.
@@ -33,18 +29,21 @@ from mixwise.data.corpus import map_sequences
 from mixwise.engine.devices import choose_device
 from mixwise.errors import (
     CheckpointError,
-    MixwiseError,
     ResourceError,
     TrainingError,
     first_line,
 )
-from mixwise.merging.checkpoint import ADAPTER_FILE, FULL_FILE, open_checkpoint
+from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.live_model import load_module
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
+from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
+from mixwise.training.saving import (
+    SECOND_MOMENTS_FILE,
+    copy_tokenizer,
+    save_model,
+    save_second_moments,
+)
 
-SECOND_MOMENTS_FILE = "second_moments.safetensors"
-_WORK = ".training"
-_MARK = "COMPLETE"
 _SCHEDULES = {"constant": "constant_with_warmup", "cosine": "cosine", "linear": "linear"}
 
 
@@ -102,7 +101,7 @@ class _Run:
     def __init__(self, job: TrainingJob, on_step: OnStep) -> None:
         transformers_logging.set_verbosity_error()
         self.job = job
-        self.work = job.output / _WORK
+        self.work = job.output / WORK
         self.blend = job.blend()
         set_seed(job.seed)  # Trainer, dropout and PEFT's initialisation read the global generators
         self.trainer = _ExactTrainer(
@@ -117,7 +116,7 @@ class _Run:
 
     def train(self) -> RunRecord:
         started = time.perf_counter()
-        self.trainer.train(resume_from_checkpoint=_last_snapshot(self.work))
+        self.trainer.train(resume_from_checkpoint=last_snapshot(self.work))
         if not self.trainer.accelerator.is_main_process:
             return self._record(time.perf_counter() - started)
         self._save_checkpoint()
@@ -132,8 +131,8 @@ class _Run:
         final = self.work / "final"
         shutil.rmtree(final, ignore_errors=True)
         save_model(self.trainer, final)
-        _save_second_moments(self.trainer, final / SECOND_MOMENTS_FILE)
-        _copy_tokenizer(self.job.base, final)
+        save_second_moments(self.trainer, final / SECOND_MOMENTS_FILE)
+        copy_tokenizer(self.job.base, final)
         for file in sorted(final.iterdir()):
             file.replace(self.job.output / file.name)
 
@@ -257,7 +256,7 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.barrier()
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _MARK).touch()
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARK).touch()
 
 
 def _build_model(job: TrainingJob) -> Any:
@@ -321,70 +320,3 @@ def _arguments(job: TrainingJob, work: Path) -> TrainingArguments:
         remove_unused_columns=False,
         ddp_find_unused_parameters=False,
     )
-
-
-def save_model(trainer: Trainer, folder: Path) -> None:
-    """Save the trained model, full or adapter, as a plain folder of safetensors."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    state = trainer.accelerator.get_state_dict(trainer.model)
-    model.save_pretrained(folder, state_dict=state, safe_serialization=True)
-    if not any(
-        (folder / name).is_file() for name in (FULL_FILE, ADAPTER_FILE, f"{FULL_FILE}.index.json")
-    ):
-        raise MixwiseError(f"{folder}: transformers wrote no safetensors; this is a defect")
-
-
-def _save_second_moments(trainer: Trainer, path: Path) -> None:
-    from safetensors.torch import save_file
-
-    states = trainer.optimizer.state
-    beta2 = trainer.args.adam_beta2
-    moments = {
-        name.replace(".default.", "."): (
-            states[p]["exp_avg_sq"] / (1 - beta2 ** float(states[p]["step"]))
-        )
-        .float()
-        .cpu()
-        for name, p in trainer.accelerator.unwrap_model(trainer.model).named_parameters()
-        if p in states and "exp_avg_sq" in states[p]
-    }
-    save_file({name: moment.contiguous() for name, moment in moments.items()}, path)
-
-
-def _copy_tokenizer(base: Path, folder: Path) -> None:
-    for name in (
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "tokenizer.model",
-        "vocab.json",
-        "merges.txt",
-        "chat_template.jinja",
-    ):
-        if (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)
-
-
-def prepare_folder(job: TrainingJob) -> None:
-    """Leave in the run's folder only what this run can go on from.
-
-    What a run with other settings has left is removed, and snapshots that were not written to their
-    end. One process does this before any other opens the folder.
-    """
-    note = job.output / _WORK / "fingerprint"
-    if not note.is_file() or note.read_text() != job.fingerprint:
-        for path in job.output.iterdir() if job.output.is_dir() else ():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        note.parent.mkdir(parents=True, exist_ok=True)
-        partial = note.with_suffix(".partial")
-        partial.write_text(job.fingerprint)
-        partial.replace(note)
-    for snapshot in note.parent.glob("checkpoint-*"):
-        if not (snapshot / _MARK).is_file():
-            shutil.rmtree(snapshot)
-
-
-def _last_snapshot(work: Path) -> str | None:
-    """The newest snapshot; `prepare_folder` has left only whole ones."""
-    snapshots = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    return str(snapshots[-1]) if snapshots else None

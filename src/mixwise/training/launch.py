@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mixwise.errors import ResourceError, StudyError, TrainingError
 from mixwise.training.job import ERROR_PREFIX, OnStep, RunRecord, TrainingJob, load_record
+from mixwise.training.run_folder import prepare_folder
 
 
 def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
@@ -31,9 +32,9 @@ def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
         record = load_record(job.output)
         if record is not None and record.fingerprint == job.fingerprint:
             return record
-        from mixwise.training.finetune import finetune, prepare_folder  # seconds to import
-
         if job.settings.processes_per_run == 1:
+            from mixwise.training.finetune import finetune  # seconds to import
+
             return finetune(job, on_step)
         prepare_folder(job)
         return _launch(job, on_step)

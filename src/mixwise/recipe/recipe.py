@@ -1,0 +1,202 @@
+"""The whole recipe: its sections, what follows from them, and what must hold between them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from mixwise.errors import nearest
+from mixwise.mixture import MixtureSpace
+from mixwise.objective import MEASURES, Metric, Objective, SetKind, Term
+from mixwise.recipe.sections import (
+    Bounds,
+    Domain,
+    Engine,
+    Evaluation,
+    Final,
+    Heldout,
+    MetricChoice,
+    ObjectiveChoice,
+    Search,
+    Section,
+    Training,
+    Validation,
+)
+
+_LEAST_REFERENCES = 4
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Recipe(Section):
+    """All that a study is made from.
+
+    Raises:
+        RecipeError: From `load_recipe` and `parse_recipe`, with file, key, rule, value and fix.
+    """
+
+    base: str
+    domains: dict[str, Domain]
+    horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
+    sequence_length: Annotated[int, Field(gt=1)] = 1024
+    heldout: Heldout = Heldout()
+    evaluation: Evaluation = Evaluation()
+    training: Training = Training()
+    objective: ObjectiveChoice = ObjectiveChoice()
+    search: Search = Search()
+    validation: Validation = Validation()
+    final: Final = Final()
+    engine: Engine = Engine()
+
+    @property
+    def domain_names(self) -> tuple[str, ...]:
+        """Names of the domains, in the recipe's order."""
+        return tuple(self.domains)
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens of one optimiser step."""
+        return self.training.batch_sequences * self.sequence_length
+
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps of one run: the whole batches that fit into the horizon."""
+        return self.horizon_tokens // self.batch_tokens
+
+    @property
+    def run_tokens(self) -> int:
+        """Tokens of one run: the horizon, cut to whole batches."""
+        return self.n_steps * self.batch_tokens
+
+    @property
+    def set_kinds(self) -> dict[str, SetKind]:
+        """Kind of every evaluation set: the domains' held-out parts, then the extra sets."""
+        kinds: dict[str, SetKind] = dict.fromkeys(self.domains, "text")
+        return kinds | {name: chosen.kind for name, chosen in self.evaluation.sets.items()}
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every measurement of every evaluation set, the objective's directions applied."""
+        turned = {(m.set, m.measure): m.direction for m in self.objective.metrics if m.direction}
+        return tuple(
+            Metric(name, measure.name, turned.get((name, measure.name), measure.direction))
+            for name, kind in self.set_kinds.items()
+            for measure in MEASURES.values()
+            if measure.kind == kind
+        )
+
+    @property
+    def objective_terms(self) -> Objective:
+        """The objective as a value; by default the mean held-out loss of all domains."""
+        chosen = self.objective.metrics or tuple(
+            MetricChoice(set=name, measure="loss") for name in self.domains
+        )
+        by_name = {(metric.set_name, metric.measure): metric for metric in self.metrics}
+        terms = tuple(Term(by_name[choice.set, choice.measure], choice.weight) for choice in chosen)
+        return Objective(terms, self.objective.aggregation)
+
+    def space(self, available_tokens: Mapping[str, int]) -> MixtureSpace:
+        """The mixtures that may be recommended: the bounds, cut by tokens and repetition.
+
+        Args:
+            available_tokens: Training tokens of each domain.
+
+        Returns:
+            The space in which max_shareᵢ ≤ max_repetition · availableᵢ / run_tokens.
+
+        Raises:
+            RecipeError: If no mixture satisfies the bounds.
+        """
+        bounds = {name: self.search.bounds.get(name, Bounds()) for name in self.domains}
+        caps = {
+            name: self.search.max_repetition * available_tokens[name] / self.run_tokens
+            for name in self.domains
+        }
+        return MixtureSpace(
+            self.domain_names,
+            tuple(bounds[name].min_share for name in self.domains),
+            tuple(min(bounds[name].max_share, caps[name]) for name in self.domains),
+        )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = [*self._name_problems(), *self._reference_problems(), *self._size_problems()]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _name_problems(self) -> list[str]:
+        problems = []
+        if len(self.domains) < 2:
+            problems.append(
+                f"`domains`: a mixture needs at least 2 domains, but got "
+                f"{len(self.domains)}: add another"
+            )
+        for key, names in (("domains", self.domains), ("evaluation.sets", self.evaluation.sets)):
+            problems += [
+                f"`{key}.{name}`: a name must consist of letters, digits, `_`, `-` and `.` and "
+                "begin with a letter or digit: rename it"
+                for name in names
+                if not _NAME.fullmatch(name)
+            ]
+        lowered: dict[str, str] = {}
+        for name in (*self.domains, *self.evaluation.sets):
+            if name.lower() in lowered:
+                problems.append(
+                    f"`{name}`: domains and evaluation sets need different names, but "
+                    f"`{lowered[name.lower()]}` exists already: rename one"
+                )
+            lowered.setdefault(name.lower(), name)
+        return problems
+
+    def _reference_problems(self) -> list[str]:
+        problems = [
+            f"`search.bounds.{name}`: not a domain: {nearest(name, self.domains)}"
+            for name in self.search.bounds
+            if name not in self.domains
+        ]
+        seen = set()
+        for i, metric in enumerate(self.objective.metrics):
+            key = f"`objective.metrics.{i}`"
+            kind = self.set_kinds.get(metric.set)
+            if kind is None:
+                problems.append(
+                    f"{key}: `{metric.set}` is neither a domain nor an evaluation set: "
+                    f"{nearest(metric.set, self.set_kinds)}"
+                )
+            elif MEASURES[metric.measure].kind != kind:
+                fitting = [m.name for m in MEASURES.values() if m.kind == kind]
+                problems.append(
+                    f"{key}: `{metric.measure}` cannot be measured on the {kind} set "
+                    f"`{metric.set}`: use one of {', '.join(fitting)}"
+                )
+            if (metric.set, metric.measure) in seen:
+                problems.append(f"{key}: `{metric.set}/{metric.measure}` stands twice: keep one")
+            seen.add((metric.set, metric.measure))
+        return problems
+
+    def _size_problems(self) -> list[str]:
+        problems = []
+        if 0 < self.validation.mixtures < _LEAST_REFERENCES:
+            problems.append(
+                f"`validation.mixtures` must be 0 or at least {_LEAST_REFERENCES}, because fewer "
+                f"say nothing about ranks, but got {self.validation.mixtures}: change it"
+            )
+        if self.horizon_tokens < self.batch_tokens:
+            problems.append(
+                f"`horizon_tokens` must hold at least one batch of {self.batch_tokens} tokens "
+                f"(batch_sequences × sequence_length), but got {self.horizon_tokens}: raise it"
+            )
+        return problems
+
+
+def hash_section(*sections: BaseModel | str | int) -> str:
+    """Hash parts of a recipe, so that results can be tied to the settings that made them."""
+    digest = hashlib.blake2b(digest_size=16)
+    for section in sections:
+        text = section.model_dump_json() if isinstance(section, BaseModel) else str(section)
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()

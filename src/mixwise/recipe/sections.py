@@ -1,0 +1,218 @@
+"""The sections of a recipe, each immutable; unknown keys are errors.
+
+Paths are relative to the recipe's own folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from mixwise.errors import nearest
+from mixwise.objective import MEASURES, Aggregation, Direction, SetKind
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1001)]  # reference seeds are counted up from it
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the recipe: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """YAML reads `yes` and `on` as true, and pydantic would read that as 1."""
+        if (
+            isinstance(value, bool)
+            and cls.model_fields[str(info.field_name)].annotation is not bool
+        ):
+            raise ValueError(f"input should be a valid number or text, but got {value}: change it")
+        return value
+
+
+class HubDataset(Section):
+    """A dataset of the Hugging Face hub (needs the extra ``mixwise[hub]``)."""
+
+    dataset: str
+    config: str | None = None
+    split: str = "train"
+    revision: str | None = None
+
+
+class TextSource(Section):
+    """Where documents come from: files, globs, or a dataset of the hub."""
+
+    files: Patterns = ()
+    hub: HubDataset | None = None
+    field: str = "text"
+    format: Literal["auto", "jsonl", "parquet", "text"] = "auto"
+    document_characters: Positive = 2000
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.files) == (self.hub is not None):
+            raise ValueError("needs either `files` (paths or globs) or `hub`, and not both")
+        return self
+
+
+class Domain(TextSource):
+    """One dataset of the mixture."""
+
+    heldout_files: Patterns = ()
+    expert: Path | None = None
+
+
+class EvaluationSet(TextSource):
+    """A set that models are measured on but never trained on."""
+
+    kind: SetKind = "text"
+
+
+class Heldout(Section):
+    """The part of each domain, by document, that is kept for evaluation."""
+
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    overlap: Literal["refuse", "drop"] = "refuse"
+
+
+class Evaluation(Section):
+    """Extra evaluation sets, and how much of each set is used."""
+
+    sets: dict[str, EvaluationSet] = Field(default_factory=dict)
+    max_sequences: Positive = 64
+    batch_sequences: Positive = 16
+
+
+class Lora(Section):
+    """Shape of the adapters when ``training.method`` is ``lora``."""
+
+    rank: Positive = 16
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+
+class Training(Section):
+    """How one run trains; the same for experts, references and the final model."""
+
+    method: Literal["full", "lora"] = "full"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    batch_sequences: Positive = 16
+    gradient_accumulation_steps: Positive = 1
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    seed: Seed = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    processes_per_run: Positive = 1
+    gradient_checkpointing: bool = False
+    trajectory_checkpoints: Annotated[int, Field(ge=0)] = 0
+    snapshots: Annotated[int, Field(ge=0)] = 8
+    lora: Lora = Lora()
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> Self:
+        parts = self.gradient_accumulation_steps * self.processes_per_run
+        if self.batch_sequences % parts:
+            raise ValueError(
+                "`batch_sequences` must be a multiple of gradient_accumulation_steps × "
+                f"processes_per_run, but {self.batch_sequences} is not a multiple of {parts}: "
+                f"use {-(-self.batch_sequences // parts) * parts}"
+            )
+        return self
+
+
+class MetricChoice(Section):
+    """One metric of the objective."""
+
+    set: str
+    measure: str
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    direction: Direction | None = None
+
+    @field_validator("measure")
+    @classmethod
+    def _known_measure(cls, measure: str) -> str:
+        if measure not in MEASURES:
+            raise ValueError(f"`{measure}` is not a measure: {nearest(measure, MEASURES)}")
+        return measure
+
+
+class ObjectiveChoice(Section):
+    """What to maximise; without metrics, the mean held-out loss of all domains."""
+
+    metrics: tuple[MetricChoice, ...] = ()
+    aggregation: Aggregation = "mean"
+
+
+class Bounds(Section):
+    """Smallest and largest share of one domain."""
+
+    min_share: Share = 0.0
+    max_share: Share = 1.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_share > self.max_share:
+            raise ValueError(
+                f"`min_share` ({self.min_share:g}) must not exceed `max_share` "
+                f"({self.max_share:g}): change one"
+            )
+        return self
+
+
+class Search(Section):
+    """How candidates are proposed, and where."""
+
+    method: Literal["lattice", "mergemix", "subsets"] = "lattice"
+    budget: Positive | None = None
+    bounds: dict[str, Bounds] = Field(default_factory=dict)
+    max_repetition: Annotated[float, Field(gt=0)] = 4.0
+    seed: Seed = 0
+
+
+class Validation(Section):
+    """Reference mixtures that are trained to see how far the proxy may be trusted."""
+
+    mixtures: Annotated[int, Field(ge=0)] = 12
+    seeds: Annotated[int, Field(gt=0, le=1000)] = 2
+
+
+Baseline = Literal["uniform", "available", "single"]
+
+
+class Final(Section):
+    """Real training of the recommendation and of what it must beat."""
+
+    train: bool = True
+    baselines: tuple[Baseline, ...] = get_args(Baseline)
+    seeds: Annotated[int, Field(gt=0, le=1000)] = 2
+
+
+class Engine(Section):
+    """Where work runs: worker processes of this machine, each with some threads."""
+
+    workers: Positive | Literal["auto"] = "auto"
+    threads: Positive | Literal["auto"] = "auto"

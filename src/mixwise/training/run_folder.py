@@ -1,0 +1,40 @@
+"""The folder of a run while it lasts: what it can go on from, and nothing else.
+
+Trainer's own snapshots stand in ``.training/``, each valid only with a mark that is written after
+it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mixwise.training.job import TrainingJob
+
+WORK = ".training"
+MARK = "COMPLETE"
+
+
+def prepare_folder(job: TrainingJob) -> None:
+    """Leave in the run's folder only what this run can go on from.
+
+    What a run with other settings has left is removed, and snapshots that were not written to their
+    end. One process does this before any other opens the folder.
+    """
+    note = job.output / WORK / "fingerprint"
+    if not note.is_file() or note.read_text() != job.fingerprint:
+        for path in job.output.iterdir() if job.output.is_dir() else ():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        note.parent.mkdir(parents=True, exist_ok=True)
+        partial = note.with_suffix(".partial")
+        partial.write_text(job.fingerprint)
+        partial.replace(note)
+    for snapshot in note.parent.glob("checkpoint-*"):
+        if not (snapshot / MARK).is_file():
+            shutil.rmtree(snapshot)
+
+
+def last_snapshot(work: Path) -> str | None:
+    """The newest snapshot; `prepare_folder` has left only whole ones."""
+    snapshots = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    return str(snapshots[-1]) if snapshots else None

@@ -1,0 +1,62 @@
+"""Write what a run leaves behind: the checkpoint, the second moments, the tokenizer.
+
+Notation:
+    v̂ = v / (1 − β₂ᵗ): Adam's second moment after t steps without its bias towards 0, one value per
+    parameter, under the names of the checkpoint's own tensors.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from transformers import Trainer
+
+from mixwise.errors import MixwiseError
+from mixwise.merging.checkpoint import ADAPTER_FILE, FULL_FILE
+
+SECOND_MOMENTS_FILE = "second_moments.safetensors"
+
+
+def save_model(trainer: Trainer, folder: Path) -> None:
+    """Save the trained model, full or adapter, as a plain folder of safetensors."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    state = trainer.accelerator.get_state_dict(trainer.model)
+    model.save_pretrained(folder, state_dict=state, safe_serialization=True)
+    if not any(
+        (folder / name).is_file() for name in (FULL_FILE, ADAPTER_FILE, f"{FULL_FILE}.index.json")
+    ):
+        raise MixwiseError(f"{folder}: transformers wrote no safetensors; this is a defect")
+
+
+def save_second_moments(trainer: Trainer, path: Path) -> None:
+    """Save v̂ of every parameter that was trained."""
+    from safetensors.torch import save_file
+
+    states = trainer.optimizer.state
+    beta2 = trainer.args.adam_beta2
+    moments = {
+        name.replace(".default.", "."): (
+            states[p]["exp_avg_sq"] / (1 - beta2 ** float(states[p]["step"]))
+        )
+        .float()
+        .cpu()
+        for name, p in trainer.accelerator.unwrap_model(trainer.model).named_parameters()
+        if p in states and "exp_avg_sq" in states[p]
+    }
+    save_file({name: moment.contiguous() for name, moment in moments.items()}, path)
+
+
+def copy_tokenizer(base: Path, folder: Path) -> None:
+    """Copy the base's tokenizer beside a checkpoint, so that the folder can be used alone."""
+    for name in (
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "tokenizer.model",
+        "vocab.json",
+        "merges.txt",
+        "chat_template.jinja",
+    ):
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
