@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mixwise.errors import CheckpointError, first_line
 
 
@@ -85,8 +87,8 @@ def _byte_steps(text: str, ends: Sequence[int]) -> list[int]:
         >>> _byte_steps("aé b", [1, 2, 2, 4])
         [1, 2, 0, 2]
     """
-    steps, position = [], 0
-    for end in ends:
-        steps.append(len(text[position:end].encode()) if end > position else 0)
-        position = max(position, end)
-    return steps
+    codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    widths = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
+    positions = np.concatenate([[0], np.cumsum(widths)])
+    reached = np.maximum.accumulate(positions[np.asarray(ends, dtype=np.int64)])
+    return np.diff(reached, prepend=0).tolist()
