@@ -29,6 +29,10 @@ class ByteTokenizer:
     def __init__(self) -> None:
         self.n_encoded = 0
 
+    def ids(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        for ids, _ in self.encode(texts):
+            yield ids
+
     def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
         for text in texts:
             self.n_encoded += 1

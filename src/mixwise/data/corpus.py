@@ -56,6 +56,10 @@ class Tokenizer(Protocol):
         """The id that joins documents."""
         ...
 
+    def ids(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Ids of each text."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
         """Ids of each text and, for each id, the bytes of text that it adds."""
         ...
@@ -360,7 +364,12 @@ def _write_side(
         while batch := list(itertools.islice(iterator, _BATCH)):
             texts = [document.text for document in batch if document.text.strip()]
             n_empty += len(batch) - len(texts)
-            for text, (ids, sizes) in zip(texts, tokenizer.encode(texts), strict=True):
+            encoded = (
+                tokenizer.encode(texts)
+                if side == "heldout"
+                else ((ids, []) for ids in tokenizer.ids(texts))
+            )
+            for text, (ids, sizes) in zip(texts, encoded, strict=True):
                 np.array([*ids, tokenizer.end_of_text], dtype=np.uint32).tofile(ids_file)
                 if side == "heldout":
                     np.array([*sizes, 0], dtype=np.uint32).tofile(bytes_file)
