@@ -402,9 +402,7 @@ def test_results_of_other_data_are_not_taken_for_these(
     assert json.loads((study / "recommendation.json").read_text())["verdict"] is not None
 
 
-def test_a_changed_configuration_of_the_base_is_scored_anew(
-    pico: Path, tmp_path: Path, mixwise: Cli
-) -> None:
+def test_a_changed_configuration_changes_the_fingerprint_of_the_base(pico: Path) -> None:
     from mixwise.merging.checkpoint import open_checkpoint
 
     before = open_checkpoint(pico / "base").fingerprint
