@@ -36,28 +36,37 @@ SetKind = Literal["text", "choice"]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A row of the table of measurements: what is measured, on what, in which unit."""
+    """A row of the table of measurements: what is measured, on what, in which unit.
+
+    A measure is differentiable when it is a sum of log-likelihoods; shares of right answers jump.
+    """
 
     name: str
     kind: SetKind
     direction: Direction
     unit: str
     meaning: str
+    is_differentiable: bool
 
 
 MEASURES: Mapping[str, Measure] = {
     measure.name: measure
     for measure in (
-        Measure("loss", "text", "min", "nats/token", "mean negative log-likelihood per token"),
-        Measure("bits_per_byte", "text", "min", "bits/byte", "the same per byte of text"),
-        Measure("accuracy", "choice", "max", "share", "right choice has the largest likelihood"),
-        Measure("accuracy_norm", "choice", "max", "share", "the same, likelihood per byte"),
+        Measure(
+            "loss", "text", "min", "nats/token", "mean negative log-likelihood per token", True
+        ),
+        Measure("bits_per_byte", "text", "min", "bits/byte", "the same per byte of text", True),
+        Measure(
+            "accuracy", "choice", "max", "share", "right choice has the largest likelihood", False
+        ),
+        Measure("accuracy_norm", "choice", "max", "share", "the same, likelihood per byte", False),
         Measure(
             "answer_bits_per_byte",
             "choice",
             "min",
             "bits/byte",
             "information of the right choice per byte, given the prompt",
+            True,
         ),
     )
 }
@@ -85,6 +94,11 @@ class Metric:
     def unit(self) -> str:
         """The unit of the metric's values."""
         return MEASURES[self.measure].unit
+
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether the metric has slopes in the merge weights."""
+        return MEASURES[self.measure].is_differentiable
 
 
 @dataclass(frozen=True, slots=True)

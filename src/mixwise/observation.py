@@ -17,6 +17,26 @@ Answer = Literal["base", "proxy", "reference"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Derivatives:
+    """How a metric moves with the shares, each share moved alone.
+
+    Along the simplex, where one share grows at the cost of others, only differences of slopes have
+    a meaning.
+
+    Args:
+        slopes: dx/dλᵢ, shape ``(n_domains,)``, in the metric's unit per share.
+        hessian: d²x/dλᵢdλⱼ, shape ``(n_domains, n_domains)``, where it was asked for.
+        example_slopes: The slopes of each example, shape ``(n_examples, n_domains)``.
+        example_hessians: The same of second order, ``(n_examples, n_domains, n_domains)``.
+    """
+
+    slopes: Array
+    hessian: Array | None = None
+    example_slopes: Array | None = None
+    example_hessians: Array | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
     """One metric of one model, with the values of its examples.
 
@@ -24,14 +44,16 @@ class Measurement:
         metric: The metric's name, ``set/measure``.
         examples: Value of each example, shape ``(n_examples,)``, in the metric's unit.
         example_weights: Weight of each example (tokens, bytes or 1), shape ``(n_examples,)``.
+        derivatives: Slopes in the shares, where they were asked for and the metric has them.
 
     Raises:
-        EvaluationError: If a value is not finite, or there is no example.
+        EvaluationError: If a value or a slope is not finite, or there is no example.
     """
 
     metric: str
     examples: Array
     example_weights: Array
+    derivatives: Derivatives | None = None
 
     def __post_init__(self) -> None:
         if not len(self.examples) or not np.isfinite(self.examples).all():
@@ -39,6 +61,11 @@ class Measurement:
             raise EvaluationError(
                 f"`{self.metric}` must be finite on every example, but {bad} of "
                 f"{len(self.examples)} are not: the model has diverged, or the set is empty"
+            )
+        if self.derivatives is not None and not np.isfinite(self.derivatives.slopes).all():
+            raise EvaluationError(
+                f"the slopes of `{self.metric}` must be finite, but are {self.derivatives.slopes}: "
+                "the model has diverged"
             )
 
     @property
@@ -59,7 +86,8 @@ class Observation:
         measurements: One per metric.
         seconds: Wall time spent to answer.
         tokens_trained: Tokens that were trained on to answer (experts are not counted again).
-        tokens_evaluated: Tokens that were evaluated.
+        tokens_evaluated: Tokens that were evaluated, in forward passes: a token whose slopes were
+            taken counts as three.
         fingerprint: Hash of all that the scores depend on.
         provenance: Hashes and settings that went into the fingerprint, by name.
     """
