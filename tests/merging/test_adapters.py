@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from tests.merging.conftest import Family
 from transformers import AutoModelForCausalLM
 
 from mixwise.errors import CheckpointError
+from mixwise.merging.adapters import LoraExpert
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.experts import ExpertPool, write_checkpoint
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import RULES
+from mixwise.merging.rules import RULES, MergeRule
 from mixwise.mixture import Mixture
 
 NAMES = ("a", "b")
@@ -125,3 +127,53 @@ def test_settings_of_an_adapter_are_part_of_its_fingerprint(
     config = json.loads((odd / "adapter_config.json").read_text())
     (odd / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 8}))
     assert open_checkpoint(odd).fingerprint != open_checkpoint(adapters["a"]).fingerprint
+
+
+def test_adapter_is_a_task_vector(
+    live: LiveModel, adapters: dict[str, Path], pico_base: Path
+) -> None:
+    vector = LoraExpert(live, open_checkpoint(adapters["b"]))
+    check_task_vector(vector, live, updates(pico_base, adapters["b"]))
+
+
+def test_adapter_of_weights_kept_the_other_way_round_is_one_too(
+    families: dict[str, Family], tmp_path: Path
+) -> None:
+    base = families["gpt2"].base
+    targets = {"target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True}
+    adapter = make_adapter(base, tmp_path / "a", 1, **targets)
+    live = LiveModel.load(open_checkpoint(base))
+    check_task_vector(LoraExpert(live, open_checkpoint(adapter)), live, updates(base, adapter))
+
+
+def check_task_vector(
+    vector: LoraExpert, live: LiveModel, expected: dict[str, torch.Tensor]
+) -> None:
+    touched = {name for name, update in expected.items() if update.abs().max() > 0}
+    assert {name for name in live.tensors if name in vector} == touched
+    for name in sorted(touched):
+        delta, gradient = vector.load(name), torch.randn(live.tensors[name].shape)
+        assert torch.allclose(delta, expected[name], atol=1e-5)
+        truth = float((delta * gradient).sum())
+        assert vector.dot(name, gradient) == pytest.approx(truth, rel=1e-4, abs=1e-5)
+        head, tail = gradient.view(-1)[:128], gradient.view(-1)[128:]
+        parts = vector.dot(name, head) + vector.dot(name, tail, start=128)
+        assert parts == pytest.approx(truth, rel=1e-4, abs=1e-5)
+        total = tail.clone()
+        vector.add_to(total, name, -2.0, start=128)
+        assert torch.allclose(total, tail - 2 * delta.view(-1)[128:], atol=1e-6)
+
+
+def test_rules_that_combine_take_adapters_too(
+    live: LiveModel, adapters: dict[str, Path], pico_base: Path, tmp_path: Path
+) -> None:
+    narrow = make_adapter(pico_base, tmp_path / "narrow", 2, target_modules=["q_proj"])
+    opened = {"a": open_checkpoint(adapters["a"]), "b": open_checkpoint(narrow)}
+    product = MergeRule(
+        "product", "made up", combine=lambda deltas, shares: shares.prod() * deltas[0] * deltas[1]
+    )
+    ExpertPool(live, opened).merge(Mixture(NAMES, (0.4, 0.6)), product)
+    first, second = updates(pico_base, adapters["a"]), updates(pico_base, narrow)
+    for name, tensor in live.tensors.items():
+        expected = live.base_tensor(name) + 0.24 * first[name] * second[name]
+        assert torch.allclose(tensor, expected, atol=1e-6), name

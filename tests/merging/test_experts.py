@@ -10,18 +10,28 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from tests.merging.conftest import (
+    DOMAINS,
+    FAMILIES,
+    Family,
+    Tensors,
+    edit,
+    merged_slowly,
+    relative_error,
+)
 from transformers import AutoModelForCausalLM
 
 from mixwise.errors import CheckpointError
-from mixwise.merging.checkpoint import open_checkpoint
+from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
+from mixwise.merging.encoding import StorePrecision
 from mixwise.merging.experts import ExpertPool, write_checkpoint
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import RULES
+from mixwise.merging.rules import RULES, MergeRule
 from mixwise.mixture import Mixture
 
 NAMES = ("a", "b", "c")
+PRECISIONS: tuple[StorePrecision | None, ...] = (None, "float32", "bfloat16", "int8")
 LINEAR = RULES["linear"]
-Tensors = dict[str, torch.Tensor]
 
 
 def make_expert(base: Path, folder: Path, seed: int) -> Path:
@@ -31,12 +41,6 @@ def make_expert(base: Path, folder: Path, seed: int) -> Path:
     moved = {k: t + 0.02 * torch.randn(t.shape, generator=generator) for k, t in tensors.items()}
     save_file(moved, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
-
-
-def edit(folder: Path, change: Callable[[Tensors], None]) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    change(tensors)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +207,178 @@ def test_experts_of_different_precision_are_refused(
     live = LiveModel.load(open_checkpoint(coarse))
     with pytest.raises(CheckpointError, match="must be F32, as in"):
         pool_of(live, folders | {"b": odd})
+
+
+def shares_of(parts: list[int]) -> tuple[float, ...]:
+    return tuple(part / sum(parts) for part in parts)
+
+
+parts_of_domains = st.lists(st.sampled_from([0, 0, 1, 3, 7]), min_size=1, max_size=6).filter(any)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_fast_merges_are_the_slow_ones(
+    name: str,
+    precision: StorePrecision | None,
+    families: dict[str, Family],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    family = families[name]
+    live = family.live()
+    folder = tmp_path_factory.mktemp("store") if precision else None
+    pools = {
+        n: family.pool(live, n, folder=folder, precision=precision or "float32")
+        for n in range(1, len(DOMAINS) + 1)
+    }
+
+    @settings(max_examples=15, deadline=None)
+    @given(parts_of_domains)
+    def check(parts: list[int]) -> None:
+        pool, shares = pools[len(parts)], shares_of(parts)
+        pool.merge(Mixture(DOMAINS[: len(parts)], shares), LINEAR)
+        truth = merged_slowly(live, pool, list(shares))
+        assert relative_error(live.tensors, truth) < 1e-6 + stored_error(pool, truth, live)
+
+    check()
+
+
+def stored_error(pool: ExpertPool, truth: Tensors, live: LiveModel) -> float:
+    """What the stated error of the store allows, relative to the merged model."""
+    worst = max((vector.relative_error for vector in pool.stored), default=0.0)
+    base = {name: live.base_tensor(name).double() for name in truth}
+    moved = sum(float((truth[name] - base[name]).square().sum()) for name in truth)
+    return 3 * worst * (moved / sum(float(t.square().sum()) for t in truth.values())) ** 0.5
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    shapes=st.lists(
+        st.lists(st.integers(0, 40), max_size=3) | st.just([300_001]), min_size=1, max_size=4
+    ),
+    parts=parts_of_domains,
+    precision=st.sampled_from(PRECISIONS),
+    seed=st.integers(0, 9),
+)
+def test_models_of_any_shape_are_merged(
+    shapes: list[list[int]],
+    parts: list[int],
+    precision: StorePrecision | None,
+    seed: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    root = tmp_path_factory.mktemp("odd")
+    generator = torch.Generator().manual_seed(seed)
+
+    def save(name: str) -> Checkpoint:
+        (root / name).mkdir()
+        tensors = {f"w{k}": torch.randn(s, generator=generator) for k, s in enumerate(shapes)}
+        tensors["steps"] = torch.tensor(len(name))
+        save_file(tensors, root / name / "model.safetensors")
+        return open_checkpoint(root / name)
+
+    module = torch.nn.Module()
+    for k, shape in enumerate(shapes):
+        module.register_buffer(f"w{k}", torch.zeros(shape))
+    module.register_buffer("steps", torch.tensor(0))
+    live = LiveModel(module, save("base"))
+    pool = ExpertPool(
+        live,
+        {name: save(name) for name in DOMAINS[: len(parts)]},
+        folder=root / "store" if precision else None,
+        precision=precision or "float32",
+    )
+    pool.merge(Mixture(pool.domains, shares_of(parts)), LINEAR)
+    is_corner = sum(part > 0 for part in parts) == 1
+    assert int(live.tensors["steps"]) == (1 if is_corner else 4)  # a counter is not merged
+    for name in sorted(live.tensors.keys() - {"steps"}):
+        truth = live.base_tensor(name).double()
+        for domain, share in zip(pool.domains, shares_of(parts), strict=True):
+            expert = pool.experts[domain].load_tensor(name)
+            truth = truth + share * (expert - live.base_tensor(name)).double()
+        allowed = 2e-6 if precision in (None, "float32") else 0.05
+        assert torch.allclose(live.tensors[name].double(), truth, atol=allowed)
+
+
+squared = MergeRule("squared", "made up", coefficients=lambda shares: shares.square() * 1.5)
+largest = MergeRule(
+    "largest",
+    "made up",
+    combine=lambda deltas, shares: (
+        shares.max() * torch.stack([d * s for d, s in zip(deltas, shares, strict=True)]).amax(0)
+    ),
+)
+
+
+@pytest.mark.parametrize("precision", [None, "float32"])
+def test_made_up_rules_of_both_kinds(
+    precision: StorePrecision | None, families: dict[str, Family], tmp_path: Path
+) -> None:
+    family = families["gpt2"]
+    live = family.live()
+    pool = family.pool(live, 3, folder=tmp_path if precision else None)
+    shares = (0.5, 0.3, 0.2)
+    pool.merge(Mixture(NAMES, shares), squared)
+    truth = merged_slowly(live, pool, [1.5 * share**2 for share in shares])
+    assert relative_error(live.tensors, truth) < 1e-6
+    pool.merge(Mixture(NAMES, shares), largest)
+    corners = [
+        merged_slowly(live, pool, [share if k == i else 0.0 for k in range(3)])
+        for i, share in enumerate(shares)
+    ]
+    for name, tensor in live.tensors.items():
+        base = live.base_tensor(name).double()
+        highest = torch.stack([corner[name] - base for corner in corners]).amax(0)
+        assert torch.allclose(tensor.double(), base + 0.5 * highest, atol=1e-6)
+
+
+def test_merging_reads_the_domains_by_name(families: dict[str, Family]) -> None:
+    family = families["llama"]
+    live = family.live()
+    pool = family.pool(live, 3)
+    pool.merge(Mixture(("c", "a", "b"), (0.6, 0.3, 0.1)), LINEAR)
+    assert relative_error(live.tensors, merged_slowly(live, pool, [0.3, 0.1, 0.6])) < 1e-6
+    assert relative_error(live.tensors, merged_slowly(live, pool, [0.6, 0.3, 0.1])) > 1e-4
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_corner_of_a_stored_pool_is_that_expert_bit_for_bit(
+    precision: StorePrecision, families: dict[str, Family], tmp_path: Path
+) -> None:
+    family = families["untied"]
+    live = family.live()
+    pool = family.pool(live, 3, folder=tmp_path, precision=precision)
+    pool.merge(Mixture.single(NAMES, "b"), LINEAR)
+    for key, tensor in load_file(family.experts["b"] / "model.safetensors").items():
+        assert torch.equal(live.tensors[live.aliases[key]], tensor)
+
+
+def test_pool_tells_what_it_stores(families: dict[str, Family], tmp_path: Path) -> None:
+    family = families["llama"]
+    pool = family.pool(family.live(), 3, folder=tmp_path, precision="int8")
+    assert [vector.domain for vector in pool.stored] == list(NAMES)
+    assert {vector.precision for vector in pool.stored} == {"int8"}
+    assert all(0 < vector.relative_error < 0.012 for vector in pool.stored)
+    assert [v.n_bytes for v in pool.stored] == [
+        p.stat().st_size for p in sorted(tmp_path.iterdir())
+    ]
+    assert family.pool(family.live(), 3).stored == ()
+
+
+def test_subsets_in_gray_code_order_do_not_drift(
+    families: dict[str, Family], tmp_path: Path
+) -> None:
+    family = families["llama"]
+    live = family.live()
+    pool = family.pool(live, 6, folder=tmp_path, precision="bfloat16")
+    for number in range(1, 64):
+        gray = number ^ number >> 1
+        shares = [float(gray >> k & 1) / gray.bit_count() for k in range(6)]
+        pool.merge(Mixture(DOMAINS, tuple(shares)), LINEAR)
+        truth = {
+            name: live.base_tensor(name)
+            + sum(s * pool.task_vectors[d].load(name) for d, s in zip(DOMAINS, shares, strict=True))
+            for name in live.tensors
+        }
+        if gray.bit_count() > 1:
+            assert relative_error(live.tensors, truth) < 1e-6

@@ -2,11 +2,11 @@
 
 Notation:
     W₀: a weight of the base, ``(out, in)``.  Aᵢ ``(r, in)``, Bᵢ ``(out, r)``, sᵢ: factors and scale
-    of expert i.  λᵢ: its share.
+    of expert i.  wᵢ: its merge weight.
 
 Method:
-    W(λ) = W₀ + Σ λᵢ sᵢ Bᵢ Aᵢ, computed as one product of the concatenated factors
-    [λ₁s₁B₁ … λₙsₙBₙ] · [A₁; …; Aₙ] in float32: no expert is ever expanded to a full model, and
+    W(λ) = W₀ + Σ wᵢ sᵢ Bᵢ Aᵢ, computed as one product of the concatenated factors
+    [w₁s₁B₁ … wₙsₙBₙ] · [A₁; …; Aₙ] in float32: no expert is ever expanded to a full model, and
     there are no cross terms BᵢAⱼ, which a weighted sum of the factors themselves would bring.
 
 Source:
@@ -25,6 +25,7 @@ import torch
 from mixwise.errors import CheckpointError
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.live_model import LiveModel
+from mixwise.merging.task_vectors import fingerprint_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,17 +42,39 @@ _UNSUPPORTED: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Factors:
-    """sBA of one weight: stored names of A and B, and what they are multiplied with."""
+class Factors:
+    """The update of one weight as a product of two thin matrices, float32, on its device.
 
-    a_name: str
-    b_name: str
-    scale: float
+    Args:
+        a: A, shape ``(r, in)``.
+        b: sB, shape ``(out, r)``.
+        is_transposed: Whether the weight is kept as ``(in, out)``, as GPT-2 does.
+    """
+
+    a: Tensor
+    b: Tensor
     is_transposed: bool
+
+    @property
+    def left(self) -> Tensor:
+        """The factor that has the rows of the weight as it is kept."""
+        return self.a.T if self.is_transposed else self.b
+
+    @property
+    def right(self) -> Tensor:
+        """The factor that has its columns."""
+        return self.b.T if self.is_transposed else self.a
+
+    def part(self, start: int, n: int) -> Tensor:
+        """Some elements of the flattened update; only the rows that hold them are computed."""
+        n_columns = self.right.shape[1]
+        first, last = start // n_columns, -(-(start + n) // n_columns)
+        rows = self.left[first:last] @ self.right
+        return rows.view(-1)[start - first * n_columns :][:n]
 
 
 class LoraExpert:
-    """The low-rank update of one adapter, by canonical name of the base's weights.
+    """The task vector of one adapter: low-rank updates of some of the base's weights.
 
     Args:
         live: The live model of the base.
@@ -79,9 +102,11 @@ class LoraExpert:
                 "merge the adapter into a full model first"
             )
         rank, alpha = int(config["r"]), float(config["lora_alpha"])
-        scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+        self._live = live
         self._checkpoint = checkpoint
-        self.factors: dict[str, _Factors] = {}
+        self._scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+        self._is_transposed = bool(config.get("fan_in_fan_out"))
+        self.factors: dict[str, Factors] = {}
         for name in sorted(checkpoint.tensors):
             module, kind = _split(name)
             target = live.aliases.get(f"{module}.weight")
@@ -91,53 +116,84 @@ class LoraExpert:
                     "base model: use an adapter that was trained on this base"
                 )
             if kind == "lora_A":
-                b_name = name.replace("lora_A", "lora_B")
-                self.factors[target] = _Factors(
-                    name, b_name, scale, bool(config.get("fan_in_fan_out"))
-                )
-                self._require_shape(live, target)
+                self._require_shape(name, target)
+                self.factors[target] = self._load_factors(name, live.tensors[target].device)
 
-    def _require_shape(self, live: LiveModel, target: str) -> None:
-        factors, tensors = self.factors[target], self._checkpoint.tensors
-        if factors.b_name not in tensors:
+    def _require_shape(self, a_name: str, target: str) -> None:
+        b_name, tensors = _partner(a_name), self._checkpoint.tensors
+        if b_name not in tensors:
             raise CheckpointError(
-                f"{self._checkpoint.folder}: tensor `{factors.b_name}` is "
-                "missing: save the adapter again"
+                f"{self._checkpoint.folder}: tensor `{b_name}` is missing: save the adapter again"
             )
-        shape = (tensors[factors.b_name].shape[0], tensors[factors.a_name].shape[1])
-        expected = tuple(live.tensors[target].shape)
-        if (shape[::-1] if factors.is_transposed else shape) != expected:
+        shape = (tensors[b_name].shape[0], tensors[a_name].shape[1])
+        expected = tuple(self._live.tensors[target].shape)
+        if (shape[::-1] if self._is_transposed else shape) != expected:
             raise CheckpointError(
-                f"{self._checkpoint.folder}: `{factors.a_name}` and its partner "
+                f"{self._checkpoint.folder}: `{a_name}` and its partner "
                 f"must make an update of shape {expected}, but make {shape}: use "
                 "an adapter that was trained on this base"
             )
 
+    def _load_factors(self, a_name: str, device: torch.device) -> Factors:
+        a = self._checkpoint.load_tensor(a_name).to(device, torch.float32)
+        b = self._checkpoint.load_tensor(_partner(a_name)).to(device, torch.float32)
+        return Factors(a, b * self._scale, self._is_transposed)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the base and the adapter."""
+        return fingerprint_of(self._live.base, self._checkpoint, "factors")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.factors
+
+    def load(self, name: str) -> Tensor:
+        """See `TaskVector.load`."""
+        return self.factors[name].left @ self.factors[name].right
+
+    def add_to(self, total: Tensor, name: str, share: float, *, start: int = 0) -> None:
+        """See `TaskVector.add_to`."""
+        total.view(-1).add_(self.factors[name].part(start, total.numel()), alpha=share)
+
+    def dot(self, name: str, gradient: Tensor, *, start: int = 0) -> float:
+        """See `TaskVector.dot`; ⟨LR, G⟩ = ⟨L, G Rᵀ⟩ needs no product as large as the weight."""
+        factors = self.factors[name]
+        left, right = factors.left, factors.right
+        if gradient.numel() < left.shape[0] * right.shape[1]:
+            part = factors.part(start, gradient.numel())
+            return float(torch.dot(part.double(), gradient.view(-1).double()))
+        seen = gradient.view(left.shape[0], -1).float() @ right.T
+        return float((left.double() * seen.double()).sum())
+
     def scaled_factors(self, target: str, share: float) -> tuple[Tensor, Tensor]:
         """λsB ``(out, r)`` and A ``(r, in)`` of one weight, float32."""
         factors = self.factors[target]
-        b = self._checkpoint.load_tensor(factors.b_name).float() * (share * factors.scale)
-        return b, self._checkpoint.load_tensor(factors.a_name).float()
+        return factors.b * share, factors.a
 
 
-def write_adapters(live: LiveModel, experts: Sequence[LoraExpert], shares: Sequence[float]) -> None:
-    """Write W₀ + Σ λᵢ sᵢ Bᵢ Aᵢ into the live model.
+def write_adapters(
+    live: LiveModel, experts: Sequence[LoraExpert], merge_weights: Sequence[float]
+) -> None:
+    """Write W₀ + Σ wᵢ sᵢ Bᵢ Aᵢ into the live model.
 
     Args:
         live: The live model; every tensor is written, so nothing of its last state remains.
         experts: One adapter per domain, all on the live model's base.
-        shares: λ, shape ``(n_experts,)``; adapters with share 0 are not read.
+        merge_weights: w, shape ``(n_experts,)``; adapters with weight 0 are left out.
     """
-    stored = live.match(live.base)
-    active = [(e, share) for e, share in zip(experts, shares, strict=True) if share]
+    active = [(e.factors, w) for e, w in zip(experts, merge_weights, strict=True) if w]
     for name in live.tensors:
-        merged = live.base.load_tensor(stored[name])
-        pairs = [e.scaled_factors(name, share) for e, share in active if name in e.factors]
+        merged = live.base_tensor(name)
+        pairs = [(factors[name], weight) for factors, weight in active if name in factors]
         if pairs:
-            update = torch.cat([b for b, _ in pairs], dim=1) @ torch.cat([a for _, a in pairs])
-            is_transposed = next(e.factors[name] for e, _ in active if name in e.factors)
-            merged = merged.float() + (update.T if is_transposed.is_transposed else update)
+            left = torch.cat([factors.left * weight for factors, weight in pairs], dim=1)
+            right = torch.cat([factors.right for factors, _ in pairs])
+            merged = merged.to(left.device, torch.float32) + left @ right
         live.write(name, merged)
+
+
+def _partner(a_name: str) -> str:
+    return a_name.replace("lora_A", "lora_B")
 
 
 def _split(name: str) -> tuple[str, str]:

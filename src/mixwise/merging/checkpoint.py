@@ -1,6 +1,7 @@
 """Plain Hugging Face checkpoint folders: what is in them, and single tensors out of them.
 
-Only safetensors are opened; headers are read first, tensors one at a time and mapped from disk.
+Only safetensors are opened; headers are read first. Tensors are mapped from disk: their pages
+belong to the page cache and are read when they are touched.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ class Checkpoint:
     tensors: Mapping[str, TensorEntry]
     adapter_config: Mapping[str, Any]
     fingerprint: str
+    _opened: dict[Path, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def is_adapter(self) -> bool:
@@ -58,11 +60,13 @@ class Checkpoint:
         return sum(file.stat().st_size for file in {e.file for e in self.tensors.values()})
 
     def load_tensor(self, name: str) -> Tensor:
-        """Read one tensor to the CPU, in the dtype in which it is stored."""
+        """One tensor on the CPU, in the dtype in which it is stored; not to be written to."""
         from safetensors import safe_open
 
-        with safe_open(self.tensors[name].file, framework="pt") as file:
-            tensor: Tensor = file.get_tensor(name)
+        file = self.tensors[name].file
+        if file not in self._opened:  # opening maps the file and reads its header: once is enough
+            self._opened[file] = safe_open(file, framework="pt")
+        tensor: Tensor = self._opened[file].get_tensor(name)
         return tensor
 
 

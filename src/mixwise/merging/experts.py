@@ -1,16 +1,54 @@
-"""The experts of a study, ready to be merged by any mixture."""
+"""The experts of a study, ready to be merged by any mixture.
+
+Notation:
+    θ₀: a tensor of the base.  δᵢ: task vector of expert i.  wᵢ: its merge weight, from the rule.
+
+Method:
+    θ₀ + Σ wᵢ δᵢ in float32, piece by piece: a piece of the total stays in the cache while the
+    experts' pieces pass, and is rounded once, to the live model's dtype. Memory beyond the live
+    model is that one piece; base and experts are pages that the system may drop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
 
 from mixwise.errors import CheckpointError, first_line
 from mixwise.merging.adapters import LoraExpert, write_adapters
 from mixwise.merging.checkpoint import Checkpoint
+from mixwise.merging.chunks import chunks
+from mixwise.merging.encoding import StorePrecision
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import MergeRule
+from mixwise.merging.neighbours import RunningSum
+from mixwise.merging.rules import Combine, MergeRule
+from mixwise.merging.store import StoredTaskVector, open_stored
+from mixwise.merging.task_vectors import DirectTaskVector, TaskVector
 from mixwise.mixture import Mixture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVector:
+    """What the store holds of an expert.
+
+    Args:
+        domain: The expert's domain.
+        precision: How its task vector is written down.
+        relative_error: ‖δ − q(δ)‖ / ‖δ‖, what that loses.
+        n_bytes: Size of its file.
+    """
+
+    domain: str
+    precision: StorePrecision
+    relative_error: float
+    n_bytes: int
 
 
 class ExpertPool:
@@ -19,30 +57,81 @@ class ExpertPool:
     Args:
         live: The live model of that base.
         experts: Opened checkpoints by domain: all full models, or all LoRA adapters.
+        folder: Where the task vectors of full models are stored; None to take them from the
+            checkpoints each time.
+        precision: How they are written down there.
+
+    Attributes:
+        live: The live model.
+        experts: The checkpoints by domain.
+        task_vectors: What each expert adds to the base, by domain.
 
     Raises:
         CheckpointError: If an expert doesn't fit the base or the others; the text names the first
             tensor that does not.
+        ResourceError: If the store cannot be written.
     """
 
-    def __init__(self, live: LiveModel, experts: Mapping[str, Checkpoint]) -> None:
+    def __init__(
+        self,
+        live: LiveModel,
+        experts: Mapping[str, Checkpoint],
+        *,
+        folder: Path | None = None,
+        precision: StorePrecision = "float32",
+    ) -> None:
         self.live = live
         self.experts = dict(experts)
-        self._stored: dict[str, Mapping[str, str]] = {}
-        self._adapters: dict[str, LoraExpert] = {}
+        self._precision: StorePrecision = precision
+        self._require_fit()
+        self.task_vectors: dict[str, TaskVector] = {
+            domain: _open_task_vector(live, checkpoint, domain, folder, precision)
+            for domain, checkpoint in self.experts.items()
+        }
+        self._running = RunningSum(live, self.task_vectors)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the experts, in the study's order."""
+        return tuple(self.experts)
+
+    @property
+    def stored(self) -> tuple[StoredVector, ...]:
+        """What the store holds, per expert; nothing for adapters and without a store."""
+        return tuple(
+            StoredVector(domain, self._precision, vector.relative_error, vector.n_bytes)
+            for domain, vector in self.task_vectors.items()
+            if isinstance(vector, StoredTaskVector)
+        )
+
+    def base_tensor(self, name: str) -> Tensor:
+        """One tensor of the base by its canonical name: mapped from disk, in its stored dtype."""
+        return self.live.base_tensor(name)
+
+    def place(self, budgets_bytes: Mapping[torch.device, int]) -> None:
+        """Keep stored task vectors on the devices of the live model, as far as they fit.
+
+        Args:
+            budgets_bytes: What may be used on each device. What finds no place is copied there
+                each time it is merged.
+        """
+        left = dict(budgets_bytes)
+        for vector in self.task_vectors.values():
+            if isinstance(vector, StoredTaskVector):
+                vector.place(left)
+
+    def _require_fit(self) -> None:
         first = next(iter(self.experts.values()))
-        for domain, checkpoint in self.experts.items():
+        for checkpoint in self.experts.values():
             if checkpoint.is_adapter != first.is_adapter:
                 raise CheckpointError(
                     f"{checkpoint.folder}: experts must be all full models or "
                     f"all adapters, but {first.folder} differs: train them alike"
                 )
-            if checkpoint.is_adapter:
-                self._adapters[domain] = LoraExpert(live, checkpoint)
-                continue
-            require_same_vocabulary(live.base.folder, checkpoint.folder)
-            self._stored[domain] = live.match(checkpoint, live.base)
-            self._require_same_dtypes(first, checkpoint)
+            if not checkpoint.is_adapter:
+                require_same_vocabulary(self.live.base.folder, checkpoint.folder)
+                self.live.match(checkpoint, self.live.base)
+                self._require_same_dtypes(first, checkpoint)
 
     def _require_same_dtypes(self, first: Checkpoint, checkpoint: Checkpoint) -> None:
         for name in sorted(first.tensors.keys() & checkpoint.tensors.keys()):
@@ -53,26 +142,75 @@ class ExpertPool:
                     f"{first.folder}, but got {have}: save the expert again"
                 )
 
+    @torch.no_grad()
     def merge(self, mixture: Mixture, rule: MergeRule) -> None:
         """Write the merge of a mixture into the live model.
 
+        An expert that gets merge weight 1 and no other is written as it was saved, bit for bit.
+
         Args:
-            mixture: Shares of the pool's domains; merge weights equal shares.
-            rule: How tensors are merged.
+            mixture: Shares of the pool's domains.
+            rule: How merge weights or tensors follow from the shares.
         """
-        if self._adapters:
-            write_adapters(
-                self.live, [self._adapters[name] for name in mixture.domains], mixture.shares
-            )
-            return
-        checkpoints = [self.experts[name] for name in mixture.domains]
-        stored = [self._stored[name] for name in mixture.domains]
-        for name in self.live.tensors:
-            merged = rule.merge_tensor(
-                lambda i, name=name: checkpoints[i].load_tensor(stored[i][name]),  # type: ignore[misc]
-                mixture.shares,
-            )
-            self.live.write(name, merged)
+        shares = torch.tensor(mixture.shares, dtype=torch.float64)
+        if rule.combine is not None:
+            vectors = [self.task_vectors[domain] for domain in mixture.domains]
+            self._write_combined(vectors, shares, rule.combine)
+        elif rule.coefficients is not None:
+            merge_weights = rule.coefficients(shares).tolist()
+            self._write_weighted(dict(zip(mixture.domains, merge_weights, strict=True)))
+
+    def _write_weighted(self, merge_weights: Mapping[str, float]) -> None:
+        active = {domain: weight for domain, weight in merge_weights.items() if weight}
+        vectors = [self.task_vectors[domain] for domain in active]
+        adapters = [vector for vector in vectors if isinstance(vector, LoraExpert)]
+        if adapters:
+            write_adapters(self.live, adapters, list(active.values()))
+        elif list(active.values()) == [1.0]:
+            self.live.write_checkpoint(self.experts[next(iter(active))])
+        elif len(set(active.values())) == 1 and self._running.pays(set(active)):
+            self._running.write(set(active), next(iter(active.values())))
+        else:
+            self._write_sum(vectors, list(active.values()))
+
+    def _write_sum(self, vectors: Sequence[TaskVector], merge_weights: Sequence[float]) -> None:
+        for name, live in self.live.tensors.items():
+            base = self.base_tensor(name)
+            if not live.is_floating_point():  # a counter or a mask
+                self.live.write(name, base)
+                continue
+            pairs = [(v, w) for v, w in zip(vectors, merge_weights, strict=True) if name in v]
+            for start, part in chunks(base, live.device):
+                total = part.to(live.device, torch.float32, copy=True)
+                for vector, weight in pairs:
+                    vector.add_to(total, name, weight, start=start)
+                self.live.write(name, total, start=start)
+
+    def _write_combined(
+        self, vectors: Sequence[TaskVector], shares: Tensor, combine: Combine
+    ) -> None:
+        for name, live in self.live.tensors.items():
+            base = self.base_tensor(name)
+            if any(name in vector for vector in vectors):
+                nothing = torch.zeros(live.shape, device=live.device)
+                deltas = [v.load(name) if name in v else nothing for v in vectors]
+                merged = combine(deltas, shares.to(live.device, torch.float32))
+                base = base.to(live.device, torch.float32) + merged
+            self.live.write(name, base)
+
+
+def _open_task_vector(
+    live: LiveModel,
+    checkpoint: Checkpoint,
+    domain: str,
+    folder: Path | None,
+    precision: StorePrecision,
+) -> TaskVector:
+    if checkpoint.is_adapter:
+        return LoraExpert(live, checkpoint)
+    if folder is None:
+        return DirectTaskVector(live, checkpoint)
+    return open_stored(folder / f"{domain}.safetensors", live, checkpoint, precision)
 
 
 def write_checkpoint(live: LiveModel, checkpoint: Checkpoint) -> None:

@@ -1,15 +1,17 @@
-"""Merge rules: how a mixture and the experts give a model, tensor by tensor.
+"""Merge rules: how a mixture and the experts' task vectors give a model.
 
 Notation:
-    θ₀, θᵢ: a tensor of the base and of expert i.  δᵢ = θᵢ − θ₀.  λᵢ: share of domain i, Σ λᵢ = 1.
+    θ₀: base.  δᵢ: task vector of expert i.  λᵢ: share of domain i.  wᵢ(λ): its merge weight.
 
 Method:
-    linear:  θ(λ) = θ₀ + Σ λᵢ δᵢ = Σ λᵢ θᵢ. The second form is the one computed: it needs no base,
-    and a one-domain mixture gives that expert's tensor bit for bit.
+    A rule is one of two kinds. Either it maps shares to merge weights, and the model is
+    θ₀ + Σ wᵢ(λ) δᵢ; or it combines the task vectors tensor by tensor, and the model is
+    θ₀ + c(δ₁ … δₙ; λ). Both are differentiable in λ, so that slopes exist under every rule.
+    That merge weights equal data shares, wᵢ = λᵢ (``linear``), is an assumption.
 
 Source:
     Tao et al. 2025 (arXiv 2505.16066), plain average of a subset; Wang et al. 2026 (arXiv
-    2601.17858), ratios. That merge weights equal data shares is an assumption of both.
+    2601.17858), ratios.
 """
 
 from __future__ import annotations
@@ -23,42 +25,50 @@ from mixwise.errors import RecipeError, nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
-ReadExpert = Callable[[int], "Tensor"]
-MergeTensor = Callable[[ReadExpert, Sequence[float]], "Tensor"]
+Coefficients = Callable[["Tensor"], "Tensor"]
+Combine = Callable[[Sequence["Tensor"], "Tensor"], "Tensor"]
 
 
 @dataclass(frozen=True, slots=True)
 class MergeRule:
-    """A row of the table of rules.
+    """A row of the table of rules; it has either coefficients or a way to combine.
 
     Args:
         name: Name in recipes, on the command line and in the ledger.
         source: Paper that it comes from.
-        merge_tensor: From a reader of expert i's tensor and the shares to the merged tensor in
-            float32; experts with share 0 are not read.
+        coefficients: From shares, shape ``(n_experts,)``, to merge weights of the same shape, by
+            differentiable operations of torch.
+        combine: From the task vectors of one tensor, float32, all of one shape, and the shares,
+            ``(n_experts,)``, to the merged task vector, differentiable in the shares.
+
+    Raises:
+        RecipeError: If both or none are given.
     """
 
     name: str
     source: str
-    merge_tensor: MergeTensor
+    coefficients: Coefficients | None = None
+    combine: Combine | None = None
+
+    def __post_init__(self) -> None:
+        if (self.coefficients is None) == (self.combine is None):
+            which = "neither" if self.combine is None else "both"
+            raise RecipeError(
+                f"merge rule `{self.name}` must have `coefficients` or `combine`, but has {which}: "
+                "give one of them"
+            )
 
 
-def merge_linear(read_expert: ReadExpert, shares: Sequence[float]) -> Tensor:
-    """Σ λᵢ θᵢ of one tensor, accumulated in float32, one expert in memory at a time."""
-    merged: Tensor | None = None
-    for i, share in enumerate(shares):
-        if share == 0:
-            continue
-        scaled = read_expert(i).float() * share
-        merged = scaled if merged is None else merged.add_(scaled)
-    if merged is None:
-        raise RecipeError("a merge needs at least one share above 0")
-    return merged
+def shares_as_merge_weights(shares: Tensor) -> Tensor:
+    """The linear rule's assumption: wᵢ = λᵢ."""
+    return shares
 
 
 RULES: Mapping[str, MergeRule] = {
     rule.name: rule
-    for rule in (MergeRule("linear", "arXiv 2505.16066, arXiv 2601.17858", merge_linear),)
+    for rule in (
+        MergeRule("linear", "arXiv 2505.16066, arXiv 2601.17858", shares_as_merge_weights),
+    )
 }
 
 

@@ -1,0 +1,218 @@
+"""A model without its numbers: structure and names, filled a few tensors at a time.
+
+Notation:
+    θ₀: a tensor of the base.  δᵢ: task vector of expert i.  W: merge weights, ``(K, n_experts)``.
+
+Method:
+    The architecture is built without memory for its parameters. The tensors of one layer of the
+    decoder, or those outside all layers (embeddings, last norm, head), are merged for K candidates
+    in one pass: each piece of a task vector is read once, and θ₀ + W Δ is a small matrix product.
+
+Departures:
+    Values below float32 are rounded to nearest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mixwise.errors import CheckpointError, first_line
+from mixwise.merging.checkpoint import Checkpoint
+from mixwise.merging.chunks import chunk_elements
+from mixwise.merging.encoding import BLOCK
+from mixwise.merging.live_model import LiveModel, Precision
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from mixwise.merging.experts import ExpertPool
+    from mixwise.merging.rules import MergeRule
+    from mixwise.mixture import Mixture
+
+Tensors = Mapping[str, "Tensor"]
+
+_SCRATCH = 1 << 26  # elements of all experts that are merged at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One layer of the decoder.
+
+    Args:
+        module: The layer, without numbers.
+        names: Canonical name in the model, by name in the layer.
+    """
+
+    module: nn.Module
+    names: Mapping[str, str]
+
+
+class Skeleton:
+    """The architecture of a base, without numbers.
+
+    Args:
+        base: The opened base.
+        precision: dtype of the tensors that it is filled with.
+        device: Torch device of these tensors.
+        trust_remote_code: Whether code from the base's folder may run.
+
+    Attributes:
+        module: The model, in evaluation mode.
+        live: Names, shapes and places of its tensors; they cannot be written to.
+        layers: The decoder's layers, in order.
+        outer: Canonical names of the tensors that are in no layer.
+
+    Raises:
+        CheckpointError: If the architecture cannot be built or has no list of layers.
+    """
+
+    def __init__(
+        self,
+        base: Checkpoint,
+        *,
+        precision: Precision = "float32",
+        device: str = "cpu",
+        trust_remote_code: bool = False,
+    ) -> None:
+        dtype = getattr(torch, precision)
+        self.module = _build(base, dtype, trust_remote_code=trust_remote_code)
+        self.live = LiveModel(self.module, base)
+        for name, tensor in self.live.tensors.items():  # a shape and a place, without memory
+            self.live.tensors[name] = torch.empty((), dtype=tensor.dtype, device=device).expand(
+                tensor.shape
+            )
+        self.layers = tuple(self._layers())
+        inside = {name for layer in self.layers for name in layer.names.values()}
+        self.outer = tuple(name for name in self.live.tensors if name not in inside)
+
+    def _layers(self) -> Iterator[Layer]:
+        prefix = _name_of_layers(self.module, self.live.base)
+        for k, module in enumerate(self.module.get_submodule(prefix)):
+            names = {
+                local: self.live.aliases[f"{prefix}.{k}.{local}"] for local in module.state_dict()
+            }
+            yield Layer(module, names)
+
+    def n_bytes(self, names: Sequence[str]) -> int:
+        """Size of tensors once they are filled, in bytes."""
+        return sum(self.live.tensors[name].nbytes for name in names)
+
+    @contextlib.contextmanager
+    def filled(self, tensors: Tensors) -> Iterator[None]:
+        """Give the model some of its tensors, by canonical name, for the time of the block."""
+        mine = {
+            name: tensors[canonical]
+            for name, canonical in self.live.aliases.items()
+            if canonical in tensors
+        }
+        self.module.load_state_dict(mine, strict=False, assign=True)
+        try:
+            yield
+        finally:
+            empty = {name: tensor.to("meta") for name, tensor in mine.items()}
+            self.module.load_state_dict(empty, strict=False, assign=True)
+
+
+def merge_tensors(
+    pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture], names: Sequence[str]
+) -> tuple[dict[str, Tensor], ...]:
+    """Merge some tensors for several mixtures in one pass over the task vectors.
+
+    Args:
+        pool: The experts; its live model is a skeleton's.
+        rule: How merge weights or tensors follow from the shares.
+        mixtures: K mixtures of the pool's domains.
+        names: Canonical names of the tensors.
+
+    Returns:
+        Of each mixture, its tensors by name, in the live dtype, on the live device.
+    """
+    merged = {name: _merge(pool, rule, mixtures, name) for name in names}
+    return tuple({name: merged[name][k] for name in names} for k in range(len(mixtures)))
+
+
+@torch.no_grad()
+def _merge(
+    pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture], name: str
+) -> Sequence[Tensor]:
+    live, base = pool.live.tensors[name], pool.base_tensor(name)
+    touched = [domain for domain in pool.domains if name in pool.task_vectors[domain]]
+    if not touched:
+        return [base.to(live.device, live.dtype)] * len(mixtures)
+    if rule.combine is not None:
+        return _combine(pool, rule, mixtures, name)
+    weights = torch.tensor(_merge_weights(rule, mixtures, touched), device=live.device)
+    merged = torch.empty(len(mixtures), live.numel(), dtype=live.dtype, device=live.device)
+    chunk = min(chunk_elements(live.device), _SCRATCH // len(touched) // BLOCK * BLOCK)
+    for start in range(0, live.numel(), chunk):
+        part = base.view(-1)[start : start + chunk].to(live.device, torch.float32)
+        deltas = torch.zeros(len(touched), len(part), device=live.device)
+        for delta, domain in zip(deltas, touched, strict=True):
+            pool.task_vectors[domain].add_to(delta, name, 1.0, start=start)
+        merged[:, start : start + chunk] = torch.addmm(part, weights, deltas)
+    return merged.view(-1, *live.shape).unbind()
+
+
+def _merge_weights(
+    rule: MergeRule, mixtures: Sequence[Mixture], domains: Sequence[str]
+) -> list[list[float]]:
+    """Merge weight of every domain in every mixture, shape ``(K, n_domains)``."""
+    assert rule.coefficients is not None
+    rows = []
+    for mixture in mixtures:
+        weights = rule.coefficients(torch.tensor(mixture.shares, dtype=torch.float64)).tolist()
+        by_domain = dict(zip(mixture.domains, weights, strict=True))
+        rows.append([by_domain.get(domain, 0.0) for domain in domains])
+    return rows
+
+
+def _combine(
+    pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture], name: str
+) -> list[Tensor]:
+    assert rule.combine is not None
+    live = pool.live.tensors[name]
+    base = pool.base_tensor(name).to(live.device, torch.float32)
+    nothing = torch.zeros(live.shape, device=live.device)
+    vectors = pool.task_vectors
+    deltas = {d: v.load(name) if name in v else nothing for d, v in vectors.items()}
+    merged = []
+    for mixture in mixtures:
+        shares = torch.tensor(mixture.shares, dtype=torch.float32, device=live.device)
+        delta = rule.combine([deltas[domain] for domain in mixture.domains], shares)
+        merged.append((base + delta).to(live.dtype))
+    return merged
+
+
+def _build(base: Checkpoint, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    trust = {"trust_remote_code": trust_remote_code}
+    try:
+        config = AutoConfig.from_pretrained(base.folder, local_files_only=True, **trust)
+        with init_empty_weights(include_buffers=False):  # rotary angles are in no checkpoint
+            module = AutoModelForCausalLM.from_config(config, dtype=dtype, **trust)
+        module.tie_weights()  # each name got a parameter of its own
+    except Exception as error:  # whatever the architecture's own code raises
+        raise CheckpointError(
+            f"{base.folder}: the model cannot be built ({first_line(error)}): give a folder "
+            "that `AutoModelForCausalLM` can open"
+        ) from None
+    return module.eval()
+
+
+def _name_of_layers(module: Any, base: Checkpoint) -> str:
+    """Name of the outermost list of as many different modules as the decoder has layers."""
+    n_layers = module.config.get_text_config(decoder=True).num_hidden_layers
+    for name, child in module.named_modules():
+        if isinstance(child, torch.nn.ModuleList) and len({id(c) for c in child}) == n_layers:
+            return str(name)
+    raise CheckpointError(
+        f"{base.folder}: a model that is read layer by layer must have a list of {n_layers} "
+        "layers, but has none: evaluate it as a whole"
+    )

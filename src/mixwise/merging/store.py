@@ -1,0 +1,139 @@
+"""The task-vector store: what experts add to the base, in one mapped file each.
+
+Method:
+    Pages are read when they are merged and may be dropped at any time: N experts cost no memory
+    that the system cannot take back. On an accelerator as many tensors as fit are kept there; the
+    others are copied when they are merged. `store_file` has the layout.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from mixwise.errors import ResourceError
+from mixwise.merging.checkpoint import Checkpoint
+from mixwise.merging.chunks import chunks
+from mixwise.merging.encoding import Encoded, StorePrecision
+from mixwise.merging.live_model import LiveModel
+from mixwise.merging.store_file import part_file, tensor_offsets, write_task_vector
+from mixwise.merging.task_vectors import fingerprint_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_FORMAT = 1  # of the file; raise it when its meaning changes
+
+
+class StoredTaskVector:
+    """δ of a full expert, out of the store.
+
+    Args:
+        live: The live model of the base.
+        file: A whole file of the store, of that base.
+        fingerprint: Hash of the checkpoints and of the way in which they are stored.
+    """
+
+    def __init__(self, live: LiveModel, file: Path, fingerprint: str) -> None:
+        from safetensors import safe_open
+
+        self._live = live
+        self._fingerprint = fingerprint
+        self.n_bytes = file.stat().st_size
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata()
+            deltas = opened.get_tensor("deltas")
+            scales = opened.get_tensor("scales") if deltas.dtype == torch.int8 else None
+        self.relative_error = float(metadata["relative_error"])
+        self._shapes = {n: tuple(shape) for n, shape in json.loads(metadata["shapes"]).items()}
+        flat = Encoded(deltas, scales)
+        self._encoded = {
+            name: flat.part(offset, math.prod(self._shapes[name]))
+            for name, offset in tensor_offsets(self._shapes).items()
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the checkpoints and of the way in which they are stored."""
+        return self._fingerprint
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._encoded
+
+    def load(self, name: str) -> Tensor:
+        """See `TaskVector.load`."""
+        shape = self._shapes[name]
+        on_device = self._encoded[name].to(self._live.tensors[name].device)
+        return on_device.decode()[: math.prod(shape)].view(shape)
+
+    def add_to(self, total: Tensor, name: str, share: float, *, start: int = 0) -> None:
+        """See `TaskVector.add_to`."""
+        part = self._encoded[name].part(start, total.numel()).to(total.device)
+        part.add_to(total.view(-1), share)
+
+    def dot(self, name: str, gradient: Tensor, *, start: int = 0) -> float:
+        """See `TaskVector.dot`."""
+        encoded, total = self._encoded[name], 0.0
+        for first, part in chunks(gradient, gradient.device):
+            values = encoded.part(start + first, part.numel()).to(part.device).decode()
+            total += float(torch.dot(values[: part.numel()], part.float()))
+        return total
+
+    def place(self, budgets_bytes: dict[torch.device, int]) -> None:
+        """Keep tensors on the devices of their live tensors, as far as they fit.
+
+        Args:
+            budgets_bytes: What may still be used on each device; lowered by what was.
+        """
+        for name, encoded in self._encoded.items():
+            device = self._live.tensors[name].device
+            if encoded.deltas.device != device and encoded.n_bytes <= budgets_bytes.get(device, 0):
+                self._encoded[name] = encoded.to(device)
+                budgets_bytes[device] -= encoded.n_bytes
+
+
+def open_stored(
+    file: Path, live: LiveModel, expert: Checkpoint, precision: StorePrecision
+) -> StoredTaskVector:
+    """Open an expert's file of the store; build it where it is missing or of other content.
+
+    Args:
+        file: The file; its folder is made.
+        live: The live model of the base.
+        expert: A full checkpoint that fits it.
+        precision: How the numbers are written down.
+
+    Raises:
+        CheckpointError: If the expert doesn't fit the base or holds a number that is not finite;
+            the text names the first tensor.
+        ResourceError: If the file cannot be written.
+    """
+    fingerprint = fingerprint_of(live.base, expert, f"{precision} {_FORMAT}")
+    if _read_fingerprint(file) == fingerprint:
+        return StoredTaskVector(live, file, fingerprint)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with part_file(file) as opened:
+            write_task_vector(opened, live, expert, precision, fingerprint)
+            opened.flush()
+            return StoredTaskVector(live, Path(opened.name), fingerprint)  # whoever replaces it
+    except OSError as error:
+        raise ResourceError(
+            f"{file}: the task vector of {expert.folder} cannot be stored ({error.strerror}): "
+            "free some disk, or store it in fewer bits"
+        ) from None
+
+
+def _read_fingerprint(file: Path) -> str | None:
+    """The fingerprint in a file's header; None where there is no whole file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="np") as opened:
+            return str((opened.metadata() or {}).get("fingerprint"))
+    except (SafetensorError, OSError):
+        return None

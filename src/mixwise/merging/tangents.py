@@ -1,0 +1,220 @@
+"""How a merged model moves with the shares, tensor by tensor.
+
+Notation:
+    λ: shares, ``(n,)``.  θ(λ), δᵢ: one tensor of the merge and of task vector i.  c(λ): merge
+    weights of a rule that has them.  g: gradient of a score in that tensor.
+
+Method:
+    pull:  gᵀ ∂θ/∂λ         slopes from a gradient
+    push:  Σ vᵢ ∂θ/∂λᵢ      direction of the tensor from one of the shares
+    bend:  gᵀ ∂²θ/∂λ²       what the rule's own curvature adds to the Hessian
+
+    With merge weights, ∂θ/∂λ = Σₖ δₖ ∂cₖ/∂λ: the products ⟨g, δₖ⟩ are taken once, part of a tensor
+    by part, so that g is read from cache and each δ once; the rule's derivatives are n×n and
+    n×n×n numbers. Any other rule is differentiated by autograd through its `combine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch.autograd.functional import hessian, jacobian, jvp
+
+from mixwise.merging.adapters import LoraExpert
+from mixwise.merging.chunks import chunks
+from mixwise.merging.rules import Coefficients, Combine, MergeRule
+from mixwise.merging.task_vectors import TaskVector
+from mixwise.observation import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Tangents(Protocol):
+    """First and second derivatives of one merge in its shares."""
+
+    @property
+    def n_shares(self) -> int:
+        """Number of shares."""
+        ...
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def pull(self, name: str, gradient: Tensor) -> Array:
+        """gᵀ ∂θ/∂λ of one tensor, shape ``(n,)``."""
+        ...
+
+    def push(self, name: str, direction: Array) -> Tensor:
+        """Σ vᵢ ∂θ/∂λᵢ of one tensor, float32, for a direction v of shape ``(n,)``."""
+        ...
+
+    def bend(self, name: str, gradient: Tensor) -> Array:
+        """gᵀ ∂²θ/∂λ² of one tensor, shape ``(n, n)``."""
+        ...
+
+
+def tangents_of(
+    rule: MergeRule, task_vectors: Sequence[TaskVector], shares: Sequence[float]
+) -> Tangents:
+    """Differentiate a rule at a mixture.
+
+    Args:
+        rule: The merge rule.
+        task_vectors: One per share.
+        shares: λ, shape ``(n,)``; each is moved alone, off the simplex.
+    """
+    if rule.coefficients is not None:
+        return CoefficientTangents(WeightMap.of(rule.coefficients, shares), task_vectors)
+    if rule.combine is None:
+        raise RuntimeError(f"`{rule.name}` has neither merge weights nor a combination")
+    return CombineTangents(rule.combine, task_vectors, shares)
+
+
+class WeightMap:
+    """Derivatives of the merge weights in the shares, and the chain rule with them.
+
+    Args:
+        jacobian: ∂cₖ/∂λᵢ, shape ``(n_weights, n_shares)``.
+        curvature: ∂²cₖ/∂λᵢ∂λⱼ, shape ``(n_weights, n_shares, n_shares)``.
+    """
+
+    def __init__(self, jacobian: Array, curvature: Array) -> None:
+        self.jacobian = jacobian
+        self.curvature = curvature
+
+    @classmethod
+    def of(cls, coefficients: Coefficients, shares: Sequence[float]) -> WeightMap:
+        """Differentiate merge weights at some shares."""
+        point = torch.tensor(shares, dtype=torch.float64)
+
+        def first(at: Tensor) -> Tensor:
+            return jacobian(coefficients, at, create_graph=True)  # type: ignore[no-untyped-call]
+
+        second = jacobian(first, point)  # type: ignore[no-untyped-call]
+        return cls(first(point).detach().numpy(), second.numpy())
+
+    def slopes(self, products: Array) -> Array:
+        """Slopes in the shares ``(…, n_shares)`` from those in the weights ``(…, n_weights)``."""
+        return products @ self.jacobian
+
+    def bend(self, products: Array) -> Array:
+        """Curvature of the weights times the slopes in them, ``(…, n_shares, n_shares)``."""
+        return np.einsum("...k,kij->...ij", products, self.curvature)
+
+    def hessian(self, inner: Array, products: Array) -> Array:
+        """Hessian in the shares from the one in the weights and the slopes in them."""
+        return self.jacobian.T @ inner @ self.jacobian + self.bend(products)
+
+
+class CoefficientTangents:
+    """`Tangents` of θ₀ + Σ cₖ(λ) δₖ.
+
+    Args:
+        weight_map: Derivatives of c at the mixture.
+        task_vectors: δₖ, one per merge weight.
+    """
+
+    def __init__(self, weight_map: WeightMap, task_vectors: Sequence[TaskVector]) -> None:
+        self._map = weight_map
+        self._task_vectors = task_vectors
+
+    @property
+    def n_shares(self) -> int:
+        """See `Tangents.n_shares`."""
+        return self._map.jacobian.shape[1]
+
+    def __contains__(self, name: str) -> bool:
+        return any(name in vector for vector in self._task_vectors)
+
+    def pull(self, name: str, gradient: Tensor) -> Array:
+        """See `Tangents.pull`."""
+        return self._map.slopes(self._products(name, gradient))
+
+    def push(self, name: str, direction: Array) -> Tensor:
+        """See `Tangents.push`."""
+        weights = self._map.jacobian @ direction
+        known = [(v, w) for v, w in zip(self._task_vectors, weights, strict=True) if name in v]
+        total = torch.zeros_like(known[0][0].load(name))
+        for vector, weight in known:
+            vector.add_to(total, name, float(weight))
+        return total
+
+    def bend(self, name: str, gradient: Tensor) -> Array:
+        """See `Tangents.bend`."""
+        if not self._map.curvature.any():
+            return np.zeros((self.n_shares, self.n_shares))
+        return self._map.bend(self._products(name, gradient))
+
+    def _products(self, name: str, gradient: Tensor) -> Array:
+        products = np.zeros(len(self._task_vectors))
+        known = [(k, vector) for k, vector in enumerate(self._task_vectors) if name in vector]
+        flat = gradient.contiguous().view(-1)
+        for start, part in self._parts(flat):
+            for k, vector in known:
+                products[k] += vector.dot(name, part, start=start)
+        return products
+
+    def _parts(self, gradient: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Parts that stay in cache; low-rank factors are quickest with the whole."""
+        if isinstance(self._task_vectors[0], LoraExpert):
+            return iter([(0, gradient)])
+        return chunks(gradient, gradient.device)
+
+
+class CombineTangents:
+    """`Tangents` of a rule that combines whole tensors.
+
+    Args:
+        combine: From the δs of one tensor and the shares to the merged δ; twice differentiable in
+            the shares.
+        task_vectors: One per share.
+        shares: λ, shape ``(n,)``.
+    """
+
+    def __init__(
+        self, combine: Combine, task_vectors: Sequence[TaskVector], shares: Sequence[float]
+    ) -> None:
+        self._combine = combine
+        self._task_vectors = task_vectors
+        self._shares = torch.tensor(shares, dtype=torch.float32)
+
+    @property
+    def n_shares(self) -> int:
+        """See `Tangents.n_shares`."""
+        return len(self._task_vectors)
+
+    def __contains__(self, name: str) -> bool:
+        return any(name in vector for vector in self._task_vectors)
+
+    def pull(self, name: str, gradient: Tensor) -> Array:
+        """See `Tangents.pull`."""
+        leaf = self._shares.to(gradient.device).requires_grad_()
+        with torch.enable_grad():  # it is off inside a backward pass, where gradients appear
+            [slopes] = torch.autograd.grad(self._score(name, gradient)(leaf), leaf)
+        return slopes.double().cpu().numpy()
+
+    def push(self, name: str, direction: Array) -> Tensor:
+        """See `Tangents.push`."""
+        deltas = self._load(name)
+        at = self._shares.to(deltas[0].device)
+        along = torch.from_numpy(direction).to(at)
+        _, moved = jvp(lambda shares: self._combine(deltas, shares), at, along)  # type: ignore[no-untyped-call]
+        return moved
+
+    def bend(self, name: str, gradient: Tensor) -> Array:
+        """See `Tangents.bend`."""
+        at = self._shares.to(gradient.device)
+        bent = hessian(self._score(name, gradient), at)  # type: ignore[no-untyped-call]
+        return bent.double().cpu().numpy()
+
+    def _score(self, name: str, gradient: Tensor) -> Callable[[Tensor], Tensor]:
+        deltas, fixed = self._load(name), gradient.detach().double()
+        return lambda shares: (self._combine(deltas, shares).double() * fixed).sum()
+
+    def _load(self, name: str) -> list[Tensor]:
+        loaded = {k: v.load(name) for k, v in enumerate(self._task_vectors) if name in v}
+        nothing = torch.zeros_like(next(iter(loaded.values())))
+        return [loaded.get(k, nothing) for k in range(len(self._task_vectors))]
