@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -11,6 +12,8 @@ from mixwise.data.sources import ChoiceRow
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import DataError
 from mixwise.evaluation.choice import ChoiceSet
+from mixwise.evaluation.suite import EvaluationSuite
+from mixwise.scorer import Part
 
 ROWS = [
     ChoiceRow("one two ", ("three", "four five six", "a"), 1, "quiz:1"),
@@ -51,7 +54,7 @@ def test_equals_a_slow_reference(
     batch: int, model: torch.nn.Module, tokenizer: BaseTokenizer
 ) -> None:
     quiz = ChoiceSet.tokenise("quiz", ROWS, tokenizer, max_rows=10, context_tokens=64)
-    accuracy, norm, bits = quiz.measure(model, batch)
+    accuracy, norm, bits = EvaluationSuite((quiz,), batch).evaluate(model)
     for k, row in enumerate(ROWS):
         nats = [slow_nats(model, tokenizer, row.prompt, choice) for choice in row.choices]
         space = row.prompt[len(row.prompt.rstrip()) :]
@@ -65,7 +68,7 @@ def test_equals_a_slow_reference(
 
 def test_metrics_have_their_names(model: torch.nn.Module, tokenizer: BaseTokenizer) -> None:
     quiz = ChoiceSet.tokenise("quiz", ROWS, tokenizer, max_rows=10, context_tokens=64)
-    names = [measurement.metric for measurement in quiz.measure(model, 4)]
+    names = [m.metric for m in EvaluationSuite((quiz,), 4).evaluate(model)]
     assert names == ["quiz/accuracy", "quiz/accuracy_norm", "quiz/answer_bits_per_byte"]
 
 
@@ -91,3 +94,38 @@ def test_choice_longer_than_the_context_is_an_error(tokenizer: BaseTokenizer) ->
 def test_no_rows_is_an_error(tokenizer: BaseTokenizer) -> None:
     with pytest.raises(DataError, match="`quiz` holds no question"):
         ChoiceSet.tokenise("quiz", [], tokenizer, max_rows=1, context_tokens=16)
+
+
+@pytest.fixture
+def quiz(tokenizer: BaseTokenizer) -> ChoiceSet:
+    return ChoiceSet.tokenise("quiz", ROWS, tokenizer, max_rows=10, context_tokens=64)
+
+
+def test_questions_are_measured_in_the_order_asked_for(quiz: ChoiceSet) -> None:
+    nats = np.array([3.0, 1.0, 2.0, 5.0, 9.0, 4.0, 7.0])
+    whole, order = quiz.measure(nats), np.array([2, 0])
+    chosen = np.array([5, 6, 0, 1, 2])
+    assert [row.ids.tolist() for row in quiz.rows(order)] == [
+        quiz.rows()[i].ids.tolist() for i in chosen
+    ]
+    for part, metric in zip(quiz.measure(nats[chosen], order), whole, strict=True):
+        assert part.examples.tolist() == metric.examples[order].tolist()
+        assert part.value == pytest.approx(np.average(part.examples, weights=part.example_weights))
+
+
+def test_answers_likelihood_is_a_sum_over_rows(quiz: ChoiceSet) -> None:
+    nats = np.array([3.0, 1.0, 2.0, 5.0, 9.0, 4.0, 7.0])
+    linear, measured = quiz.differentiable(), quiz.measure(nats)[2]
+    [metric] = linear.metrics
+    assert metric.name == measured.metric
+    assert linear.counted.tolist() == [False, True, False, True, False, False, True]
+    assert linear.row_examples.tolist() == [0, 0, 0, 1, 1, 2, 2]
+    counted = np.bincount(linear.row_examples, nats * linear.counted)
+    np.testing.assert_allclose(metric.example_scale * counted, measured.examples)
+    assert metric.factor * counted.sum() == pytest.approx(measured.value, rel=1e-12)
+
+
+def test_tokens_are_counted(quiz: ChoiceSet) -> None:
+    assert quiz.n_examples == 3
+    assert quiz.n_tokens == sum(len(row.ids) for row in quiz.rows())
+    assert sum(quiz.n_tokens_of(Part(k, k + 1, 3)) for k in range(3)) == quiz.n_tokens

@@ -17,17 +17,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 
 from mixwise.data.corpus import Tokenizer
 from mixwise.data.sources import ChoiceRow
 from mixwise.errors import DataError
+from mixwise.evaluation.rows import Indices, Row
+from mixwise.evaluation.sets import Differentiable, all_examples, linear_metric
 from mixwise.observation import Array, Measurement
+from mixwise.scorer import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,19 @@ class ChoiceSet:
         return cls(name, questions, tuple(row.answer for row in chosen))
 
     @property
+    def n_examples(self) -> int:
+        """Number of questions."""
+        return len(self.questions)
+
+    @property
     def n_tokens(self) -> int:
-        """Tokens that one evaluation reads."""
-        return sum(len(choice.ids) for question in self.questions for choice in question)
+        """Tokens of all choices, each with its prompt."""
+        return self.n_tokens_of(Part())
+
+    def n_tokens_of(self, part: Part) -> int:
+        """The same of the questions of a part."""
+        questions = self._questions(part.examples(self.n_examples))
+        return sum(len(choice.ids) for question in questions for choice in question)
 
     @property
     def fingerprint(self) -> str:
@@ -94,16 +105,28 @@ class ChoiceSet:
         text = repr((self.name, self.questions, self.answers))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
-    def measure(self, model: Any, batch_sequences: int) -> tuple[Measurement, ...]:
-        """Measure ``accuracy``, ``accuracy_norm`` and ``answer_bits_per_byte`` of a model."""
-        flat = [choice for question in self.questions for choice in question]
-        nats = choice_nats(model, flat, batch_sequences)
-        ends = np.cumsum([len(question) for question in self.questions])[:-1]
-        per_question = np.split(nats, ends)
-        sizes = [
-            np.array([c.n_bytes for c in question], dtype=float) for question in self.questions
-        ]
-        answers = np.array(self.answers)
+    def rows(self, examples: Indices | None = None) -> tuple[Row, ...]:
+        """One row per choice, question after question."""
+        return tuple(
+            Row(np.array(choice.ids, dtype=np.int64), choice.n_scored)
+            for question in self._questions(examples)
+            for choice in question
+        )
+
+    def measure(self, nats: Array, examples: Indices | None = None) -> tuple[Measurement, ...]:
+        """``accuracy``, ``accuracy_norm`` and ``answer_bits_per_byte``.
+
+        Args:
+            nats: Negative log-likelihood of each choice after its prompt, shape ``(n_choices,)``.
+            examples: The questions; None for all.
+
+        Raises:
+            EvaluationError: If a value is not finite; names the metric.
+        """
+        questions = self._questions(examples)
+        answers = np.array(self.answers)[all_examples(examples, self.n_examples)]
+        per_question = np.split(nats, np.cumsum([len(question) for question in questions])[:-1])
+        sizes = [np.array([c.n_bytes for c in question], dtype=float) for question in questions]
         ones = np.ones(len(answers))
         right = np.array([q[a] for q, a in zip(per_question, answers, strict=True)])
         right_bytes = np.array([b[a] for b, a in zip(sizes, answers, strict=True)])
@@ -119,40 +142,22 @@ class ChoiceSet:
             ),
         )
 
+    def differentiable(self, examples: Indices | None = None) -> Differentiable:
+        """``answer_bits_per_byte``, over the right choices."""
+        questions = self._questions(examples)
+        answers = np.array(self.answers)[all_examples(examples, self.n_examples)]
+        counted = [k == a for q, a in zip(questions, answers, strict=True) for k in range(len(q))]
+        n_bytes = [float(q[a].n_bytes) for q, a in zip(questions, answers, strict=True)]
+        return Differentiable(
+            counted=np.array(counted),
+            row_examples=np.repeat(np.arange(len(questions)), [len(q) for q in questions]),
+            metrics=(
+                linear_metric(f"{self.name}/answer_bits_per_byte", math.log(2) * np.array(n_bytes)),
+            ),
+        )
 
-def choice_nats(
-    model: Any,
-    choices: Sequence[TokenisedChoice],
-    batch_sequences: int,
-) -> Array:
-    """Negative log-likelihood of each choice after its prompt.
-
-    Args:
-        model: Causal language model in evaluation mode.
-        choices: Tokenised choices; batches are made of similar lengths.
-        batch_sequences: Choices per forward pass.
-
-    Returns:
-        Shape ``(n_choices,)``, in nats, in the order given.
-    """
-    device = next(model.parameters()).device
-    order = sorted(range(len(choices)), key=lambda i: len(choices[i].ids))
-    nats = np.empty(len(choices))
-    with torch.inference_mode():
-        for start in range(0, len(order), batch_sequences):
-            indices = order[start : start + batch_sequences]
-            rows = [torch.tensor(choices[i].ids) for i in indices]
-            ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device)
-            lengths = torch.tensor([len(row) for row in rows], device=device)
-            is_real = torch.arange(ids.shape[1], device=device) < lengths[:, None]
-            logits = model(input_ids=ids, attention_mask=is_real.long(), use_cache=False).logits
-            losses = torch.nn.functional.cross_entropy(
-                logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none"
-            ).double()
-            for row, i in enumerate(indices):
-                end = len(choices[i].ids) - 1
-                nats[i] = float(losses[row, end - choices[i].n_scored : end].sum())
-    return nats
+    def _questions(self, examples: Indices | None) -> list[tuple[TokenisedChoice, ...]]:
+        return [self.questions[i] for i in all_examples(examples, self.n_examples)]
 
 
 def _tokenise(

@@ -13,14 +13,15 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 
 from mixwise.data.corpus import HeldoutSequences
 from mixwise.errors import DataError
+from mixwise.evaluation.rows import Indices, Row
+from mixwise.evaluation.sets import Differentiable, all_examples, linear_metric
 from mixwise.observation import Array, Measurement
+from mixwise.scorer import Part
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +49,18 @@ class TextSet:
         return self.sequences.token_bytes[:, 1:].sum(axis=1).astype(np.float64)
 
     @property
+    def n_examples(self) -> int:
+        """Number of sequences."""
+        return len(self.sequences.tokens)
+
+    @property
     def n_tokens(self) -> int:
-        """Tokens that one evaluation reads."""
+        """Tokens of all sequences."""
         return self.sequences.tokens.size
+
+    def n_tokens_of(self, part: Part) -> int:
+        """Tokens of the sequences of a part."""
+        return len(part.examples(self.n_examples)) * self.sequences.tokens.shape[1]
 
     @property
     def fingerprint(self) -> str:
@@ -61,41 +71,38 @@ class TextSet:
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def measure(self, model: Any, batch_sequences: int) -> tuple[Measurement, ...]:
-        """Measure ``loss`` and ``bits_per_byte`` of a model.
+    def rows(self, examples: Indices | None = None) -> tuple[Row, ...]:
+        """One row per sequence: all tokens after the first are predicted."""
+        tokens = self.sequences.tokens[all_examples(examples, self.n_examples)]
+        return tuple(Row(ids, len(ids) - 1) for ids in tokens)
+
+    def measure(self, nats: Array, examples: Indices | None = None) -> tuple[Measurement, ...]:
+        """``loss`` and ``bits_per_byte`` from the likelihood of the sequences.
 
         Args:
-            model: Causal language model in evaluation mode.
-            batch_sequences: Sequences per forward pass.
+            nats: Negative log-likelihood of each sequence, given its first token, shape ``(n,)``.
+            examples: The sequences; None for all.
+
+        Raises:
+            EvaluationError: If a value is not finite; names the metric.
         """
-        nats = sequence_nats(model, self.sequences.tokens, batch_sequences)
-        n_predicted = np.full(len(nats), self.sequences.tokens.shape[1] - 1, dtype=np.float64)
-        n_bytes = self.predicted_bytes
+        n_predicted, n_bytes = self._sizes(examples)
         return (
             Measurement(f"{self.name}/loss", nats / n_predicted, n_predicted),
             Measurement(f"{self.name}/bits_per_byte", nats / (math.log(2) * n_bytes), n_bytes),
         )
 
+    def differentiable(self, examples: Indices | None = None) -> Differentiable:
+        """Both metrics, over every sequence."""
+        n_predicted, n_bytes = self._sizes(examples)
+        metrics = (
+            linear_metric(f"{self.name}/loss", n_predicted),
+            linear_metric(f"{self.name}/bits_per_byte", math.log(2) * n_bytes),
+        )
+        n_rows = len(n_predicted)
+        return Differentiable(np.ones(n_rows, dtype=bool), np.arange(n_rows), metrics)
 
-def sequence_nats(model: Any, tokens: np.ndarray, batch_sequences: int) -> Array:
-    """Summed negative log-likelihood of each sequence, given its first token.
-
-    Args:
-        model: Causal language model in evaluation mode.
-        tokens: Shape ``(n, L)``.
-        batch_sequences: Sequences per forward pass.
-
-    Returns:
-        Shape ``(n,)``, in nats, from float32 logits.
-    """
-    device = next(model.parameters()).device
-    sums = []
-    with torch.inference_mode():
-        for start in range(0, len(tokens), batch_sequences):
-            ids = torch.from_numpy(tokens[start : start + batch_sequences]).to(device)
-            logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-            losses = torch.nn.functional.cross_entropy(
-                logits.transpose(1, 2), ids[:, 1:], reduction="none"
-            )
-            sums.append(losses.double().sum(dim=1).cpu().numpy())
-    return np.concatenate(sums)
+    def _sizes(self, examples: Indices | None) -> tuple[Array, Array]:
+        """Predicted tokens and their bytes, of each sequence."""
+        n_bytes = self.predicted_bytes[all_examples(examples, self.n_examples)]
+        return np.full(len(n_bytes), self.sequences.tokens.shape[1] - 1.0), n_bytes

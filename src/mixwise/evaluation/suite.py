@@ -1,16 +1,31 @@
-"""All evaluation sets of a study: one model in, every measurement out."""
+"""All evaluation sets of a study: one model in, every measurement out.
+
+Method:
+    `EvaluationSuite` is a value: it goes to other processes. `PreparedSuite` is the same suite at
+    work on one device: it makes the tensors of each set once and keeps them for every candidate.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mixwise.evaluation.choice import ChoiceSet
-from mixwise.evaluation.loss import TextSet
+import numpy as np
+import torch
+
+from mixwise.evaluation.prefixes import SharedBatch, can_share_prefixes, share_prefixes, shared_nats
+from mixwise.evaluation.rows import Batch, batch_nats, make_batches
+from mixwise.evaluation.sets import EvaluationSet
 from mixwise.observation import Measurement
+from mixwise.scorer import Part
 
-_FORMAT = 1  # of the measurements; raise it when a metric changes its meaning
+if TYPE_CHECKING:
+    from mixwise.observation import Array
+
+_FORMAT = 2  # of the measurements; raise it when a metric changes its meaning or its last digits
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,12 +37,12 @@ class EvaluationSuite:
         batch_sequences: Sequences per forward pass.
     """
 
-    sets: tuple[TextSet | ChoiceSet, ...]
+    sets: tuple[EvaluationSet, ...]
     batch_sequences: int
 
     @property
     def n_tokens(self) -> int:
-        """Tokens that one evaluation reads."""
+        """Tokens of all sets: what is read by a model that reads every prompt with each choice."""
         return sum(chosen.n_tokens for chosen in self.sets)
 
     @property
@@ -37,13 +52,122 @@ class EvaluationSuite:
         return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
     def evaluate(self, model: Any) -> tuple[Measurement, ...]:
-        """Measure every metric of every set.
+        """Measure every metric of every set, once.
+
+        Args:
+            model: Causal language model in evaluation mode.
 
         Raises:
             EvaluationError: If a value is not finite; names the metric.
         """
-        return tuple(
-            measurement
-            for chosen in self.sets
-            for measurement in chosen.measure(model, self.batch_sequences)
-        )
+        return PreparedSuite.of(self, model).evaluate(model)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    """How the rows of one part of a set are read: some whole, some after a shared prompt."""
+
+    n_rows: int
+    whole: tuple[Batch, ...]
+    shared: tuple[SharedBatch, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that are read, padding left out."""
+        return sum(b.n_tokens for b in self.whole) + sum(b.n_tokens for b in self.shared)
+
+    def nats(self, model: Any) -> Array:
+        """Negative log-likelihood of every row, shape ``(n_rows,)``."""
+        nats = np.empty(self.n_rows)
+        with torch.inference_mode():
+            for batch in self.whole:
+                nats[batch.rows] = batch_nats(model, batch).cpu().numpy()
+            for shared in self.shared:
+                nats[shared.rest.rows] = shared_nats(model, shared).cpu().numpy()
+        return nats
+
+
+class PreparedSuite:
+    """A suite on a device, for one model whose tensors change.
+
+    Args:
+        suite: The sets.
+        device: Where the model is.
+        share_prefixes: Whether prompts that several choices share are read once; only for a model
+            that `can_share_prefixes`.
+    """
+
+    def __init__(
+        self, suite: EvaluationSuite, device: torch.device | str, *, share_prefixes: bool = False
+    ) -> None:
+        self.suite = suite
+        self.device = torch.device(device)
+        self._shares_prefixes = share_prefixes
+        self._batches: dict[tuple[str, Part], tuple[Batch, ...]] = {}
+        self._readings: dict[tuple[str, Part], _Reading] = {}
+
+    @classmethod
+    def of(cls, suite: EvaluationSuite, model: Any) -> PreparedSuite:
+        """Prepare a suite for a model: on its device, with prompts shared if it can."""
+        device = next(model.parameters()).device
+        return cls(suite, device, share_prefixes=can_share_prefixes(model))
+
+    def evaluate(self, model: Any, part: Part = WHOLE) -> tuple[Measurement, ...]:
+        """Measure every metric of every set.
+
+        Args:
+            model: Causal language model in evaluation mode, on the device.
+            part: Which examples.
+
+        Returns:
+            Measurements whose examples stand in the part's order.
+
+        Raises:
+            EvaluationError: If a value is not finite; names the metric.
+        """
+        return tuple(m for chosen in self.suite.sets for m in self.measure(model, chosen, part))
+
+    def measure(
+        self, model: Any, chosen: EvaluationSet, part: Part = WHOLE
+    ) -> tuple[Measurement, ...]:
+        """Measure every metric of one set of the suite; see `evaluate`."""
+        nats = self._reading(chosen, part).nats(model)
+        return chosen.measure(nats, part.examples(chosen.n_examples))
+
+    def batches(self, chosen: EvaluationSet, part: Part = WHOLE) -> tuple[Batch, ...]:
+        """All rows of one set, read whole: what gradients need."""
+        key = (chosen.name, part)
+        if key not in self._batches:
+            rows = chosen.rows(part.examples(chosen.n_examples))
+            self._batches[key] = make_batches(rows, self.suite.batch_sequences, self.device)
+        return self._batches[key]
+
+    def n_tokens(self, part: Part = WHOLE) -> int:
+        """Tokens that one evaluation reads, padding left out."""
+        return sum(self.n_tokens_of(chosen, part) for chosen in self.suite.sets)
+
+    def n_tokens_of(self, chosen: EvaluationSet, part: Part = WHOLE) -> int:
+        """Tokens of one set that one evaluation reads, padding left out."""
+        return self._reading(chosen, part).n_tokens
+
+    def _reading(self, chosen: EvaluationSet, part: Part) -> _Reading:
+        key = (chosen.name, part)
+        if key not in self._readings:
+            self._readings[key] = self._plan(chosen, part)
+        return self._readings[key]
+
+    def _plan(self, chosen: EvaluationSet, part: Part) -> _Reading:
+        examples = part.examples(chosen.n_examples)
+        rows = chosen.rows(examples)
+        left = np.arange(len(rows))
+        shared: tuple[SharedBatch, ...] = ()
+        if self._shares_prefixes:
+            row_examples = chosen.differentiable(examples).row_examples
+            size = self.suite.batch_sequences
+            shared = share_prefixes(rows, row_examples, size, self.device)
+            for batch in shared:
+                left = np.setdiff1d(left, batch.rest.rows)
+        if not shared:
+            return _Reading(len(rows), self.batches(chosen, part), ())
+        whole = make_batches(rows, self.suite.batch_sequences, self.device, left)
+        return _Reading(len(rows), whole, shared)
