@@ -4,7 +4,8 @@ Method:
     Many points spread over the space at several distances from its faces; from the best few,
     moving share from one domain to another in steps that shrink from 0.1 to 0.001. It needs no
     derivative, so that it serves trees as well as polynomials; equal maxima of a piecewise constant
-    function are averaged, which is the middle of the plateau when it is convex.
+    function are averaged, which is the middle of the plateau when it is convex. Of more than 256
+    moves a random 64 are tried at a time, so that the cost of a step does not grow as N².
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from mixwise.search.problem import Array
 Value = Callable[[Array], Array]
 _N_STARTS = 8
 _N_POINTS = 4096
+_MOST_MOVES = 256  # all of which are tried at each step
+_SOME_MOVES = 64
 _STEPS = (0.1, 0.03, 0.01, 0.003, 0.001)
 
 
@@ -36,7 +39,8 @@ def maximise(value: Value, space: MixtureSpace, *, seed: int) -> Mixture:
     points = _starting_points(space, seed)
     values = value(points)
     starts = points[np.argsort(-values, kind="stable")[:_N_STARTS]]
-    climbed = np.array([_climb(value, space, start) for start in starts])
+    rng = np.random.default_rng(seed)
+    climbed = np.array([_climb(value, space, start, rng=rng) for start in starts])
     heights = value(climbed)
     top = climbed[heights >= heights.max() - 1e-12]
     middle = space.rounded(top.mean(axis=0), 3)
@@ -55,14 +59,15 @@ def _starting_points(space: MixtureSpace, seed: int) -> Array:
     return np.concatenate([corners, corners.mean(axis=0)[None], *clouds])
 
 
-def _climb(value: Value, space: MixtureSpace, start: Array) -> Array:
+def _climb(value: Value, space: MixtureSpace, start: Array, *, rng: np.random.Generator) -> Array:
     low, high = np.asarray(space.lower), np.asarray(space.upper)
     n = len(start)
     moves = np.array([np.eye(n)[i] - np.eye(n)[j] for i in range(n) for j in range(n) if i != j])
     here, height = start, float(value(start[None])[0])
     for step in _STEPS:
         for _ in range(100):
-            there = here + step * moves
+            few = rng.choice(len(moves), _SOME_MOVES) if len(moves) > _MOST_MOVES else slice(None)
+            there = here + step * moves[few]
             there = there[((there >= low - 1e-12) & (there <= high + 1e-12)).all(axis=1)]
             heights = value(there) if len(there) else np.array([-np.inf])
             if heights.max() <= height:

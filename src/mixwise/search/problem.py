@@ -12,7 +12,7 @@ from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
-from mixwise.scorer import Scorer
+from mixwise.scorer import VALUES, Request, Scorer
 
 Array = npt.NDArray[np.float64]
 Predict = Callable[[Array], Array]
@@ -29,6 +29,8 @@ class SearchProblem:
         scale: Turns metric values into gains.
         budget: Largest number of mixtures to score, or None for the method's own.
         seed: Decides every random choice.
+        known: Observations made before the search, such as those of the experts behind the scale;
+            methods that learn from what they have seen start from them.
     """
 
     scorer: Scorer
@@ -37,6 +39,7 @@ class SearchProblem:
     scale: Scale
     budget: int | None
     seed: int
+    known: tuple[Observation, ...] = ()
 
     def value(self, observation: Observation) -> float:
         """The objective of one observation."""
@@ -63,6 +66,11 @@ class SearchProblem:
                 "method `lattice`"
             )
         return max(inside, key=self.value)
+
+    def spread(self, observations: Sequence[Observation]) -> float:
+        """Largest less smallest objective of observations and of what was known before."""
+        values = [self.value(o) for o in (*observations, *self.known)]
+        return max(values) - min(values)
 
     def objective_of(self, surrogate: Predict) -> Predict:
         """The objective that a surrogate predicts: shares ``(n, n_domains)`` → J ``(n,)``."""
@@ -101,6 +109,7 @@ class SearchMethod:
             raises RecipeError where the method or the budget does not fit the space.
         search: The function.
         n_checks: Mixtures that it scores after the design, at most, without a budget.
+        request: What it asks of mixtures; of all of them, or less.
     """
 
     name: str
@@ -108,11 +117,30 @@ class SearchMethod:
     design: Callable[[MixtureSpace, int | None, int], tuple[Mixture, ...]]
     search: Callable[[SearchProblem], SearchResult]
     n_checks: int
+    request: Request = VALUES
 
 
 def shares_of(observations: Sequence[Observation]) -> Array:
     """The mixtures of observations, shape ``(n, n_domains)``."""
     return np.array([o.mixture.shares for o in observations if o.mixture is not None])
+
+
+def mixture_of(observation: Observation) -> Mixture:
+    """The mixture of an observation that is known to have one."""
+    assert observation.mixture is not None
+    return observation.mixture
+
+
+def require_budget(budget: int | None, least: int, what: str) -> None:
+    """Refuse a budget that a method cannot work with.
+
+    Raises:
+        RecipeError: If there is a budget and it is smaller than the least.
+    """
+    if budget is not None and budget < least:
+        raise RecipeError(
+            f"`search.budget` must be at least {least} for {what}, but got {budget}: raise it"
+        )
 
 
 def distinct(mixtures: Sequence[Mixture]) -> tuple[Mixture, ...]:

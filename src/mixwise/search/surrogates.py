@@ -15,7 +15,6 @@ Source:
 
 from __future__ import annotations
 
-import warnings
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -71,7 +70,7 @@ def fit_trees(shares: Array, values: Array, *, seed: int) -> Predict:
         return lambda points: np.repeat(values, len(points), axis=0)
     mean, sd = values.mean(axis=0), values.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
-    models = [
+    boosters = [
         LGBMRegressor(
             n_estimators=300,
             learning_rate=0.02,
@@ -83,14 +82,14 @@ def fit_trees(shares: Array, values: Array, *, seed: int) -> Predict:
             force_row_wise=True,
             n_jobs=1,
             verbosity=-1,
-        ).fit(shares, column)
+        )
+        .fit(shares, column)
+        .booster_
         for column in ((values - mean) / sd).T
     ]
 
     def predict(points: Array) -> Array:
-        with warnings.catch_warnings():  # LightGBM names columns that scikit-learn then misses
-            warnings.filterwarnings("ignore", message="X does not have valid feature names")
-            columns = [np.asarray(model.predict(points)) for model in models]
+        columns = [np.asarray(booster.predict(points, num_threads=1)) for booster in boosters]
         return np.asarray(np.stack(columns, axis=1) * sd + mean)
 
     return predict

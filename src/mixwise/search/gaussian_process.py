@@ -1,0 +1,287 @@
+"""Gaussian process from mixture to metric that reads values and slopes alike.
+
+Notation:
+    z: shares in an orthonormal basis of the simplex, shape ``(n_domains − 1,)``, origin o.
+    u = zᵀz′.  r = ‖z − z′‖.  y: value.  ∇y: slopes in z.  c: asymptote of a warped metric.
+    a: amplitudes of the kernel's parts, in units of the metric's variance σ².  η: noise.
+
+Method:
+    k(z, z′) = σ² (a₀ + a₁u + a₂u²/2 + a₃ exp(−r²/2ℓ²)): a plane, a quadratic with a free Hessian,
+    and a local remainder, which is what makes near points count for more. Slopes are rows like any
+    other: their covariances are derivatives of k. Solved in the dual, so that one point with slopes
+    is enough, and a few determine what a quadratic needs N²/2 values for.
+    A metric that has a floor is also tried as log(y − c), which a log-linear mixing law makes a
+    plane, and one that only follows another metric as a line in that metric's prediction.
+    Among amplitudes, ℓ, η and c, those of the largest marginal likelihood win; σ² is profiled.
+
+Source:
+    Rasmussen and Williams 2006 (§2.7, §5.4.1, §9.4); Snelson, Rasmussen and Ghahramani 2003 for
+    the warp; Ye et al. 2024 (arXiv 2403.16952) for the log-linear law of mixtures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_solve, cholesky
+
+Array = npt.NDArray[np.float64]
+_PLANE = (10.0, 1.0)  # a₀, a₁
+_CURVATURES = (0.01, 0.1, 1.0)  # a₂
+_REMAINDERS = (1e-4, 1e-2)  # a₃
+_LENGTHS = (0.3, 0.8)  # ℓ
+_NOISES = (1e-8, 1e-5, 1e-3)  # η of values and slopes
+_JUMPS = (1e-4, 1e-2, 1e-1, 1.0)  # η of metrics without slopes
+_DOUBT = 1.5  # log-likelihood per unit of ln a₂: what few rows cannot tell is taken for bent
+_TOO_NOISY = 1e6  # off the likelihood of a row that needs more noise than there can be
+_ASYMPTOTES = (0.1, 0.3, 1.0, 3.0)  # (min y − c) / (max y − min y)
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Amplitudes a₂ and a₃, length ℓ and noise η, relative to σ²."""
+
+    curvature: float
+    remainder: float
+    length: float
+    noise: float
+
+
+def _kernels(noises: Sequence[float]) -> tuple[Kernel, ...]:
+    return tuple(Kernel(*row) for row in product(_CURVATURES, _REMAINDERS, _LENGTHS, noises))
+
+
+KERNELS = _kernels(_NOISES)
+JUMPING_KERNELS = _kernels(_JUMPS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What was measured of one metric.
+
+    Args:
+        shares: λ, shape ``(n, n_domains)``.
+        values: y, shape ``(n,)``.
+        sloped: Indices of the points that have slopes, shape ``(n_sloped,)``.
+        slopes: dy/dλ there, shape ``(n_sloped, n_domains)``.
+        most_noise: Largest variance that the values' noise can have, in the metric's unit squared.
+    """
+
+    shares: Array
+    values: Array
+    sloped: npt.NDArray[np.int64]
+    slopes: Array
+    most_noise: float = np.inf
+
+
+def tangent_basis(n_domains: int) -> Array:
+    """Orthonormal directions along the simplex, shape ``(n_domains, n_domains − 1)``."""
+    full = np.eye(n_domains) - 1 / n_domains
+    return np.asarray(np.linalg.qr(full[:, :-1])[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """A fitted metric.
+
+    Args:
+        kernel: The row of `KERNELS` that won.
+        asymptote: c of the warp, or None for the metric as it is.
+        basis: Directions along the simplex, shape ``(n_domains, n_domains − 1)``.
+        origin: o, shape ``(n_domains,)``.
+        points: z of the data, shape ``(n, n_domains − 1)``.
+        sloped: Indices of points with slopes.
+        dual: K⁻¹ (y − mean), rows of values then of slopes.
+        factor: Cholesky factor of K.
+        mean: Subtracted from the (warped) values.
+        variance: σ², in the (warped) metric's unit squared.
+        log_likelihood: What the row was chosen by.
+    """
+
+    kernel: Kernel
+    asymptote: float | None
+    basis: Array
+    origin: Array
+    points: Array
+    sloped: npt.NDArray[np.int64]
+    dual: Array
+    factor: Array
+    mean: float
+    variance: float
+    log_likelihood: float
+
+    def predict(self, shares: Array) -> tuple[Array, Array]:
+        """Posterior mean, ``(n,)``, and its slopes in the shares, ``(n, n_domains)``."""
+        values, slopes = self._predict_warped((shares - self.origin) @ self.basis)
+        if self.asymptote is not None:
+            above = np.exp(np.clip(values, -50, 50))
+            values, slopes = self.asymptote + above, above[:, None] * slopes
+        return values, slopes @ self.basis.T
+
+    def deviation(self, shares: Array) -> Array:
+        """Posterior standard deviation, shape ``(n,)``, in the metric's unit."""
+        z = (shares - self.origin) @ self.basis
+        cross = _covariance(self.kernel, z, self.points, np.arange(0), self.sloped)
+        prior = _values_block(self.kernel, (z * z).sum(axis=1), np.zeros(len(z)))
+        explained = (cross * cho_solve((self.factor, True), cross.T).T).sum(axis=1)
+        spread = np.sqrt(self.variance * np.maximum(prior - explained, 0))
+        if self.asymptote is None:
+            return np.asarray(spread)
+        return np.asarray(spread * (self.predict(shares)[0] - self.asymptote))
+
+    def _predict_warped(self, z: Array) -> tuple[Array, Array]:
+        k, n = self.kernel, len(self.points)
+        alpha, beta = self.dual[:n], np.zeros_like(self.points)
+        beta[self.sloped] = self.dual[n:].reshape(len(self.sloped), self.points.shape[1])
+        u = z @ self.points.T
+        gap = (z * z).sum(axis=1)[:, None] + (self.points**2).sum(axis=1) - 2 * u
+        near = k.remainder * np.exp(-gap / (2 * k.length**2))
+        along = z @ beta.T
+        apart = (along - (self.points * beta).sum(axis=1)) / k.length**2
+        rise = _PLANE[1] + k.curvature * u
+        local = near * (alpha + apart)
+        values = (_PLANE[0] + _PLANE[1] * u + k.curvature * u**2 / 2) @ alpha
+        values = values + (rise * along).sum(axis=1) + local.sum(axis=1)
+        slopes = (rise * alpha + k.curvature * along) @ self.points + rise @ beta
+        slopes = slopes + (near @ beta - local.sum(axis=1)[:, None] * z + local @ self.points) / (
+            k.length**2
+        )
+        return self.mean + values, slopes
+
+
+def fit(evidence: Evidence, *, has_floor: bool, kernels: Sequence[Kernel] = KERNELS) -> Posterior:
+    """Fit one metric.
+
+    Args:
+        evidence: Values and slopes.
+        has_floor: Whether log(y − c) is tried too.
+        kernels: Rows to choose from.
+
+    Returns:
+        The posterior under the row of the largest marginal likelihood.
+    """
+    return fit_all([evidence], has_floor=has_floor, kernels=kernels)[0]
+
+
+def fit_all(
+    metrics: Sequence[Evidence], *, has_floor: bool, kernels: Sequence[Kernel] = KERNELS
+) -> tuple[Posterior, ...]:
+    """Fit metrics that were measured at the same points; each matrix is factorised once.
+
+    Args:
+        metrics: Values and slopes, at least one; all at the same points.
+        has_floor: Whether log(y − c) is tried too.
+        kernels: Rows to choose from.
+    """
+    first = metrics[0]
+    basis = tangent_basis(first.shares.shape[1])
+    origin = np.full(first.shares.shape[1], 1 / first.shares.shape[1])
+    points = (first.shares - origin) @ basis
+    best: list[Posterior | None] = [None] * len(metrics)
+    targets = [_targets(evidence, basis, has_floor=has_floor) for evidence in metrics]
+    for kernel in kernels:
+        covariance = _covariance(kernel, points, points, first.sloped, first.sloped)
+        covariance[np.diag_indices_from(covariance)] += kernel.noise + 1e-9
+        factor = cholesky(covariance, lower=True)
+        log_volume = 2 * np.log(np.diag(factor)).sum()
+        for m, rows in enumerate(targets):
+            for target in rows:
+                dual = cho_solve((factor, True), target.rows)
+                n = len(target.rows)
+                variance = max(float(target.rows @ dual) / n, 1e-30)
+                score = -0.5 * (n * np.log(variance) + log_volume) + target.log_jacobian
+                score += _DOUBT * np.log(kernel.curvature)
+                if kernel.noise * variance > metrics[m].most_noise:
+                    score -= _TOO_NOISY
+                found = best[m]
+                if found is None or score > found.log_likelihood:
+                    best[m] = Posterior(
+                        kernel,
+                        target.asymptote,
+                        basis,
+                        origin,
+                        points,
+                        first.sloped,
+                        dual,
+                        factor,
+                        target.mean,
+                        variance,
+                        float(score),
+                    )
+    return tuple(posterior for posterior in best if posterior is not None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Target:
+    """One way to look at a metric: as it is, or as log(y − c)."""
+
+    asymptote: float | None
+    mean: float
+    rows: Array
+    log_jacobian: float
+
+
+def _targets(evidence: Evidence, basis: Array, *, has_floor: bool) -> list[_Target]:
+    slopes = evidence.slopes @ basis
+    mean = float(evidence.values.mean())
+    plain = np.concatenate([evidence.values - mean, slopes.ravel()])
+    targets = [_Target(None, mean, plain, 0.0)]
+    values = evidence.values
+    reach = float(values.max() - values.min()) or float(np.abs(slopes).max(initial=0.0))
+    if not has_floor or reach <= 0:
+        return targets
+    for gap in _ASYMPTOTES:
+        above = values - (values.min() - gap * reach)
+        logs = np.log(above)
+        bent = slopes / above[evidence.sloped, None]
+        jacobian = -logs.sum() - basis.shape[1] * logs[evidence.sloped].sum()
+        rows = np.concatenate([logs - logs.mean(), bent.ravel()])
+        targets.append(
+            _Target(values.min() - gap * reach, float(logs.mean()), rows, float(jacobian))
+        )
+    return targets
+
+
+def _values_block(kernel: Kernel, u: Array, gap: Array) -> Array:
+    near = kernel.remainder * np.exp(-gap / (2 * kernel.length**2))
+    return np.asarray(_PLANE[0] + _PLANE[1] * u + kernel.curvature * u**2 / 2 + near)
+
+
+def _covariance(
+    kernel: Kernel,
+    left: Array,
+    right: Array,
+    left_sloped: npt.NDArray[np.int64],
+    right_sloped: npt.NDArray[np.int64],
+) -> Array:
+    """Covariance of all rows of two sets of points: values, then slopes of the sloped ones."""
+    u = left @ right.T
+    difference = left[:, None] - right[None]
+    gap = (difference**2).sum(axis=2)
+    near = kernel.remainder * np.exp(-gap / (2 * kernel.length**2)) / kernel.length**2
+    rise = _PLANE[1] + kernel.curvature * u
+    # ∂k/∂z′ = k′(u) z + near (z − z′), and with the other sign in z
+    by_right = rise[:, :, None] * left[:, None] + near[:, :, None] * difference
+    by_left = rise[:, :, None] * right[None] - near[:, :, None] * difference
+    by_right, by_left = by_right[:, right_sloped], by_left[left_sloped]
+    grid = np.ix_(left_sloped, right_sloped)
+    gaps = difference[grid]
+    both = kernel.curvature * np.einsum("ja,ib->iajb", right[right_sloped], left[left_sloped])
+    both -= np.einsum("ij,ija,ijb->iajb", near[grid] / kernel.length**2, gaps, gaps)
+    both += np.einsum("ij,ab->iajb", rise[grid] + near[grid], np.eye(left.shape[1]))
+    n_left, n_right, d = len(left_sloped), len(right_sloped), left.shape[1]
+    top = np.concatenate(
+        [_values_block(kernel, u, gap), by_right.reshape(len(left), n_right * d)], axis=1
+    )
+    bottom = np.concatenate(
+        [
+            by_left.transpose(0, 2, 1).reshape(n_left * d, len(right)),
+            both.reshape(n_left * d, n_right * d),
+        ],
+        axis=1,
+    )
+    return np.asarray(np.concatenate([top, bottom]))
