@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check format lint types tests test-slow browser clean
+.PHONY: demo test check bench format lint types tests test-slow browser clean
 
 demo: $(READY)
 	$(BIN)/mixwise demo --study demo-study
@@ -28,6 +28,11 @@ tests: $(READY) browser
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# All benchmarks, or some: make bench ONLY="slopes memory". Peers are installed beside, not into, .venv.
+bench: $(READY)
+	$(BIN)/pip install --quiet cma
+	$(BIN)/python -m benchmarks $(ONLY)
 
 # Ten kills of the whole job, at random moments.
 test-slow: $(READY)

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from mixwise.errors import StudyError
 from mixwise.ledger import Ledger
 from mixwise.mixture import Mixture
-from mixwise.observation import Answer, Measurement, Observation
+from mixwise.observation import Answer, Derivatives, Measurement, Observation
 
 ADD_FOR_EVER = """
 import itertools, sys
@@ -175,7 +176,7 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version=99")
     connection.close()
-    with pytest.raises(StudyError, match="version 99, but this mixwise reads version 1: use the"):
+    with pytest.raises(StudyError, match="version 99, but this mixwise reads version 2: use the"):
         Ledger(path)
 
 
@@ -217,3 +218,38 @@ def test_the_hash_of_an_untouched_file_is_remembered(
 def test_a_hash_that_failed_is_not_remembered(ledger: Ledger, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing"):
         ledger.hash_file(tmp_path / "missing")
+
+
+def test_derivatives_come_back_as_they_were(ledger: Ledger) -> None:
+    rng = np.random.default_rng(1)
+    derivatives = Derivatives(rng.normal(size=3), None, rng.normal(size=(5, 3)))
+    measured = (
+        Measurement("a/loss", rng.random(5), np.ones(5), derivatives),
+        Measurement("a/accuracy", rng.random(5), np.ones(5)),
+    )
+    ledger.add(replace(observation(), measurements=measured))
+    found = ledger.find("f")
+    assert found is not None
+    back = found.measurement("a/loss").derivatives
+    assert back is not None
+    np.testing.assert_array_equal(back.slopes, derivatives.slopes)
+    np.testing.assert_array_equal(back.example_slopes, derivatives.example_slopes)
+    assert back.hessian is None
+    assert back.example_hessians is None
+    assert found.measurement("a/accuracy").derivatives is None
+
+
+def test_a_ledger_from_before_derivatives_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    old = Ledger(path)
+    old.add(observation())
+    old.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE derivative")
+        connection.execute("PRAGMA user_version=1")
+    connection.close()
+    new = Ledger(path)
+    found = new.find("f")
+    assert found is not None
+    assert found.measurement("z/loss").derivatives is None
+    new.close()

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -179,15 +180,23 @@ def score(
         Literal["proxy", "reference"], typer.Option(help="Merge the experts, or train for real.")
     ] = "proxy",
     rule: Annotated[str, typer.Option(help="Merge rule of the proxy.")] = "linear",
+    derivatives: Annotated[
+        Literal["none", "slopes", "hessian"],
+        typer.Option(help="How metrics move with each share, by the proxy."),
+    ] = "none",
+    per_example: Annotated[
+        bool, typer.Option("--per-example", help="The derivatives of each example too.")
+    ] = False,
     as_json: Json = False,
     trust_remote_code: Trust = False,
 ) -> None:
     """Score mixtures by merging, or by training on them."""
 
     def stage(workspace: Workspace) -> list[dict[str, Any]]:
-        from mixwise.stages.score import score_mixtures
+        from mixwise.stages.score import REQUESTS, score_mixtures
 
-        return score_mixtures(workspace, mixture, answer)
+        request = replace(REQUESTS[derivatives], per_example=per_example)
+        return score_mixtures(workspace, mixture, answer, request)
 
     scores = _on_study(study, stage, rule=rule, trust_remote_code=trust_remote_code)
     _show(scores, as_json, lambda: console.print_scores(scores))

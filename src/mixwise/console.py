@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -216,8 +216,17 @@ def print_scores(scores: list[dict[str, Any]]) -> None:
             f"{', rule ' + score['rule'] if score['rule'] else ''})"
         )
         print_text(f"  objective {score['objective']:.4f}")
+        slopes = score.get("slopes", {})
         for name, value in score["metrics"].items():
-            print_text(f"  {name:<36} {value:.6f}")
+            print_text(f"  {name:<36} {value:.6f}{_slopes(score['mixture'], slopes.get(name))}")
+
+
+def _slopes(mixture: Mapping[str, float], slopes: Sequence[float] | None) -> str:
+    """Slopes beside a value: what the metric gains per unit of each share."""
+    if slopes is None:
+        return ""
+    words = [f"{name} {slope:+.4f}" for name, slope in zip(mixture, slopes, strict=True)]
+    return f"   per share: {', '.join(words)}"
 
 
 def print_diagnosis(content: Mapping[str, Any]) -> None:

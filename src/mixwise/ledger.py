@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ import numpy as np
 from mixwise.data.sources import hash_file
 from mixwise.errors import ResourceError, StudyError
 from mixwise.mixture import Mixture
-from mixwise.observation import Answer, Array, Measurement, Observation
+from mixwise.observation import Answer, Array, Derivatives, Measurement, Observation
 
-_VERSION = 1
+_VERSION = 2
+_READABLE = (0, 1, _VERSION)  # 0 is an empty file; 1 knew no derivatives
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS observation (
     id INTEGER PRIMARY KEY,
@@ -41,6 +43,14 @@ CREATE TABLE IF NOT EXISTS measurement (
     examples BLOB NOT NULL,
     example_weights BLOB NOT NULL,
     PRIMARY KEY (observation, metric)
+);
+CREATE TABLE IF NOT EXISTS derivative (
+    observation INTEGER NOT NULL REFERENCES observation(id),
+    metric TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    shape TEXT NOT NULL,
+    numbers BLOB NOT NULL,
+    PRIMARY KEY (observation, metric, kind)
 );
 CREATE TABLE IF NOT EXISTS file_hash (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, hash TEXT NOT NULL
@@ -76,7 +86,7 @@ class Ledger:
     def _prepare(self) -> None:
         self._connection.execute("PRAGMA journal_mode=WAL")
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
-        if version not in (0, _VERSION):
+        if version not in _READABLE:
             raise StudyError(
                 f"{self._path}: the ledger has version {version}, but this mixwise reads version "
                 f"{_VERSION}: use the mixwise that wrote it"
@@ -114,17 +124,20 @@ class Ledger:
             )
             if cursor.rowcount == 0:
                 return
+            number = cursor.lastrowid
             connection.executemany(
                 "INSERT INTO measurement VALUES (?, ?, ?, ?, ?)",
                 [
-                    (
-                        cursor.lastrowid,
-                        m.metric,
-                        m.value,
-                        m.examples.astype("<f8").tobytes(),
-                        m.example_weights.astype("<f8").tobytes(),
-                    )
+                    (number, m.metric, m.value, _blob(m.examples), _blob(m.example_weights))
                     for m in observation.measurements
+                ],
+            )
+            connection.executemany(
+                "INSERT INTO derivative VALUES (?, ?, ?, ?, ?)",
+                [
+                    (number, m.metric, kind, json.dumps(numbers.shape), _blob(numbers))
+                    for m in observation.measurements
+                    for kind, numbers in _derivatives(m).items()
                 ],
             )
 
@@ -188,7 +201,7 @@ class Ledger:
             rule=str(rule),
             seeds=tuple(json.loads(str(seeds))),
             measurements=tuple(
-                Measurement(name, _array(values), _array(weights))
+                Measurement(name, _array(values), _array(weights), self._derivatives(number, name))
                 for name, values, weights in measurements
             ),
             seconds=float(str(seconds)),
@@ -197,6 +210,28 @@ class Ledger:
             fingerprint=str(fingerprint),
             provenance=json.loads(str(source)),
         )
+
+    def _derivatives(self, number: object, metric: str) -> Derivatives | None:
+        rows = self._connection.execute(
+            "SELECT kind, shape, numbers FROM derivative WHERE observation = ? AND metric = ?",
+            (number, metric),
+        ).fetchall()
+        kinds = {kind: _array(blob).reshape(json.loads(shape)) for kind, shape, blob in rows}
+        return Derivatives(**kinds) if kinds else None
+
+
+def _derivatives(measurement: Measurement) -> dict[str, Array]:
+    """Arrays of a measurement's derivatives by the name of their field; none when it has none."""
+    if measurement.derivatives is None:
+        return {}
+    kinds = {
+        field.name: getattr(measurement.derivatives, field.name) for field in fields(Derivatives)
+    }
+    return {kind: numbers for kind, numbers in kinds.items() if numbers is not None}
+
+
+def _blob(numbers: Array) -> bytes:
+    return numbers.astype("<f8").tobytes()
 
 
 def _array(blob: bytes) -> Array:

@@ -95,6 +95,11 @@ class Study:
         """Folder of the expert of a domain."""
         return self.folder / "experts" / domain
 
+    @property
+    def store_folder(self) -> Path:
+        """Folder of the experts' task vectors, which are made anew when it is deleted."""
+        return self.folder / "task_vectors"
+
     def reference_folder(self, fingerprint: str) -> Path:
         """Folder of a reference, by the fingerprint of its run."""
         return self.folder / "references" / fingerprint[:16]

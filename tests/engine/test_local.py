@@ -42,6 +42,10 @@ def fail_on_two(job: int, on_step: OnStep) -> int:
     return job
 
 
+def fail_at_once(job: int, on_step: OnStep) -> int:
+    raise TrainingError(f"job {job} diverged")
+
+
 def kill_itself(job: int, on_step: OnStep) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return job

@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tests.test_study import make_study
 
-from mixwise.errors import EvaluationError
+from mixwise.errors import CheckpointError, EvaluationError
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.scorer import Scorer
@@ -93,11 +93,23 @@ def test_merge_that_is_not_finite_names_the_mixture(pico: Path, tmp_path: Path) 
     workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
     workspace.train_experts()
     path = study.expert_folder("alpha") / "model.safetensors"
-    tensors = {k: t * float("nan") for k, t in load_file(path).items()}
+    tensors = {k: t * (1e38 if "norm" in k else 1e6) for k, t in load_file(path).items()}
     save_file(tensors, path, metadata={"format": "pt"})
     with pytest.raises(EvaluationError, match=r"merge of `alpha=0.5,beta=0.5`: .* must be finite"):
         workspace.proxy.score([HALF])
     assert not workspace.ledger.observations("proxy")
+    workspace.close()
+
+
+def test_expert_that_is_not_finite_is_refused_by_name(pico: Path, tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study", pico / "recipe.yaml")
+    workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
+    workspace.train_experts()
+    path = study.expert_folder("alpha") / "model.safetensors"
+    tensors = {k: t * float("nan") for k, t in load_file(path).items()}
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"alpha: tensor `.*` must be finite"):
+        workspace.proxy.score([HALF])
     workspace.close()
 
 

@@ -5,7 +5,7 @@ Notation:
 
 Method:
     relative size ‖δᵢ‖ / ‖θ₀‖ and cosine ⟨δᵢ, δⱼ⟩ / (‖δᵢ‖ ‖δⱼ‖), summed tensor by tensor in float64.
-    Every expert is in memory once, in float32; adapters are merged as they are read.
+    One tensor of every expert is in memory at a time.
 
 Source:
     Ilharco et al. 2022 (arXiv 2212.04089); Wang et al. 2026 (arXiv 2601.17858) for the cosines.
@@ -18,8 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixwise.merging.experts import ExpertPool
-from mixwise.merging.rules import RULES
-from mixwise.mixture import Mixture
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +39,15 @@ def measure_geometry(pool: ExpertPool) -> Geometry:
     """Measure sizes and cosines of the task vectors.
 
     Args:
-        pool: The experts; their live model is overwritten.
+        pool: The experts.
     """
     domains = tuple(pool.experts)
-    stored = pool.live.match(pool.live.base)
-    flat: list[dict[str, np.ndarray]] = []
-    for name in domains:
-        pool.merge(Mixture.single(domains, name), RULES["linear"])
-        flat.append(
-            {
-                key: tensor.detach().float().cpu().numpy().ravel().copy()
-                for key, tensor in pool.live.tensors.items()
-            }
-        )
     gram = np.zeros((len(domains), len(domains)))
     base_square = 0.0
-    for key, stored_name in stored.items():
-        base = pool.live.base.load_tensor(stored_name).float().numpy().ravel().astype(np.float64)
-        deltas = np.stack([tensors[key] - base for tensors in flat])
+    for name in pool.live.tensors:
+        deltas = _stack(pool, name)
         gram += deltas @ deltas.T
+        base = pool.base_tensor(name).float().numpy().ravel().astype(np.float64)
         base_square += float(base @ base)
     norms = np.sqrt(np.diag(gram))
     safe = np.where(norms > 0, norms, 1.0)
@@ -69,3 +57,14 @@ def measure_geometry(pool: ExpertPool) -> Geometry:
         tuple((norms / np.sqrt(base_square)).tolist()),
         tuple(tuple(row) for row in cosines.tolist()),
     )
+
+
+def _stack(pool: ExpertPool, name: str) -> np.ndarray:
+    """δ of one tensor for every expert, shape ``(n_experts, n_elements)``; 0 where it has none."""
+    vectors = pool.task_vectors.values()
+    n_elements = pool.live.tensors[name].numel()
+    rows = [
+        vector.load(name).cpu().numpy().ravel() if name in vector else np.zeros(n_elements)
+        for vector in vectors
+    ]
+    return np.stack(rows).astype(np.float64)

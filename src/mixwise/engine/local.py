@@ -15,14 +15,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
+from mixwise.engine.queue import Finished, Job, OnStep, Result
 from mixwise.errors import ResourceError
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
-OnStep = Callable[[int], None]
 _POLL_SECONDS = 0.2
 
 
@@ -30,16 +27,8 @@ class Stopped(Exception):  # noqa: N818 - it is no error
     """Raised inside a job after the engine was told to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished(Generic[Result]):
-    """A job that is done: its index among the jobs, and its result."""
-
-    index: int
-    result: Result
-
-
 class LocalEngine:
-    """Worker processes of this machine.
+    """Worker processes of this machine: an `Engine`.
 
     Args:
         n_workers: Jobs that run at once.
@@ -62,20 +51,7 @@ class LocalEngine:
         jobs: Sequence[Job],
         on_step: Callable[[int, int], None],
     ) -> Iterator[Finished[Result]]:
-        """Run a function over jobs and yield each as it finishes.
-
-        Args:
-            function: A module-level function of a job and a callback that takes finished steps.
-            jobs: Values that can be pickled.
-            on_step: Called in this process with (index of the job, its finished steps).
-
-        Yields:
-            Finished jobs, in the order in which they finish.
-
-        Raises:
-            ResourceError: If a worker was killed, as for lack of memory.
-            Exception: What a job raised; jobs that run are stopped at their next step.
-        """
+        """Run a function over jobs and yield each as it finishes; see `Engine.run`."""
         self._stop.clear()
         futures: dict[Future[Result], int] = {
             self._pool().submit(_call, function, job, index): index

@@ -95,11 +95,18 @@ class Heldout(Section):
 
 
 class Evaluation(Section):
-    """Extra evaluation sets, and how much of each set is used."""
+    """Extra evaluation sets, how much of each set is used, and where models are evaluated.
+
+    ``placement``: the whole model on one ``device``; ``split`` over all GPUs; or ``layers``, one
+    layer at a time, for a model that does not fit beside its experts, in ``memory_gb`` gigabytes.
+    """
 
     sets: dict[str, EvaluationSet] = Field(default_factory=dict)
     max_sequences: Positive = 64
     batch_sequences: Positive = 16
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    placement: Literal["device", "split", "layers"] = "device"
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
 
 
 class Lora(Section):
@@ -186,7 +193,18 @@ class Bounds(Section):
 class Search(Section):
     """How candidates are proposed, and where."""
 
-    method: Literal["lattice", "mergemix", "subsets"] = "lattice"
+    method: Literal[
+        "auto",
+        "slopes",
+        "bayes",
+        "newton",
+        "mirror",
+        "lattice",
+        "mergemix",
+        "demix",
+        "random",
+        "subsets",
+    ] = "auto"
     budget: Positive | None = None
     bounds: dict[str, Bounds] = Field(default_factory=dict)
     max_repetition: Annotated[float, Field(gt=0)] = 4.0
@@ -212,7 +230,11 @@ class Final(Section):
 
 
 class Engine(Section):
-    """Where work runs: worker processes of this machine, each with some threads."""
+    """Where work runs: worker processes of this machine, each with some threads.
+
+    ``task_vectors`` is the precision in which the experts' differences from the base are kept.
+    """
 
     workers: Positive | Literal["auto"] = "auto"
     threads: Positive | Literal["auto"] = "auto"
+    task_vectors: Literal["float32", "bfloat16", "int8"] = "float32"

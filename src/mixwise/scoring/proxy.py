@@ -1,110 +1,145 @@
 """The proxy: a mixture's score is the score of the merged experts.
 
+Method:
+    What the ledger holds is not measured again, and slopes that were asked for earlier serve a
+    later request for values. A model that was measured part by part, as in a race, is put together
+    from its parts, and only what is missing is measured.
+
 Source:
     Tao et al. 2025 (arXiv 2505.16066); Wang et al. 2026 (arXiv 2601.17858).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
+from typing import Literal
 
-from mixwise.errors import EvaluationError
-from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.ledger import Ledger
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import MergeRule
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.recipe import hash_section
-from mixwise.scorer import OnProgress, Progress, silent
+from mixwise.scorer import VALUES, OnProgress, Part, Progress, Request, silent
+from mixwise.scoring.evaluations import Evaluations
+from mixwise.scoring.job import Evaluated
+from mixwise.scoring.parts import join
 
-Clock = Callable[[], float]
+_ORDERS: tuple[Literal[0, 1, 2], ...] = (0, 1, 2)
 
 
 class ProxyScorer:
-    """Merges experts into the live model and evaluates it; asks the ledger first.
+    """Merges experts and evaluates the merges; asks the ledger first.
 
     Args:
-        pool: The experts and the live model.
-        rule: How they are merged.
-        suite: What the merge is measured on.
+        evaluations: Where merges are evaluated; it knows the experts.
+        rule: Name of the merge rule.
         ledger: Where observations are found and kept.
-        clock: Seconds, for the cost of each observation.
         on_progress: Told after each candidate.
     """
 
     def __init__(
         self,
-        pool: ExpertPool,
-        rule: MergeRule,
-        suite: EvaluationSuite,
+        evaluations: Evaluations,
+        rule: str,
         ledger: Ledger,
         *,
-        clock: Clock,
         on_progress: OnProgress = silent,
     ) -> None:
-        self._pool = pool
+        self._evaluations = evaluations
         self._rule = rule
-        self._suite = suite
         self._ledger = ledger
-        self._clock = clock
         self._on_progress = on_progress
+        self._raced: dict[str, list[tuple[Part, Observation]]] = {}
 
-    def score(self, mixtures: Sequence[Mixture]) -> tuple[Observation, ...]:
+    def score(
+        self, mixtures: Sequence[Mixture], request: Request = VALUES
+    ) -> tuple[Observation, ...]:
         """Score mixtures by merging; each new observation is recorded at once."""
-        observations = []
-        for k, mixture in enumerate(mixtures):
-            observations.append(self._score(mixture))
-            self._on_progress(Progress("scoring merged candidates", k + 1, len(mixtures)))
-        return tuple(observations)
+        wanted = {str(mixture): mixture for mixture in mixtures}
+        found = {key: self._find(mixture, request) for key, mixture in wanted.items()}
+        known = {key: observation for key, observation in found.items() if observation is not None}
+        for observation in self._measure(list(wanted.values()), set(known), request):
+            known[str(observation.mixture)] = observation
+            self._on_progress(Progress("scoring merged candidates", len(known), len(wanted)))
+        if not request.part.is_whole:
+            self._remember(known, request.part)
+        return tuple(known[str(mixture)] for mixture in mixtures)
 
-    def _score(self, mixture: Mixture) -> Observation:
-        provenance = self._provenance(mixture)
-        fingerprint = hash_section("proxy", *(f"{k}={v}" for k, v in provenance.items()))
-        found = self._ledger.find(fingerprint)
-        if found is not None:
-            return found
-        started = self._clock()
-        self._pool.merge(mixture, self._rule)
-        try:
-            measurements = self._suite.evaluate(self._pool.live.module)
-        except EvaluationError as error:
-            raise EvaluationError(f"merge of `{mixture}`: {error}") from None
+    def _measure(
+        self, mixtures: Sequence[Mixture], known: Set[str], request: Request
+    ) -> Iterator[Observation]:
+        """Measure what is not known.
+
+        Mixtures that share a job are measured together even where some of them are known, so that
+        an interrupted search goes on with the same digits.
+        """
+        raced = [m for m in mixtures if request == VALUES and str(m) in self._raced]
+        fresh = [m for m in mixtures if m not in raced]
+        size = self._evaluations.group_size(request)
+        groups = [fresh[k : k + size] for k in range(0, len(fresh), size)]
+        missing = [m for group in groups if not {str(m) for m in group} <= known for m in group]
+        for index, evaluated in self._evaluations.run(missing, request):
+            if str(missing[index]) not in known:
+                yield self._record(missing[index], request, evaluated)
+        for mixture in raced:
+            if str(mixture) not in known:
+                yield self._complete(mixture)
+
+    def _complete(self, mixture: Mixture) -> Observation:
+        """Measure what a race has left out, and put the whole together."""
+        pieces = dict(self._raced[str(mixture)])
+        last = max(pieces, key=lambda part: part.last)
+        rest = Part(last.last, last.of, last.of)
+        if rest.first < rest.of:
+            [pieces[rest]] = self.score([mixture], replace(VALUES, part=rest))
+        measured = {part: observation.measurements for part, observation in pieces.items()}
+        n_examples = {s.name: s.n_examples for s in self._evaluations.suite.sets}
+        whole = Evaluated(
+            join(Part(), measured, n_examples),
+            seconds=sum(o.seconds for o in pieces.values()),
+            n_tokens=sum(o.tokens_evaluated for o in pieces.values()),
+        )
+        return self._record(mixture, VALUES, whole)
+
+    def _remember(self, known: dict[str, Observation], part: Part) -> None:
+        """Keep parts that go on where the last one of the same mixture ended."""
+        for key, observation in known.items():
+            pieces = self._raced.setdefault(key, []) if part.first == 0 else self._raced.get(key)
+            if pieces is None or (pieces[-1][0].last if pieces else 0) != part.first:
+                continue
+            if not pieces or pieces[-1][0].of == part.of:
+                pieces.append((part, observation))
+
+    def _find(self, mixture: Mixture, request: Request) -> Observation | None:
+        for order in _ORDERS[request.order :]:
+            more = replace(request, order=order)
+            found = self._ledger.find(self._fingerprint(mixture, more))
+            if found is not None:
+                return found
+        return None
+
+    def _record(self, mixture: Mixture, request: Request, evaluated: Evaluated) -> Observation:
         observation = Observation(
             mixture=mixture,
             answer="proxy",
-            rule=self._rule.name,
+            rule=self._rule,
             seeds=(),
-            measurements=measurements,
-            seconds=self._clock() - started,
+            measurements=evaluated.measurements,
+            seconds=evaluated.seconds,
             tokens_trained=0,
-            tokens_evaluated=self._suite.n_tokens,
-            fingerprint=fingerprint,
-            provenance=provenance,
+            tokens_evaluated=evaluated.n_tokens,
+            fingerprint=self._fingerprint(mixture, request),
+            provenance=self._provenance(mixture, request),
         )
         self._ledger.add(observation)
         return observation
 
-    def _provenance(self, mixture: Mixture) -> dict[str, str]:
-        experts = {
-            f"expert {name}": checkpoint.fingerprint
-            for name, checkpoint in self._pool.experts.items()
-        }
-        return {
-            "mixture": str(mixture),
-            "rule": self._rule.name,
-            **experts,
-            **model_provenance(self._pool.live),
-            "evaluation": self._suite.fingerprint,
-        }
+    def _fingerprint(self, mixture: Mixture, request: Request) -> str:
+        provenance = self._provenance(mixture, request)
+        return hash_section("proxy", *(f"{k}={v}" for k, v in provenance.items()))
 
-
-def model_provenance(live: LiveModel) -> dict[str, str]:
-    """What a score depends on besides the checkpoint that was written into the live model."""
-    tensor = next(iter(live.tensors.values()))
-    return {
-        "base": live.base.fingerprint,
-        "precision": str(tensor.dtype).removeprefix("torch."),
-        "device": tensor.device.type,
-    }
+    def _provenance(self, mixture: Mixture, request: Request) -> dict[str, str]:
+        asked = {} if request == VALUES else {"request": str(request)}
+        sets = self._evaluations.slope_sets
+        slopes = {"slopes of": ", ".join(sets)} if request.order else {}
+        return {"mixture": str(mixture), **self._evaluations.provenance, **asked, **slopes}

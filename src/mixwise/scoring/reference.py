@@ -1,26 +1,20 @@
-"""The reference: a mixture's score is the score of a model that was really trained on it.
-
-A trained checkpoint is written into the same live model and measured by the same suite as a merge,
-so that proxy and reference differ in nothing but their weights.
-"""
+"""The reference: a mixture's score is the score of a model that was really trained on it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from mixwise.engine.local import LocalEngine
-from mixwise.errors import EvaluationError
-from mixwise.evaluation.suite import EvaluationSuite
+from mixwise.engine.queue import Engine
 from mixwise.ledger import Ledger
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.experts import write_checkpoint
-from mixwise.merging.live_model import LiveModel
+from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation, average_over_seeds
 from mixwise.recipe import hash_section
-from mixwise.scorer import OnProgress, Progress, silent
-from mixwise.scoring.proxy import Clock, model_provenance
-from mixwise.training.job import TrainingJob, load_record
+from mixwise.scorer import VALUES, OnProgress, Progress, Request, silent
+from mixwise.scoring.evaluations import Evaluations
+from mixwise.scoring.job import Evaluated
+from mixwise.training.job import RunRecord, TrainingJob, load_record
 from mixwise.training.launch import train
 
 MakeJob = Callable[[Mixture, int], TrainingJob]
@@ -32,37 +26,37 @@ class ReferenceScorer:
     Args:
         make_job: The training run of a mixture and a seed.
         engine: Where runs are trained.
-        live: The live model of the base.
-        suite: What the trained models are measured on.
+        evaluations: Where the trained models are evaluated.
         ledger: Where observations are found and kept.
         seeds: Every mixture is trained once with each.
-        clock: Seconds, for the cost of evaluation.
         on_progress: Told after each training step and each evaluation.
     """
 
     def __init__(
         self,
         make_job: MakeJob,
-        engine: LocalEngine,
-        live: LiveModel,
-        suite: EvaluationSuite,
+        engine: Engine,
+        evaluations: Evaluations,
         ledger: Ledger,
         *,
         seeds: Sequence[int],
-        clock: Clock,
         on_progress: OnProgress = silent,
     ) -> None:
         self._make_job = make_job
         self._engine = engine
-        self._live = live
-        self._suite = suite
+        self._evaluations = evaluations
         self._ledger = ledger
         self._seeds = tuple(seeds)
-        self._clock = clock
         self._on_progress = on_progress
 
-    def score(self, mixtures: Sequence[Mixture]) -> tuple[Observation, ...]:
-        """Train and score mixtures; one observation each, averaged over the seeds."""
+    def score(
+        self, mixtures: Sequence[Mixture], request: Request = VALUES
+    ) -> tuple[Observation, ...]:
+        """Train and score mixtures; one observation each, averaged over the seeds.
+
+        A trained model has no slopes in the shares, and once it is trained it is measured whole:
+        whatever is requested, the answer is the values of all examples.
+        """
         runs, n = self.runs(mixtures), len(self._seeds)
         return tuple(average_over_seeds(runs[k * n : (k + 1) * n]) for k in range(len(mixtures)))
 
@@ -73,53 +67,65 @@ class ReferenceScorer:
             TrainingError: If a run diverges; runs that have finished are kept.
         """
         jobs = [self._make_job(mixture, seed) for mixture in mixtures for seed in self._seeds]
-        observed: dict[int, Observation] = {}
-        for index in train_jobs(jobs, self._engine, self._on_progress):
-            observed[index] = self._observe(jobs[index])
-            self._on_progress(Progress("evaluating trained models", len(observed), len(jobs)))
-        return tuple(observed[index] for index in range(len(jobs)))
+        for _ in train_jobs(jobs, self._engine, self._on_progress):
+            pass
+        trained = [_Trained.open(job, self._ledger) for job in jobs]
+        found = {k: self._ledger.find(self._fingerprint(run)) for k, run in enumerate(trained)}
+        known = {k: observation for k, observation in found.items() if observation is not None}
+        missing = [k for k in range(len(jobs)) if k not in known]
+        subjects = [trained[k].checkpoint for k in missing]
+        for index, evaluated in self._evaluations.run(subjects, VALUES):
+            known[missing[index]] = self._record(trained[missing[index]], evaluated)
+            self._on_progress(Progress("evaluating trained models", len(known), len(jobs)))
+        return tuple(known[k] for k in range(len(jobs)))
 
-    def _observe(self, job: TrainingJob) -> Observation:
-        record = load_record(job.output)
-        if record is None:  # train_jobs yields a job only when its record is on disk
-            raise RuntimeError(f"{job.output} has no record")
-        checkpoint = open_checkpoint(job.output, hash_file=self._ledger.hash_file)
-        provenance = {
-            "mixture": str(job.mixture),
-            "seed": str(job.seed),
-            "run": job.fingerprint,
-            "checkpoint": checkpoint.fingerprint,
-            **model_provenance(self._live),
-            "evaluation": self._suite.fingerprint,
-        }
-        fingerprint = hash_section("reference", *(f"{k}={v}" for k, v in provenance.items()))
-        found = self._ledger.find(fingerprint)
-        if found is not None:
-            return found
-        started = self._clock()
-        write_checkpoint(self._live, checkpoint)
-        try:
-            measurements = self._suite.evaluate(self._live.module)
-        except EvaluationError as error:
-            raise EvaluationError(f"{job.output}, trained on `{job.mixture}`: {error}") from None
+    def _record(self, run: _Trained, evaluated: Evaluated) -> Observation:
         observation = Observation(
-            mixture=job.mixture,
+            mixture=run.job.mixture,
             answer="reference",
             rule="",
-            seeds=(job.seed,),
-            measurements=measurements,
-            seconds=record.seconds + self._clock() - started,
-            tokens_trained=record.n_tokens,
-            tokens_evaluated=self._suite.n_tokens,
-            fingerprint=fingerprint,
-            provenance=provenance,
+            seeds=(run.job.seed,),
+            measurements=evaluated.measurements,
+            seconds=run.record.seconds + evaluated.seconds,
+            tokens_trained=run.record.n_tokens,
+            tokens_evaluated=evaluated.n_tokens,
+            fingerprint=self._fingerprint(run),
+            provenance=self._provenance(run),
         )
         self._ledger.add(observation)
         return observation
 
+    def _fingerprint(self, run: _Trained) -> str:
+        return hash_section("reference", *(f"{k}={v}" for k, v in self._provenance(run).items()))
+
+    def _provenance(self, run: _Trained) -> dict[str, str]:
+        return {
+            "mixture": str(run.job.mixture),
+            "seed": str(run.job.seed),
+            "run": run.job.fingerprint,
+            "checkpoint": run.checkpoint.fingerprint,
+            **self._evaluations.provenance,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A finished run: what was asked for, what it cost, and what came out."""
+
+    job: TrainingJob
+    record: RunRecord
+    checkpoint: Checkpoint
+
+    @classmethod
+    def open(cls, job: TrainingJob, ledger: Ledger) -> _Trained:
+        record = load_record(job.output)
+        if record is None:  # train_jobs yields a job only when its record is on disk
+            raise RuntimeError(f"{job.output} has no record")
+        return cls(job, record, open_checkpoint(job.output, hash_file=ledger.hash_file))
+
 
 def train_jobs(
-    jobs: Sequence[TrainingJob], engine: LocalEngine, on_progress: OnProgress
+    jobs: Sequence[TrainingJob], engine: Engine, on_progress: OnProgress
 ) -> Iterator[int]:
     """Train what is not trained yet.
 

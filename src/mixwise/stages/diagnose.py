@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from mixwise.diagnostics.geometry import measure_geometry
-from mixwise.merging.experts import ExpertPool
 from mixwise.stages.search import OBJECTIVE
 from mixwise.stages.workspace import Workspace
 from mixwise.study import VALIDATION_FILE
@@ -18,8 +17,7 @@ def run_diagnosis(workspace: Workspace) -> dict[str, Any]:
     Returns:
         ``geometry`` (sizes and cosines) and ``fidelity`` of the objective, or None.
     """
-    experts = {name: workspace.expert(name) for name in workspace.recipe.domains}
-    geometry = measure_geometry(ExpertPool(workspace.live, experts))
+    geometry = measure_geometry(workspace.open_pool())
     validation = workspace.load_result(VALIDATION_FILE)
     return {
         "geometry": asdict(geometry),

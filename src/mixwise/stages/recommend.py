@@ -132,14 +132,15 @@ def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
         "final": sum(len(row["references"]) for row in final["rows"]) if final else 0,
     }
     n_scored = len(result.scored)
-    proxies = {str(o.mixture) for o in result.scored}
-    proxies |= {str(entry.mixture) for entry in every_baseline(workspace)}
-    proxies |= {str(e["proxy"]["mixture"]) for e in validation["mixtures"]} if validation else set()
-    n_evaluated = 1 + len(proxies) + runs["validation"] + runs["final"]
+    in_search = {str(o.mixture): o.tokens_evaluated for o in result.scored}
+    others = {str(entry.mixture) for entry in every_baseline(workspace)}
+    others |= {str(e["proxy"]["mixture"]) for e in validation["mixtures"]} if validation else set()
+    n_others = 1 + len(others - in_search.keys()) + runs["validation"] + runs["final"]
     return {
         "runs": runs,
         "trained_tokens": {kind: n * recipe.run_tokens for kind, n in runs.items()},
-        "evaluated_tokens": n_evaluated * workspace.inputs.suite.n_tokens,
+        "evaluated_tokens": sum(in_search.values())
+        + n_others * workspace.base_observation.tokens_evaluated,
         "candidates_scored": n_scored,
         "search_tokens_spent": n_experts * recipe.run_tokens,
         "search_tokens_if_trained": n_scored * recipe.run_tokens,

@@ -1,18 +1,22 @@
-"""Score: any mixture, by either answer."""
+"""Score: any mixture, by either answer, with slopes and curvature in the shares if wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
-from mixwise.observation import Answer
+from mixwise.observation import Answer, Array, Derivatives, Observation
+from mixwise.scorer import SLOPES, VALUES, Request
 from mixwise.search.problem import distinct
 from mixwise.stages.workspace import Workspace
 
+REQUESTS = {"none": VALUES, "slopes": SLOPES, "hessian": Request(order=2)}
+
 
 def score_mixtures(
-    workspace: Workspace, texts: Sequence[str], answer: Answer
+    workspace: Workspace, texts: Sequence[str], answer: Answer, request: Request = VALUES
 ) -> list[dict[str, Any]]:
     """Score mixtures that are written as text.
 
@@ -21,20 +25,54 @@ def score_mixtures(
         texts: Mixtures such as ``math=0.7,code=0.3``.
         answer: ``proxy`` merges the experts; ``reference`` trains, with as many seeds as the
             recipe's validation.
+        request: Which derivatives are wanted; the proxy alone has them.
 
     Returns:
-        One object per different mixture: mixture, answer, rule, seeds, objective, metrics.
+        One object per different mixture: mixture, answer, rule, seeds, objective, metrics, and
+        with derivatives ``slopes``, ``hessian``, ``example_slopes`` and ``example_hessians`` by
+        metric, the domains in the mixture's order.
 
     Raises:
-        RecipeError: If a text is no mixture of the study's domains.
+        RecipeError: If a text is no mixture of the study's domains, or if slopes of a reference
+            are wanted.
     """
     mixtures = distinct([Mixture.parse(text, workspace.recipe.domain_names) for text in texts])
     if answer == "proxy":
-        observations = workspace.proxy.score(mixtures)
+        sets = tuple(workspace.recipe.set_kinds)
+        scorer = workspace.make_proxy(slope_sets=sets) if request.order else workspace.proxy
+        observations = scorer.score(mixtures, request)
+    elif request.order:
+        raise RecipeError(
+            "a trained model has no slopes in the shares: ask for them with `--answer proxy`"
+        )
     else:
         seeds = workspace.reference_seeds(workspace.recipe.validation.seeds)
         observations = workspace.reference(seeds).score(mixtures)
     return [
-        {"answer": o.answer, "rule": o.rule, "seeds": list(o.seeds)} | workspace.summary(o)
+        {"answer": o.answer, "rule": o.rule, "seeds": list(o.seeds)}
+        | workspace.summary(o)
+        | _derivatives(o, request)
         for o in observations
     ]
+
+
+def _derivatives(observation: Observation, request: Request) -> dict[str, Any]:
+    """What was asked for, by kind and metric; metrics without derivatives are left out."""
+    kinds = ["slopes"] * (request.order > 0) + ["hessian"] * (request.order > 1)
+    if request.per_example:
+        kinds += ["example_slopes"] * (request.order > 0) + ["example_hessians"] * (
+            request.order > 1
+        )
+    return {
+        kind: {
+            m.metric: _numbers(m.derivatives, kind)
+            for m in observation.measurements
+            if m.derivatives is not None
+        }
+        for kind in kinds
+    }
+
+
+def _numbers(derivatives: Derivatives, kind: str) -> list[Any] | None:
+    numbers: Array | None = getattr(derivatives, kind)
+    return None if numbers is None else numbers.tolist()

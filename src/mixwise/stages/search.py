@@ -27,7 +27,6 @@ def run_search(workspace: Workspace) -> SearchResult:
     """
     recipe, inputs = workspace.recipe, workspace.inputs
     workspace.save_heldout()
-    scored_baselines = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     result = METHODS[recipe.search.method].search(
         SearchProblem(
             scorer=workspace.proxy,
@@ -36,13 +35,15 @@ def run_search(workspace: Workspace) -> SearchResult:
             scale=workspace.scale,
             budget=recipe.search.budget,
             seed=recipe.search.seed,
+            known=workspace.corners,
         )
     )
+    scored_baselines = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     observations = _ranked(workspace, [*result.scored, *scored_baselines])
     names = {str(entry.mixture): entry.name for entry in every_baseline(workspace)}
     content: dict[str, Any] = {
         "method": result.method,
-        "source": METHODS[recipe.search.method].source,
+        "source": METHODS[result.method].source,
         "rule": workspace.rule.name,
         "n_scored": len(result.scored),
         "bounds": _bounds(inputs.space),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from mixwise.engine.devices import choose_device, n_cores
+from mixwise.engine.here import HereEngine
 from mixwise.engine.local import LocalEngine
+from mixwise.engine.queue import Engine
+from mixwise.engine.resident import release_resident
 from mixwise.errors import ResourceError, StudyError
 from mixwise.evaluation.loss import TextSet
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
@@ -20,8 +22,10 @@ from mixwise.mixture import Mixture
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.recipe import Recipe, hash_section
-from mixwise.scorer import OnProgress, silent
-from mixwise.scoring.proxy import ProxyScorer, model_provenance
+from mixwise.scorer import VALUES, OnProgress, silent
+from mixwise.scoring.evaluations import Evaluations
+from mixwise.scoring.job import MergeSettings, ModelSettings
+from mixwise.scoring.proxy import ProxyScorer
 from mixwise.scoring.reference import ReferenceScorer, train_jobs
 from mixwise.stages.inputs import Inputs, Settings
 from mixwise.study import Study
@@ -67,6 +71,7 @@ class Workspace:
 
     def close(self) -> None:
         """Stop the workers and close the ledger."""
+        release_resident()
         if "engine" in self.__dict__:
             self.engine.close()
         self.ledger.close()
@@ -78,19 +83,25 @@ class Workspace:
         return LocalEngine(seats.n_workers, seats.n_threads, seats.n_devices)
 
     @cached_property
-    def live(self) -> LiveModel:
-        """The model that is evaluated."""
-        import torch
+    def evaluations(self) -> Evaluations:
+        """Where checkpoints are evaluated; with one worker, in this process."""
+        seats = choose_seats(self.recipe)
+        device = choose_device(self.recipe.training.device)
+        if seats.n_workers == 1 and device == "cpu":
+            import torch
 
-        settings = self.recipe.training
-        device = choose_device(settings.device)
-        if device == "cpu":  # threads that wait for a core spin: never more than are ours
-            torch.set_num_threads(choose_seats(self.recipe).n_threads)
-        return LiveModel.load(
+            torch.set_num_threads(seats.n_threads)  # threads that wait for a core spin
+        wanted = self.recipe.evaluation
+        settings = ModelSettings(
             self.inputs.base,
             device=device,
+            precision=wanted.precision,
+            placement=wanted.placement,
+            memory_bytes=int(wanted.memory_gb * 1e9) if wanted.memory_gb else None,
             trust_remote_code=self.inputs.settings.trust_remote_code,
         )
+        engine: Engine = self.engine if seats.n_workers > 1 else HereEngine()
+        return Evaluations(engine, settings, self.inputs.suite)
 
     @property
     def objective(self) -> Objective:
@@ -100,22 +111,21 @@ class Workspace:
     @cached_property
     def base_observation(self) -> Observation:
         """The base model's own scores."""
-        provenance = {**model_provenance(self.live), "evaluation": self.inputs.suite.fingerprint}
+        provenance = self.evaluations.provenance
         fingerprint = hash_section("base", *(f"{k}={v}" for k, v in provenance.items()))
         found = self.ledger.find(fingerprint)
         if found is not None:
             return found
-        started = time.perf_counter()
-        self.live.write_checkpoint(self.inputs.base)
+        [(_, evaluated)] = self.evaluations.run([self.inputs.base], VALUES)
         observation = Observation(
             mixture=None,
             answer="base",
             rule="",
             seeds=(),
-            measurements=self.inputs.suite.evaluate(self.live.module),
-            seconds=time.perf_counter() - started,
+            measurements=evaluated.measurements,
+            seconds=evaluated.seconds,
             tokens_trained=0,
-            tokens_evaluated=self.inputs.suite.n_tokens,
+            tokens_evaluated=evaluated.n_tokens,
             fingerprint=fingerprint,
             provenance=provenance,
         )
@@ -125,26 +135,42 @@ class Workspace:
     @cached_property
     def proxy(self) -> ProxyScorer:
         """The proxy; its experts must be trained already."""
-        pool = ExpertPool(self.live, {name: self.expert(name) for name in self.recipe.domains})
+        names = [m.set_name for m in self.objective.metrics if m.is_differentiable]
+        return self.make_proxy(slope_sets=tuple(dict.fromkeys(names)))
+
+    def make_proxy(self, *, slope_sets: tuple[str, ...]) -> ProxyScorer:
+        """A proxy that takes the slopes of these evaluation sets when slopes are wanted."""
         return ProxyScorer(
-            pool,
-            self.rule,
-            self.inputs.suite,
+            replace(self.evaluations, merges=self.merges, slope_sets=slope_sets),
+            self.rule.name,
             self.ledger,
-            clock=time.perf_counter,
             on_progress=self.on_progress,
         )
+
+    @cached_property
+    def merges(self) -> MergeSettings:
+        """What the proxy merges; the experts must be trained already."""
+        experts = {name: self.expert(name) for name in self.recipe.domains}
+        return MergeSettings(
+            experts, self.rule.name, self.study.store_folder, self.recipe.engine.task_vectors
+        )
+
+    def open_pool(self) -> ExpertPool:
+        """The experts beside a live model, in this process."""
+        live = LiveModel.load(
+            self.inputs.base, trust_remote_code=self.inputs.settings.trust_remote_code
+        )
+        merges = self.merges
+        return ExpertPool(live, merges.experts, folder=merges.store, precision=merges.precision)
 
     def reference(self, seeds: Sequence[int]) -> ReferenceScorer:
         """The reference, with these training seeds."""
         return ReferenceScorer(
             self.job,
             self.engine,
-            self.live,
-            self.inputs.suite,
+            self.evaluations,
             self.ledger,
             seeds=seeds,
-            clock=time.perf_counter,
             on_progress=self.on_progress,
         )
 
@@ -154,12 +180,17 @@ class Workspace:
         return tuple(range(first, first + n))
 
     @cached_property
+    def corners(self) -> tuple[Observation, ...]:
+        """The single-domain experts, by the proxy."""
+        names = self.recipe.domain_names
+        return self.proxy.score([Mixture.single(names, name) for name in names])
+
+    @cached_property
     def scale(self) -> Scale:
         """Base values and spreads over the single-domain experts."""
-        corners = self.proxy.score(
-            [Mixture.single(self.recipe.domain_names, name) for name in self.recipe.domains]
+        return Scale.measure(
+            self.base_observation.values, [corner.values for corner in self.corners]
         )
-        return Scale.measure(self.base_observation.values, [corner.values for corner in corners])
 
     def require_own_experts(self) -> None:
         """Refuse a study whose experts were trained with other data or settings.

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mixwise.engine.resident import release_resident
 from mixwise.errors import ResourceError, StudyError, TrainingError
 from mixwise.training.job import ERROR_PREFIX, OnStep, RunRecord, TrainingJob, load_record
 from mixwise.training.run_folder import prepare_folder
@@ -28,6 +29,7 @@ def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
         TrainingError: If the run fails.
         StudyError: If another process is training into the same folder.
     """
+    release_resident()  # a model that was evaluated here: its memory is needed
     with _run_lock(job.output):
         record = load_record(job.output)
         if record is not None and record.fingerprint == job.fingerprint:

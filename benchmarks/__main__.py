@@ -1,0 +1,48 @@
+"""Run all benchmarks, or those that are named, each in a process of its own: ``make bench``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+
+from benchmarks.claims import load_claims, print_claims
+
+SCRIPTS = {
+    "time_per_candidate": "merge and evaluate, against evaluating alone",
+    "adapters": "a batch of LoRA candidates, against one forward pass each",
+    "disk_route": "mergekit, a new process and a load, against memory",
+    "memory": "memory beside the model's own, with 4 to 32 experts",
+    "slopes": "loss and all slopes, against the loss alone",
+    "precision": "error of the score from the precision of store and model",
+    "search": "tokens until the best proxy score, against published searches",
+    "subsets": "evaluations until the exhaustive answer",
+    "racing": "tokens saved at a stated error",
+}
+
+
+def main() -> None:
+    """Run, then print one table of everything that has results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *SCRIPTS], help="default: all")
+    names = parser.parse_args().names or list(SCRIPTS)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    failed = []
+    for name in names:
+        print(f"\n== {name}: {SCRIPTS[name]}", flush=True)
+        command = [sys.executable, "-m", f"benchmarks.{name}"]
+        if subprocess.run(command, env=environment, check=False).returncode:
+            failed.append(name)
+    print("\n== all\n")
+    missed = []
+    for name in names:
+        claims = load_claims(name)
+        print_claims(name, claims)
+        missed += [f"{name}: {c.what}" for c in claims if c.verdict == "missed"]
+    if failed or missed:
+        sys.exit("\n".join([*(f"failed: {name}" for name in failed), *missed]))
+
+
+if __name__ == "__main__":
+    main()

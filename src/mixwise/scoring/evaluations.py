@@ -1,0 +1,109 @@
+"""Models in, measurements out, on however many devices there are.
+
+Method:
+    Every evaluation is cut into as many parts as there are workers, so that even one model at a
+    time, as a search by slopes asks for, keeps all devices busy; a worker that has the next part of
+    the same model merges again, which is a hundredth of a forward pass. The cut depends on nothing
+    but the number of workers: the same model gives the same digits, however often the work was
+    interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mixwise.engine.queue import Engine
+from mixwise.evaluation.suite import EvaluationSuite
+from mixwise.merging.checkpoint import Checkpoint
+from mixwise.mixture import Mixture
+from mixwise.scorer import Part, Request
+from mixwise.scoring.job import Evaluated, EvaluationJob, MergeSettings, ModelSettings, evaluate
+from mixwise.scoring.parts import join, split
+
+_TOGETHER = 8  # mixtures of LoRA experts, or of a model that is read layer by layer
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluations:
+    """Measures merges and checkpoints on an engine.
+
+    Args:
+        engine: Where models are evaluated.
+        model: The live model of each worker.
+        suite: What is measured.
+        merges: How mixtures are merged; without it only checkpoints can be measured.
+        slope_sets: Sets whose slopes are taken when slopes are wanted.
+    """
+
+    engine: Engine
+    model: ModelSettings
+    suite: EvaluationSuite
+    merges: MergeSettings | None = None
+    slope_sets: tuple[str, ...] = ()
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a score depends on besides the mixture or checkpoint itself."""
+        merges = self.merges.provenance if self.merges else {}
+        return {**self.model.provenance, **merges, "evaluation": self.suite.fingerprint}
+
+    def run(
+        self, subjects: Sequence[Mixture | Checkpoint], request: Request
+    ) -> Iterator[tuple[int, Evaluated]]:
+        """Measure models.
+
+        Args:
+            subjects: Mixtures to merge, or checkpoints as they are.
+            request: What is wanted of each.
+
+        Yields:
+            Index of a subject and what came out, as they finish.
+
+        Raises:
+            EvaluationError: If a value is not finite; names the metric and the model.
+        """
+        parts = split(request.part, self._n_pieces(request.part))
+        size = self.group_size(request)
+        groups = [range(k, min(k + size, len(subjects))) for k in range(0, len(subjects), size)]
+        jobs = [
+            EvaluationJob(
+                self.model,
+                self.suite,
+                tuple(subjects[index] for index in group),
+                replace(request, part=part),
+                self.merges,
+                self.slope_sets,
+            )
+            for group in groups
+            for part in parts
+        ]
+        waiting: list[dict[Part, tuple[Evaluated, ...]]] = [{} for _ in groups]
+        for finished in self.engine.run(evaluate, jobs, lambda index, step: None):
+            group, piece = divmod(finished.index, len(parts))
+            waiting[group][parts[piece]] = finished.result
+            if len(waiting[group]) == len(parts):
+                for k, index in enumerate(groups[group]):
+                    pieces = {part: waiting[group][part][k] for part in parts}
+                    yield index, self._join(request.part, pieces)
+
+    def group_size(self, request: Request) -> int:
+        """Mixtures that one job measures together: where one pass may serve them all."""
+        experts = self.merges.experts.values() if self.merges else ()
+        has_adapters = any(expert.is_adapter for expert in experts)
+        is_served_together = has_adapters or (experts and self.model.placement == "layers")
+        return _TOGETHER if is_served_together and request.order == 0 else 1
+
+    def _n_pieces(self, part: Part) -> int:
+        """Parts of one evaluation: no more than the smallest set has examples for."""
+        smallest = min(chosen.n_examples for chosen in self.suite.sets)
+        return max(1, min(self.engine.n_workers, smallest // part.of))
+
+    def _join(self, part: Part, pieces: dict[Part, Evaluated]) -> Evaluated:
+        n_examples = {chosen.name: chosen.n_examples for chosen in self.suite.sets}
+        measured = {piece: result.measurements for piece, result in pieces.items()}
+        return Evaluated(
+            join(part, measured, n_examples),
+            seconds=sum(result.seconds for result in pieces.values()),
+            n_tokens=sum(result.n_tokens for result in pieces.values()),
+        )

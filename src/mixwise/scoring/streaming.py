@@ -1,0 +1,200 @@
+"""Merged candidates scored one layer at a time: for models that do not fit beside their experts.
+
+Notation:
+    K: candidates at work together.  b: batches.  h: hidden states between two layers.
+
+Method:
+    The model is a skeleton. First its embeddings are merged and every batch runs into the decoder,
+    whose layers only note what they are called with. Then, layer by layer, the layer is merged for
+    all K candidates in one pass over its task vectors, and every h passes through its candidate's.
+    At last the norm and the head are merged, and the model is called once more with layers that
+    hand over the last h. Between layers h lies in the CPU's memory. The peak for K candidates is
+
+        max(outer tensors, K · largest layer) + K · tokens · width · bytes + work of one batch,
+
+    and K is the largest number for which that is within the budget.
+
+Source:
+    Sheng et al. 2023, FlexGen (arXiv 2303.06865), the zig-zag block schedule: a layer's weights
+    serve many batches before the next layer's are loaded.
+
+Departures:
+    Weights are not loaded but merged; the batches are of several models. Tensors outside the layers
+    are merged for one candidate at a time, twice: there may be more of them than in a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mixwise.errors import EvaluationError, ResourceError
+from mixwise.evaluation.rows import Batch
+from mixwise.evaluation.suite import WHOLE, PreparedSuite
+from mixwise.merging.experts import ExpertPool
+from mixwise.merging.rules import MergeRule
+from mixwise.merging.skeleton import Skeleton, merge_tensors
+from mixwise.mixture import Mixture
+from mixwise.observation import Array, Measurement
+from mixwise.scorer import Part
+from mixwise.scoring.layerwise import State, enter, leave, pass_through
+
+_WIDE_ACTIVATIONS = 4  # tensors as wide as a layer's widest that live at the same time
+_LOGITS = 2  # they, and their logarithms of one piece or their copy in float32
+
+
+def evaluate_streamed(
+    skeleton: Skeleton,
+    pool: ExpertPool,
+    rule: MergeRule,
+    mixtures: Sequence[Mixture],
+    suite: PreparedSuite,
+    *,
+    budget_bytes: int,
+    part: Part = WHOLE,
+) -> tuple[tuple[Measurement, ...], ...]:
+    """Measure merges of several mixtures, layer by layer.
+
+    Args:
+        skeleton: The base's architecture.
+        pool: The experts, opened with the skeleton's ``live``.
+        rule: How they are merged.
+        mixtures: Candidates; as many at a time as the budget allows.
+        suite: What is measured, on the skeleton's device.
+        budget_bytes: Memory for tensors, hidden states and one batch's work; pages of the
+            checkpoints and of the store not counted.
+        part: Which examples.
+
+    Returns:
+        Of each mixture, one measurement per metric.
+
+    Raises:
+        ResourceError: If the budget is too small for one candidate.
+        CheckpointError: If the architecture does more between its layers than hand on.
+        EvaluationError: If a value is not finite; names the metric and the mixture.
+    """
+    batches = [batch for chosen in suite.suite.sets for batch in suite.batches(chosen, part)]
+    at_once = candidates_within(budget_bytes, skeleton, pool, rule, batches)
+    measured: list[tuple[Measurement, ...]] = []
+    for start in range(0, len(mixtures), at_once):
+        group = mixtures[start : start + at_once]
+        for mixture, nats in zip(group, _stream(skeleton, pool, rule, group, batches), strict=True):
+            try:
+                measured.append(_measure(suite, part, nats))
+            except EvaluationError as error:
+                raise EvaluationError(f"merge of `{mixture}`: {error}") from None
+    return tuple(measured)
+
+
+def candidates_within(
+    budget_bytes: int,
+    skeleton: Skeleton,
+    pool: ExpertPool,
+    rule: MergeRule,
+    batches: Sequence[Batch],
+) -> int:
+    """The largest number of candidates whose peak memory is within a budget.
+
+    Raises:
+        ResourceError: If it is not enough for one candidate.
+    """
+    sizes = _Sizes.of(skeleton, pool, rule, batches)
+    beside = budget_bytes - sizes.work
+    n_candidates = min(
+        beside // (sizes.layer + sizes.hidden), (beside - sizes.outer) // max(sizes.hidden, 1)
+    )
+    if n_candidates < 1:
+        raise ResourceError(
+            f"a candidate read layer by layer takes {sizes.peak(1):,} bytes of memory, but the "
+            f"budget is {budget_bytes:,}: evaluate fewer or shorter sequences at a time, or "
+            "raise the budget"
+        )
+    return n_candidates
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Bytes of what takes memory.
+
+    Args:
+        outer: Tensors outside the layers.
+        layer: Tensors of the largest layer.
+        hidden: Hidden states of one candidate, all batches.
+        work: What the largest batch or merge takes for a moment.
+    """
+
+    outer: int
+    layer: int
+    hidden: int
+    work: int
+
+    @classmethod
+    def of(
+        cls, skeleton: Skeleton, pool: ExpertPool, rule: MergeRule, batches: Sequence[Batch]
+    ) -> _Sizes:
+        """Sizes for a model and its batches."""
+        config = skeleton.module.config.get_text_config(decoder=True)
+        tensors = skeleton.live.tensors
+        shapes = [tensors[name].shape for x in skeleton.layers for name in x.names.values()]
+        widest = max(max(shape, default=1) for shape in shapes)
+        element = next(iter(tensors.values())).element_size()
+        n_deltas = len(pool.domains) + 1 if rule.combine is not None else 0
+        return cls(
+            outer=skeleton.n_bytes(skeleton.outer),
+            layer=max(skeleton.n_bytes(tuple(x.names.values())) for x in skeleton.layers),
+            hidden=sum(batch.ids.numel() for batch in batches) * config.hidden_size * element,
+            work=max(
+                max(batch.ids.numel() for batch in batches) * widest * element * _WIDE_ACTIVATIONS,
+                max(int(b.scored.sum()) for b in batches) * config.vocab_size * 4 * _LOGITS,
+                n_deltas * max(tensor.numel() for tensor in tensors.values()) * 4,
+            ),
+        )
+
+    def peak(self, n_candidates: int) -> int:
+        """Memory for so many candidates at work together."""
+        return max(self.outer, n_candidates * self.layer) + n_candidates * self.hidden + self.work
+
+
+def _measure(suite: PreparedSuite, part: Part, nats: Sequence[Array]) -> tuple[Measurement, ...]:
+    """Measurements of one candidate from the likelihoods of its batches."""
+    left = iter(nats)
+    measurements: list[Measurement] = []
+    for chosen in suite.suite.sets:
+        batches = suite.batches(chosen, part)
+        rows = np.empty(sum(len(batch.rows) for batch in batches))
+        for batch in batches:
+            rows[batch.rows] = next(left)
+        measurements += chosen.measure(rows, part.examples(chosen.n_examples))
+    return tuple(measurements)
+
+
+@torch.inference_mode()
+def _stream(
+    skeleton: Skeleton,
+    pool: ExpertPool,
+    rule: MergeRule,
+    mixtures: Sequence[Mixture],
+    batches: Sequence[Batch],
+) -> list[list[Array]]:
+    """Likelihoods of every row, by candidate and batch."""
+    states: list[list[State]] = []
+    for mixture in mixtures:
+        [outer] = merge_tensors(pool, rule, [mixture], skeleton.outer)
+        with skeleton.filled(outer):
+            like = states[0] if states else [None] * len(batches)
+            states.append([enter(skeleton, *pair) for pair in zip(batches, like, strict=True)])
+    for k, layer in enumerate(skeleton.layers):
+        merged = merge_tensors(pool, rule, mixtures, tuple(layer.names.values()))
+        for tensors, candidate in zip(merged, states, strict=True):
+            for b, state in enumerate(candidate):
+                candidate[b] = pass_through(skeleton, k, tensors, state)
+    nats = []
+    for mixture, candidate in zip(mixtures, states, strict=True):
+        [outer] = merge_tensors(pool, rule, [mixture], skeleton.outer)
+        with skeleton.filled(outer):
+            finished = [leave(skeleton, *pair) for pair in zip(batches, candidate, strict=True)]
+        nats.append([values.cpu().numpy() for values in finished])
+    return nats
