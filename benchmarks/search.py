@@ -8,7 +8,7 @@ Method:
     Every method runs on the same problems through a meter. One evaluation is one forward pass over
     all examples; a mixture with slopes costs three, a mixture that was scored before costs nothing,
     and neither do the experts' own scores, which every method is given because the objective's
-    scale is made of them (`--count-experts` counts them). A method whose budget is fixed
+    scale is made of them (a claim counts them). A method whose budget is fixed
     beforehand runs with growing budgets until one hits, and only the run that hits is counted.
     What does not hit within the cap is censored: it counts as the cap, and is reported.
 
@@ -21,16 +21,16 @@ Source:
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import cma
 import numpy as np
 import numpy.typing as npt
-from benchmarks.synthetic import KINDS, Instance, instance
+from benchmarks.claims import Claim, save_claims
+from benchmarks.synthetic import KINDS, Instance, Kind, instance
 
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
@@ -45,7 +45,6 @@ Array = npt.NDArray[np.float64]
 _NEAR = 0.01  # of R
 _CAP = 1000  # forward passes
 _TOKENS_OF_SLOPES = 3
-RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,11 +180,7 @@ def contenders(n_domains: int) -> tuple[Contender, ...]:
 
 
 def compare(
-    question_of: Callable[[int], Question],
-    methods: Sequence[Contender],
-    seeds: Sequence[int],
-    *,
-    counts_experts: bool = False,
+    question_of: Callable[[int], Question], methods: Sequence[Contender], seeds: Sequence[int]
 ) -> list[Row]:
     """Run every method on the question of every seed.
 
@@ -193,22 +188,21 @@ def compare(
         question_of: Seed → question.
         methods: To compare.
         seeds: Of questions and methods.
-        counts_experts: Whether the single domains' scores cost a forward pass each.
     """
     return [
-        measure(question, method, seed, counts_experts=counts_experts)
+        measure(question, method, seed)
         for seed in seeds
         for question in (question_of(seed),)
         for method in methods
     ]
 
 
-def measure(question: Question, method: Contender, seed: int, *, counts_experts: bool) -> Row:
+def measure(question: Question, method: Contender, seed: int) -> Row:
     """Run one method on one question, with growing budgets until it hits."""
     keys = {str(o.mixture) for o in question.experts}
     regrets = []
     for budget in method.budgets:
-        meter = Meter(question, set(keys), cost=len(keys) if counts_experts else 0.0)
+        meter = Meter(question, set(keys))
         started = time.process_time()
         method.run(
             SearchProblem(
@@ -228,11 +222,11 @@ def measure(question: Question, method: Contender, seed: int, *, counts_experts:
     return Row(question.name, method.name, meter.hit, meter.cost, regrets[-1], regrets[0], seconds)
 
 
-def synthetic_question(kind_of: Callable[[int], str], n_domains: int) -> Callable[[int], Question]:
+def synthetic_question(kind_of: Callable[[int], Kind], n_domains: int) -> Callable[[int], Question]:
     """Questions of the synthetic family, seed by seed."""
 
     def question(seed: int) -> Question:
-        made = instance(kind_of(seed), n_domains, seed)  # type: ignore[arg-type]  # a Kind
+        made = instance(kind_of(seed), n_domains, seed)
         best, worst = extremes(made)
         corners = [Mixture.single(made.space.domains, name) for name in made.space.domains]
         return Question(
@@ -274,100 +268,125 @@ def extremes(made: Instance) -> tuple[float, float]:
     return float(max(values.max(), made.truth(tops).max())), float(values.min())
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A method over all seeds.
+def measured_question(name: str, problem: SearchProblem) -> Question:
+    """A question about real merges, whose best and worst are those of a long search.
 
     Args:
-        n_domains: N.
-        method: Name.
-        median: Forward passes to come within 1 %, censored ones at the cap.
-        low: 2.5 % quantile of the median's bootstrap.
-        high: 97.5 % quantile.
-        n_censored: Runs that never came near.
-        n_runs: All.
-        ratio: Median over runs of this method's passes ÷ MergeMix's on the same problem.
-        worst_regret: Largest regret, per cent of R.
-        median_spent: Median of all that was spent until the method stopped.
+        name: In tables.
+        problem: Real scorer; `known` holds the experts.
     """
+    values = [problem.value(o) for o in problem.known]
+    n = len(problem.space.domains)
+    for method, budget in (("lattice", n * (n + 1) // 2 + 10), ("slopes", 30), ("bayes", 40)):
+        result = METHODS[method].search(replace(problem, budget=budget))
+        values += [problem.value(o) for o in result.scored]
+    return Question(
+        name,
+        problem.scorer,
+        problem.space,
+        problem.objective,
+        problem.scale,
+        problem.known,
+        lambda mixture: problem.value(problem.scorer.score([mixture])[0]),
+        max(values),
+        min(values),
+    )
 
-    n_domains: int
-    method: str
-    median: float
-    low: float
-    high: float
-    n_censored: int
-    n_runs: int
-    ratio: float
-    worst_regret: float
-    median_spent: float
+
+def claims_of(rows: Sequence[Row], n_domains: int, where: str) -> list[Claim]:
+    """What the rows of one number of domains show.
+
+    Args:
+        rows: Of all methods and seeds.
+        n_domains: N.
+        where: What the problems are, in words.
+    """
+    passes = {name: _passes(rows, name) for name in dict.fromkeys(row.method for row in rows)}
+    mine, at = passes["mixwise"], f"{where}, N={n_domains}"
+    claims = [
+        _claim(f"forward passes until within 1 %, {at}: {name}{_censored(rows, name)}", values)
+        for name, values in passes.items()
+    ]
+    goal = {4: None, 5: 0.25, 8: None}.get(n_domains, 0.1)
+    claims.append(_claim(f"passes ÷ MergeMix, {at}", mine / passes["mergemix"], at_most=goal))
+    counted = (mine + n_domains) / (passes["mergemix"] + n_domains)
+    claims.append(_claim(f"the same, experts' scores counted, {at}", counted))
+    ahead = 1.0 if n_domains >= 8 else None
+    claims.append(_claim(f"passes ÷ lattice, {at}", mine / passes["lattice"], at_most=ahead))
+    return [*claims, *_answers(rows, at)]
 
 
-def summarise(rows: Sequence[Row], n_domains: int) -> list[Summary]:
-    """Medians with bootstrap intervals, and ratios to MergeMix problem by problem."""
-    rng = np.random.default_rng(0)
-    passes = {
-        name: np.array([_CAP if r.hit is None else r.hit for r in rows if r.method == name])
+def _answers(rows: Sequence[Row], at: str) -> list[Claim]:
+    """How good the answers are, against every other method at its published budget."""
+    mine = np.array([row.regret for row in rows if row.method == "mixwise"])
+    others = [
+        [row.first_regret for row in rows if row.method == name]
         for name in dict.fromkeys(row.method for row in rows)
-    }
-    summaries = []
-    for name, values in passes.items():
-        draws = np.median(values[rng.integers(len(values), size=(2000, len(values)))], axis=1)
-        mine = [row for row in rows if row.method == name]
-        low, high = np.quantile(draws, [0.025, 0.975])
-        ratio = float(np.median(values / passes["mergemix"])) if "mergemix" in passes else np.nan
-        summaries.append(
-            Summary(
-                n_domains,
-                name,
-                float(np.median(values)),
-                float(low),
-                float(high),
-                sum(row.hit is None for row in mine),
-                len(mine),
-                ratio,
-                100 * max(row.regret for row in mine),
-                float(np.median([row.spent for row in mine])),
-            )
-        )
-    return summaries
+        if name not in ("mixwise", "cma-es")  # which has no published budget
+    ]
+    excess = 100 * (mine - np.array(others).min(axis=0))
+    n = len(mine)
+    return [
+        Claim(f"regret, % of R, largest, {at}", 100 * mine.max(), 0.0, 100 * mine.max(), n, 1.0),
+        Claim(
+            f"regret less the best other method's, % of R, largest, {at}",
+            float(excess.max()),
+            float(excess.min()),
+            float(excess.max()),
+            n,
+            1.0,
+        ),
+    ]
 
 
-def show(summaries: Sequence[Summary]) -> None:
-    """Print a table."""
-    for s in summaries:
-        print(
-            f"N={s.n_domains:<3} {s.method:9} {s.median:7.0f} [{s.low:.0f}, {s.high:.0f}]"
-            f"  ÷ mergemix {s.ratio:6.3f}  censored {s.n_censored}/{s.n_runs}"
-            f"  worst regret {s.worst_regret:.2f} %  spent {s.median_spent:.0f}",
-            flush=True,
-        )
+def _passes(rows: Sequence[Row], method: str) -> Array:
+    """Passes of each question, censored ones at the cap."""
+    return np.array([_CAP if r.hit is None else r.hit for r in rows if r.method == method])
+
+
+def _censored(rows: Sequence[Row], method: str) -> str:
+    n = sum(row.hit is None for row in rows if row.method == method)
+    return f" (never: {n})" if n else ""
+
+
+def _claim(what: str, values: Array, *, at_most: float | None = None) -> Claim:
+    """The median, with its 95 % bootstrap interval."""
+    draws = values[np.random.default_rng(0).integers(len(values), size=(2000, len(values)))]
+    low, high = np.quantile(np.median(draws, axis=1), [0.025, 0.975])
+    return Claim(what, float(np.median(values)), float(low), float(high), len(values), at_most)
 
 
 def main() -> None:
-    """Run the comparison on the synthetic family and save it."""
+    """Compare on the synthetic family, or on the demo's model with ``--scratch``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--domains", type=int, nargs="+", default=[4, 5, 8, 16, 32])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=1000)
-    parser.add_argument("--count-experts", action="store_true")
-    parser.add_argument("--output", default=str(RESULTS / "search.json"))
+    parser.add_argument("--scratch", type=Path, help="the demo's model; experts are kept here")
+    parser.add_argument("--objective", default="domains", help="the demo's: domains or targets")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    rows, summaries = [], []
+    rows: list[Row] = []
+    claims: list[Claim] = []
     for n in options.domains:
-        question_of = synthetic_question(lambda seed: KINDS[seed % len(KINDS)], n)
-        found = compare(question_of, contenders(n), seeds, counts_experts=options.count_experts)
+        if options.scratch is None:
+            question_of = synthetic_question(lambda seed: KINDS[seed % len(KINDS)], n)
+            found = compare(question_of, contenders(n), seeds)
+        else:
+            found = compare_on_demo(options.scratch, n, options.objective, seeds)
+        claims += claims_of(found, n, "synthetic" if options.scratch is None else "demo")
         rows += found
-        summaries += summarise(found, n)
-        show(summaries[-len(contenders(n)) :])
-    content = {
-        "settings": vars(options),
-        "cap": _CAP,
-        "summary": [asdict(summary) for summary in summaries],
-        "rows": [asdict(row) for row in rows],
-    }
-    Path(options.output).write_text(json.dumps(content, indent=1) + "\n")
+    name = "search" if options.scratch is None else f"search_demo_{options.objective}"
+    save_claims(name, claims, cap=_CAP, seeds=list(seeds), rows=[asdict(row) for row in rows])
+
+
+def compare_on_demo(scratch: Path, n: int, objective: str, seeds: Sequence[int]) -> list[Row]:
+    """Run every method on real merges of the demo's model, one question for all seeds."""
+    from benchmarks.demo_problem import demo_problem
+
+    with demo_problem(scratch, n, objective=objective) as problem:
+        question = measured_question(f"demo N={n} {objective}", problem)
+        return compare(lambda seed: question, contenders(n), seeds)
 
 
 if __name__ == "__main__":

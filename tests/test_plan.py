@@ -2,7 +2,16 @@ from typing import Any
 
 import pytest
 
-from mixwise.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan, training_bytes
+from mixwise.plan import (
+    Counts,
+    DomainPlan,
+    Measured,
+    ModelShape,
+    Plan,
+    evaluation_bytes,
+    make_plan,
+    training_bytes,
+)
 from mixwise.recipe import Recipe
 
 SHAPE = ModelShape(
@@ -29,7 +38,7 @@ def plan(chosen: Recipe, n_workers: int = 1, counts: Counts | None = None) -> Pl
     return make_plan(
         chosen,
         (DOMAIN,),
-        counts or Counts(n_experts=2, n_candidates=10, n_baselines=3),
+        counts or Counts(n_experts=2, n_candidates=10, candidate_passes=1, n_baselines=3),
         SHAPE,
         evaluation_tokens=500,
         n_workers=n_workers,
@@ -54,12 +63,12 @@ def test_seconds_worked_by_hand() -> None:
     assert made.time(MEASURED) == pytest.approx(2 * 1000 * 0.01 + 11 * 500 * 0.001)
 
 
-def test_two_workers_halve_the_rounds_of_training_and_round_up() -> None:
-    counts = Counts(n_experts=3, n_candidates=0, n_baselines=0)
+def test_two_workers_halve_rounds_of_training_and_time_of_evaluation() -> None:
+    counts = Counts(n_experts=3, n_candidates=0, candidate_passes=1, n_baselines=0)
     chosen = recipe(validation={"mixtures": 0}, final={"train": False})
     evaluation = 1 * 500 * 0.001
     assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx(30 + evaluation)
-    assert plan(chosen, 2, counts).time(MEASURED) == pytest.approx(20 + evaluation)
+    assert plan(chosen, 2, counts).time(MEASURED) == pytest.approx(20 + evaluation / 2)
 
 
 def test_memory_of_a_run_worked_by_hand() -> None:
@@ -84,7 +93,28 @@ def test_adapters_need_less_memory_and_disk() -> None:
 
 def test_every_worker_needs_its_own_memory() -> None:
     one, three = plan(recipe(), 1), plan(recipe(), 3)
-    assert three.memory_bytes - one.memory_bytes == 2 * training_bytes(SHAPE, recipe())
+    assert three.memory_bytes - one.memory_bytes == 2 * one.run_memory_bytes
+    assert one.run_memory_bytes >= training_bytes(SHAPE, recipe())
+
+
+def test_slopes_cost_their_passes() -> None:
+    chosen = recipe(validation={"mixtures": 0}, final={"train": False})
+    counts = Counts(n_experts=0, n_candidates=4, candidate_passes=3, n_baselines=0)
+    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx((1 + 12) * 500 * 0.001)
+
+
+def test_a_coarser_store_of_task_vectors_takes_less_disk() -> None:
+    sizes = {
+        precision: plan(recipe(engine={"task_vectors": precision})).disk_bytes
+        for precision in ("float32", "bfloat16", "int8")
+    }
+    assert sizes["float32"] - sizes["bfloat16"] == 2 * 2 * 1_000_000  # two domains
+    assert sizes["bfloat16"] > sizes["int8"]
+
+
+def test_layer_by_layer_takes_what_it_is_given() -> None:
+    wanted = recipe(evaluation={"placement": "layers", "memory_gb": 2})
+    assert evaluation_bytes(SHAPE, wanted) == 600 * 2**20 + 2 * 10**9
 
 
 def test_disk_grows_with_runs_and_trajectories() -> None:
@@ -103,8 +133,10 @@ def test_disk_grows_with_runs_and_trajectories() -> None:
 
 
 def test_phases_wait_for_each_other() -> None:
-    counts = Counts(n_experts=3, n_candidates=0, n_baselines=2)
+    counts = Counts(n_experts=3, n_candidates=0, candidate_passes=1, n_baselines=2)
     chosen = recipe(validation={"mixtures": 5, "seeds": 1}, final={"seeds": 1})
     made = plan(chosen, 2, counts)
     # 2 + 3 + 2 rounds; base, 5 references twice and 3 final mixtures twice are evaluated
-    assert made.time(MEASURED) == pytest.approx(7 * 1000 * 0.01 + (1 + 5 + 6) * 500 * 0.001)
+    assert made.time(MEASURED) == pytest.approx(
+        7 * 1000 * 0.01 + (1 + 5 + 6) * 500 * 0.001 / 2
+    )

@@ -45,7 +45,7 @@ def test_the_smallest_recipe_has_these_defaults() -> None:
     assert (small.heldout.fraction, small.heldout.overlap) == (0.1, "refuse")
     assert (small.training.method, small.training.learning_rate) == ("full", 1e-4)
     assert (small.search.method, small.search.budget, small.search.max_repetition) == (
-        "lattice",
+        "auto",
         None,
         4.0,
     )

@@ -244,10 +244,31 @@ def print_diagnosis(content: Mapping[str, Any]) -> None:
     ):
         table.add_row(name, f"{size:.4f}", *(f"{cosine:.2f}" for cosine in cosines))
     _stdout().print(table)
+    _print_precision(content["precision"])
     if content["fidelity"] is None:
         print_text("Fidelity: not measured yet; `mixwise validate` trains references for it.")
     else:
         print_fidelity(content["fidelity"])
+
+
+def _print_precision(precision: Mapping[str, Any]) -> None:
+    """Print what the store loses, and the largest error that it makes in a score."""
+    for stored in precision["stored"]:
+        print_text(
+            f"Task vector of {stored['domain']}: {stored['precision']}, "
+            f"{stored['n_bytes'] / 1e6:.1f} MB, loses {stored['relative_error']:.2g} of its length."
+        )
+    shares = {
+        name: abs(score["error"] / score["effect"])
+        for name, score in precision["scores"].items()
+        if score["effect"]
+    }
+    if shares:
+        worst = max(shares, key=lambda name: shares[name])
+        print_text(
+            "Error that precision makes in the scores of the uniform mixture: at most "
+            f"{shares[worst]:.2%} of its effect ({worst})."
+        )
 
 
 def _mixture(shares: Mapping[str, float]) -> str:

@@ -84,6 +84,7 @@ class Plan:
         domains: One row per domain.
         n_experts: Runs of experts.
         n_candidates: Merged candidates to score, at most.
+        candidate_passes: Forward passes that scoring one takes: more than one with slopes.
         n_references: Runs of reference mixtures.
         n_final: Runs of the recommendation and its baselines, at most.
         run_tokens: Tokens of one run.
@@ -91,7 +92,7 @@ class Plan:
         evaluation_tokens: Tokens of one evaluation.
         n_workers: Runs at once.
         run_memory_bytes: Peak memory of one run, or of one evaluation where that is more.
-        memory_bytes: Peak memory of all workers and of the process that evaluates.
+        memory_bytes: Peak memory of all workers together.
         disk_bytes: Size of the finished study and of the snapshots beside it.
         seconds: Estimated time.
     """
@@ -99,6 +100,7 @@ class Plan:
     domains: tuple[DomainPlan, ...]
     n_experts: int
     n_candidates: int
+    candidate_passes: int
     n_references: int
     n_final: int
     run_tokens: int
@@ -116,13 +118,17 @@ class Plan:
         return self.n_experts + self.n_references + self.n_final
 
     def time(self, measured: Measured) -> float:
-        """Estimated seconds: phases one after the other, runs side by side within each."""
+        """Estimated seconds: phases one after the other, runs side by side within each.
+
+        Every evaluation is shared by all workers.
+        """
         phases = (self.n_experts, self.n_references, self.n_final)
         rounds = sum(-(-n // self.n_workers) for n in phases)
-        n_scored = self.n_candidates + self.n_references + 2 * self.n_final
+        n_passes = self.n_candidates * self.candidate_passes + self.n_references + 2 * self.n_final
+        evaluated = (1 + n_passes) * self.evaluation_tokens / self.n_workers
         return (
             rounds * self.run_tokens * measured.train_token_seconds
-            + (1 + n_scored) * self.evaluation_tokens * measured.evaluate_token_seconds
+            + evaluated * measured.evaluate_token_seconds
         )
 
     @property
@@ -138,11 +144,13 @@ class Counts:
     Args:
         n_experts: Experts to train; those that the user brings are not counted.
         n_candidates: Merged candidates to score.
+        candidate_passes: Forward passes that scoring one takes.
         n_baselines: Baselines to train.
     """
 
     n_experts: int
     n_candidates: int
+    candidate_passes: int
     n_baselines: int
 
 
@@ -161,10 +169,23 @@ def training_bytes(shape: ModelShape, recipe: Recipe) -> int:
 
 
 def evaluation_bytes(shape: ModelShape, recipe: Recipe) -> int:
-    """Peak memory of the process that evaluates, in bytes: the model and a batch's logits."""
+    """Peak memory of a worker that evaluates, in bytes: the model and a batch's logits.
+
+    Slopes keep the activations of a batch too. A model that is read layer by layer takes what it is
+    given, or else half of what is free.
+    """
     positions = recipe.evaluation.batch_sequences * recipe.sequence_length
+    if recipe.evaluation.placement == "layers":
+        return _PROCESS_BYTES + int((recipe.evaluation.memory_gb or 0) * 1e9)
+    activations = positions * shape.hidden * _ACTIVATIONS_PER_LAYER * shape.n_layers
     logits = positions * shape.vocabulary * _LOGIT_COPIES
-    return _PROCESS_BYTES + 4 * (shape.n_parameters + logits)
+    return _PROCESS_BYTES + 4 * (shape.n_parameters + activations + logits)
+
+
+def _store_bytes(shape: ModelShape, recipe: Recipe) -> int:
+    """Size of the store of task vectors in bytes; int8 has a float32 scale per 128 numbers."""
+    per_number = {"float32": 4.0, "bfloat16": 2.0, "int8": 1 + 4 / 128}
+    return int(len(recipe.domains) * shape.n_parameters * per_number[recipe.engine.task_vectors])
 
 
 def make_plan(
@@ -192,11 +213,13 @@ def make_plan(
     checkpoint = 4 * (shape.n_trainable if recipe.training.method == "lora" else shape.n_parameters)
     n_trajectory = recipe.training.trajectory_checkpoints * counts.n_experts
     snapshots = 2 * n_workers * 3 * checkpoint if recipe.training.snapshots else 0
+    store = 0 if recipe.training.method == "lora" else _store_bytes(shape, recipe)
     run_memory = max(training_bytes(shape, recipe), evaluation_bytes(shape, recipe))
     return Plan(
         domains=domains,
         n_experts=counts.n_experts,
         n_candidates=counts.n_candidates,
+        candidate_passes=counts.candidate_passes,
         n_references=n_references,
         n_final=n_final,
         run_tokens=recipe.run_tokens,
@@ -204,6 +227,6 @@ def make_plan(
         evaluation_tokens=evaluation_tokens,
         n_workers=n_workers,
         run_memory_bytes=run_memory,
-        memory_bytes=n_workers * training_bytes(shape, recipe) + evaluation_bytes(shape, recipe),
-        disk_bytes=2 * checkpoint * n_runs + n_trajectory * checkpoint + snapshots,
+        memory_bytes=n_workers * run_memory + _PROCESS_BYTES,
+        disk_bytes=2 * checkpoint * n_runs + n_trajectory * checkpoint + snapshots + store,
     )

@@ -32,7 +32,7 @@ from mixwise.observation import Array, Measurement
 from mixwise.scorer import Part
 
 WHOLE = Part()
-_MEMORY_BYTES = 1 << 30  # of activations
+_MEMORY_BYTES = 1 << 31  # of activations
 
 
 @dataclass(frozen=True, slots=True)

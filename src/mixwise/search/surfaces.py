@@ -5,7 +5,8 @@ Notation:
     evaluation set (bits per byte of the right answers beside their accuracy).
 
 Method:
-    Metrics with slopes are fitted to values and slopes. One without is a line in its companion's
+    Differentiable metrics are fitted to values, and to slopes where the scorer gives them. One that
+    jumps is a line in its companion's
     prediction plus a Gaussian process of what is left, or that process alone where it has none.
     The worst gain has kinks; the climb sees −τ log Σ exp(−g_m/τ), which is smooth and nearly it.
 """
@@ -159,15 +160,16 @@ def fit_surface(problem: SearchProblem, observations: Sequence[Observation]) -> 
         observations: What the search scored; at least one.
     """
     data = [*observations, *_news(problem.known, observations)]
-    sloped = [metric for metric in problem.objective.metrics if has_slopes(data, metric.name)]
-    companions = {m.name: companion_of(data, m) for m in problem.objective.metrics}
-    names = {metric.name for metric in sloped} | {c for c in companions.values() if c is not None}
-    posteriors = _fit_sloped(data, sorted(names))
+    metrics = problem.objective.metrics
+    smooth = [m for m in metrics if m.is_differentiable or has_slopes(data, m.name)]
+    companions = {m.name: companion_of(data, m) for m in metrics}
+    names = {metric.name for metric in smooth} | {c for c in companions.values() if c is not None}
+    posteriors = _fit_smooth(data, sorted(names))
     models = [
         posteriors[metric.name]
         if metric.name in posteriors
         else _fit_values(data, metric, posteriors.get(companions[metric.name] or ""))
-        for metric in problem.objective.metrics
+        for metric in metrics
     ]
     return Surface(problem, tuple(models))
 
@@ -179,7 +181,7 @@ def has_slopes(observations: Sequence[Observation], metric: str) -> bool:
 
 def companion_of(observations: Sequence[Observation], metric: Metric) -> str | None:
     """The metric with slopes of the same set, for one that has none."""
-    if has_slopes(observations, metric.name):
+    if metric.is_differentiable or has_slopes(observations, metric.name):
         return None
     prefix = f"{metric.set_name}/"
     names = [m.metric for m in observations[0].measurements if m.metric.startswith(prefix)]
@@ -215,8 +217,8 @@ def _variance_of_mean(measurement: Measurement) -> float:
     return float((share**2 * left**2).sum() * n / (n - 1))
 
 
-def _fit_sloped(data: Sequence[Observation], names: Sequence[str]) -> dict[str, Posterior]:
-    """Fit metrics with slopes, those that were measured at the same points together."""
+def _fit_smooth(data: Sequence[Observation], names: Sequence[str]) -> dict[str, Posterior]:
+    """Fit differentiable metrics, those that were measured at the same points together."""
     evidence = {name: _evidence(data, name) for name in names}
     groups: dict[tuple[int, ...], list[str]] = {}
     for name, one in evidence.items():

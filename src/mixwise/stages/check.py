@@ -18,9 +18,10 @@ from mixwise.merging.live_model import LiveModel
 from mixwise.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
 from mixwise.recipe import Recipe
 from mixwise.search.baselines import baselines
-from mixwise.search.methods import METHODS
+from mixwise.search.methods import method_for
 from mixwise.stages.inputs import Inputs
 from mixwise.stages.validate import choose_references
+from mixwise.stages.warnings import collect_warnings
 from mixwise.stages.workspace import choose_seats
 
 _ROOM = 1.1  # free disk that must be there, as a multiple of what the study will take
@@ -51,14 +52,16 @@ def run_check(inputs: Inputs, study_folder: Path) -> Checked:
     """
     recipe, search = inputs.recipe, inputs.recipe.search
     live = require_inputs(inputs)
-    design = METHODS[search.method].design(inputs.space, search.budget, search.seed)
+    method = method_for(search.method, recipe.objective_terms)
+    design = method.design(inputs.space, search.budget, search.seed)
     seats = choose_seats(recipe)
     plan = make_plan(
         recipe,
         _domains(inputs),
         Counts(
             n_experts=sum(domain.expert is None for domain in recipe.domains.values()),
-            n_candidates=search.budget or len(design) + METHODS[search.method].n_checks,
+            n_candidates=search.budget or len(design) + method.n_checks,
+            candidate_passes=1 if method.request.order == 0 else 3,
             n_baselines=len(baselines(recipe.final.baselines, inputs.available_tokens)),
         ),
         _shape(live, inputs),
@@ -67,7 +70,8 @@ def run_check(inputs: Inputs, study_folder: Path) -> Checked:
     )
     require_room(plan, study_folder, on_gpu=seats.n_devices > 0)
     measured = measure_steps(live, inputs, seats.n_threads)
-    return Checked(replace(plan, seconds=plan.time(measured)), tuple(_warnings(inputs, plan)))
+    found = collect_warnings(live, inputs, plan)
+    return Checked(replace(plan, seconds=plan.time(measured)), tuple(found))
 
 
 def require_inputs(inputs: Inputs) -> LiveModel:
@@ -83,7 +87,8 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     if problems:
         raise DataError("\n".join(problems))
     search = inputs.recipe.search
-    METHODS[search.method].design(inputs.space, search.budget, search.seed)
+    method = method_for(search.method, inputs.recipe.objective_terms)
+    method.design(inputs.space, search.budget, search.seed)
     choose_references(inputs)
     live = LiveModel.load(inputs.base, trust_remote_code=inputs.settings.trust_remote_code)
     live.match(inputs.base)
@@ -282,33 +287,3 @@ def _require_float32(checkpoint: Checkpoint) -> None:
                 f"{checkpoint.folder}: tensor `{name}` must be F32, as in the experts that will be "
                 f"trained, but got {entry.dtype}: save the expert in float32, or bring all of them"
             )
-
-
-def _warnings(inputs: Inputs, plan: Plan) -> list[str]:
-    found = []
-    recipe = inputs.recipe
-    for name, kind in recipe.set_kinds.items():
-        empty = inputs.corpus(name).facts.n_empty if kind == "text" else 0
-        if empty:
-            found.append(f"`{inputs.key(name)}`: {empty} empty document(s) are left out")
-    for name in recipe.set_kinds:
-        dropped = len(inputs.overlap(name)) if recipe.set_kinds[name] == "text" else 0
-        if dropped:
-            found.append(
-                f"`{inputs.key(name)}`: {dropped} held-out text(s) that also stand in "
-                "training rows are left out of the evaluation"
-            )
-    if recipe.run_tokens != recipe.horizon_tokens:
-        found.append(
-            f"`horizon_tokens`: {recipe.horizon_tokens:,} is no multiple of the batch "
-            f"({recipe.batch_tokens:,} tokens): runs take {recipe.run_tokens:,}"
-        )
-    if recipe.validation.mixtures and recipe.validation.seeds == 1:
-        found.append(
-            "`validation.seeds`: with one seed the noise of a run is unknown and hides "
-            "the fidelity of an averaged objective: use 2"
-        )
-    for domain in plan.domains:
-        if domain.max_share < 1 and recipe.domains[domain.name].expert is None:
-            found.append(f"`domains.{domain.name}`: its share is limited to {domain.max_share:.2f}")
-    return found

@@ -59,6 +59,9 @@ sequence_length: 1024
 #     quiz: {{files: eval/quiz.jsonl, kind: choice}}   # rows of prompt, choices, answer (index)
 #   max_sequences: 64        # per set
 #   batch_sequences: 16
+#   precision: float32       # of the model that is evaluated; or bfloat16, float16
+#   placement: device        # or split (over all GPUs), layers (one at a time, for large models)
+#   memory_gb: 8             # what placement `layers` may take; by default half of what is free
 
 training:
   # method: full             # or lora
@@ -84,7 +87,8 @@ training:
 #   aggregation: mean        # or worst
 
 search:
-  method: lattice            # or mergemix (LightGBM on 40 points), subsets (Merge to Mix)
+  method: auto               # slopes for losses, bayes for accuracies; or lattice, newton, mirror,
+                             # mergemix (LightGBM on 40 points), demix, subsets (Merge to Mix)
   # budget: 40               # most candidates to score
   max_repetition: 4          # most epochs of any domain
   # bounds:
@@ -103,6 +107,7 @@ final:
 # engine:
 #   workers: auto            # runs at once
 #   threads: auto            # of each
+#   task_vectors: float32    # how experts are stored for merging; or bfloat16, int8
 """
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.objective import Objective, Term
 from mixwise.observation import Observation
 from mixwise.search.baselines import NamedMixture, baselines
 from mixwise.search.methods import METHODS
 from mixwise.search.problem import SearchProblem, SearchResult
-from mixwise.search.surrogates import fit_quadratic
+from mixwise.search.surfaces import fit_surface
 from mixwise.stages.workspace import Workspace
 from mixwise.study import SEARCH_FILE
 
@@ -27,17 +29,7 @@ def run_search(workspace: Workspace) -> SearchResult:
     """
     recipe, inputs = workspace.recipe, workspace.inputs
     workspace.save_heldout()
-    result = METHODS[recipe.search.method].search(
-        SearchProblem(
-            scorer=workspace.proxy,
-            space=inputs.space,
-            objective=workspace.objective,
-            scale=workspace.scale,
-            budget=recipe.search.budget,
-            seed=recipe.search.seed,
-            known=workspace.corners,
-        )
-    )
+    result = METHODS[recipe.search.method].search(_problem(workspace))
     scored_baselines = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     observations = _ranked(workspace, [*result.scored, *scored_baselines])
     names = {str(entry.mixture): entry.name for entry in every_baseline(workspace)}
@@ -60,6 +52,25 @@ def run_search(workspace: Workspace) -> SearchResult:
     }
     workspace.save_result(SEARCH_FILE, content)
     return result
+
+
+def _problem(workspace: Workspace) -> SearchProblem:
+    search = workspace.recipe.search
+    return SearchProblem(
+        scorer=workspace.proxy,
+        space=workspace.inputs.space,
+        objective=workspace.objective,
+        scale=workspace.scale,
+        budget=search.budget,
+        seed=search.seed,
+        known=workspace.corners,
+    )
+
+
+def _problem_of_all_metrics(workspace: Workspace) -> SearchProblem:
+    """The same problem with an objective that reads every metric there is."""
+    terms = tuple(Term(metric, 1.0) for metric in workspace.recipe.metrics)
+    return replace(_problem(workspace), objective=Objective(terms))
 
 
 def _bounds(space: MixtureSpace) -> dict[str, list[float]]:
@@ -110,13 +121,11 @@ def _profiles(
     """Every metric along the lines from the recommendation to each corner.
 
     On the line of a domain its share goes from 0 to 1 while the others keep their proportions to
-    each other; values are the quadratic's that is fitted to all scored candidates.
+    each other; values are those of a surrogate that is fitted to all scored candidates and to the
+    slopes that came with them.
     """
-    points = [o.mixture for o in observations if o.mixture is not None]
-    shares = np.array([mixture.shares for mixture in points])
     metrics = [metric.name for metric in workspace.recipe.metrics]
-    values = np.array([[o.values[name] for name in metrics] for o in observations])
-    predict = fit_quadratic(shares, values)
+    predict = fit_surface(_problem_of_all_metrics(workspace), observations).metrics
     terms = [metrics.index(metric.name) for metric in workspace.objective.metrics]
     grid = np.linspace(0, 1, _PROFILE_POINTS)
     lines = {}

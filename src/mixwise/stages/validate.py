@@ -13,7 +13,7 @@ from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.baselines import baselines
-from mixwise.search.methods import METHODS
+from mixwise.search.methods import method_for
 from mixwise.search.references import spread_references
 from mixwise.stages.inputs import Inputs
 from mixwise.stages.search import OBJECTIVE
@@ -63,7 +63,8 @@ def choose_references(inputs: Inputs) -> tuple[Mixture, ...]:
     recipe, space = inputs.recipe, inputs.space
     search, wanted = recipe.search, recipe.validation.mixtures
     rivals = baselines(("uniform", "available", "single"), inputs.available_tokens)
-    design = METHODS[search.method].design(space, search.budget, search.seed)
+    method = method_for(search.method, recipe.objective_terms)
+    design = method.design(space, search.budget, search.seed)
     taken = [*design, *(rival.mixture for rival in rivals)]
     chosen = spread_references(space, wanted, taken=taken, seed=search.seed)
     if len(chosen) < wanted:
