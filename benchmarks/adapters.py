@@ -142,9 +142,7 @@ def main() -> None:
         experts = [LoraExpert(live, adapter) for adapter in adapters]
         for n_tokens in given.tokens:
             claims += measure(live, experts, given.candidates, n_tokens, given.repetitions)
-    save_claims(
-        "adapters", claims, candidates=given.candidates, experts=given.experts, rank=RANK
-    )
+    save_claims("adapters", claims, candidates=given.candidates, experts=given.experts, rank=RANK)
 
 
 if __name__ == "__main__":

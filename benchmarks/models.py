@@ -15,6 +15,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,28 @@ from transformers import (
 )
 
 import mixwise
+from mixwise.merging.checkpoint import open_checkpoint
+from mixwise.merging.encoding import StorePrecision
+from mixwise.merging.experts import ExpertPool
+from mixwise.merging.live_model import LiveModel
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How a demo expert is trained."""
+
+    tokens: int
+    learning_rate: float
+
 
 DEMO = Path(mixwise.__file__).parent / "demo"
 DEMO_DOMAINS = ("python", "c", "german", "french")
-HORIZONS_TOKENS = {"short": 16_384, "long": 131_072}
 SEQUENCE_TOKENS = 128
+HORIZONS = {
+    "gentle": Horizon(16_384, learning_rate=1e-4),
+    "short": Horizon(16_384, learning_rate=1e-3),
+    "long": Horizon(131_072, learning_rate=1e-3),
+}
 _BATCH = 16
 _DELTA_RMS = 2e-4  # of experts after a few steps of Adam
 _CONFIG = {
@@ -93,20 +111,21 @@ def demo_experts(scratch: Path, horizon: str) -> dict[str, Path]:
 
     Args:
         scratch: Where they are made.
-        horizon: ``short`` (16 k tokens) or ``long`` (131 k tokens).
+        horizon: A key of `HORIZONS`.
     """
     folders = {name: scratch / "demo" / horizon / name for name in DEMO_DOMAINS}
     for name, folder in folders.items():
         if not (folder / "config.json").is_file():
-            sequences = demo_sequences(name, HORIZONS_TOKENS[horizon] // SEQUENCE_TOKENS)
-            train_on(sequences).save_pretrained(folder)
+            chosen = HORIZONS[horizon]
+            sequences = demo_sequences(name, chosen.tokens // SEQUENCE_TOKENS)
+            train_on(sequences, chosen.learning_rate).save_pretrained(folder)
     return folders
 
 
-def train_on(sequences: np.ndarray) -> PreTrainedModel:
+def train_on(sequences: np.ndarray, learning_rate: float) -> PreTrainedModel:
     """Train the demo's base once over token sequences, shape ``(n, 128)``, by AdamW."""
     model = AutoModelForCausalLM.from_pretrained(DEMO / "base", dtype=torch.float32).train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.0)
     warmup = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / 4))
     for batch in torch.from_numpy(sequences).split(_BATCH):
         model(input_ids=batch, labels=batch).loss.backward()
@@ -143,3 +162,18 @@ def scratch_folder(given: Path | None) -> Iterator[Path]:
 def add_scratch_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--scratch`` to a script."""
     parser.add_argument("--scratch", type=Path, help="folder to make models in and keep them")
+
+
+def large_pool(
+    scratch: Path, live: LiveModel, n_experts: int, precision: StorePrecision, *, n_files: int
+) -> ExpertPool:
+    """A pool of large experts with its store; links stand for all but some of the files."""
+    folders = large_experts(scratch, n_experts, n_files=n_files)
+    store = scratch / "store" / precision
+    opened = {name: open_checkpoint(folder.resolve()) for name, folder in folders.items()}
+    originals = dict(list(opened.items())[:n_files])
+    ExpertPool(live, originals, folder=store, precision=precision)
+    for k, name in enumerate(opened):
+        if k >= n_files and not (store / f"{name}.safetensors").exists():
+            (store / f"{name}.safetensors").symlink_to(f"d{k % n_files}.safetensors")
+    return ExpertPool(live, opened, folder=store, precision=precision)

@@ -136,7 +136,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         "`max_share` of the domains must add up to at least 1, but they add up to 0.6",
     ),
     "budget too small": (
-        replace("validation:", "search: {budget: 3}\nvalidation:"),
+        replace("validation:", "search: {method: lattice, budget: 3}\nvalidation:"),
         "`search.budget` must be at least 7",
     ),
     "metric of an unknown set": (

@@ -48,7 +48,7 @@ def test_whatever_is_written_passes_the_same_stochastic_rounding(
 def test_parts_round_as_the_whole_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mixwise.merging.chunks._CPU_ELEMENTS", 128)
     live = LiveModel.__new__(LiveModel)
-    live.rounding = "stochastic"
+    live.rounding, live.seed = "stochastic", 0
     live.tensors = {"w": torch.zeros(20, 30, dtype=torch.bfloat16)}
     values = torch.randn(20, 30)
     live.write("w", values)

@@ -48,6 +48,7 @@ def test_candidates_meet_the_same_bits_and_tensors_do_not() -> None:
     assert torch.equal(first, round_stochastically(values, torch.bfloat16, "w", 0))
     assert not torch.equal(first, round_stochastically(values, torch.bfloat16, "v", 0))
     assert not torch.equal(first, round_stochastically(values, torch.bfloat16, "w", 128))
+    assert not torch.equal(first, round_stochastically(values, torch.bfloat16, "w", 0, seed=1))
 
 
 def test_order_is_kept_between_candidates() -> None:

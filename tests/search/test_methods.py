@@ -2,6 +2,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -28,6 +29,11 @@ WHOLE = MixtureSpace.whole(DOMAINS)
 BOUNDED = MixtureSpace(DOMAINS, (0.1, 0.0, 0.0, 0.0), (0.6, 0.5, 0.35, 1.0))
 SPACES = pytest.mark.parametrize("space", [WHOLE, BOUNDED], ids=["whole", "bounded"])
 ROWS = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
+NAME = attrgetter("name")
+SUBSETS = ("subsets", "subsets-fast", "subsets-race")
+WHOLES = pytest.mark.parametrize(  # a race asks for parts of the examples, again and again
+    "method", [m for n, m in METHODS.items() if n != "subsets-race"], ids=NAME
+)
 BUDGETS = {
     "auto": 8,
     "slopes": 3,
@@ -39,12 +45,15 @@ BUDGETS = {
     "demix": 21,
     "random": 5,
     "subsets": 15,
+    "subsets-fast": 5,
+    "subsets-race": 15,
 }
-
 LEAST = {"slopes": 2, "newton": 2, "mirror": 2, "bayes": 6, "auto": 6, "demix": 7} | {
     "lattice": 11,
     "mergemix": 6,
     "subsets": 15,
+    "subsets-fast": 2,
+    "subsets-race": 15,
 }
 
 METRICS = (Metric("x", "loss", "min"), Metric("quiz", "accuracy", "max"))
@@ -185,7 +194,7 @@ def test_the_best_that_was_scored_inside_the_space_is_recommended(
     assert result.best is inside[int(np.argmax(values))]
 
 
-@ROWS
+@WHOLES
 def test_the_result_holds_all_that_was_asked_in_order(method: SearchMethod) -> None:
     scorer = FakeScorer(bowl)
     result = search(method, WHOLE, scorer)
@@ -193,7 +202,7 @@ def test_the_result_holds_all_that_was_asked_in_order(method: SearchMethod) -> N
     assert [o.mixture for o in result.scored] == scorer.asked
 
 
-@ROWS
+@WHOLES
 @SPACES
 def test_nothing_is_scored_twice(method: SearchMethod, space: MixtureSpace) -> None:
     scorer = FakeScorer(bowl)
@@ -201,7 +210,7 @@ def test_nothing_is_scored_twice(method: SearchMethod, space: MixtureSpace) -> N
     assert len(set(scorer.asked)) == len(scorer.asked)
 
 
-@ROWS
+@WHOLES
 @SPACES
 def test_the_design_comes_first_and_few_checks_follow(
     method: SearchMethod, space: MixtureSpace
@@ -214,7 +223,7 @@ def test_the_design_comes_first_and_few_checks_follow(
     assert len(scorer.asked) <= len(row.design(space, None, 4)) + row.n_checks
 
 
-@ROWS
+@WHOLES
 @SPACES
 def test_the_budget_is_respected(method: SearchMethod, space: MixtureSpace) -> None:
     scorer = FakeScorer(bowl, noise=0.3)
@@ -268,18 +277,18 @@ def test_the_others_come_near_the_optimum_of_a_quadratic(name: str, space: Mixtu
     assert 0 <= regret(bowl, space, result) < loss_of_a_guess
 
 
-@pytest.mark.parametrize("name", ["auto", "slopes", "bayes", "lattice", "mergemix", "subsets"])
+@pytest.mark.parametrize("name", ["auto", "slopes", "bayes", "lattice", "mergemix", *SUBSETS])
 def test_a_best_corner_is_recommended(name: str) -> None:
     method = METHODS[name]
     assert str(best_mixture(search(method, WHOLE, FakeScorer(spike)))) == "a=1"
 
 
-@ROWS
+@pytest.mark.parametrize("method", [m for n, m in METHODS.items() if n != "auto"], ids=NAME)
 def test_noise_costs_less_than_the_noise_itself(method: SearchMethod) -> None:
     noise = 0.2
     regrets = [
         regret(bowl, WHOLE, search(method, WHOLE, FakeScorer(bowl, noise=noise, seed=s), seed=s))
-        for s in range(5)
+        for s in range(3)
     ]
     without = regret(bowl, WHOLE, search(method, WHOLE, FakeScorer(bowl)))
     assert np.mean(regrets) < without + noise

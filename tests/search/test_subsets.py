@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from mixwise.errors import RecipeError
@@ -13,13 +15,19 @@ def test_subsets_of_three_domains_worked_by_hand() -> None:
     third = (0.333333334, 0.333333333, 0.333333333)
     assert [m.shares for m in subsets(names(3))] == [
         (1, 0, 0),
-        (0, 1, 0),
-        (0, 0, 1),
         (0.5, 0.5, 0),
-        (0.5, 0, 0.5),
+        (0, 1, 0),
         (0, 0.5, 0.5),
         third,
+        (0.5, 0, 0.5),
+        (0, 0, 1),
     ]
+
+
+@pytest.mark.parametrize("n", [2, 5, 9])
+def test_neighbours_differ_by_one_domain(n: int) -> None:
+    supports = [set(m.support) for m in subsets(names(n))]
+    assert all(len(left ^ right) == 1 for left, right in itertools.pairwise(supports))
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 12])

@@ -168,7 +168,7 @@ class ExpertPool:
             write_adapters(self.live, adapters, list(active.values()))
         elif list(active.values()) == [1.0]:
             self.live.write_checkpoint(self.experts[next(iter(active))])
-        elif len(set(active.values())) == 1 and self._running.pays(set(active)):
+        elif len(set(active.values())) == 1:
             self._running.write(set(active), next(iter(active.values())))
         else:
             self._write_sum(vectors, list(active.values()))

@@ -37,6 +37,7 @@ class LiveModel:
         module: The module, in evaluation mode, on its device.
         base: The checkpoint that it was loaded from.
         rounding: How values are brought to a live dtype that is coarser than float32.
+        seed: Draw of stochastic rounding, the same for everything that is written.
 
     Attributes:
         module: The same module, always with the tensors written last.
@@ -45,11 +46,17 @@ class LiveModel:
     """
 
     def __init__(
-        self, module: nn.Module, base: Checkpoint, *, rounding: Rounding = "nearest"
+        self,
+        module: nn.Module,
+        base: Checkpoint,
+        *,
+        rounding: Rounding = "nearest",
+        seed: int = 0,
     ) -> None:
         self.module = module
         self.base = base
         self.rounding = rounding
+        self.seed = seed
         self.tensors: dict[str, Tensor] = {}
         self.aliases: dict[str, str] = {}
         self._prefix = getattr(module, "base_model_prefix", "")  # some bases are stored without it
@@ -68,6 +75,7 @@ class LiveModel:
         *,
         precision: Precision = "float32",
         rounding: Rounding = "nearest",
+        seed: int = 0,
         device: str = "cpu",
         device_map: str | None = None,
         trust_remote_code: bool = False,
@@ -80,6 +88,7 @@ class LiveModel:
                 its activations may overflow.
             rounding: ``nearest``, or ``stochastic`` where rounding to nearest would lose small task
                 vectors.
+            seed: Draw of stochastic rounding.
             device: Torch device.
             device_map: Spreads a model that is larger than one device over all of them, as
                 accelerate knows it (``auto``, ``balanced``); replaces ``device``.
@@ -97,7 +106,7 @@ class LiveModel:
         )
         if device_map is None:
             module.to(device=device)
-        live = cls(module.eval(), base, rounding=rounding)
+        live = cls(module.eval(), base, rounding=rounding, seed=seed)
         for name, tensor in live.tensors.items():
             if tensor.is_meta:
                 raise ResourceError(
@@ -191,7 +200,7 @@ class LiveModel:
             return
         for first, part in chunks(values.reshape(-1), live.device):
             exact = part.to(live.device, torch.float32)
-            rounded = round_stochastically(exact, live.dtype, name, start + first)
+            rounded = round_stochastically(exact, live.dtype, name, start + first, seed=self.seed)
             live[first : first + part.numel()].copy_(rounded)
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:

@@ -1,19 +1,20 @@
-"""Neighbouring subsets: a running sum of task vectors, so that only what changed is touched.
+"""Plain averages of subsets: sums of task vectors in whole numbers, of which neighbours share most.
 
 Notation:
     S: the experts of a subset, all with the same merge weight w.  Δ: experts in which two subsets
-    differ.  δᵢ: task vector of expert i.
+    differ.  δᵢ: task vector of expert i, of N.  s: step of a tensor's grid, a power of 2.
 
 Method:
-    σ = Σ_{i∈S} δᵢ is kept in float32 for the whole model. From one subset to the next, the experts
-    in Δ are added to or taken from σ, and θ₀ + wσ is written. Passes over the model: |Δ| + 4 (each
-    of Δ, σ read and written, the base, the live model), against |S| + 2 for the sum itself. So a
-    running sum pays when |Δ| + 2 < |S|: in Gray-code order, where |Δ| = 1, from subsets of 4 on.
-    It costs the memory of σ, and is not begun before two subsets in a row are such neighbours.
+    σ = Σ_{i∈S} round(δᵢ / s) is a sum of 32-bit whole numbers, so it does not depend on the order
+    in which experts came and went: there is no drift, and a subset has the same bits whichever
+    subset came before it, in whichever worker. Written is θ₀ + w s σ. With s the largest |δ| of the
+    tensor's N experts times N / 2³⁰ (rounded up to a power of 2), σ cannot overflow, and an element
+    is off by less than N / 2³⁰ of that largest one.
 
-    Each step rounds an element of σ once per changed expert, by at most 2⁻²⁴ of Σ |δᵢ|; after 256
-    changes σ is summed anew. So the drift is below 256 · 2⁻²⁴ ≈ 1.5e-5 of Σ |δᵢ|, and a tenth of
-    that in practice, since roundings cancel.
+    σ of the whole model is kept between neighbours, where it pays: passes over the model are then
+    |Δ| + 4 (each of Δ, σ read and written, the base, the live model), against |S| + 2 for a new
+    sum. So it pays when |Δ| + 2 < |S|: in Gray-code order, where |Δ| = 1, from subsets of 4 on.
+    It costs the memory of σ, and is not begun before two subsets in a row are such neighbours.
 
 Source:
     Tao et al. 2025 (arXiv 2505.16066) scores all subsets; Gray 1953 (US patent 2632058).
@@ -21,7 +22,10 @@ Source:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Set
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -29,11 +33,14 @@ from mixwise.merging.chunks import chunks
 from mixwise.merging.live_model import LiveModel
 from mixwise.merging.task_vectors import TaskVector
 
-_MAX_CHANGES = 256
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LARGEST_SUM = 2**30
 
 
 class RunningSum:
-    """Sums of the task vectors of subsets, each made from the one before.
+    """Sums of the task vectors of subsets, made from the one before where that is cheaper.
 
     Args:
         live: The live model.
@@ -45,15 +52,9 @@ class RunningSum:
         self._task_vectors = task_vectors
         self._last: Set[str] = frozenset()
         self._summed: Set[str] = frozenset()
-        self._n_changes = 0
-        self._sums: dict[str, torch.Tensor] = {}
+        self._sums: dict[str, Tensor] = {}
 
-    def pays(self, subset: Set[str]) -> bool:
-        """Whether a subset is close enough to the one before; to be asked for each in turn."""
-        before = self._summed if self._sums else self._last
-        self._last = frozenset(subset)
-        return len(before ^ subset) + 2 < len(subset)
-
+    @torch.no_grad()
     def write(self, subset: Set[str], merge_weight: float) -> None:
         """Write θ₀ + w Σ δᵢ into the live model.
 
@@ -61,30 +62,63 @@ class RunningSum:
             subset: Domains of the sum.
             merge_weight: w, the same for all.
         """
-        changes = self._begin(subset)
-        for name, live in self._live.tensors.items():
-            base = self._live.base_tensor(name)
-            if name not in self._sums:
-                self._live.write(name, base)
-                continue
-            active = [(d, sign) for d, sign in changes.items() if name in self._task_vectors[d]]
-            for start, part in chunks(base, live.device):
-                running = self._sums[name][start : start + part.numel()]
-                for domain, sign in active:
-                    self._task_vectors[domain].add_to(running, name, sign, start=start)
-                total = part.to(live.device, torch.float32, copy=True)
-                self._live.write(name, total.add_(running, alpha=merge_weight), start=start)
-        self._summed = frozenset(subset)
-
-    def _begin(self, subset: Set[str]) -> dict[str, float]:
-        """What is to be added (1) or taken away (-1); starts anew where that is due."""
-        changes = {domain: 1.0 if domain in subset else -1.0 for domain in subset ^ self._summed}
-        self._n_changes += len(changes)
-        if not self._sums or self._n_changes > _MAX_CHANGES:
+        is_kept = self._pays(subset)
+        if is_kept and not self._sums:
             self._sums = {
-                name: torch.zeros(live.numel(), device=live.device)
-                for name, live in self._live.tensors.items()
-                if live.is_floating_point()
+                name: torch.zeros(self._live.tensors[name].numel(), dtype=torch.int32, device=d)
+                for name, d in ((n, self._live.tensors[n].device) for n in self._steps)
             }
-            changes, self._n_changes = dict.fromkeys(sorted(subset), 1.0), 0
-        return changes
+        before = self._summed if is_kept else frozenset()
+        signs = {domain: 1 if domain in subset else -1 for domain in subset ^ before}
+        for name in self._live.tensors:
+            if name in self._steps:
+                self._write_tensor(name, signs, merge_weight, self._sums if is_kept else {})
+            else:
+                self._live.write(name, self._live.base_tensor(name))
+        self._last = frozenset(subset)
+        self._summed = self._last if is_kept else self._summed
+
+    def _pays(self, subset: Set[str]) -> bool:
+        """Whether a subset is close enough to the one that σ holds, or would hold."""
+        before = self._summed if self._sums else self._last
+        return len(before ^ subset) + 2 < len(subset)
+
+    def _write_tensor(
+        self, name: str, signs: Mapping[str, int], merge_weight: float, sums: Mapping[str, Tensor]
+    ) -> None:
+        step, device = self._steps[name], self._live.tensors[name].device
+        for start, part in chunks(self._live.base_tensor(name), device):
+            n = part.numel()
+            running = sums[name][start : start + n] if name in sums else None
+            if running is None:
+                running = torch.zeros(n, dtype=torch.int32, device=device)
+            for domain, sign in signs.items():
+                if name in self._task_vectors[domain]:
+                    running.add_(self._scaled(domain, name, start, n).to(torch.int32), alpha=sign)
+            total = part.to(device, torch.float32, copy=True)
+            self._live.write(name, total.add_(running, alpha=step * merge_weight), start=start)
+
+    def _scaled(self, domain: str, name: str, start: int, n: int) -> Tensor:
+        """round(δ / s) of a run of elements."""
+        scaled = torch.zeros(n, device=self._live.tensors[name].device)
+        self._task_vectors[domain].add_to(scaled, name, 1 / self._steps[name], start=start)
+        return scaled.round_()
+
+    @cached_property
+    def _steps(self) -> dict[str, float]:
+        """S of each tensor that an expert changes, from one pass over all of them."""
+        largest = dict.fromkeys(self._live.tensors, 0.0)
+        for vector in self._task_vectors.values():
+            for name, live in self._live.tensors.items():
+                if name not in vector or not live.is_floating_point():
+                    continue
+                for start, part in chunks(self._live.base_tensor(name), live.device):
+                    delta = torch.zeros(part.numel(), device=live.device)
+                    vector.add_to(delta, name, 1.0, start=start)
+                    largest[name] = max(largest[name], float(delta.abs().max()))
+        n = len(self._task_vectors)
+        return {
+            name: 2.0 ** math.ceil(math.log2(peak * n / _LARGEST_SUM))
+            for name, peak in largest.items()
+            if peak
+        }

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _EXPONENT_BITS = 0x7F800000  # of a float32: alone, they read as 2^⌊log₂ |x|⌋
 
 
-def round_stochastically(values: Tensor, dtype: torch.dtype, name: str, start: int) -> Tensor:
+def round_stochastically(
+    values: Tensor, dtype: torch.dtype, name: str, start: int, *, seed: int = 0
+) -> Tensor:
     """Round to a coarser dtype without bias.
 
     Args:
@@ -35,11 +37,12 @@ def round_stochastically(values: Tensor, dtype: torch.dtype, name: str, start: i
         dtype: The dtype that the result can be cast to without loss: bfloat16 or float16.
         name: Name of the tensor that the values are of; seeds z.
         start: First element of the chunk in the flattened tensor; seeds z.
+        seed: One draw of z for a whole model; a mean over draws is closer to the truth.
 
     Returns:
         float32 values on the grid of ``dtype``.
     """
-    key = hashlib.blake2b(f"{name}\0{start}".encode(), digest_size=7).digest()
+    key = hashlib.blake2b(f"{name}\0{start}\0{seed}".encode(), digest_size=7).digest()
     generator = torch.Generator(values.device).manual_seed(int.from_bytes(key))
     z = torch.rand(values.shape, generator=generator, device=values.device)
     step = spacing(values, dtype)

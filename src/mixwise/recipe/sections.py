@@ -204,6 +204,8 @@ class Search(Section):
         "demix",
         "random",
         "subsets",
+        "subsets-fast",
+        "subsets-race",
     ] = "auto"
     budget: Positive | None = None
     bounds: dict[str, Bounds] = Field(default_factory=dict)

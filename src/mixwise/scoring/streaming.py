@@ -26,6 +26,7 @@ Departures:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -182,19 +183,37 @@ def _stream(
     """Likelihoods of every row, by candidate and batch."""
     states: list[list[State]] = []
     for mixture in mixtures:
-        [outer] = merge_tensors(pool, rule, [mixture], skeleton.outer)
-        with skeleton.filled(outer):
-            like = states[0] if states else [None] * len(batches)
+        like = states[0] if states else [None] * len(batches)
+        with _outer(skeleton, pool, rule, mixture):
             states.append([enter(skeleton, *pair) for pair in zip(batches, like, strict=True)])
-    for k, layer in enumerate(skeleton.layers):
-        merged = merge_tensors(pool, rule, mixtures, tuple(layer.names.values()))
-        for tensors, candidate in zip(merged, states, strict=True):
-            for b, state in enumerate(candidate):
-                candidate[b] = pass_through(skeleton, k, tensors, state)
+    for k in range(len(skeleton.layers)):
+        _pass_all(skeleton, pool, rule, mixtures, k, states)
     nats = []
     for mixture, candidate in zip(mixtures, states, strict=True):
-        [outer] = merge_tensors(pool, rule, [mixture], skeleton.outer)
-        with skeleton.filled(outer):
+        with _outer(skeleton, pool, rule, mixture):
             finished = [leave(skeleton, *pair) for pair in zip(batches, candidate, strict=True)]
         nats.append([values.cpu().numpy() for values in finished])
     return nats
+
+
+def _outer(
+    skeleton: Skeleton, pool: ExpertPool, rule: MergeRule, mixture: Mixture
+) -> AbstractContextManager[None]:
+    """The skeleton with one candidate's tensors outside the layers; held by nothing else."""
+    [tensors] = merge_tensors(pool, rule, [mixture], skeleton.outer)
+    return skeleton.filled(tensors)
+
+
+def _pass_all(
+    skeleton: Skeleton,
+    pool: ExpertPool,
+    rule: MergeRule,
+    mixtures: Sequence[Mixture],
+    k: int,
+    states: Sequence[list[State]],
+) -> None:
+    """Run every batch of every candidate through its layer k; the states are replaced."""
+    names = tuple(skeleton.layers[k].names.values())
+    for tensors, candidate in zip(merge_tensors(pool, rule, mixtures, names), states, strict=True):
+        for b, state in enumerate(candidate):
+            candidate[b] = pass_through(skeleton, k, tensors, state)

@@ -32,8 +32,7 @@ from scipy.linalg import cho_solve, cholesky
 Array = npt.NDArray[np.float64]
 _PLANE = (10.0, 1.0)  # a₀, a₁
 _CURVATURES = (0.01, 0.1, 1.0)  # a₂
-_REMAINDERS = (1e-4, 1e-2)  # a₃
-_LENGTHS = (0.3, 0.8)  # ℓ
+_REMAINDERS = ((1e-4, 0.8), (1e-2, 0.8), (1e-2, 0.3))  # a₃, ℓ
 _NOISES = (1e-8, 1e-5, 1e-3)  # η of values and slopes
 _JUMPS = (1e-4, 1e-2, 1e-1, 1.0)  # η of metrics without slopes
 _DOUBT = 1.5  # log-likelihood per unit of ln a₂: what few rows cannot tell is taken for bent
@@ -52,7 +51,8 @@ class Kernel:
 
 
 def _kernels(noises: Sequence[float]) -> tuple[Kernel, ...]:
-    return tuple(Kernel(*row) for row in product(_CURVATURES, _REMAINDERS, _LENGTHS, noises))
+    rows = product(_CURVATURES, _REMAINDERS, noises)
+    return tuple(Kernel(bend, near, length, noise) for bend, (near, length), noise in rows)
 
 
 KERNELS = _kernels(_NOISES)

@@ -16,7 +16,8 @@ from mixwise.search.problem import SearchMethod
 from mixwise.search.regression import design_mergemix, search_mergemix
 from mixwise.search.sampling import design_demix, design_random, search_demix, search_random
 from mixwise.search.slopes import design_slopes, search_slopes
-from mixwise.search.subsets import design_subsets, search_subsets
+from mixwise.search.subsets import design_subsets, search_subsets, search_subsets_race
+from mixwise.search.subsets_fast import MOST_CHECKS, design_subsets_fast, search_subsets_fast
 
 METHODS: Mapping[str, SearchMethod] = {
     method.name: method
@@ -54,6 +55,21 @@ METHODS: Mapping[str, SearchMethod] = {
         SearchMethod("demix", "arXiv 2602.00747", design_demix, search_demix, 48),
         SearchMethod("random", "no paper", design_random, search_random, 0),
         SearchMethod("subsets", "arXiv 2505.16066", design_subsets, search_subsets, 0),
+        SearchMethod(
+            "subsets-fast",
+            "arXiv 2505.16066; Cox and John 1997",
+            design_subsets_fast,
+            search_subsets_fast,
+            MOST_CHECKS,
+            SLOPES,
+        ),
+        SearchMethod(
+            "subsets-race",
+            "arXiv 2505.16066; Maron and Moore 1997",
+            design_subsets,
+            search_subsets_race,
+            0,
+        ),
     )
 }
 

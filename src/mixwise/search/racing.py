@@ -1,32 +1,25 @@
 """Racing: candidates are compared on growing parts of the examples, and losers dropped early.
 
 Notation:
-    s: share of the examples seen.  τ = s/(1 − s).  K: candidates.  α: error rate.
-    D: difference of the objective between two candidates on all examples; D̂ on those seen.
-    V: variance of D̂ at s = 1 if examples were drawn with replacement: Σ_m (c_m sd_m)² / n_m over
-    the metrics, c_m the weight of metric m in the objective per unit.  ν: its degrees of freedom.
+    K: candidates.  α: error rate.  g_m: gain of metric m.
     p_λ(e): control variate, what example e of a candidate is predicted to be.
 
 Method:
     All candidates see the same examples in the same order, so that only paired differences vary.
-    Drawing without replacement makes s(D̂ − D)/√V a Brownian bridge in s, and (D̂ − D) s/((1 − s)√V)
-    a Brownian motion in τ, which stays below √((τ + ρ) ln((τ + ρ)/4ρα′²)) for ever with probability
-    1 − α′ (normal mixture). A candidate is dropped as soon as the leader's D̂ exceeds that boundary;
-    α′ = α/(K − 1), so that the best one survives with probability 1 − α, whenever one looks.
-    sd_m is estimated, so the boundary is moved to the same tail of Student's t with ν, and of what
-    skewness does to it (Johnson's correction); no look counts before ν reaches 30.
-    The control variate subtracts p_λ(e) from what is seen and adds its mean over all examples back:
-    p is interpolated over the mixtures whose examples are all known, such as the experts.
-    For the worst gain, a candidate goes only when each of the leader's gains exceeds one and the
-    same gain of the candidate, by bounds at α′ over the square of the number of metrics.
+    A candidate is dropped as soon as the leader's objective exceeds its own for sure by the
+    boundary of `boundary`, at α/(K − 1): the best one survives with probability 1 − α.
+    The control variate subtracts β p_λ(e) from what is seen and adds β times its mean over all
+    examples back: p is interpolated over mixtures of which all examples are known, such as the
+    experts, and β is regressed over all candidates.
+    The worst gain has no paired difference. A candidate goes when each gain of the leader exceeds
+    one and the same gain of the candidate, at α/(K − 1) over the square of the number of metrics.
 
 Source:
-    Robbins 1970 (Ann. Math. Stat. 41) for the boundary; Waudby-Smith et al. 2024 (arXiv 2103.06476)
-    for its asymptotic use; Maron and Moore 1997 (Artif. Intell. Rev. 11) for racing; Johnson 1978
-    (JASA 73) for skewness.
+    Maron and Moore 1997 (Artif. Intell. Rev. 11) for racing; Cochran 1977 (Sampling Techniques,
+    §7) for the regression estimator.
 
 Departures:
-    The bridge takes the place of an i.i.d. sample: bounds close as the last example is seen.
+    Against Hoeffding's bound of the source, see `boundary`.
 """
 
 from __future__ import annotations
@@ -56,13 +49,11 @@ class Race:
     """How a race went.
 
     Args:
-        winner: The best of those that were left.
-        ranked: Those that were never dropped, best first.
+        winner: The one that was never dropped, or the best of those on all examples.
         seen: Share of the examples that was evaluated, over all candidates, in (0, 1].
     """
 
     winner: Mixture
-    ranked: tuple[Mixture, ...]
     seen: float
 
 
@@ -131,7 +122,7 @@ def race(problem: SearchProblem, candidates: Sequence[Mixture], *, alpha: float 
         field, lanes, first = [field[i] for i in rows], [lane.kept(rows) for lane in lanes], last
         if len(field) == 1:
             break
-    return Race(field[0], tuple(field), n_blocks / (len(candidates) * looks[-1]))
+    return Race(field[0], n_blocks / (len(candidates) * looks[-1]))
 
 
 def look_schedule(n_examples: int) -> tuple[int, ...]:

@@ -35,8 +35,7 @@ from mixwise.search.surfaces import Surface, fit_surface
 
 Array = npt.NDArray[np.float64]
 MAX_DOMAINS = 16
-_SHARE = 5  # of all subsets, one in so many is scored at most
-_LEAST = 16  # whatever that share is
+MOST_CHECKS = 200  # a fifth of the subsets of ten domains
 _N_DRAWS = 200
 _QUANTILE = 0.975
 
@@ -52,11 +51,6 @@ def design_subsets_fast(space: MixtureSpace, budget: int | None, seed: int) -> t
     return (_inside(space)[-1],)
 
 
-def n_checks(n_domains: int) -> int:
-    """Subsets that are scored after the first, at most, without a budget."""
-    return min(2**n_domains - 2, max(_LEAST, (2**n_domains - 1) // _SHARE - 1))
-
-
 def search_subsets_fast(problem: SearchProblem) -> SearchResult:
     """Score subsets by their upper bound.
 
@@ -67,7 +61,7 @@ def search_subsets_fast(problem: SearchProblem) -> SearchResult:
     n_domains = len(problem.space.domains)
     design = design_subsets_fast(problem.space, problem.budget, problem.seed)
     scored = list(problem.scorer.score(design, SLOPES))
-    most = problem.budget or 1 + n_checks(n_domains)
+    most = problem.budget or 1 + MOST_CHECKS
     shares = np.array([mixture.shares for mixture in subsets])
     surface = fit_surface(problem, scored)
     while len(scored) < min(most, len(subsets)):

@@ -87,8 +87,8 @@ training:
 #   aggregation: mean        # or worst
 
 search:
-  method: auto               # slopes for losses, bayes for accuracies; or lattice, newton, mirror,
-                             # mergemix (LightGBM on 40 points), demix, subsets (Merge to Mix)
+  method: auto               # or slopes, bayes, newton, mirror, lattice, mergemix, demix, random,
+  #                            subsets, subsets-fast, subsets-race
   # budget: 40               # most candidates to score
   max_repetition: 4          # most epochs of any domain
   # bounds:

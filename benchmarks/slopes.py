@@ -1,0 +1,194 @@
+"""Loss and all slopes in the merge weights, against one plain forward pass.
+
+Method:
+    SmolLM2-135M's shape with random weights. Plain forward, slopes with few and with many full
+    experts, and slopes with LoRA experts follow each other in every repetition; CPU seconds. Many
+    experts share few files: each is read and multiplied all the same. Gradients are checked against
+    central differences of the loss along each share. Memory is the peak of anonymous pages in a
+    fresh process, beyond what it holds with the model loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from benchmarks.adapters import RANK, cpu_seconds, random_suite, save_adapters
+from benchmarks.claims import Claim, save_claims
+from benchmarks.models import add_scratch_option, large_base, large_experts, scratch_folder
+
+from mixwise.evaluation.rows import Batch, batch_nats
+from mixwise.merging.adapters import LoraExpert
+from mixwise.merging.checkpoint import open_checkpoint
+from mixwise.merging.live_model import LiveModel
+from mixwise.merging.rules import RULES
+from mixwise.merging.store import open_stored
+from mixwise.merging.tangents import WeightMap, tangents_of
+from mixwise.merging.task_vectors import TaskVector
+from mixwise.merging.unmerged import UnmergedAdapters
+from mixwise.scoring.slopes import AdapterSlopes, Differentiator, ModelSlopes
+
+_FILES = 2
+_LORA_EXPERTS = 8
+_THRESHOLDS = {4: 3.1, 32: 3.3}
+_LORA_THRESHOLD = 2.4
+_WAYS = ("forward", "slopes", "adapter slopes", "whole gradient")
+
+
+def full_vectors(live: LiveModel, scratch: Path) -> list[TaskVector]:
+    """Stored task vectors of full experts."""
+    return [
+        open_stored(
+            scratch / "store" / f"{name}.safetensors", live, open_checkpoint(folder), "float32"
+        )
+        for name, folder in large_experts(scratch, _FILES).items()
+    ]
+
+
+def full_slopes(live: LiveModel, vectors: Sequence[TaskVector], n_experts: int) -> ModelSlopes:
+    """Slopes with so many full experts, which share the task vectors there are."""
+    shared = [vectors[k % len(vectors)] for k in range(n_experts)]
+    return ModelSlopes(live, tangents_of(RULES["linear"], shared, [1 / n_experts] * n_experts))
+
+
+def adapter_slopes(live: LiveModel, scratch: Path) -> AdapterSlopes:
+    """Slopes with LoRA experts."""
+    experts = [LoraExpert(live, adapter) for adapter in save_adapters(live, scratch, _LORA_EXPERTS)]
+    weight_map = WeightMap(np.eye(len(experts)), np.zeros((len(experts),) * 3))
+    return AdapterSlopes(live, UnmergedAdapters(live, experts), weight_map)
+
+
+@torch.inference_mode()
+def plain_nats(live: LiveModel, batch: Batch) -> float:
+    """A batch's likelihood by the plain forward pass."""
+    return float(batch_nats(live.module, batch).sum())
+
+
+def check_slopes(
+    live: LiveModel, vectors: Sequence[TaskVector], batch: Batch, step: float
+) -> float:
+    """Largest relative error of the slopes against central differences."""
+    slopes = full_slopes(live, vectors, len(vectors))(batch).slopes[0]
+    differences = [
+        (_moved_nats(live, vector, batch, step) - _moved_nats(live, vector, batch, -step))
+        / (2 * step)
+        for vector in vectors
+    ]
+    live.write_checkpoint(live.base)
+    print(f"slopes {slopes.tolist()}, central differences {differences}")
+    return float(np.abs(slopes / differences - 1).max())
+
+
+def _moved_nats(live: LiveModel, vector: TaskVector, batch: Batch, share: float) -> float:
+    for name, tensor in live.tensors.items():
+        moved = live.base_tensor(name).clone()
+        vector.add_to(moved, name, share)
+        tensor.copy_(moved)
+    return plain_nats(live, batch)
+
+
+def peak_bytes(scratch: Path, way: str, n_tokens: int) -> int:
+    """Anonymous memory of one way in a fresh process, beyond the loaded model."""
+    command = [sys.executable, "-m", "benchmarks.slopes", "--scratch", str(scratch)]
+    command += ["--tokens", str(n_tokens), "--memory-of", way]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return int(found.split()[-1])
+
+
+def prepare(live: LiveModel, scratch: Path, way: str, batch: Batch) -> Callable[[], object]:
+    """Load what a way needs, and give the work that it then does."""
+    if way == "forward":
+        return lambda: plain_nats(live, batch)
+    if way == "whole gradient":
+        return lambda: batch_nats(live.module, batch).sum().backward()  # type: ignore[no-untyped-call]
+    if way == "slopes":
+        full = full_slopes(live, full_vectors(live, scratch), min(_THRESHOLDS))
+        return lambda: full(batch)
+    adapters = adapter_slopes(live, scratch)
+    return lambda: adapters(batch)
+
+
+def watch_memory(work: Callable[[], object]) -> int:
+    """Peak of anonymous memory while something runs, beyond what there was before."""
+    before, peaks, stop = _anonymous_bytes(), [0], threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.002):
+            peaks[0] = max(peaks[0], _anonymous_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    work()
+    stop.set()
+    watcher.join()
+    return peaks[0] - before
+
+
+def _anonymous_bytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
+
+
+def measure_time(live: LiveModel, scratch: Path, batch: Batch, repetitions: int) -> list[Claim]:
+    """Time every way, one after the other."""
+    vectors = full_vectors(live, scratch)
+    ways: dict[str, tuple[Differentiator, float]] = {
+        f"{n} full experts": (full_slopes(live, vectors, n), at_most)
+        for n, at_most in _THRESHOLDS.items()
+    }
+    ways[f"{_LORA_EXPERTS} LoRA experts"] = (adapter_slopes(live, scratch), _LORA_THRESHOLD)
+    ratios: dict[str, list[float]] = {name: [] for name in ways}
+    plain_nats(live, batch)
+    for _ in range(repetitions):
+        for name, (differentiate, _) in ways.items():
+            plain = cpu_seconds(lambda: plain_nats(live, batch))
+            slopes = cpu_seconds(lambda: differentiate(batch))  # noqa: B023
+            ratios[name].append(slopes / plain)
+            print(f"{name}: {slopes:.2f} s, plain forward {plain:.2f} s", flush=True)
+    return [
+        Claim(
+            what=f"loss and slopes, {name} ÷ plain forward",
+            value=float(np.median(ratios[name])),
+            low=min(ratios[name]),
+            high=max(ratios[name]),
+            n=repetitions,
+            at_most=at_most,
+        )
+        for name, (_, at_most) in ways.items()
+    ]
+
+
+def main() -> None:
+    """Measure time, error and memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokens", type=int, default=1024)
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--memory-of", choices=_WAYS, help=argparse.SUPPRESS)
+    add_scratch_option(parser)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    with scratch_folder(given.scratch) as scratch:
+        live = LiveModel.load(open_checkpoint(large_base(scratch)))
+        suite = random_suite(given.tokens, live.module.config.vocab_size)
+        [batch] = suite.batches(suite.suite.sets[0])
+        if given.memory_of:
+            print(watch_memory(prepare(live, scratch, given.memory_of, batch)))
+            return
+        claims = measure_time(live, scratch, batch, given.repetitions)
+        error = check_slopes(live, full_vectors(live, scratch), batch, step=2.0)
+        claims.append(Claim("slopes against central differences", error, error, error, 1))
+        for way in _WAYS:
+            peak = peak_bytes(scratch, way, given.tokens) / 1e6
+            claims.append(Claim(f"peak memory of {way}, MB", peak, peak, peak, 1))
+    save_claims("slopes", claims, tokens=given.tokens, files=_FILES, rank=RANK)
+
+
+if __name__ == "__main__":
+    main()
