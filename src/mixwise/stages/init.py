@@ -87,8 +87,7 @@ training:
 #   aggregation: mean        # or worst
 
 search:
-  method: auto               # or slopes, bayes, newton, mirror, lattice, mergemix, demix, random,
-  #                            subsets, subsets-fast, subsets-race
+  method: auto               # slopes, bayes, newton, mirror, lattice, mergemix, demix, subsets, …
   # budget: 40               # most candidates to score
   max_repetition: 4          # most epochs of any domain
   # bounds:
