@@ -9,6 +9,7 @@ experts have files of their own and the others are links to them: every merge st
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from mixwise.merging.rules import RULES
 from mixwise.mixture import Mixture
 
 PRECISIONS: tuple[StorePrecision, ...] = ("float32", "bfloat16", "int8")
+GRAY_CODE_STORE: StorePrecision = "bfloat16"
 N_FILES = 4
 SEQUENCES, TOKENS = 64, 256  # 16,384 tokens
 BATCH = 4
@@ -53,12 +55,20 @@ def merge_unevenly(pool: ExpertPool) -> None:
     pool.merge(Mixture.proportional(amounts), RULES["linear"])
 
 
-def step_of_gray_code(pool: ExpertPool) -> float:
-    """CPU seconds from a subset of half the domains to one with one more."""
-    running = RunningSum(pool.live, pool.task_vectors)
-    half = set(pool.domains[::2])
-    running.write(half, 1 / len(half))
-    return cpu_seconds(lambda: running.write(half | {pool.domains[1]}, 1 / (len(half) + 1)))
+class GrayCode:
+    """Two subsets of about half the domains, one domain apart, written in turns."""
+
+    def __init__(self, pool: ExpertPool) -> None:
+        half = set(pool.domains[::2])
+        self._running = RunningSum(pool.live, pool.task_vectors)
+        self._subsets = itertools.cycle([half, half | {pool.domains[1]}])
+        for _ in range(2):  # the second neighbour begins the sum that is kept
+            self.step()
+
+    def step(self) -> None:
+        """Go on to the other subset."""
+        subset = next(self._subsets)
+        self._running.write(subset, 1 / len(subset))
 
 
 def measure(scratch: Path, repetitions: int) -> list[Claim]:
@@ -69,16 +79,19 @@ def measure(scratch: Path, repetitions: int) -> list[Claim]:
         for precision in PRECISIONS
         for n in (8, 16)
     }
+    work: dict[str, Callable[[], object]] = {}
+    for (n, precision), pool in pools.items():
+        what = f"merge and evaluate, N = {n}, {precision} store"
+        work[what] = lambda pool=pool: merge_unevenly(pool)
+        if precision == GRAY_CODE_STORE:
+            work[f"{what}, next subset in Gray code"] = GrayCode(pool).step
     ids = torch.randint(0, 49_152, (SEQUENCES, TOKENS), generator=torch.Generator().manual_seed(0))
-    merges: dict[str, list[float]] = {}
+    merges: dict[str, list[float]] = {what: [] for what in work}
     passes: list[float] = []
     for part in ids.split(SEQUENCES // repetitions):
         passes.append(cpu_seconds(lambda part=part: forward(live, part)) / len(part))
-        for (n, precision), pool in pools.items():
-            what = f"merge and evaluate, N = {n}, {precision} store"
-            merges.setdefault(what, []).append(cpu_seconds(lambda pool=pool: merge_unevenly(pool)))
-            what += ", next subset in Gray code"
-            merges.setdefault(what, []).append(step_of_gray_code(pool))
+        for what, merge in work.items():
+            merges[what].append(cpu_seconds(merge))
     alone = statistics.mean(passes) * SEQUENCES
     slowest, fastest = max(passes) * SEQUENCES, min(passes) * SEQUENCES
     print(

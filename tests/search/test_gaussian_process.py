@@ -56,20 +56,20 @@ def test_one_point_with_slopes_determines_a_plane() -> None:
     slope, middle = np.array([1.0, -2.0, 0.5]), np.full((1, 3), 1 / 3)
     data = Evidence(middle, middle @ slope, np.array([0]), slope[None])
     fresh = points(10, 3, 1)
-    assert fit(data, has_floor=False).predict(fresh)[0] == pytest.approx(fresh @ slope, abs=1e-3)
+    assert fit(data, has_floor=False).predict(fresh)[0] == pytest.approx(fresh @ slope, abs=5e-3)
 
 
-def test_half_as_many_points_with_slopes_as_domains_determine_a_quadratic() -> None:
+def test_as_many_points_with_slopes_as_domains_determine_a_quadratic() -> None:
     n, rng = 6, np.random.default_rng(2)
     root = rng.normal(size=(n, n))
-    bend, shares = root @ root.T / n, points(4, n, 3)
-    data = Evidence(
-        shares, np.einsum("ki,ij,kj->k", shares, bend, shares) / 2, np.arange(4), shares @ bend
-    )
-    fresh = points(50, n, 4)
-    truth = np.einsum("ki,ij,kj->k", fresh, bend, fresh) / 2
-    error = fit(data, has_floor=False).predict(fresh)[0] - truth
-    assert error.std() < 0.05 * truth.std()
+    bend, shares, fresh = root @ root.T / n, points(n, n, 3), points(50, n, 4)
+
+    def truth(where: Array) -> Array:
+        return np.einsum("ki,ij,kj->k", where, bend, where) / 2
+
+    data = Evidence(shares, truth(shares), np.arange(n), shares @ bend)
+    error = fit(data, has_floor=False).predict(fresh)[0] - truth(fresh)
+    assert error.std() < 0.01 * truth(fresh).std()
 
 
 def test_slopes_tell_more_than_values_alone() -> None:
@@ -109,7 +109,7 @@ def test_the_deviation_vanishes_at_the_data_and_grows_away_from_it() -> None:
     data = evidence(5, 2)
     model = fit(data, has_floor=False)
     at, away = model.deviation(data.shares), model.deviation(np.eye(4))
-    assert at.max() < 0.05 * away.max()
+    assert at.max() < 0.1 * away.max()
 
 
 def test_noise_is_smoothed_and_not_above_what_the_examples_allow() -> None:
@@ -120,8 +120,8 @@ def test_noise_is_smoothed_and_not_above_what_the_examples_allow() -> None:
     )
     model = fit(noisy, has_floor=False, kernels=JUMPING_KERNELS)
     assert np.abs(model.predict(shares)[0] - truth).std() < 0.035
-    exact = fit(replace(noisy, most_noise=1e-12), has_floor=False, kernels=JUMPING_KERNELS)
-    assert exact.kernel.noise == min(kernel.noise for kernel in JUMPING_KERNELS)
+    tight = fit(replace(noisy, most_noise=0.01**2), has_floor=False, kernels=JUMPING_KERNELS)
+    assert tight.kernel.noise * tight.variance < 0.5 * model.kernel.noise * model.variance
 
 
 def test_metrics_fitted_together_are_those_fitted_alone() -> None:

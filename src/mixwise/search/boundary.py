@@ -149,16 +149,17 @@ def exceeds(terms: Sequence[Contrast], level: float) -> bool:
     if left <= 0:
         return True
     tail = float(ndtr(-boundary(share / (1 - share), level)))
-    sure = mean - _tail_penalty(terms, mean, left, share, level)
-    return bool(sure / np.sqrt(left) > -stdtrit(freedom, tail))
+    limit = -float(stdtrit(freedom, tail))
+    sure = mean - _tail_penalty(terms, limit, left, share, level)
+    return bool(sure > limit * np.sqrt(left))
 
 
 def _tail_penalty(
-    terms: Sequence[Contrast], mean: float, left: float, share: float, level: float
+    terms: Sequence[Contrast], limit: float, left: float, share: float, level: float
 ) -> float:
-    """What a long lower tail takes off a mean, ≥ 0."""
+    """What a long lower tail takes off a mean that is at its limit, ≥ 0."""
     third = sum(term.third for term in terms) * (1 - share) * max(0.0, 1 - 2 * share)
-    skewed = max(0.0, -third) / left * (1 / 6 + mean**2 / (3 * left))
+    skewed = max(0.0, -third) / left * (1 / 6 + limit**2 / 3)
     fall = max(term.fall for term in terms) * (1 - share)
     return skewed + fall * float(np.log(1 / level)) * 2 / 3
 

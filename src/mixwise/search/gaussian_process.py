@@ -9,10 +9,11 @@ Method:
     k(z, z′) = σ² (a₀ + a₁u + a₂u²/2 + a₃ exp(−r²/2ℓ²)): a plane, a quadratic with a free Hessian,
     and a local remainder, which is what makes near points count for more. Slopes are rows like any
     other: their covariances are derivatives of k. Solved in the dual, so that one point with slopes
-    is enough, and a few determine what a quadratic needs N²/2 values for.
+    is enough to go on, and N determine what a quadratic needs N(N + 1)/2 values for.
     A metric that has a floor is also tried as log(y − c), which a log-linear mixing law makes a
     plane, and one that only follows another metric as a line in that metric's prediction.
-    Among amplitudes, ℓ, η and c, those of the largest marginal likelihood win; σ² is profiled.
+    Among amplitudes, ℓ, η and c, those of the largest posterior probability win; σ² is profiled.
+    The prior prefers curvature and no local remainder, which matters while there are few rows.
 
 Source:
     Rasmussen and Williams 2006 (§2.7, §5.4.1, §9.4); Snelson, Rasmussen and Ghahramani 2003 for
@@ -35,8 +36,9 @@ _CURVATURES = (0.01, 0.1, 1.0)  # a₂
 _REMAINDERS = ((1e-4, 0.8), (1e-2, 0.8), (1e-2, 0.3))  # a₃, ℓ
 _NOISES = (1e-8, 1e-5, 1e-3)  # η of values and slopes
 _JUMPS = (1e-4, 1e-2, 1e-1, 1.0)  # η of metrics without slopes
-_DOUBT = 1.5  # log-likelihood per unit of ln a₂: what few rows cannot tell is taken for bent
-_TOO_NOISY = 1e6  # off the likelihood of a row that needs more noise than there can be
+_PLAIN = 0.5  # the same per unit of ln a₃, downwards: no local effect without a sign of it
+_DOUBT = 1.5  # log-prior per unit of ln a₂: what few rows cannot tell is taken for bent
+_TOO_NOISY = 10.0  # log-prior per unit of ln of noise above the most that there can be
 _ASYMPTOTES = (0.1, 0.3, 1.0, 3.0)  # (min y − c) / (max y − min y)
 
 
@@ -75,7 +77,7 @@ class Evidence:
     values: Array
     sloped: npt.NDArray[np.int64]
     slopes: Array
-    most_noise: float = np.inf
+    most_noise: float = 1e300
 
 
 def tangent_basis(n_domains: int) -> Array:
@@ -194,9 +196,9 @@ def fit_all(
                 n = len(target.rows)
                 variance = max(float(target.rows @ dual) / n, 1e-30)
                 score = -0.5 * (n * np.log(variance) + log_volume) + target.log_jacobian
-                score += _DOUBT * np.log(kernel.curvature)
-                if kernel.noise * variance > metrics[m].most_noise:
-                    score -= _TOO_NOISY
+                score += _DOUBT * np.log(kernel.curvature) - _PLAIN * np.log(kernel.remainder)
+                excess = kernel.noise * variance / metrics[m].most_noise
+                score -= _TOO_NOISY * max(0.0, float(np.log(excess)))
                 found = best[m]
                 if found is None or score > found.log_likelihood:
                     best[m] = Posterior(

@@ -208,10 +208,10 @@ def _evidence(data: Sequence[Observation], metric: str) -> Evidence:
 
 
 def _variance_of_mean(measurement: Measurement) -> float:
-    """Variance that a metric has from its examples; infinite where there is one alone."""
+    """Variance that a metric has from its examples; no limit where they are all alike."""
     n = len(measurement.examples)
-    if n == 1:
-        return np.inf
+    if np.ptp(measurement.examples) == 0:
+        return 1e300
     share = measurement.example_weights / measurement.example_weights.sum()
     left = measurement.examples - measurement.value
     return float((share**2 * left**2).sum() * n / (n - 1))
