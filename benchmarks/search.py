@@ -22,15 +22,15 @@ from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import cma
 import numpy as np
 import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
-from benchmarks.synthetic import KINDS, Instance, Kind, instance
+from benchmarks.synthetic import KINDS, Kind, extremes, instance
 
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
@@ -38,8 +38,6 @@ from mixwise.observation import Observation
 from mixwise.scorer import VALUES, Request, Scorer
 from mixwise.search.methods import METHODS
 from mixwise.search.problem import SearchProblem, mixture_of
-from mixwise.search.simplex import climb, extreme_points, sample
-from mixwise.search.surfaces import smooth_objective
 
 Array = npt.NDArray[np.float64]
 _NEAR = 0.01  # of R
@@ -153,6 +151,9 @@ class Row:
 
 def run_cma(problem: SearchProblem) -> None:
     """CMA-ES over unnormalised weights, as mergekit-evolve covers the simplex."""
+    with warnings.catch_warnings():  # it misses a plotting library that nobody asked for
+        warnings.simplefilter("ignore")
+        import cma
     n, domains = len(problem.space.domains), problem.space.domains
     budget = problem.budget or _CAP
     options = {"verbose": -9, "seed": problem.seed + 1, "bounds": [0, None]}
@@ -242,30 +243,6 @@ def synthetic_question(kind_of: Callable[[int], Kind], n_domains: int) -> Callab
         )
 
     return question
-
-
-def extremes(made: Instance) -> tuple[float, float]:
-    """Best value, by climbing the truth from many starts, and worst of a dense sample."""
-    problem = SearchProblem(made.scorer, made.space, made.objective, made.scale, None, 0)
-
-    def ascent(points: Array) -> tuple[Array, Array]:
-        slopes = np.array(
-            [[s.slopes(p).mean(axis=0) for s in made.scorer.surfaces] for p in points]
-        )
-        return smooth_objective(problem, made.scorer.truth(points), slopes)
-
-    n = len(made.space.domains)
-    points = np.concatenate(
-        [
-            extreme_points(made.space, 256, seed=0),
-            np.full((1, n), 1 / n),
-            sample(made.space, 1000, seed=0),
-        ]
-    )
-    values = made.truth(points)
-    starts = points[np.argsort(-values)[:8]]
-    tops = climb(ascent, made.space, starts)
-    return float(max(values.max(), made.truth(tops).max())), float(values.min())
 
 
 def measured_question(name: str, problem: SearchProblem) -> Question:

@@ -27,6 +27,9 @@ from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.scorer import VALUES, Request
+from mixwise.search.problem import SearchProblem
+from mixwise.search.simplex import climb, extreme_points, sample
+from mixwise.search.surfaces import smooth_objective
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["interior", "face", "corner", "flat", "noisy"]
@@ -214,3 +217,27 @@ def _surface(row: Array, form: int, n_examples: int, rng: np.random.Generator) -
     root = rng.normal(size=(3, n)) / np.sqrt(3) + np.sqrt(np.clip(row, 0, None))
     curvature = root.T @ root / 3 + np.diag(np.clip(row, 0, None))
     return LossSurface(floor, difficulty, helps * 0.8, curvature=curvature)
+
+
+def extremes(made: Instance) -> tuple[float, float]:
+    """Best value, by climbing the truth from many starts, and worst of a dense sample."""
+    problem = SearchProblem(made.scorer, made.space, made.objective, made.scale, None, 0)
+
+    def ascent(points: Array) -> tuple[Array, Array]:
+        slopes = np.array(
+            [[s.slopes(p).mean(axis=0) for s in made.scorer.surfaces] for p in points]
+        )
+        return smooth_objective(problem, made.scorer.truth(points), slopes)
+
+    n = len(made.space.domains)
+    points = np.concatenate(
+        [
+            extreme_points(made.space, 256, seed=0),
+            np.full((1, n), 1 / n),
+            sample(made.space, 1000, seed=0),
+        ]
+    )
+    values = made.truth(points)
+    starts = points[np.argsort(-values)[:8]]
+    tops = climb(ascent, made.space, starts)
+    return float(max(values.max(), made.truth(tops).max())), float(values.min())

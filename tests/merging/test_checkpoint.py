@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -49,3 +50,11 @@ def test_missing_shard_is_refused(pico_base: Path, tmp_path: Path) -> None:
     sorted(tmp_path.glob("model-*.safetensors"))[0].unlink()
     with pytest.raises(CheckpointError, match=r"`model-00001-of-.*` is missing"):
         open_checkpoint(tmp_path)
+
+
+def test_checkpoint_in_use_goes_to_another_process(pico_base: Path) -> None:
+    checkpoint = open_checkpoint(pico_base)
+    tensor = checkpoint.load_tensor("model.norm.weight")
+    copy = pickle.loads(pickle.dumps(checkpoint))
+    assert copy == checkpoint
+    assert torch.equal(copy.load_tensor("model.norm.weight"), tensor)

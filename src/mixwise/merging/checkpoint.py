@@ -32,6 +32,24 @@ class TensorEntry:
     dtype: str
 
 
+class _MappedFiles:
+    """Files that this process has mapped; a pickled copy maps its own."""
+
+    def __init__(self) -> None:
+        self._opened: dict[Path, Any] = {}
+
+    def load(self, file: Path, name: str) -> Tensor:
+        from safetensors import safe_open
+
+        if file not in self._opened:  # opening maps the file and reads its header: once is enough
+            self._opened[file] = safe_open(file, framework="pt")
+        tensor: Tensor = self._opened[file].get_tensor(name)
+        return tensor
+
+    def __reduce__(self) -> tuple[type[_MappedFiles], tuple[()]]:
+        return _MappedFiles, ()
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """An opened folder: a full model, or a LoRA adapter.
@@ -47,7 +65,9 @@ class Checkpoint:
     tensors: Mapping[str, TensorEntry]
     adapter_config: Mapping[str, Any]
     fingerprint: str
-    _opened: dict[Path, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _files: _MappedFiles = field(
+        default_factory=_MappedFiles, init=False, compare=False, repr=False
+    )
 
     @property
     def is_adapter(self) -> bool:
@@ -61,13 +81,7 @@ class Checkpoint:
 
     def load_tensor(self, name: str) -> Tensor:
         """One tensor on the CPU, in the dtype in which it is stored; not to be written to."""
-        from safetensors import safe_open
-
-        file = self.tensors[name].file
-        if file not in self._opened:  # opening maps the file and reads its header: once is enough
-            self._opened[file] = safe_open(file, framework="pt")
-        tensor: Tensor = self._opened[file].get_tensor(name)
-        return tensor
+        return self._files.load(self.tensors[name].file, name)
 
 
 def open_checkpoint(folder: Path, *, hash_file: HashFile = hash_file) -> Checkpoint:

@@ -39,6 +39,7 @@ _JUMPS = (1e-4, 1e-2, 1e-1, 1.0)  # η of metrics without slopes
 _PLAIN = 0.5  # the same per unit of ln a₃, downwards: no local effect without a sign of it
 _DOUBT = 1.5  # log-prior per unit of ln a₂: what few rows cannot tell is taken for bent
 _TOO_NOISY = 10.0  # log-prior per unit of ln of noise above the most that there can be
+_JITTER = 1e-9  # on the diagonal, for the factorisation
 _ASYMPTOTES = (0.1, 0.3, 1.0, 3.0)  # (min y − c) / (max y − min y)
 
 
@@ -101,7 +102,7 @@ class Posterior:
         factor: Cholesky factor of K.
         mean: Subtracted from the (warped) values.
         variance: σ², in the (warped) metric's unit squared.
-        log_likelihood: What the row was chosen by.
+        log_probability: What the row was chosen by.
     """
 
     kernel: Kernel
@@ -114,7 +115,7 @@ class Posterior:
     factor: Array
     mean: float
     variance: float
-    log_likelihood: float
+    log_probability: float
 
     def predict(self, shares: Array) -> tuple[Array, Array]:
         """Posterior mean, ``(n,)``, and its slopes in the shares, ``(n, n_domains)``."""
@@ -164,7 +165,7 @@ def fit(evidence: Evidence, *, has_floor: bool, kernels: Sequence[Kernel] = KERN
         kernels: Rows to choose from.
 
     Returns:
-        The posterior under the row of the largest marginal likelihood.
+        The posterior under the row of the largest posterior probability.
     """
     return fit_all([evidence], has_floor=has_floor, kernels=kernels)[0]
 
@@ -179,42 +180,37 @@ def fit_all(
         has_floor: Whether log(y − c) is tried too.
         kernels: Rows to choose from.
     """
-    first = metrics[0]
-    basis = tangent_basis(first.shares.shape[1])
-    origin = np.full(first.shares.shape[1], 1 / first.shares.shape[1])
-    points = (first.shares - origin) @ basis
-    best: list[Posterior | None] = [None] * len(metrics)
-    targets = [_targets(evidence, basis, has_floor=has_floor) for evidence in metrics]
+    frame = _Frame.of(metrics[0])
+    targets = [_targets(evidence, frame.basis, has_floor=has_floor) for evidence in metrics]
+    found: list[list[Posterior]] = [[] for _ in metrics]
     for kernel in kernels:
-        covariance = _covariance(kernel, points, points, first.sloped, first.sloped)
-        covariance[np.diag_indices_from(covariance)] += kernel.noise + 1e-9
-        factor = cholesky(covariance, lower=True)
-        log_volume = 2 * np.log(np.diag(factor)).sum()
-        for m, rows in enumerate(targets):
-            for target in rows:
-                dual = cho_solve((factor, True), target.rows)
-                n = len(target.rows)
-                variance = max(float(target.rows @ dual) / n, 1e-30)
-                score = -0.5 * (n * np.log(variance) + log_volume) + target.log_jacobian
-                score += _DOUBT * np.log(kernel.curvature) - _PLAIN * np.log(kernel.remainder)
-                excess = kernel.noise * variance / metrics[m].most_noise
-                score -= _TOO_NOISY * max(0.0, float(np.log(excess)))
-                found = best[m]
-                if found is None or score > found.log_likelihood:
-                    best[m] = Posterior(
-                        kernel,
-                        target.asymptote,
-                        basis,
-                        origin,
-                        points,
-                        first.sloped,
-                        dual,
-                        factor,
-                        target.mean,
-                        variance,
-                        float(score),
-                    )
-    return tuple(posterior for posterior in best if posterior is not None)
+        factor = frame.factor(kernel)
+        for evidence, rows, best in zip(metrics, targets, found, strict=True):
+            fitted = [_posterior(frame, kernel, factor, target, evidence) for target in rows]
+            best[:] = [max([*best, *fitted], key=lambda posterior: posterior.log_probability)]
+    return tuple(best[0] for best in found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frame:
+    """Where metrics were measured, in directions along the simplex."""
+
+    basis: Array
+    origin: Array
+    points: Array
+    sloped: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> _Frame:
+        n_domains = evidence.shares.shape[1]
+        basis, origin = tangent_basis(n_domains), np.full(n_domains, 1 / n_domains)
+        return cls(basis, origin, (evidence.shares - origin) @ basis, evidence.sloped)
+
+    def factor(self, kernel: Kernel) -> Array:
+        """Cholesky factor of the covariance of all rows."""
+        covariance = _covariance(kernel, self.points, self.points, self.sloped, self.sloped)
+        covariance[np.diag_indices_from(covariance)] += kernel.noise + _JITTER
+        return np.asarray(cholesky(covariance, lower=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,6 +242,31 @@ def _targets(evidence: Evidence, basis: Array, *, has_floor: bool) -> list[_Targ
             _Target(values.min() - gap * reach, float(logs.mean()), rows, float(jacobian))
         )
     return targets
+
+
+def _posterior(
+    frame: _Frame, kernel: Kernel, factor: Array, target: _Target, evidence: Evidence
+) -> Posterior:
+    dual = cho_solve((factor, True), target.rows)
+    n = len(target.rows)
+    variance = max(float(target.rows @ dual) / n, 1e-30)
+    log_likelihood = -0.5 * n * np.log(variance) - np.log(np.diag(factor)).sum()
+    excess = kernel.noise * variance / evidence.most_noise
+    log_prior = _DOUBT * np.log(kernel.curvature) - _PLAIN * np.log(kernel.remainder)
+    log_prior -= _TOO_NOISY * np.log(max(1.0, excess))
+    return Posterior(
+        kernel,
+        target.asymptote,
+        frame.basis,
+        frame.origin,
+        frame.points,
+        frame.sloped,
+        dual,
+        factor,
+        target.mean,
+        variance,
+        float(log_likelihood + target.log_jacobian + log_prior),
+    )
 
 
 def _values_block(kernel: Kernel, u: Array, gap: Array) -> Array:
