@@ -295,10 +295,13 @@ def test_corner_score_is_the_experts_own(finished: Path, mixwise: Cli) -> None:
     code, out, _ = mixwise("score", finished, "--mixture", "beta=1", "--json")
     assert code == 0
     model = AutoModelForCausalLM.from_pretrained(finished / "experts" / "beta").eval()
-    from mixwise.evaluation.loss import sequence_nats
+    from mixwise.evaluation.rows import Row, batch_nats, make_batches
 
     ids = np.load(finished / "heldout" / "mixed.npy").astype(np.int64)
-    own = sequence_nats(model, ids, 4).sum() / (ids.shape[0] * (ids.shape[1] - 1))
+    rows = [Row(row, n_scored=len(row) - 1) for row in ids]
+    with torch.no_grad():
+        nats = sum(float(batch_nats(model, b).sum()) for b in make_batches(rows, 4, "cpu"))
+    own = nats / (ids.shape[0] * (ids.shape[1] - 1))
     assert json.loads(out)[0]["metrics"]["mixed/loss"] == pytest.approx(own, abs=1e-12)
 
 
@@ -314,6 +317,29 @@ def test_scores_are_found_again_only_if_nothing_changed(
     save_file({k: t * 1.01 for k, t in tensors.items()}, path, metadata={"format": "pt"})
     after = json.loads(mixwise("score", study, "--mixture", "alpha=1", "--json")[1])[0]
     assert after["metrics"]["mixed/loss"] != before["metrics"]["mixed/loss"]
+
+
+def test_score_tells_slopes_and_curvature(finished: Path, mixwise: Cli) -> None:
+    arguments = ["score", finished, "--mixture", "alpha=0.5,beta=0.5", "--derivatives", "hessian"]
+    code, out, err = mixwise(*arguments, "--per-example", "--json")
+    assert code == 0, err
+    [score] = json.loads(out)
+    assert "quiz/accuracy" not in score["slopes"]
+    for metric, slopes in score["slopes"].items():
+        assert np.shape(slopes) == (3,), metric
+        assert np.shape(score["hessian"][metric]) == (3, 3)
+        per_example = np.array(score["example_slopes"][metric])
+        assert per_example.shape[1] == 3
+        assert np.shape(score["example_hessians"][metric]) == (len(per_example), 3, 3)
+    code, out, _ = mixwise(*arguments)
+    assert "per share: alpha" in out
+
+
+def test_slopes_of_a_reference_are_refused(finished: Path, mixwise: Cli) -> None:
+    arguments = ["score", finished, "--mixture", "alpha=1", "--derivatives", "slopes"]
+    code, _, err = mixwise(*arguments, "--answer", "reference")
+    assert code == 1
+    assert "a trained model has no slopes" in err
 
 
 def test_reference_score_trains_with_every_seed(finished: Path, mixwise: Cli) -> None:
@@ -366,6 +392,20 @@ def test_diagnose_shows_task_vectors(finished: Path, mixwise: Cli) -> None:
     assert code == 0
     assert all(size > 0 for size in geometry["relative_sizes"])
     assert [row[i] for i, row in enumerate(geometry["cosines"])] == pytest.approx([1, 1, 1])
+
+
+def test_diagnose_tells_what_precision_costs(finished: Path, mixwise: Cli) -> None:
+    code, out, _ = mixwise("diagnose", finished, "--json")
+    precision = json.loads(out)["precision"]
+    assert code == 0
+    assert [stored["domain"] for stored in precision["stored"]] == ["alpha", "beta", "gamma"]
+    assert all(stored["relative_error"] < 1e-6 for stored in precision["stored"])
+    for metric in ("mixed/loss", "alpha/bits_per_byte"):
+        score = precision["scores"][metric]
+        assert abs(score["error"]) < 1e-4 * abs(score["effect"])
+    code, out, _ = mixwise("diagnose", finished)
+    assert "float32" in out
+    assert "of its effect" in out
 
 
 @pytest.mark.parametrize(
@@ -434,6 +474,33 @@ def test_lora_study_runs_to_its_end(pico: Path, tmp_path: Path, mixwise: Cli) ->
     assert code == 0, err
     assert (tmp_path / "s" / "experts" / "beta" / "adapter_model.safetensors").is_file()
     assert json.loads(out)["verdict"]["outcome"] in {"won", "tied", "lost"}
+
+
+def test_check_warns_of_experts_that_their_precision_has_eaten(
+    finished: Path, pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    def save_short(folder: Path, moved: Path | None) -> None:
+        """The base in bfloat16, or an expert that went a thousandth of its way, in bfloat16."""
+        base = load_file(pico / "base" / "model.safetensors")
+        there = load_file(moved / "model.safetensors") if moved else base
+        tensors = {k: (t + 0.001 * (there[k] - t)).to(torch.bfloat16) for k, t in base.items()}
+        if moved is not None:
+            shutil.copytree(pico / "base", folder)
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    for name in ("alpha", "beta", "gamma"):
+        save_short(tmp_path / name, finished / "experts" / name)
+        entry = f"{{files: {name}.jsonl, expert: {tmp_path / name}}}"
+        replace(f"{name}: {{files: {name}.jsonl}}", f"{name}: {entry}")(pico)
+    save_short(pico / "base", None)
+    code, out, err = mixwise("check", pico / "recipe.yaml", "--json")
+    assert code == 0, err
+    warnings = [w for w in json.loads(out)["warnings"] if "rounding noise" in w]
+    assert len(warnings) == 3
+    assert "float32 master weights" in warnings[0]
 
 
 @pytest.mark.parametrize("method", ["subsets", "mergemix"])

@@ -137,6 +137,4 @@ def test_phases_wait_for_each_other() -> None:
     chosen = recipe(validation={"mixtures": 5, "seeds": 1}, final={"seeds": 1})
     made = plan(chosen, 2, counts)
     # 2 + 3 + 2 rounds; base, 5 references twice and 3 final mixtures twice are evaluated
-    assert made.time(MEASURED) == pytest.approx(
-        7 * 1000 * 0.01 + (1 + 5 + 6) * 500 * 0.001 / 2
-    )
+    assert made.time(MEASURED) == pytest.approx(7 * 1000 * 0.01 + (1 + 5 + 6) * 500 * 0.001 / 2)
