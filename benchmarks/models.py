@@ -29,6 +29,7 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedModel,
 )
+from transformers.utils import logging
 
 import mixwise
 from mixwise.merging.checkpoint import open_checkpoint
@@ -124,6 +125,7 @@ def demo_experts(scratch: Path, horizon: str) -> dict[str, Path]:
 
 def train_on(sequences: np.ndarray, learning_rate: float) -> PreTrainedModel:
     """Train the demo's base once over token sequences, shape ``(n, 128)``, by AdamW."""
+    logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(DEMO / "base", dtype=torch.float32).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.0)
     warmup = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / 4))

@@ -172,8 +172,8 @@ def contenders(n_domains: int) -> tuple[Contender, ...]:
     n_lattice = n_domains * (n_domains + 1) // 2
     return (
         Contender("mixwise", METHODS["auto"].search, (None,)),
-        Contender("mergemix", METHODS["mergemix"].search, (40, 80, 160, 320, 640, _CAP)),
-        Contender("demix", METHODS["demix"].search, (112, 224, 448, _CAP)),
+        Contender("mergemix", METHODS["mergemix"].search, (40, 80, 160, 320, _CAP)),
+        Contender("demix", METHODS["demix"].search, (112, 224, _CAP)),
         Contender("cma-es", run_cma, (_CAP,)),
         Contender("lattice", METHODS["lattice"].search, (None, n_lattice + 20)),
         Contender("random", METHODS["random"].search, (40, _CAP)),
@@ -223,11 +223,13 @@ def measure(question: Question, method: Contender, seed: int) -> Row:
     return Row(question.name, method.name, meter.hit, meter.cost, regrets[-1], regrets[0], seconds)
 
 
-def synthetic_question(kind_of: Callable[[int], Kind], n_domains: int) -> Callable[[int], Question]:
+def synthetic_question(
+    kind_of: Callable[[int], Kind], n_domains: int, n_examples: int = 64
+) -> Callable[[int], Question]:
     """Questions of the synthetic family, seed by seed."""
 
     def question(seed: int) -> Question:
-        made = instance(kind_of(seed), n_domains, seed)
+        made = instance(kind_of(seed), n_domains, seed, n_examples)
         best, worst = extremes(made)
         corners = [Mixture.single(made.space.domains, name) for name in made.space.domains]
         return Question(
@@ -353,6 +355,7 @@ def main() -> None:
             found = compare_on_demo(options.scratch, n, options.objective, seeds)
         claims += claims_of(found, n, "synthetic" if options.scratch is None else "demo")
         rows += found
+        print(f"{n} domains: done", flush=True)
     name = "search" if options.scratch is None else f"search_demo_{options.objective}"
     save_claims(name, claims, cap=_CAP, seeds=list(seeds), rows=[asdict(row) for row in rows])
 

@@ -22,7 +22,7 @@ from benchmarks.claims import Claim, save_claims
 from benchmarks.models import add_scratch_option, large_base, large_experts, scratch_folder
 
 _N_EXPERTS, _N_CANDIDATES = 4, 4
-_SEQUENCES, _LENGTH, _BATCH = 8, 128, 4
+_SEQUENCES, _LENGTH, _BATCH = 8, 128, 2
 _BUDGET = 320_000_000
 
 

@@ -19,6 +19,7 @@ from tests.merging.conftest import (
     merged_slowly,
     relative_error,
 )
+from tests.merging.test_neighbours import Counted
 from transformers import AutoModelForCausalLM
 
 from mixwise.errors import CheckpointError
@@ -382,3 +383,17 @@ def test_subsets_in_gray_code_order_do_not_drift(
         }
         if gray.bit_count() > 1:
             assert relative_error(live.tensors, truth) < 1e-6
+
+
+def test_neighbouring_subsets_touch_one_expert_whatever_their_size(
+    families: dict[str, Family],
+) -> None:
+    pool = families["llama"].pool(families["llama"].live())
+    counted = {domain: Counted(vector) for domain, vector in pool.task_vectors.items()}
+    pool.task_vectors.update(counted)
+    for n_members in (6, 5, 6):  # shares of a sixth are rounded and differ in the ninth place
+        before = {domain: vector.n_added for domain, vector in counted.items()}
+        pool.merge(Mixture.uniform(DOMAINS, DOMAINS[:n_members]), LINEAR)
+    assert {d for d, vector in counted.items() if vector.n_added > before[d]} == {"f"}
+    truth = merged_slowly(pool.live, pool, [1 / 6] * 6)
+    assert relative_error(pool.live.tensors, truth) < 1e-6

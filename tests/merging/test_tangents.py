@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.scoring.derived import (
     BENT_SUM,
@@ -86,7 +86,7 @@ def test_a_gradient_larger_than_the_cache_is_taken_part_by_part(
 ) -> None:
     gradient = torch.arange(20.0).view(4, 5)
     whole = tangents_of(BENT_WEIGHTS, VECTORS, SHARES).pull("w", gradient)
-    monkeypatch.setattr("mixwise.merging.chunks._CPU_ELEMENTS", 8)
+    monkeypatch.setattr("mixwise.merging.tangents._PART", 8)
     parts = tangents_of(BENT_WEIGHTS, VECTORS, SHARES).pull("w", gradient)
     assert parts == pytest.approx(whole)
     assert tangents_of(LINEAR, VECTORS, SHARES).pull("w", gradient) != pytest.approx(whole)
@@ -101,6 +101,7 @@ def test_a_combination_is_pulled_inside_a_backward_pass() -> None:
     assert seen[0] == pytest.approx(tangents.pull("w", torch.full((4, 5), 2.0)))
 
 
+@settings(deadline=None)  # its first example waits for imports
 @given(st.lists(st.floats(-2, 2, width=16), min_size=3, max_size=3))
 def test_chain_rule_of_merge_weights(shares: list[float]) -> None:
     quadratic = torch.tensor([[2.0, 0.5, 0.0], [0.5, 1.0, -1.0], [0.0, -1.0, 3.0]]).double()

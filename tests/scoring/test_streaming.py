@@ -136,13 +136,14 @@ def test_budget_by_hand(folders_of: Callable[[str], dict[str, Path]]) -> None:
     outer = (50 * 16 + 16) * 4
     layer = (2 * 16 * 16 + 2 * 8 * 16 + 3 * 32 * 16 + 2 * 16) * 4
     hidden = 5 * 12 * 16 * 4
-    work = max(4 * 12 * 32 * 4 * 4, 4 * 11 * 50 * 4 * 2)
+    work = 4 * 12 * 32 * 4 * 4 + 4 * 11 * 50 * 4 * 2
+    shared = outer + work + 32 * 1024**2
     for n in (1, 2, 7):
-        budget = max(outer, n * layer) + n * hidden + work
+        budget = shared + n * (layer + hidden)
         assert candidates_within(budget, skeleton, pool, LINEAR, batches) == n
         if n > 1:
             assert candidates_within(budget - 1, skeleton, pool, LINEAR, batches) == n - 1
-    least = max(outer, layer) + hidden + work
+    least = shared + layer + hidden
     with pytest.raises(ResourceError, match=f"takes {least:,} bytes of memory"):
         candidates_within(least - 1, skeleton, pool, LINEAR, batches)
 

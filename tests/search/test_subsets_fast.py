@@ -26,7 +26,14 @@ def test_the_answer_is_that_of_enumeration_at_a_fifth_of_the_passes(
     found = search_subsets_fast(asked)
     passes = sum(o.tokens_evaluated for o in made.scorer.asked)
     table = made.scorer.score(subsets(made.space.domains))
-    assert found.best.mixture == max(table, key=asked.value).mixture
+    best = max(table, key=asked.value).mixture
+    assert best is not None
+    assert found.best.mixture is not None
+    if kind == "noisy":  # the best score of a noisy table is the luckiest, so that truth decides
+        loss, gain = made.truth(np.array([best.shares, found.best.mixture.shares]))
+        assert gain >= loss - 0.03 * asked.spread(table)
+    else:
+        assert found.best.mixture == best
     if n_domains == 10:
         assert passes <= sum(o.tokens_evaluated for o in table) / 5
 

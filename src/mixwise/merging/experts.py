@@ -11,7 +11,8 @@ Method:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,8 +169,8 @@ class ExpertPool:
             write_adapters(self.live, adapters, list(active.values()))
         elif list(active.values()) == [1.0]:
             self.live.write_checkpoint(self.experts[next(iter(active))])
-        elif len(set(active.values())) == 1:
-            self._running.write(set(active), next(iter(active.values())))
+        elif _are_one(active.values()):
+            self._running.write(set(active), statistics.fmean(active.values()))
         else:
             self._write_sum(vectors, list(active.values()))
 
@@ -197,6 +198,12 @@ class ExpertPool:
                 merged = combine(deltas, shares.to(live.device, torch.float32))
                 base = base.to(live.device, torch.float32) + merged
             self.live.write(name, base)
+
+
+def _are_one(merge_weights: Collection[float]) -> bool:
+    """Whether merge weights are those of a plain average, from shares on a grid of 1e-9."""
+    spread = max(merge_weights, default=0.0) - min(merge_weights, default=0.0)
+    return bool(merge_weights) and spread <= 1e-9 * len(merge_weights)
 
 
 def _open_task_vector(

@@ -64,17 +64,20 @@ class RunningSum:
         """
         is_kept = self._pays(subset)
         if is_kept and not self._sums:
+            self._summed = frozenset()
             self._sums = {
                 name: torch.zeros(self._live.tensors[name].numel(), dtype=torch.int32, device=d)
                 for name, d in ((n, self._live.tensors[n].device) for n in self._steps)
             }
         before = self._summed if is_kept else frozenset()
         signs = {domain: 1 if domain in subset else -1 for domain in subset ^ before}
+        sums, self._sums = self._sums, {}  # half a change is none: an interrupted σ is not kept
         for name in self._live.tensors:
             if name in self._steps:
-                self._write_tensor(name, signs, merge_weight, self._sums if is_kept else {})
+                self._write_tensor(name, signs, merge_weight, sums if is_kept else {})
             else:
                 self._live.write(name, self._live.base_tensor(name))
+        self._sums = sums
         self._last = frozenset(subset)
         self._summed = self._last if is_kept else self._summed
 

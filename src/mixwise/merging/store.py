@@ -83,6 +83,10 @@ class StoredTaskVector:
             total += float(torch.dot(values[: part.numel()], part.float()))
         return total
 
+    def device_of(self, name: str) -> torch.device:
+        """Where the numbers of a tensor lie: its live device, or the CPU for mapped pages."""
+        return self._encoded[name].deltas.device
+
     def place(self, budgets_bytes: dict[torch.device, int]) -> None:
         """Keep tensors on the devices of their live tensors, as far as they fit.
 
@@ -91,7 +95,7 @@ class StoredTaskVector:
         """
         for name, encoded in self._encoded.items():
             device = self._live.tensors[name].device
-            if encoded.deltas.device != device and encoded.n_bytes <= budgets_bytes.get(device, 0):
+            if self.device_of(name) != device and encoded.n_bytes <= budgets_bytes.get(device, 0):
                 self._encoded[name] = encoded.to(device)
                 budgets_bytes[device] -= encoded.n_bytes
 

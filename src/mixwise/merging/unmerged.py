@@ -29,6 +29,7 @@ Source:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -137,7 +138,8 @@ class UnmergedAdapters:
                 ``(n_candidates, n_experts)``. If it requires a gradient, only factors are used, and
                 the answers can be differentiated any number of times.
         """
-        return self._patched(lambda site: _serve(site, merge_weights))
+        scratch = _Scratch()
+        return self._patched(lambda site: _serve(site, merge_weights, scratch))
 
     def tracing(self, merge_weights: Tensor) -> AbstractContextManager[None]:
         """Let the live model be differentiated once in the weights of the merge that it holds.
@@ -210,7 +212,25 @@ def _replaced_forward(module: nn.Module, forward: Callable[[Tensor], Tensor]) ->
             own["forward"] = before
 
 
-def _serve(site: _Site, merge_weights: Tensor) -> Callable[[Tensor], Tensor]:
+class _Scratch:
+    """Memory in which one weight after the other is built.
+
+    Fresh pages for each would cost more than building it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Tensor] = {}
+
+    def take(self, purpose: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """An empty tensor, valid until the same purpose is asked for again."""
+        n_elements = math.prod(shape)
+        kept = self._kept.get(purpose)
+        if kept is None or kept.numel() < n_elements or kept.device != like.device:
+            kept = self._kept[purpose] = like.new_empty(n_elements)
+        return kept[:n_elements].view(shape)
+
+
+def _serve(site: _Site, merge_weights: Tensor, scratch: _Scratch) -> Callable[[Tensor], Tensor]:
     def forward(x: Tensor) -> Tensor:
         rows = _by_candidate(x, len(merge_weights))
         n_candidates, n_experts = merge_weights.shape
@@ -222,7 +242,7 @@ def _serve(site: _Site, merge_weights: Tensor) -> Callable[[Tensor], Tensor]:
         ):
             y = _from_factors(site, rows, merge_weights)
         else:
-            y = _from_built(site, rows, merge_weights)
+            y = _from_built(site, rows, merge_weights, scratch)
         return y.view(*x.shape[:-1], -1)
 
     return forward
@@ -238,22 +258,23 @@ def _from_factors(site: _Site, rows: Tensor, merge_weights: Tensor) -> Tensor:
     return y
 
 
-def _from_built(site: _Site, rows: Tensor, merge_weights: Tensor) -> Tensor:
+def _from_built(site: _Site, rows: Tensor, merge_weights: Tensor, scratch: _Scratch) -> Tensor:
     """Answers ``(K, T, out)`` by one weight for each candidate."""
-    updates = _updates(site)
+    updates = _updates(site, scratch)
     weight = site.weight.flatten()
     y = rows.new_empty(*rows.shape[:-1], site.shape[0])
     at_once = max(1, _SCRATCH_BYTES // (weight.numel() * weight.element_size()))
     for k in range(0, len(rows), at_once):
-        part = slice(k, k + at_once)
-        built = torch.addmm(weight, merge_weights[part].to(weight), updates)
-        torch.bmm(rows[part], built.view(-1, *site.shape).mT, out=y[part])
+        shares = merge_weights[k : k + at_once].to(weight)
+        built = scratch.take("built", (len(shares), weight.numel()), weight)
+        torch.addmm(weight, shares, updates, out=built)
+        torch.bmm(rows[k : k + at_once], built.view(-1, *site.shape).mT, out=y[k : k + at_once])
     return y if site.bias is None else y.add_(site.bias)
 
 
-def _updates(site: _Site) -> Tensor:
+def _updates(site: _Site, scratch: _Scratch) -> Tensor:
     """BᵢAᵢ of every expert, shape ``(n_experts, out·in)``."""
-    updates = site.a.new_zeros(len(site.ranks), *site.shape)
+    updates = scratch.take("updates", (len(site.ranks), *site.shape), site.a)
     start = 0
     for update, rank in zip(updates, site.ranks.tolist(), strict=True):
         torch.mm(site.b[:, start : start + rank], site.a[start : start + rank], out=update)

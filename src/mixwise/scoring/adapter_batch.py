@@ -32,7 +32,7 @@ from mixwise.observation import Array, Measurement
 from mixwise.scorer import Part
 
 WHOLE = Part()
-_MEMORY_BYTES = 1 << 31  # of activations
+_MEMORY_BYTES = 1 << 31  # of activations; on a CPU, page faults of more cost what it saves
 
 
 @dataclass(frozen=True, slots=True)

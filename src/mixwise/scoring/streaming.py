@@ -8,11 +8,14 @@ Method:
     whose layers only note what they are called with. Then, layer by layer, the layer is merged for
     all K candidates in one pass over its task vectors, and every h passes through its candidate's.
     At last the norm and the head are merged, and the model is called once more with layers that
-    hand over the last h. Between layers h lies in the CPU's memory. The peak for K candidates is
+    hand over the last h. Between layers h lies in the CPU's memory. The peak for K candidates is at
+    most
 
-        max(outer tensors, K · largest layer) + K · tokens · width · bytes + work of one batch,
+        outer tensors + K · (largest layer + tokens · width · bytes) + work of one batch + 32 MiB,
 
-    and K is the largest number for which that is within the budget.
+    and K is the largest number for which that is within the budget. Outer tensors and layers are
+    not there at the same time, but a C library's allocator keeps freed blocks of a layer's size,
+    and up to 32 MiB of others.
 
 Source:
     Sheng et al. 2023, FlexGen (arXiv 2303.06865), the zig-zag block schedule: a layer's weights
@@ -44,6 +47,7 @@ from mixwise.scorer import Part
 from mixwise.scoring.layerwise import State, enter, leave, pass_through
 
 _WIDE_ACTIVATIONS = 4  # tensors as wide as a layer's widest that live at the same time
+_KEPT_BYTES = 32 << 20  # glibc's DEFAULT_MMAP_THRESHOLD_MAX: smaller blocks are not given back
 _LOGITS = 2  # they, and their logarithms of one piece or their copy in float32
 
 
@@ -103,15 +107,12 @@ def candidates_within(
         ResourceError: If it is not enough for one candidate.
     """
     sizes = _Sizes.of(skeleton, pool, rule, batches)
-    beside = budget_bytes - sizes.work
-    n_candidates = min(
-        beside // (sizes.layer + sizes.hidden), (beside - sizes.outer) // max(sizes.hidden, 1)
-    )
+    n_candidates = (budget_bytes - sizes.shared) // sizes.each
     if n_candidates < 1:
         raise ResourceError(
-            f"a candidate read layer by layer takes {sizes.peak(1):,} bytes of memory, but the "
-            f"budget is {budget_bytes:,}: evaluate fewer or shorter sequences at a time, or "
-            "raise the budget"
+            f"a candidate read layer by layer takes {sizes.shared + sizes.each:,} bytes of "
+            f"memory, but the budget is {budget_bytes:,}: evaluate fewer or shorter sequences "
+            "at a time, or raise the budget"
         )
     return n_candidates
 
@@ -121,16 +122,12 @@ class _Sizes:
     """Bytes of what takes memory.
 
     Args:
-        outer: Tensors outside the layers.
-        layer: Tensors of the largest layer.
-        hidden: Hidden states of one candidate, all batches.
-        work: What the largest batch or merge takes for a moment.
+        shared: What all candidates need once: outer tensors, the largest batch's or merge's work.
+        each: What each needs: its largest layer, the hidden states of all batches.
     """
 
-    outer: int
-    layer: int
-    hidden: int
-    work: int
+    shared: int
+    each: int
 
     @classmethod
     def of(
@@ -139,24 +136,21 @@ class _Sizes:
         """Sizes for a model and its batches."""
         config = skeleton.module.config.get_text_config(decoder=True)
         tensors = skeleton.live.tensors
-        shapes = [tensors[name].shape for x in skeleton.layers for name in x.names.values()]
-        widest = max(max(shape, default=1) for shape in shapes)
+        inside = [tuple(layer.names.values()) for layer in skeleton.layers]
+        widest = max(max(tensors[n].shape, default=1) for names in inside for n in names)
         element = next(iter(tensors.values())).element_size()
+        positions = [batch.ids.numel() for batch in batches]
+        n_scored = max(int(batch.scored.sum()) for batch in batches)
         n_deltas = len(pool.domains) + 1 if rule.combine is not None else 0
-        return cls(
-            outer=skeleton.n_bytes(skeleton.outer),
-            layer=max(skeleton.n_bytes(tuple(x.names.values())) for x in skeleton.layers),
-            hidden=sum(batch.ids.numel() for batch in batches) * config.hidden_size * element,
-            work=max(
-                max(batch.ids.numel() for batch in batches) * widest * element * _WIDE_ACTIVATIONS,
-                max(int(b.scored.sum()) for b in batches) * config.vocab_size * 4 * _LOGITS,
-                n_deltas * max(tensor.numel() for tensor in tensors.values()) * 4,
-            ),
+        work = (
+            max(positions) * widest * element * _WIDE_ACTIVATIONS
+            + n_scored * config.vocab_size * 4 * _LOGITS
+            + n_deltas * max(tensor.numel() for tensor in tensors.values()) * 4
         )
-
-    def peak(self, n_candidates: int) -> int:
-        """Memory for so many candidates at work together."""
-        return max(self.outer, n_candidates * self.layer) + n_candidates * self.hidden + self.work
+        return cls(
+            shared=skeleton.n_bytes(skeleton.outer) + work + _KEPT_BYTES,
+            each=max(map(skeleton.n_bytes, inside)) + sum(positions) * config.hidden_size * element,
+        )
 
 
 def _measure(suite: PreparedSuite, part: Part, nats: Sequence[Array]) -> tuple[Measurement, ...]:

@@ -121,7 +121,7 @@ def boundary(tau: float, level: float) -> float:
 
     Example:
         >>> round(boundary(0.25, 0.025), 2)
-        2.87
+        3.04
     """
     wide = 2 * np.log(1 / (2 * level))
     rho = _TIGHTEST / (wide + np.log1p(wide))

@@ -39,6 +39,7 @@ _JUMPS = (1e-4, 1e-2, 1e-1, 1.0)  # η of metrics without slopes
 _PLAIN = 0.5  # the same per unit of ln a₃, downwards: no local effect without a sign of it
 _DOUBT = 1.5  # log-prior per unit of ln a₂: what few rows cannot tell is taken for bent
 _TOO_NOISY = 10.0  # log-prior per unit of ln of noise above the most that there can be
+NO_LIMIT = 1e300  # of noise, in any unit squared
 _JITTER = 1e-9  # on the diagonal, for the factorisation
 _ASYMPTOTES = (0.1, 0.3, 1.0, 3.0)  # (min y − c) / (max y − min y)
 
@@ -78,7 +79,7 @@ class Evidence:
     values: Array
     sloped: npt.NDArray[np.int64]
     slopes: Array
-    most_noise: float = 1e300
+    most_noise: float = NO_LIMIT
 
 
 def tangent_basis(n_domains: int) -> Array:

@@ -130,7 +130,7 @@ def look_schedule(n_examples: int) -> tuple[int, ...]:
 
     Example:
         >>> look_schedule(8)
-        (1, 2, 3, 4, 6, 8)
+        (1, 2, 3, 4, 5, 7, 8)
     """
     n_blocks = min(n_examples, _MOST_BLOCKS)
     looks = [1]

@@ -23,7 +23,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Observation
@@ -107,6 +106,8 @@ def _mean_of_top(problem: SearchProblem, scored: Sequence[Observation]) -> Mixtu
 
 def _fit_ranks(problem: SearchProblem, scored: Sequence[Observation]) -> Predict:
     """Trees from shares to the mean rank over the metrics; larger is better."""
+    from scipy.stats import rankdata  # a second to import, and `check` does without it
+
     gains = problem.objective.gains(problem.metric_values(scored), problem.scale)
     weight = np.array([term.weight for term in problem.objective.terms])
     ranks = rankdata(gains, axis=0) @ (weight / weight.sum())

@@ -42,7 +42,7 @@ def project(points: Array, space: MixtureSpace) -> Array:
         space: Where the answers lie.
 
     Example:
-        >>> project(np.array([[1.0, 1.0]]), MixtureSpace.whole(["a", "b"])).tolist()
+        >>> project(np.array([[1.0, 1.0]]), MixtureSpace.whole(["a", "b"])).round(9).tolist()
         [[0.5, 0.5]]
     """
     low, high = np.asarray(space.lower), np.asarray(space.upper)

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import Metric
 from mixwise.observation import Measurement, Observation
-from mixwise.search.gaussian_process import JUMPING_KERNELS, Evidence, Posterior, fit_all
+from mixwise.search.gaussian_process import JUMPING_KERNELS, NO_LIMIT, Evidence, Posterior, fit_all
 from mixwise.search.problem import SearchProblem, shares_of
 from mixwise.search.simplex import climb, extreme_points, project, sample
 
@@ -203,15 +203,15 @@ def _evidence(data: Sequence[Observation], metric: str) -> Evidence:
         np.array([row.value for row in rows]),
         np.array(sloped, dtype=np.int64),
         np.array(slopes).reshape(len(sloped), n_domains),
-        max(_variance_of_mean(row) for row in rows),
+        max(_variance_of_mean(row) for row in rows) or NO_LIMIT,
     )
 
 
 def _variance_of_mean(measurement: Measurement) -> float:
-    """Variance that a metric has from its examples; no limit where they are all alike."""
+    """Variance that a metric has from its examples; zero where they are all alike."""
     n = len(measurement.examples)
-    if np.ptp(measurement.examples) == 0:
-        return 1e300
+    if n == 1:
+        return 0.0
     share = measurement.example_weights / measurement.example_weights.sum()
     left = measurement.examples - measurement.value
     return float((share**2 * left**2).sum() * n / (n - 1))
