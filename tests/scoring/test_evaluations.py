@@ -78,14 +78,14 @@ def test_two_workers_give_what_one_gives(evaluations: Evaluations) -> None:
 
 
 def test_layer_by_layer_gives_what_the_whole_model_gives(evaluations: Evaluations) -> None:
-    model = replace(evaluations.model, placement="layers", memory_bytes=1 << 24)
+    model = replace(evaluations.model, placement="layers", memory_bytes=1 << 26)
     assert same(values(evaluations), values(replace(evaluations, model=model)))
 
 
 def test_a_checkpoint_read_layer_by_layer_is_itself(
     evaluations: Evaluations, workspace: Workspace
 ) -> None:
-    model = replace(evaluations.model, placement="layers", memory_bytes=1 << 24)
+    model = replace(evaluations.model, placement="layers", memory_bytes=1 << 26)
     expert = workspace.expert("beta")
     [(_, whole)] = evaluations.run([expert], VALUES)
     [(_, layered)] = replace(evaluations, model=model).run([expert], VALUES)
