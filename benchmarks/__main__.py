@@ -14,6 +14,7 @@ SCRIPTS = {
     "adapters": "a batch of LoRA candidates, against one forward pass each",
     "disk_route": "mergekit, a new process and a load, against memory",
     "memory": "memory beside the model's own, with 4 to 32 experts",
+    "streaming": "one layer at a time, against the whole model",
     "slopes": "loss and all slopes, against the loss alone",
     "precision": "error of the score from the precision of store and model",
     "search": "tokens until the best proxy score, against published searches",

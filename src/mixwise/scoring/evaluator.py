@@ -34,7 +34,7 @@ from mixwise.scoring.job import Evaluated, EvaluationJob, MergeSettings, ModelSe
 from mixwise.scoring.streaming import evaluate_streamed
 
 _SLOPE_PASSES = 3  # a forward pass, and a backward pass that costs two
-_HESSIAN_PASSES = 4  # more for each domain: through the gradient's own graph
+_HESSIAN_PASSES = 6  # more for each domain: forward and backward through the gradient's graph
 
 
 class Evaluator(Protocol):
