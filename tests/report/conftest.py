@@ -108,6 +108,7 @@ class Parts:
                 "trained_tokens": {"experts": 1000 * n, "validation": 16000, "final": 4000},
                 "evaluated_tokens": 5000,
                 "candidates_scored": 40,
+                "search_runs_if_trained": 40,
                 "search_tokens_spent": 1000 * n,
                 "search_tokens_if_trained": 40000,
                 "search_tokens_avoided": 40000 - 1000 * n,

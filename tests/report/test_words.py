@@ -70,6 +70,13 @@ def test_cost_says_what_was_avoided(make_study: MakeStudy) -> None:
     assert "16 models and the final comparison 4, on 20,000 tokens" in words
 
 
+def test_cost_of_a_search_by_slopes_is_held_against_a_lattice(make_study: MakeStudy) -> None:
+    cost = dict(load_contents(make_study()).cost) | {"candidates_scored": 3}
+    words = cost_words(cost)
+    assert "scored 3 merged candidates. Training, which has no slopes to read" in words
+    assert "would have taken 40 runs" in words
+
+
 def test_cost_does_not_boast_where_nothing_was_avoided(make_study: MakeStudy) -> None:
     cost = dict(load_contents(make_study()).cost) | {"search_tokens_avoided": -1000}
     assert "merging avoided no training" in cost_words(cost)

@@ -78,9 +78,9 @@ class StoredTaskVector:
     def dot(self, name: str, gradient: Tensor, *, start: int = 0) -> float:
         """See `TaskVector.dot`."""
         encoded, total = self._encoded[name], 0.0
-        for k, part in enumerate(gradient.view(-1).split(_DOT_ELEMENTS)):
-            piece = encoded.part(start + k * _DOT_ELEMENTS, part.numel())
-            values = piece.to(part.device).decode()
+        for first in range(0, gradient.numel(), _DOT_ELEMENTS):
+            part = gradient.view(-1)[first : first + _DOT_ELEMENTS]
+            values = encoded.part(start + first, part.numel()).to(part.device).decode()
             total += float(torch.dot(values[: part.numel()], part.float()))
         return total
 

@@ -149,24 +149,32 @@ def _ceiling_words(ceiling: float | None) -> str:
 
 
 def cost_words(cost: Mapping[str, Any]) -> str:
-    """Say what the search spent, and what training every candidate would have cost."""
+    """Say what the search spent, and what a search by training would have cost."""
     if not cost:
         return "No search has been paid for yet."
     n, n_experts = cost["candidates_scored"], cost["runs"]["experts"]
+    n_trained = cost["search_runs_if_trained"]
     avoided = cost["search_tokens_avoided"]
     spent = (
         f"The search trained {n_experts} expert{'s' * (n_experts != 1)} on "
         f"{count(cost['search_tokens_spent'])} tokens and scored {count(n)} merged candidates. "
-        f"Training each candidate instead would have taken {count(n)} runs and "
+        f"{_instead(n, n_trained)} would have taken {count(n_trained)} runs and "
         f"{count(cost['search_tokens_if_trained'])} tokens"
     )
     if avoided <= 0:
         return f"{spent}, which is not more: with so few candidates, merging avoided no training."
     return (
-        f"{spent}: merging avoided {count(n - n_experts)} runs and {count(avoided)} tokens. "
+        f"{spent}: merging avoided {count(n_trained - n_experts)} runs and "
+        f"{count(avoided)} tokens. "
         f"Validation trained {count(cost['runs']['validation'])} models and the final comparison "
         f"{count(cost['runs']['final'])}, on {count(_checked_tokens(cost))} tokens."
     )
+
+
+def _instead(n_scored: int, n_trained: int) -> str:
+    if n_trained == n_scored:
+        return "Training each candidate instead"
+    return "Training, which has no slopes to read and so needs a lattice of mixtures,"
 
 
 def _checked_tokens(cost: Mapping[str, Any]) -> int:

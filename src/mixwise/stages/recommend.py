@@ -10,6 +10,9 @@ from scipy.stats import t as student_t
 from mixwise import __version__
 from mixwise.diagnostics.intervals import bootstrap_objective, interval, near_optimal
 from mixwise.observation import Observation
+from mixwise.search.designs import lattice
+from mixwise.search.lattice import N_CHECKS
+from mixwise.search.methods import METHODS
 from mixwise.search.problem import SearchResult
 from mixwise.stages.search import OBJECTIVE, every_baseline
 from mixwise.stages.workspace import Workspace
@@ -119,7 +122,7 @@ def _reference_interval(
 
 
 def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
-    """Tokens spent, and tokens that training every scored candidate would have cost."""
+    """Tokens spent, and tokens that a search by training would have cost."""
     recipe = workspace.recipe
     n_experts = sum(domain.expert is None for domain in recipe.domains.values())
     validation = workspace.load_result(VALIDATION_FILE)
@@ -131,7 +134,7 @@ def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
         else 0,
         "final": sum(len(row["references"]) for row in final["rows"]) if final else 0,
     }
-    n_scored = len(result.scored)
+    n_if_trained = _runs_if_trained(workspace, result)
     in_search = {str(o.mixture): o.tokens_evaluated for o in result.scored}
     others = {str(entry.mixture) for entry in every_baseline(workspace)}
     others |= {str(e["proxy"]["mixture"]) for e in validation["mixtures"]} if validation else set()
@@ -141,8 +144,20 @@ def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
         "trained_tokens": {kind: n * recipe.run_tokens for kind, n in runs.items()},
         "evaluated_tokens": sum(in_search.values())
         + n_others * workspace.base_observation.tokens_evaluated,
-        "candidates_scored": n_scored,
+        "candidates_scored": len(result.scored),
+        "search_runs_if_trained": n_if_trained,
         "search_tokens_spent": n_experts * recipe.run_tokens,
-        "search_tokens_if_trained": n_scored * recipe.run_tokens,
-        "search_tokens_avoided": (n_scored - n_experts) * recipe.run_tokens,
+        "search_tokens_if_trained": n_if_trained * recipe.run_tokens,
+        "search_tokens_avoided": (n_if_trained - n_experts) * recipe.run_tokens,
     }
+
+
+def _runs_if_trained(workspace: Workspace, result: SearchResult) -> int:
+    """Runs of a search that trains every candidate.
+
+    Trained models have no slopes in the shares, so a search that read some would have had to train
+    the lattice, the smallest design that determines a quadratic without them.
+    """
+    if METHODS[result.method].request.order == 0:
+        return len(result.scored)
+    return max(len(result.scored), len(lattice(workspace.inputs.space)) + N_CHECKS)
