@@ -18,6 +18,7 @@ SCRIPTS = {
     "slopes": "loss and all slopes, against the loss alone",
     "precision": "error of the score from the precision of store and model",
     "search": "tokens until the best proxy score, against published searches",
+    "demo_search": "the demo's search by each method",
     "subsets": "evaluations until the exhaustive answer",
     "racing": "tokens saved at a stated error",
 }

@@ -12,7 +12,6 @@ from pathlib import Path
 import yaml
 
 import mixwise
-from mixwise.mixture import Mixture
 from mixwise.search.problem import SearchProblem
 from mixwise.stages.inputs import Settings
 from mixwise.stages.workspace import Workspace
@@ -49,8 +48,10 @@ def recipe_text(n_domains: int, objective: str, max_sequences: int) -> str:
 @contextmanager
 def demo_problem(
     scratch: Path, n_domains: int, *, objective: str = "domains", max_sequences: int = 16
-) -> Iterator[SearchProblem]:
-    """A problem on the demo's model; trains its experts when the scratch folder has none.
+) -> Iterator[tuple[SearchProblem, Workspace]]:
+    """A problem on the demo's model, and the study that it is part of.
+
+    Experts are trained when the scratch folder has none.
 
     Args:
         scratch: Folder that keeps studies between runs.
@@ -67,15 +68,15 @@ def demo_problem(
     workspace = Workspace(study, Settings(folder, scratch / "tokens"))
     try:
         workspace.train_experts()
-        names = workspace.recipe.domain_names
-        yield SearchProblem(
+        problem = SearchProblem(
             scorer=workspace.proxy,
             space=workspace.inputs.space,
             objective=workspace.objective,
             scale=workspace.scale,
             budget=None,
             seed=0,
-            known=workspace.proxy.score([Mixture.single(names, name) for name in names]),
+            known=workspace.corners,
         )
+        yield problem, workspace
     finally:
         workspace.close()

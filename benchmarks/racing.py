@@ -274,7 +274,7 @@ def compare_on_demo(options: argparse.Namespace) -> list[Outcome]:
     from benchmarks.demo_problem import demo_problem
 
     n = options.domains
-    with demo_problem(options.scratch, n, max_sequences=options.examples) as problem:
+    with demo_problem(options.scratch, n, max_sequences=options.examples) as (problem, _):
         question = measured_question(f"demo N={n}", problem)
         contest = Contest.of(question.name, question, lattice(question.space))
         return compare([contest], options.orders)

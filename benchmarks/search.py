@@ -364,7 +364,7 @@ def compare_on_demo(scratch: Path, n: int, objective: str, seeds: Sequence[int])
     """Run every method on real merges of the demo's model, one question for all seeds."""
     from benchmarks.demo_problem import demo_problem
 
-    with demo_problem(scratch, n, objective=objective) as problem:
+    with demo_problem(scratch, n, objective=objective) as (problem, _):
         question = measured_question(f"demo N={n} {objective}", problem)
         return compare(lambda seed: question, contenders(n), seeds)
 

@@ -124,7 +124,7 @@ def compare_on_demo(scratch: Path, n_domains: int) -> list[Row]:
     """Search the subsets of the demo's domains on real merges."""
     from benchmarks.demo_problem import demo_problem
 
-    with demo_problem(scratch, n_domains) as problem:
+    with demo_problem(scratch, n_domains) as (problem, _):
         question = measured_question(f"demo N={n_domains}", problem)
         return compare(lambda seed: question, [0])
 

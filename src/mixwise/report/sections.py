@@ -167,7 +167,7 @@ def profiles(contents: Contents) -> Html:
     recommended = contents.recommended.proxy.mixture if contents.recommended else {}
     words = (
         "On the line of a domain its share goes from 0 to 100 % while the other domains keep their "
-        "proportions to each other. Values come from a quadratic fitted to all scored candidates; "
+        "proportions to each other. Values come from a surrogate fitted to all scored candidates; "
         "a dot marks the recommended share."
     )
     choices = [
