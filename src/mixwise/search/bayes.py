@@ -2,14 +2,15 @@
 
 Notation:
     J(λ): objective as believed, a distribution.  J*: its largest mean over the scored mixtures.
-    R: spread of the objective over all that is known.
+    R: spread of the objective over all that is known.  N: domains.
 
 Method:
     Score the centre and the extreme points, with slopes where any metric or its companion has them.
     Then score where E[max(J(λ) − J*, 0)] is largest, over random mixtures, mixtures near the best
-    ones and the top of the mean, until it is less than 0.05 % of R. J* is a mean and not a score,
-    because the best score is the luckiest; how noisy a metric is, is fitted, and bounded by the
-    variance of its mean over the examples.
+    ones and the top of the mean, until it is less than 0.05 % of R. Without slopes it goes on for N
+    steps whatever is expected, as a belief fitted to few values is too sure of itself. J* is a mean
+    and not a score, because the best score is the luckiest; how noisy a metric is, is fitted, and
+    bounded by the variance of its mean over the examples.
 
 Source:
     Picheny, Wagner and Ginsbourger 2013 (Struct. Multidisc. Optim. 48): plug-in expected
@@ -93,8 +94,10 @@ def continue_bayes(problem: SearchProblem, scored: Sequence[Observation]) -> Sea
     seen = [*scored, *(problem.scorer.score(rest, VALUES) if rest else ())]
     n_steps = N_STEPS if problem.budget is None else problem.budget - len(seen)
     surface = fit_surface(problem, seen)
+    n_sure = 0 if request == SLOPES else len(problem.space.domains)
     for step in range(n_steps):
-        proposal = _proposal(problem, surface, seen, seed=problem.seed + step)
+        least = 0.0 if step < n_sure else _STILL * problem.spread(seen)
+        proposal = _proposal(problem, surface, seen, least, seed=problem.seed + step)
         if proposal is None:
             break
         seen.extend(problem.scorer.score([proposal], request))
@@ -121,9 +124,14 @@ def _any_slopes(scored: Sequence[Observation]) -> bool:
 
 
 def _proposal(
-    problem: SearchProblem, surface: Surface, scored: Sequence[Observation], *, seed: int
+    problem: SearchProblem,
+    surface: Surface,
+    scored: Sequence[Observation],
+    least: float,
+    *,
+    seed: int,
 ) -> Mixture | None:
-    """The candidate with the largest expected improvement, or None where none is worth it."""
+    """The candidate with the largest expected improvement, or None where none exceeds the least."""
     space = problem.space
     means = surface.value(shares_of(scored))
     inside = np.array([space.contains(mixture_of(o)) for o in scored])
@@ -133,7 +141,7 @@ def _proposal(
     gains = expected_improvement(surface, points, float(means[inside].max()), seed=seed)
     for index in np.argsort(-gains, kind="stable")[: len(scored) + 1]:
         mixture = space.rounded(points[index], _DECIMALS)
-        if gains[index] <= _STILL * problem.spread(scored):
+        if gains[index] <= least:
             return None
         if not is_taken(mixture, scored):
             return mixture

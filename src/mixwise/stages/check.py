@@ -20,9 +20,9 @@ from mixwise.recipe import Recipe
 from mixwise.search.baselines import baselines
 from mixwise.search.methods import method_for
 from mixwise.stages.inputs import Inputs
+from mixwise.stages.seats import choose_seats
 from mixwise.stages.validate import choose_references
 from mixwise.stages.warnings import collect_warnings
-from mixwise.stages.workspace import choose_seats
 
 _ROOM = 1.1  # free disk that must be there, as a multiple of what the study will take
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from mixwise.engine.devices import choose_device, n_cores
+from mixwise.engine.devices import choose_device
 from mixwise.engine.here import HereEngine
 from mixwise.engine.local import LocalEngine
 from mixwise.engine.queue import Engine
 from mixwise.engine.resident import release_resident
-from mixwise.errors import ResourceError, StudyError
+from mixwise.errors import StudyError
 from mixwise.evaluation.loss import TextSet
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.merging.experts import ExpertPool
@@ -28,6 +28,7 @@ from mixwise.scoring.job import MergeSettings, ModelSettings
 from mixwise.scoring.proxy import ProxyScorer
 from mixwise.scoring.reference import ReferenceScorer, train_jobs
 from mixwise.stages.inputs import Inputs, Settings
+from mixwise.stages.seats import choose_seats
 from mixwise.study import Study
 from mixwise.training.job import TrainingJob, load_record
 
@@ -284,6 +285,7 @@ class Workspace:
         inputs = self.inputs
         return hash_section(
             self.recipe.model_dump_json(exclude={"engine"}),
+            self.recipe.engine.task_vectors,
             inputs.base.fingerprint,
             inputs.suite.fingerprint,
             self.rule.name,
@@ -313,41 +315,3 @@ class Workspace:
             "objective": self.objective.value(observation.values, self.scale),
             "metrics": observation.values,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Seats:
-    """How many runs at once, each with how many threads and GPUs."""
-
-    n_workers: int
-    n_threads: int
-    n_devices: int
-
-
-def choose_seats(recipe: Recipe) -> Seats:
-    """Fill ``auto`` in: one run per GPU, or one run per core on the CPU.
-
-    Raises:
-        ResourceError: If one run asks for more GPUs than there are.
-    """
-    engine, parts, cores = recipe.engine, recipe.training.processes_per_run, n_cores()
-    device = choose_device(recipe.training.device)
-    if device == "cuda":
-        import torch
-
-        n_gpus = torch.cuda.device_count()
-        if parts > n_gpus:
-            raise ResourceError(
-                f"`training.processes_per_run` is {parts}, but there are {n_gpus} GPUs: lower it"
-            )
-        auto_workers = n_gpus // parts
-    else:
-        auto_workers = 1 if device == "mps" else max(1, cores // parts)
-    n_workers = auto_workers if engine.workers == "auto" else engine.workers
-    if device == "cuda" and n_workers > auto_workers:
-        raise ResourceError(
-            f"`engine.workers` is {n_workers}, but the GPUs hold {auto_workers} runs of "
-            f"{parts} at once: lower it"
-        )
-    n_threads = max(1, cores // (n_workers * parts)) if engine.threads == "auto" else engine.threads
-    return Seats(n_workers, n_threads, parts if device == "cuda" else 0)
