@@ -6,6 +6,7 @@ that needs the memory, as training, it gives the model up.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -38,5 +39,8 @@ def resident(key: str, build: Callable[[], Kept]) -> Kept:
 
 
 def release_resident() -> None:
-    """Give up what this process keeps."""
+    """Give up what this process keeps, and the memory of a GPU that it took."""
     _place.key, _place.kept = "", None
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

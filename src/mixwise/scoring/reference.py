@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mixwise.engine.queue import Engine
+from mixwise.engine.resident import release_resident
 from mixwise.ledger import Ledger
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.mixture import Mixture
@@ -146,6 +147,7 @@ def train_jobs(
             waiting.append(index)
     if not waiting:
         return
+    release_resident()  # a model that was evaluated in this process: training needs the memory
     steps = dict.fromkeys(range(len(waiting)), 0)
     total = sum(jobs[index].n_steps for index in waiting)
 

@@ -85,7 +85,11 @@ class Workspace:
 
     @cached_property
     def evaluations(self) -> Evaluations:
-        """Where checkpoints are evaluated; with one worker, in this process."""
+        """Where models are evaluated.
+
+        With one worker that is this process, and so it is with a model that is split over all GPUs,
+        of which a worker sees only its own.
+        """
         seats = choose_seats(self.recipe)
         device = choose_device(self.recipe.training.device)
         if seats.n_workers == 1 and device == "cpu":
@@ -101,7 +105,8 @@ class Workspace:
             memory_bytes=int(wanted.memory_gb * 1e9) if wanted.memory_gb else None,
             trust_remote_code=self.inputs.settings.trust_remote_code,
         )
-        engine: Engine = self.engine if seats.n_workers > 1 else HereEngine()
+        is_shared = seats.n_workers > 1 and wanted.placement != "split"
+        engine: Engine = self.engine if is_shared else HereEngine()
         return Evaluations(engine, settings, self.inputs.suite)
 
     @property
