@@ -29,10 +29,12 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# All benchmarks, or some: make bench ONLY="slopes memory". Peers are installed beside, not into, .venv.
+# All benchmarks, or some: make bench ONLY="slopes memory". Models are made once and kept in SCRATCH (25 GB);
+# mergekit and lm-eval are installed there in environments of their own.
+SCRATCH ?= .bench
 bench: $(READY)
 	$(BIN)/pip install --quiet cma
-	$(BIN)/python -m benchmarks $(ONLY)
+	$(BIN)/python -m benchmarks --scratch $(SCRATCH) $(ONLY)
 
 # Ten kills of the whole job, at random moments.
 test-slow: $(READY)
@@ -51,4 +53,4 @@ $(READY): pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo-study .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(SCRATCH) demo-study .pytest_cache .mypy_cache .ruff_cache

@@ -22,18 +22,23 @@ SCRIPTS = {
     "subsets": "evaluations until the exhaustive answer",
     "racing": "tokens saved at a stated error",
 }
+_WITHOUT_MODELS = ("search", "subsets", "racing")
 
 
 def main() -> None:
     """Run, then print one table of everything that has results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *SCRIPTS], help="default: all")
-    names = parser.parse_args().names or list(SCRIPTS)
+    parser.add_argument("--scratch", help="folder that keeps models between scripts and runs")
+    given = parser.parse_args()
+    names = given.names or list(SCRIPTS)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     failed = []
     for name in names:
         print(f"\n== {name}: {SCRIPTS[name]}", flush=True)
         command = [sys.executable, "-m", f"benchmarks.{name}"]
+        if given.scratch and name not in _WITHOUT_MODELS:
+            command += ["--scratch", given.scratch]
         if subprocess.run(command, env=environment, check=False).returncode:
             failed.append(name)
     print("\n== all\n")

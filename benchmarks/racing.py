@@ -247,20 +247,20 @@ def synthetic_contests(n_examples: int, first_seed: int) -> list[Contest]:
 
 
 def main() -> None:
-    """Race on the synthetic family, or on the demo's model with ``--scratch``."""
+    """Race on the synthetic family, or on the demo's model with ``--demo``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=100, help="of the examples, a contest")
     parser.add_argument("--examples", type=int, default=256, help="of each metric")
     parser.add_argument("--first-seed", type=int, default=3000)
-    parser.add_argument("--scratch", type=Path, help="the demo's model; experts are kept here")
+    parser.add_argument("--demo", type=Path, help="the demo's model; experts are kept here")
     parser.add_argument("--domains", type=int, default=5, help="of the demo's model")
     options = parser.parse_args()
-    if options.scratch is None:
+    if options.demo is None:
         outcomes = compare(synthetic_contests(options.examples, options.first_seed), options.orders)
     else:
         outcomes = compare_on_demo(options)
     save_claims(
-        "racing" if options.scratch is None else "racing_demo",
+        "racing" if options.demo is None else "racing_demo",
         claims_of(outcomes),
         n_orders=options.orders,
         n_examples=options.examples,
@@ -274,7 +274,7 @@ def compare_on_demo(options: argparse.Namespace) -> list[Outcome]:
     from benchmarks.demo_problem import demo_problem
 
     n = options.domains
-    with demo_problem(options.scratch, n, max_sequences=options.examples) as (problem, _):
+    with demo_problem(options.demo, n, max_sequences=options.examples) as (problem, _):
         question = measured_question(f"demo N={n}", problem)
         contest = Contest.of(question.name, question, lattice(question.space))
         return compare([contest], options.orders)

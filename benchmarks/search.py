@@ -336,27 +336,27 @@ def _claim(what: str, values: Array, *, at_most: float | None = None) -> Claim:
 
 
 def main() -> None:
-    """Compare on the synthetic family, or on the demo's model with ``--scratch``."""
+    """Compare on the synthetic family, or on the demo's model with ``--demo``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--domains", type=int, nargs="+", default=[4, 5, 8, 16, 32])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=1000)
-    parser.add_argument("--scratch", type=Path, help="the demo's model; experts are kept here")
+    parser.add_argument("--demo", type=Path, help="the demo's model; experts are kept here")
     parser.add_argument("--objective", default="domains", help="the demo's: domains or targets")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     rows: list[Row] = []
     claims: list[Claim] = []
     for n in options.domains:
-        if options.scratch is None:
+        if options.demo is None:
             question_of = synthetic_question(lambda seed: KINDS[seed % len(KINDS)], n)
             found = compare(question_of, contenders(n), seeds)
         else:
-            found = compare_on_demo(options.scratch, n, options.objective, seeds)
-        claims += claims_of(found, n, "synthetic" if options.scratch is None else "demo")
+            found = compare_on_demo(options.demo, n, options.objective, seeds)
+        claims += claims_of(found, n, "synthetic" if options.demo is None else "demo")
         rows += found
         print(f"{n} domains: done", flush=True)
-    name = "search" if options.scratch is None else f"search_demo_{options.objective}"
+    name = "search" if options.demo is None else f"search_demo_{options.objective}"
     save_claims(name, claims, cap=_CAP, seeds=list(seeds), rows=[asdict(row) for row in rows])
 
 

@@ -100,21 +100,21 @@ def claims_of(rows: Sequence[Row], where: str) -> list[Claim]:
 
 
 def main() -> None:
-    """Compare on the synthetic family, or on the demo's model with ``--scratch``."""
+    """Compare on the synthetic family, or on the demo's model with ``--demo``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--domains", type=int, help="10, or 8 of the demo's", default=None)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=2000)
-    parser.add_argument("--scratch", type=Path, help="the demo's model; experts are kept here")
+    parser.add_argument("--demo", type=Path, help="the demo's model; experts are kept here")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    if options.scratch is None:
+    if options.demo is None:
         n = options.domains or 10
         question_of = synthetic_question(lambda seed: KINDS[seed % len(KINDS)], n)
         rows, name, where = compare(question_of, seeds), "subsets", f"synthetic, N={n}"
     else:
         n = options.domains or 8
-        rows = compare_on_demo(options.scratch, n)
+        rows = compare_on_demo(options.demo, n)
         name, where = "subsets_demo", f"demo, N={n}"
     claims = claims_of(rows, where)
     save_claims(name, claims, seeds=list(seeds), rows=[asdict(row) for row in rows])
