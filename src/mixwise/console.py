@@ -252,16 +252,16 @@ def print_diagnosis(content: Mapping[str, Any]) -> None:
 
 
 def _print_precision(precision: Mapping[str, Any]) -> None:
-    """Print what the store loses, and the largest error that it makes in a score."""
+    """Print what the store loses, and the largest error in a metric of the objective."""
     for stored in precision["stored"]:
         print_text(
             f"Task vector of {stored['domain']}: {stored['precision']}, "
             f"{stored['n_bytes'] / 1e6:.1f} MB, loses {stored['relative_error']:.2g} of its length."
         )
     shares = {
-        name: abs(score["error"] / score["effect"])
-        for name, score in precision["scores"].items()
-        if score["effect"]
+        name: abs(precision["scores"][name]["error"] / precision["scores"][name]["effect"])
+        for name in precision["in_objective"]
+        if precision["scores"][name]["effect"]
     }
     if shares:
         worst = max(shares, key=lambda name: shares[name])

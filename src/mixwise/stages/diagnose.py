@@ -31,6 +31,7 @@ def run_diagnosis(workspace: Workspace) -> dict[str, Any]:
         "precision": {
             "stored": [asdict(vector) for vector in pool.stored],
             "scores": _score_errors(workspace),
+            "in_objective": [metric.name for metric in workspace.objective.metrics],
         },
         "fidelity": None if validation is None else validation["fidelity"][OBJECTIVE],
     }
