@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from tests.merging.conftest import (
@@ -252,6 +252,7 @@ def stored_error(pool: ExpertPool, truth: Tensors, live: LiveModel) -> float:
     return 3 * worst * (moved / sum(float(t.square().sum()) for t in truth.values())) ** 0.5
 
 
+@example(shapes=[[0]], parts=[1], precision="int8", seed=0)  # no element at all
 @settings(max_examples=20, deadline=None)
 @given(
     shapes=st.lists(

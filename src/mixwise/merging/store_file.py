@@ -89,7 +89,7 @@ class Layout:
             "data_offsets": [0, end],
         }
         header: dict[str, object] = {"__metadata__": metadata, "deltas": flat}
-        if self.n_scales:
+        if self.precision == "int8":
             spans = [end, end + 4 * self.n_scales]
             header["scales"] = {"dtype": "F32", "shape": [self.n_scales], "data_offsets": spans}
         text = json.dumps(header).encode()
