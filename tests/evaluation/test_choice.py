@@ -13,7 +13,6 @@ from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import DataError
 from mixwise.evaluation.choice import ChoiceSet
 from mixwise.evaluation.suite import EvaluationSuite
-from mixwise.scorer import Part
 
 ROWS = [
     ChoiceRow("one two ", ("three", "four five six", "a"), 1, "quiz:1"),
@@ -128,4 +127,3 @@ def test_answers_likelihood_is_a_sum_over_rows(quiz: ChoiceSet) -> None:
 def test_tokens_are_counted(quiz: ChoiceSet) -> None:
     assert quiz.n_examples == 3
     assert quiz.n_tokens == sum(len(row.ids) for row in quiz.rows())
-    assert sum(quiz.n_tokens_of(Part(k, k + 1, 3)) for k in range(3)) == quiz.n_tokens

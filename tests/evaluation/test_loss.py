@@ -13,7 +13,6 @@ from mixwise.errors import DataError, EvaluationError
 from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.observation import Measurement
-from mixwise.scorer import Part
 
 
 @pytest.fixture
@@ -105,4 +104,3 @@ def test_every_metric_is_a_sum_over_rows() -> None:
 def test_tokens_are_counted() -> None:
     chosen = text_set()
     assert (chosen.n_examples, chosen.n_tokens) == (5, 60)
-    assert [chosen.n_tokens_of(Part(k, k + 1, 2)) for k in range(2)] == [24, 36]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,5 +70,5 @@ def test_a_piece_put_in_the_wrong_place_is_noticed() -> None:
     first, second = split(Part(), 2)
     swapped = {first: [measure("a/loss", second, 9)], second: [measure("a/loss", first, 9)]}
     whole = measure("a/loss", Part(), 9)
-    with pytest.raises((AssertionError, IndexError), match=r".+"):
-        np.testing.assert_array_equal(join(Part(), swapped, {"a": 9})[0].examples, whole.examples)
+    [joined] = join(Part(), swapped, {"a": 9})
+    assert not np.array_equal(joined.examples, whole.examples)

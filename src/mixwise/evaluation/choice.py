@@ -28,7 +28,6 @@ from mixwise.errors import DataError
 from mixwise.evaluation.rows import Indices, Row
 from mixwise.evaluation.sets import Differentiable, all_examples, linear_metric
 from mixwise.observation import Array, Measurement
-from mixwise.scorer import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,7 @@ class ChoiceSet:
     @property
     def n_tokens(self) -> int:
         """Tokens of all choices, each with its prompt."""
-        return self.n_tokens_of(Part())
-
-    def n_tokens_of(self, part: Part) -> int:
-        """The same of the questions of a part."""
-        questions = self._questions(part.examples(self.n_examples))
-        return sum(len(choice.ids) for question in questions for choice in question)
+        return sum(len(choice.ids) for question in self.questions for choice in question)
 
     @property
     def fingerprint(self) -> str:

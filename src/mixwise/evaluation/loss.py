@@ -21,7 +21,6 @@ from mixwise.errors import DataError
 from mixwise.evaluation.rows import Indices, Row
 from mixwise.evaluation.sets import Differentiable, all_examples, linear_metric
 from mixwise.observation import Array, Measurement
-from mixwise.scorer import Part
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,10 +56,6 @@ class TextSet:
     def n_tokens(self) -> int:
         """Tokens of all sequences."""
         return self.sequences.tokens.size
-
-    def n_tokens_of(self, part: Part) -> int:
-        """Tokens of the sequences of a part."""
-        return len(part.examples(self.n_examples)) * self.sequences.tokens.shape[1]
 
     @property
     def fingerprint(self) -> str:

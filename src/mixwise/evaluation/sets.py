@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from mixwise.evaluation.rows import Indices, Row
 from mixwise.observation import Array, Measurement
-from mixwise.scorer import Part
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,10 +65,6 @@ class EvaluationSet(Protocol):
     @property
     def n_tokens(self) -> int:
         """Tokens of all rows."""
-        ...
-
-    def n_tokens_of(self, part: Part) -> int:
-        """Tokens of the rows of a part."""
         ...
 
     @property

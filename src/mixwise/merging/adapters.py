@@ -165,11 +165,6 @@ class LoraExpert:
         seen = gradient.view(left.shape[0], -1).float() @ right.T
         return float((left.double() * seen.double()).sum())
 
-    def scaled_factors(self, target: str, share: float) -> tuple[Tensor, Tensor]:
-        """λsB ``(out, r)`` and A ``(r, in)`` of one weight, float32."""
-        factors = self.factors[target]
-        return factors.b * share, factors.a
-
 
 def write_adapters(
     live: LiveModel, experts: Sequence[LoraExpert], merge_weights: Sequence[float]

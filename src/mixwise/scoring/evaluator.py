@@ -64,7 +64,7 @@ class LiveEvaluator:
         self._live = LiveModel.load(
             model.base,
             precision=model.precision,
-            rounding="nearest" if model.precision == "float32" else "stochastic",
+            rounding="stochastic" if model.precision == "bfloat16" else "nearest",
             device=model.device,
             device_map="auto" if model.placement == "split" else None,
             trust_remote_code=model.trust_remote_code,
