@@ -121,6 +121,7 @@ class Training(Section):
     """How one run trains; the same for experts, references and the final model."""
 
     method: Literal["full", "lora"] = "full"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     batch_sequences: Positive = 16
     gradient_accumulation_steps: Positive = 1
@@ -129,6 +130,7 @@ class Training(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     seed: Seed = 0
     precision: Literal["float32", "bfloat16"] = "float32"

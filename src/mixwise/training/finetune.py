@@ -35,6 +35,7 @@ from mixwise.errors import (
 )
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.live_model import load_module
+from mixwise.recipe import Training
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
 from mixwise.training.saving import (
@@ -110,6 +111,7 @@ class _Run:
             train_dataset=_Sequences(job, self.blend),
             data_collator=_collate,
             callbacks=[_Callbacks(job, on_step)],
+            optimizer_cls_and_kwargs=_optimizer(job.settings),
         )
         self.trainer.blend = self.blend
         self.trainer.remove_callback(PrinterCallback)  # it prints on stdout, which is ours
@@ -285,6 +287,13 @@ def _build_model(job: TrainingJob) -> Any:
             target_modules=targets if isinstance(targets, str) else list(targets),
         ),
     )
+
+
+def _optimizer(settings: Training) -> tuple[type[torch.optim.Optimizer], dict[str, Any]] | None:
+    """What Trainer has no argument for: it knows SGD, but not its momentum."""
+    if settings.optimizer == "adamw":
+        return None
+    return torch.optim.SGD, {"lr": settings.learning_rate, "momentum": settings.momentum}
 
 
 def _arguments(job: TrainingJob, work: Path) -> TrainingArguments:

@@ -30,7 +30,7 @@ def save_model(trainer: Trainer, folder: Path) -> None:
 
 
 def save_second_moments(trainer: Trainer, path: Path) -> None:
-    """Save v̂ of every parameter that was trained."""
+    """Save v̂ of every parameter that was trained; nothing after SGD, which has none."""
     from safetensors.torch import save_file
 
     states = trainer.optimizer.state
@@ -44,7 +44,8 @@ def save_second_moments(trainer: Trainer, path: Path) -> None:
         for name, p in trainer.accelerator.unwrap_model(trainer.model).named_parameters()
         if p in states and "exp_avg_sq" in states[p]
     }
-    save_file({name: moment.contiguous() for name, moment in moments.items()}, path)
+    if moments:
+        save_file({name: moment.contiguous() for name, moment in moments.items()}, path)
 
 
 def copy_tokenizer(base: Path, folder: Path) -> None:
