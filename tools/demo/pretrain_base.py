@@ -55,15 +55,15 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def make_model(end_id: int, layers: int) -> LlamaForCausalLM:
-    """The untrained model."""
+def make_model(end_id: int, layers: int, width: int) -> LlamaForCausalLM:
+    """The untrained model; its heads are 32 wide whatever its width."""
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=128,
-        intermediate_size=352,
+        hidden_size=width,
+        intermediate_size=width * 11 // 4,
         num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_key_value_heads=4,
+        num_attention_heads=width // 32,
+        num_key_value_heads=width // 32,
         max_position_embeddings=512,
         tie_word_embeddings=True,
         bos_token_id=end_id,
@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=4_000_000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=128, help="hidden size, a multiple of 32")
     parser.add_argument("--peak", type=float, default=3e-3)
     parser.add_argument("--final", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -189,7 +190,7 @@ def main() -> None:
     texts = read_texts(options.blend / "blend.jsonl.gz")
     tokenizer = train_tokenizer(texts)
     rows = pack(tokenizer, texts)
-    model = make_model(tokenizer.eos_token_id, options.layers)
+    model = make_model(tokenizer.eos_token_id, options.layers, options.width)
     print(f"{model.num_parameters()} parameters, {rows.numel()} tokens in the blend", flush=True)
     train(model, rows, options)
     save(model, tokenizer, options.out)
