@@ -49,7 +49,7 @@ from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import find_rule
+from mixwise.merging.rules import LINEAR
 from mixwise.mixture import Mixture
 
 _N_EXPERTS = 4
@@ -150,7 +150,7 @@ class InMemory:
         answers = []
         for mixture in mixtures:
             started = time.process_time()
-            self._pool.merge(mixture, find_rule("linear"))
+            self._pool.merge(mixture, LINEAR)
             _, bits = suite.evaluate(module)
             answers.append(Answer(bits.value, time.process_time() - started))
         return answers

@@ -26,7 +26,7 @@ from benchmarks.models import add_scratch_option, large_base, large_pool, scratc
 
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import RULES
+from mixwise.merging.rules import LINEAR
 from mixwise.mixture import Mixture
 
 N_EXPERTS = (4, 8, 16, 32)
@@ -91,11 +91,11 @@ def measure(scratch: Path, n_experts: int) -> Peak:
     amounts = {domain: k + 1.0 for k, domain in enumerate(pool.domains)}
     with Watch() as sums:
         for mixture in (Mixture.proportional(amounts), Mixture.single(pool.domains, "d1")):
-            pool.merge(mixture, RULES["linear"])
+            pool.merge(mixture, LINEAR)
     with Watch() as neighbours:
         for n_left_out in range(3):
             members = pool.domains[n_left_out:]
-            pool.merge(Mixture.uniform(pool.domains, members), RULES["linear"])
+            pool.merge(Mixture.uniform(pool.domains, members), LINEAR)
     size = sum(tensor.nbytes for tensor in live.tensors.values()) / 1e6
     mapped = memory_mb("RssFile")
     return Peak(loaded, sums.peak - start, neighbours.peak - start, mapped, size)

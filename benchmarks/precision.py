@@ -35,7 +35,7 @@ from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.merging.encoding import StorePrecision
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel, Precision, Rounding
-from mixwise.merging.rules import RULES
+from mixwise.merging.rules import LINEAR
 from mixwise.mixture import Mixture
 
 SETS = ("outils", "libc", "sqlite")
@@ -86,7 +86,7 @@ def scores(pool: ExpertPool, sets: Sequence[torch.Tensor]) -> np.ndarray:
     """Loss of the base (first row) and of each mixture on each set, in nats."""
     rows = [losses(pool.live, pool.live.base, sets)]
     for mixture in mixtures():
-        pool.merge(mixture, RULES["linear"])
+        pool.merge(mixture, LINEAR)
         rows.append(losses(pool.live, None, sets))
     return np.array(rows)
 

@@ -27,7 +27,7 @@ from mixwise.evaluation.rows import Batch, batch_nats
 from mixwise.merging.adapters import LoraExpert
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import RULES
+from mixwise.merging.rules import LINEAR
 from mixwise.merging.store import open_stored
 from mixwise.merging.tangents import WeightMap, tangents_of
 from mixwise.merging.task_vectors import TaskVector
@@ -55,7 +55,7 @@ def full_vectors(live: LiveModel, scratch: Path) -> list[TaskVector]:
 def full_slopes(live: LiveModel, vectors: Sequence[TaskVector], n_experts: int) -> ModelSlopes:
     """Slopes with so many full experts, which share the task vectors there are."""
     shared = [vectors[k % len(vectors)] for k in range(n_experts)]
-    return ModelSlopes(live, tangents_of(RULES["linear"], shared, [1 / n_experts] * n_experts))
+    return ModelSlopes(live, tangents_of(LINEAR, shared, [1 / n_experts] * n_experts))
 
 
 def adapter_slopes(live: LiveModel, scratch: Path) -> AdapterSlopes:

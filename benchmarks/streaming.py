@@ -70,13 +70,13 @@ def measure(way: str, scratch: Path) -> None:
     from mixwise.merging.checkpoint import open_checkpoint
     from mixwise.merging.experts import ExpertPool
     from mixwise.merging.live_model import LiveModel
-    from mixwise.merging.rules import find_rule
+    from mixwise.merging.rules import LINEAR
     from mixwise.merging.skeleton import Skeleton
     from mixwise.mixture import Mixture
     from mixwise.scoring.streaming import evaluate_streamed
 
     folders = large_experts(scratch, _N_EXPERTS)
-    rng, rule = np.random.default_rng(0), find_rule("linear")
+    rng, rule = np.random.default_rng(0), LINEAR
     tokens = rng.integers(0, 49_152, (_SEQUENCES, _LENGTH))
     text = TextSet("text", HeldoutSequences(tokens, np.ones_like(tokens)))
     suite = PreparedSuite(EvaluationSuite((text,), _BATCH), "cpu")

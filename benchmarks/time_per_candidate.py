@@ -24,7 +24,7 @@ from mixwise.merging.encoding import StorePrecision
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel
 from mixwise.merging.neighbours import RunningSum
-from mixwise.merging.rules import RULES
+from mixwise.merging.rules import LINEAR
 from mixwise.mixture import Mixture
 
 PRECISIONS: tuple[StorePrecision, ...] = ("float32", "bfloat16", "int8")
@@ -52,7 +52,7 @@ def forward(live: LiveModel, ids: torch.Tensor) -> None:
 def merge_unevenly(pool: ExpertPool) -> None:
     """Merge all domains with different shares: no shortcut serves that."""
     amounts = {domain: k + 1.0 for k, domain in enumerate(pool.domains)}
-    pool.merge(Mixture.proportional(amounts), RULES["linear"])
+    pool.merge(Mixture.proportional(amounts), LINEAR)
 
 
 class GrayCode:

@@ -63,15 +63,15 @@ def missing_runs(bed: Bed) -> tuple[Wanted, ...]:
 
 
 @contextmanager
-def open_bed(bed: Bed, scratch: Path) -> Iterator[Workspace]:
-    """The bed as a study of mixwise."""
+def open_bed(bed: Bed, scratch: Path, *, rule: str = "linear") -> Iterator[Workspace]:
+    """The bed as a study of mixwise, with this merge rule."""
     folder = scratch / bed.name
     folder.mkdir(parents=True, exist_ok=True)
     recipe = folder / "recipe.yaml"
     recipe.write_text(bed.recipe((scratch / "bases").resolve()))
     study = Study.create(folder / "study", recipe)
     study.save_recipe(recipe.read_text())
-    workspace = Workspace(study, Settings(folder, scratch / "tokens"))
+    workspace = Workspace(study, Settings(folder, scratch / "tokens"), rule=rule)
     try:
         yield workspace
     finally:

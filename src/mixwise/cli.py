@@ -179,7 +179,9 @@ def score(
     answer: Annotated[
         Literal["proxy", "reference"], typer.Option(help="Merge the experts, or train for real.")
     ] = "proxy",
-    rule: Annotated[str, typer.Option(help="Merge rule of the proxy.")] = "linear",
+    rule: Annotated[
+        str | None, typer.Option(help="Merge rule of the proxy; the recipe's when left out.")
+    ] = None,
     derivatives: Annotated[
         Literal["none", "slopes", "hessian"],
         typer.Option(help="How metrics move with each share, by the proxy."),
@@ -213,6 +215,51 @@ def diagnose(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust
 
     content = _on_study(study, stage, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_diagnosis(content))
+
+
+@app.command()
+def units(
+    study: Annotated[
+        Path | None, typer.Argument(help="Folder of the study.", metavar="[STUDY]")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="base, expert:NAME, merge:MIXTURE or reference:MIXTURE; may be repeated. "
+            "Default: base, all experts and the recommendation's merge."
+        ),
+    ] = None,
+    classifier: Annotated[
+        Path | None, typer.Option(help="Instead of a study: folder of an image classifier.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="The classifier's test images, a .npy file (n, c, h, w).")
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(help="Names of the modules that read the units, such as '*.down_proj'."),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Random orders in which units are silenced.")] = 3,
+    sequences: Annotated[int, typer.Option(help="Held-out sequences of each text set.")] = 16,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    as_json: Json = False,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Measure which units of a model can be silenced, and which repeat the others."""
+    from mixwise.stages.units import UnitSettings, measure_classifier_units, measure_study_units
+
+    settings = UnitSettings(draws, seed, sequences, layers)
+
+    def stage(workspace: Workspace) -> dict[str, Any]:
+        return measure_study_units(workspace, model or (), settings)
+
+    if study and not (classifier or images):
+        content = _on_study(study, stage, trust_remote_code=trust_remote_code)
+    elif classifier and images and not study:
+        content = measure_classifier_units(classifier, images, settings)
+    else:
+        raise typer.BadParameter("give either STUDY, or --classifier together with --images")
+    _show(content, as_json, lambda: console.print_units(content))
 
 
 @app.command()
@@ -280,7 +327,7 @@ def _on_study(
     folder: Path,
     stage: Callable[[Workspace], Any],
     *,
-    rule: str = "linear",
+    rule: str | None = None,
     trust_remote_code: bool = False,
 ) -> Any:
     """Run a stage on a study that exists."""
@@ -293,7 +340,7 @@ def _at_work(
     study: Study,
     stage: Callable[[Workspace], Any],
     *,
-    rule: str = "linear",
+    rule: str | None = None,
     recipe: Recipe | None = None,
     trust_remote_code: bool = False,
 ) -> Any:

@@ -271,6 +271,34 @@ def _print_precision(precision: Mapping[str, Any]) -> None:
         )
 
 
+def print_units(content: Mapping[str, Any]) -> None:
+    """Print the shares of prunable and redundant units, a model each."""
+    table = Table(
+        "model",
+        "units",
+        "prunable",
+        "least to largest",
+        "redundant",
+        title="Frivolous units: shares of all units",
+        title_justify="left",
+    )
+    for row in content["models"]:
+        prunable = row["prunable"]
+        table.add_row(
+            row["model"],
+            f"{row['n_units']:,}",
+            f"{prunable['mean']:.3f}",
+            f"{prunable['least']:.3f} to {prunable['largest']:.3f}",
+            f"{row['redundant']:.3f}",
+        )
+    _stdout().print(table)
+    n_draws = len(content["models"][0]["prunable_draws"])
+    print_text(
+        "Prunable: silenced at random in every layer, 80 % of the predictions stay "
+        f"({n_draws} draws). Redundant: smallest components with 5 % of a layer's variance."
+    )
+
+
 def _mixture(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {share:.3g}" for name, share in shares.items() if share)
 

@@ -16,7 +16,7 @@ from mixwise.merging.adapters import LoraExpert
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.experts import ExpertPool, write_checkpoint
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import RULES, MergeRule
+from mixwise.merging.rules import LINEAR, MergeRule
 from mixwise.mixture import Mixture
 
 NAMES = ("a", "b")
@@ -58,7 +58,7 @@ def test_merge_is_the_weighted_sum_of_the_updates(
     shares: tuple[float, float], live: LiveModel, adapters: dict[str, Path], pico_base: Path
 ) -> None:
     pool = ExpertPool(live, {name: open_checkpoint(path) for name, path in adapters.items()})
-    pool.merge(Mixture(NAMES, shares), RULES["linear"])
+    pool.merge(Mixture(NAMES, shares), LINEAR)
     base = AutoModelForCausalLM.from_pretrained(pico_base).state_dict()
     both = [updates(pico_base, adapters[name]) for name in NAMES]
     for name, tensor in live.module.state_dict().items():
@@ -70,7 +70,7 @@ def test_one_adapter_written_alone_equals_its_corner(
     live: LiveModel, adapters: dict[str, Path]
 ) -> None:
     opened = {name: open_checkpoint(path) for name, path in adapters.items()}
-    ExpertPool(live, opened).merge(Mixture.single(NAMES, "b"), RULES["linear"])
+    ExpertPool(live, opened).merge(Mixture.single(NAMES, "b"), LINEAR)
     corner = {name: tensor.clone() for name, tensor in live.tensors.items()}
     write_checkpoint(live, live.base)
     write_checkpoint(live, opened["b"])
@@ -170,7 +170,9 @@ def test_rules_that_combine_take_adapters_too(
     narrow = make_adapter(pico_base, tmp_path / "narrow", 2, target_modules=["q_proj"])
     opened = {"a": open_checkpoint(adapters["a"]), "b": open_checkpoint(narrow)}
     product = MergeRule(
-        "product", "made up", combine=lambda deltas, shares: shares.prod() * deltas[0] * deltas[1]
+        "product",
+        "made up",
+        combine=lambda name, deltas, shares: shares.prod() * deltas[0] * deltas[1],
     )
     ExpertPool(live, opened).merge(Mixture(NAMES, (0.4, 0.6)), product)
     first, second = updates(pico_base, adapters["a"]), updates(pico_base, narrow)

@@ -27,12 +27,11 @@ from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.merging.encoding import StorePrecision
 from mixwise.merging.experts import ExpertPool, write_checkpoint
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import RULES, MergeRule
+from mixwise.merging.rules import LINEAR, MergeRule
 from mixwise.mixture import Mixture
 
 NAMES = ("a", "b", "c")
 PRECISIONS: tuple[StorePrecision | None, ...] = (None, "float32", "bfloat16", "int8")
-LINEAR = RULES["linear"]
 
 
 def make_expert(base: Path, folder: Path, seed: int) -> Path:
@@ -306,7 +305,7 @@ squared = MergeRule("squared", "made up", coefficients=lambda shares: shares.squ
 largest = MergeRule(
     "largest",
     "made up",
-    combine=lambda deltas, shares: (
+    combine=lambda name, deltas, shares: (
         shares.max() * torch.stack([d * s for d, s in zip(deltas, shares, strict=True)]).amax(0)
     ),
 )

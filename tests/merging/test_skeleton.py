@@ -13,7 +13,7 @@ from mixwise.errors import CheckpointError
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import RULES, MergeRule
+from mixwise.merging.rules import LINEAR, MergeRule
 from mixwise.merging.skeleton import Skeleton, merge_tensors
 from mixwise.mixture import Mixture
 
@@ -27,7 +27,7 @@ SQUARED = MergeRule("squared", "", coefficients=lambda shares: shares**2)
 LARGEST = MergeRule(
     "largest",
     "",
-    combine=lambda deltas, shares: torch.stack(
+    combine=lambda name, deltas, shares: torch.stack(
         [s * d for s, d in zip(shares, deltas, strict=True)]
     ).amax(dim=0),
 )
@@ -63,7 +63,7 @@ def open_pool(live: LiveModel, folders: dict[str, Path]) -> ExpertPool:
     return ExpertPool(live, {name: open_checkpoint(folders[name]) for name in NAMES})
 
 
-@pytest.mark.parametrize("rule", [RULES["linear"], SQUARED, LARGEST], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [LINEAR, SQUARED, LARGEST], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("kind", ["llama", "llama-tied", "gpt2", "mistral"])
 def test_tensors_are_those_of_the_pool(
     kind: str, rule: MergeRule, folders_of: Callable[[str], dict[str, Path]]
@@ -122,12 +122,7 @@ def test_rounds_to_the_precision(folders_of: Callable[[str], dict[str, Path]]) -
     coarse, fine = (Skeleton(base, precision=p) for p in ("bfloat16", "float32"))
     name = "model.layers.0.mlp.up_proj.weight"
     [[low], [high]] = (
-        [
-            t[name]
-            for t in merge_tensors(
-                open_pool(s.live, folders), RULES["linear"], MIXTURES[:1], [name]
-            )
-        ]
+        [t[name] for t in merge_tensors(open_pool(s.live, folders), LINEAR, MIXTURES[:1], [name])]
         for s in (coarse, fine)
     )
     assert torch.equal(low, high.bfloat16())

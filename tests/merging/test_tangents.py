@@ -56,7 +56,7 @@ def merged(rule: MergeRule, name: str, shares: Tensor) -> Tensor:
     shape = VECTORS[0].deltas[name].shape
     deltas = [v.deltas.get(name, torch.zeros(shape)).double() for v in VECTORS]
     if rule.combine is not None:
-        return rule.combine(deltas, shares)
+        return rule.combine(name, deltas, shares)
     assert rule.coefficients is not None
     return torch.tensordot(rule.coefficients(shares), torch.stack(deltas), dims=1)
 

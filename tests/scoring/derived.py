@@ -17,7 +17,7 @@ from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.rows import Batch, Row, make_batches
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.merging.experts import ExpertPool
-from mixwise.merging.rules import RULES, MergeRule
+from mixwise.merging.rules import LINEAR, MergeRule
 from mixwise.mixture import Mixture
 
 DOMAINS = ("a", "b", "c")
@@ -29,18 +29,17 @@ def bent_weights(shares: Tensor) -> Tensor:
     return shares**2 * shares.sum() + 0.3 * shares
 
 
-def bent_sum(deltas: Sequence[Tensor], shares: Tensor) -> Tensor:
+def bent_sum(name: str, deltas: Sequence[Tensor], shares: Tensor) -> Tensor:
     """A combination that is no weighted sum: task vectors meet element by element."""
     total = sum(share * delta for share, delta in zip(shares, deltas, strict=True))
     return total + 3 * shares[0] * shares[1] ** 2 * deltas[0] * deltas[1]
 
 
-def plain_sum(deltas: Sequence[Tensor], shares: Tensor) -> Tensor:
+def plain_sum(name: str, deltas: Sequence[Tensor], shares: Tensor) -> Tensor:
     """The linear rule, written as a combination."""
     return sum((s * d for s, d in zip(shares, deltas, strict=True)), torch.zeros_like(deltas[0]))
 
 
-LINEAR = RULES["linear"]
 BENT_WEIGHTS = MergeRule("bent weights", "made up", coefficients=bent_weights)
 BENT_SUM = MergeRule("bent sum", "made up", combine=bent_sum)
 PLAIN_SUM = MergeRule("plain sum", "made up", combine=plain_sum)
@@ -110,7 +109,7 @@ class Reference:
         vectors = [self.pool.task_vectors[domain] for domain in DOMAINS]
         deltas = [v.load(name).double() if name in v else torch.zeros_like(base) for v in vectors]
         if self.rule.combine is not None:
-            return base + self.rule.combine(deltas, shares)
+            return base + self.rule.combine("any", deltas, shares)
         assert self.rule.coefficients is not None
         merge_weights = self.rule.coefficients(shares)
         return base + sum(w * d for w, d in zip(merge_weights, deltas, strict=True))

@@ -16,7 +16,7 @@ from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.suite import WHOLE, EvaluationSuite, PreparedSuite
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import RULES, MergeRule
+from mixwise.merging.rules import LINEAR, MergeRule
 from mixwise.merging.skeleton import Skeleton
 from mixwise.mixture import Mixture
 from mixwise.scorer import Part
@@ -25,7 +25,6 @@ from mixwise.scoring.streaming import candidates_within, evaluate_streamed
 
 __all__ = ["folders_of"]  # a fixture
 
-LINEAR = RULES["linear"]
 MIXTURES = tuple(
     Mixture(NAMES, shares)
     for shares in ((0.2, 0.5, 0.3), (1.0, 0.0, 0.0), (0.0, 0.4, 0.6), (0.3, 0.3, 0.4))

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 
 from mixwise.errors import CheckpointError, ResourceError, TrainingError
 from mixwise.merging.checkpoint import open_checkpoint
+from mixwise.merging.ingredients import SECOND_MOMENTS_FILE
 from mixwise.recipe import Lora, Training
 from mixwise.training.finetune import finetune
 from mixwise.training.job import TrainingJob, load_record
-from mixwise.training.saving import SECOND_MOMENTS_FILE
 
 LENGTH, BATCH, STEPS = 16, 4, 12
 

@@ -1,16 +1,18 @@
 """The experts of a study, ready to be merged by any mixture.
 
 Notation:
-    θ₀: a tensor of the base.  δᵢ: task vector of expert i.  wᵢ: its merge weight, from the rule.
+    θ₀: a tensor of the base.  δₖ: vector k: an expert's task vector or another run's.  wₖ: its
+    merge weight, from the rule.
 
 Method:
-    θ₀ + Σ wᵢ δᵢ in float32, piece by piece: a piece of the total stays in the cache while the
+    θ₀ + Σ wₖ δₖ in float32, piece by piece: a piece of the total stays in the cache while the
     experts' pieces pass, and is rounded once, to the live model's dtype. Memory beyond the live
     model is that one piece; base and experts are pages that the system may drop.
 """
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from mixwise.merging.adapters import LoraExpert, write_adapters
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.chunks import chunks
 from mixwise.merging.encoding import StorePrecision
+from mixwise.merging.ingredients import ExtraRun, Ingredients, SecondMoments
 from mixwise.merging.live_model import LiveModel
 from mixwise.merging.neighbours import RunningSum
 from mixwise.merging.rules import Combine, MergeRule
@@ -58,6 +61,8 @@ class ExpertPool:
     Args:
         live: The live model of that base.
         experts: Opened checkpoints by domain: all full models, or all LoRA adapters.
+        extras: Runs that a rule needs besides the experts.
+        with_second_moments: Whether a rule needs the experts' second moments.
         folder: Where the task vectors of full models are stored; None to take them from the
             checkpoints each time.
         precision: How they are written down there.
@@ -66,6 +71,7 @@ class ExpertPool:
         live: The live model.
         experts: The checkpoints by domain.
         task_vectors: What each expert adds to the base, by domain.
+        vectors: All that rules merge, in the order of `mixwise.merging.ingredients`.
 
     Raises:
         CheckpointError: If an expert doesn't fit the base or the others; the text names the first
@@ -78,17 +84,31 @@ class ExpertPool:
         live: LiveModel,
         experts: Mapping[str, Checkpoint],
         *,
+        extras: Sequence[ExtraRun] = (),
+        with_second_moments: bool = False,
         folder: Path | None = None,
         precision: StorePrecision = "float32",
     ) -> None:
         self.live = live
         self.experts = dict(experts)
         self._precision: StorePrecision = precision
-        self._require_fit()
+        self._require_fit([*self.experts.values(), *(run.checkpoint for run in extras)])
+
+        def opened(checkpoint: Checkpoint, name: str) -> TaskVector:
+            return _open_task_vector(live, checkpoint, name, folder, precision)
+
         self.task_vectors: dict[str, TaskVector] = {
-            domain: _open_task_vector(live, checkpoint, domain, folder, precision)
-            for domain, checkpoint in self.experts.items()
+            domain: opened(checkpoint, domain) for domain, checkpoint in self.experts.items()
         }
+        with_moments = self.experts.values() if with_second_moments else ()
+        self.vectors: tuple[TaskVector, ...] = (
+            *self.task_vectors.values(),
+            *(opened(run.checkpoint, _file_name(run)) for run in extras),
+            *(SecondMoments(live, checkpoint.folder) for checkpoint in with_moments),
+        )
+        self.ingredients = Ingredients.of(
+            self.domains, extras, has_second_moments=with_second_moments
+        )
         self._running = RunningSum(live, self.task_vectors)
 
     @property
@@ -109,6 +129,19 @@ class ExpertPool:
         """One tensor of the base by its canonical name: mapped from disk, in its stored dtype."""
         return self.live.base_tensor(name)
 
+    def inner_products(self) -> Tensor:
+        """⟨δₖ, δₗ⟩ of all vectors over all tensors, ``(n_vectors, n_vectors)``, float64."""
+        n = len(self.vectors)
+        total = torch.zeros(n, n, dtype=torch.float64)
+        for name, live in self.live.tensors.items():
+            known = [k for k, vector in enumerate(self.vectors) if name in vector]
+            for start, part in chunks(self.base_tensor(name), live.device) if known else ():
+                deltas = torch.zeros(len(known), part.numel(), device=live.device)
+                for delta, k in zip(deltas, known, strict=True):
+                    self.vectors[k].add_to(delta, name, 1.0, start=start)
+                total[torch.tensor(known)[:, None], known] += (deltas @ deltas.T).double().cpu()
+        return total
+
     def place(self, budgets_bytes: Mapping[torch.device, int]) -> None:
         """Keep stored task vectors on the devices of the live model, as far as they fit.
 
@@ -117,13 +150,13 @@ class ExpertPool:
                 each time it is merged.
         """
         left = dict(budgets_bytes)
-        for vector in self.task_vectors.values():
+        for vector in self.vectors:
             if isinstance(vector, StoredTaskVector):
                 vector.place(left)
 
-    def _require_fit(self) -> None:
-        first = next(iter(self.experts.values()))
-        for checkpoint in self.experts.values():
+    def _require_fit(self, checkpoints: Sequence[Checkpoint]) -> None:
+        first = checkpoints[0]
+        for checkpoint in checkpoints:
             if checkpoint.is_adapter != first.is_adapter:
                 raise CheckpointError(
                     f"{checkpoint.folder}: experts must be all full models or "
@@ -153,49 +186,51 @@ class ExpertPool:
             mixture: Shares of the pool's domains.
             rule: How merge weights or tensors follow from the shares.
         """
-        shares = torch.tensor(mixture.shares, dtype=torch.float64)
+        shares = self.shares(mixture)
         if rule.combine is not None:
-            vectors = [self.task_vectors[domain] for domain in mixture.domains]
-            self._write_combined(vectors, shares, rule.combine)
+            self._write_combined(shares, rule.combine)
         elif rule.coefficients is not None:
-            merge_weights = rule.coefficients(shares).tolist()
-            self._write_weighted(dict(zip(mixture.domains, merge_weights, strict=True)))
+            self._write_weighted(rule.coefficients(shares).tolist())
 
-    def _write_weighted(self, merge_weights: Mapping[str, float]) -> None:
-        active = {domain: weight for domain, weight in merge_weights.items() if weight}
-        vectors = [self.task_vectors[domain] for domain in active]
-        adapters = [vector for vector in vectors if isinstance(vector, LoraExpert)]
+    def shares(self, mixture: Mixture) -> Tensor:
+        """Shares in the order of the pool's domains, ``(n_domains,)``, float64."""
+        by_domain = mixture.as_dict()
+        return torch.tensor([by_domain[name] for name in self.domains], dtype=torch.float64)
+
+    def _write_weighted(self, merge_weights: Sequence[float]) -> None:
+        pairs = [(v, w) for v, w in zip(self.vectors, merge_weights, strict=True) if w]
+        active = {d: w for d, w in zip(self.domains, merge_weights, strict=False) if w}
+        is_of_experts = len(active) == len(pairs)
+        adapters = [vector for vector, _ in pairs if isinstance(vector, LoraExpert)]
         if adapters:
-            write_adapters(self.live, adapters, list(active.values()))
-        elif list(active.values()) == [1.0]:
+            write_adapters(self.live, adapters, [weight for _, weight in pairs])
+        elif is_of_experts and list(active.values()) == [1.0]:
             self.live.write_checkpoint(self.experts[next(iter(active))])
-        elif _are_one(active.values()):
+        elif is_of_experts and _are_one(active.values()):
             self._running.write(set(active), statistics.fmean(active.values()))
         else:
-            self._write_sum(vectors, list(active.values()))
+            self._write_sum(pairs)
 
-    def _write_sum(self, vectors: Sequence[TaskVector], merge_weights: Sequence[float]) -> None:
+    def _write_sum(self, weighted: Sequence[tuple[TaskVector, float]]) -> None:
         for name, live in self.live.tensors.items():
             base = self.base_tensor(name)
             if not live.is_floating_point():  # a counter or a mask
                 self.live.write(name, base)
                 continue
-            pairs = [(v, w) for v, w in zip(vectors, merge_weights, strict=True) if name in v]
+            pairs = [(vector, weight) for vector, weight in weighted if name in vector]
             for start, part in chunks(base, live.device):
                 total = part.to(live.device, torch.float32, copy=True)
                 for vector, weight in pairs:
                     vector.add_to(total, name, weight, start=start)
                 self.live.write(name, total, start=start)
 
-    def _write_combined(
-        self, vectors: Sequence[TaskVector], shares: Tensor, combine: Combine
-    ) -> None:
+    def _write_combined(self, shares: Tensor, combine: Combine) -> None:
         for name, live in self.live.tensors.items():
             base = self.base_tensor(name)
-            if any(name in vector for vector in vectors):
+            if any(name in vector for vector in self.vectors):
                 nothing = torch.zeros(live.shape, device=live.device)
-                deltas = [v.load(name) if name in v else nothing for v in vectors]
-                merged = combine(deltas, shares.to(live.device, torch.float32))
+                deltas = [v.load(name) if name in v else nothing for v in self.vectors]
+                merged = combine(name, deltas, shares.to(live.device, torch.float32))
                 base = base.to(live.device, torch.float32) + merged
             self.live.write(name, base)
 
@@ -206,10 +241,16 @@ def _are_one(merge_weights: Collection[float]) -> bool:
     return bool(merge_weights) and spread <= 1e-9 * len(merge_weights)
 
 
+def _file_name(run: ExtraRun) -> str:
+    """Name of an extra run's file in the store; no domain can be called so."""
+    digest = hashlib.blake2b(str(run.mixture).encode(), digest_size=8).hexdigest()
+    return f"+{digest}-{run.fraction:g}"
+
+
 def _open_task_vector(
     live: LiveModel,
     checkpoint: Checkpoint,
-    domain: str,
+    name: str,
     folder: Path | None,
     precision: StorePrecision,
 ) -> TaskVector:
@@ -217,7 +258,7 @@ def _open_task_vector(
         return LoraExpert(live, checkpoint)
     if folder is None:
         return DirectTaskVector(live, checkpoint)
-    return open_stored(folder / f"{domain}.safetensors", live, checkpoint, precision)
+    return open_stored(folder / f"{name}.safetensors", live, checkpoint, precision)
 
 
 def write_checkpoint(live: LiveModel, checkpoint: Checkpoint) -> None:

@@ -1,13 +1,15 @@
-"""Merge rules: how a mixture and the experts' task vectors give a model.
+"""Merge rules: how a mixture and the vectors of a pool give a model.
 
 Notation:
-    θ₀: base.  δᵢ: task vector of expert i.  λᵢ: share of domain i.  wᵢ(λ): its merge weight.
+    θ₀: base.  δₖ: vectors of the pool: the task vectors of the experts first, one per domain, then
+    whatever else the rule was given (`mixwise.merging.ingredients`).  λᵢ: share of domain i.
+    cₖ(λ): merge weight of vector k.
 
 Method:
     A rule is one of two kinds. Either it maps shares to merge weights, and the model is
-    θ₀ + Σ wᵢ(λ) δᵢ; or it combines the task vectors tensor by tensor, and the model is
-    θ₀ + c(δ₁ … δₙ; λ). Both are differentiable in λ, so that slopes exist under every rule.
-    That merge weights equal data shares, wᵢ = λᵢ (``linear``), is an assumption.
+    θ₀ + Σ cₖ(λ) δₖ; or it combines the vectors tensor by tensor, and the model is
+    θ₀ + f(δ₁ … δₘ; λ). Both are differentiable in λ, so that slopes exist under every rule.
+    That merge weights equal data shares, cᵢ = λᵢ (``linear``), is an assumption.
 
 Source:
     Tao et al. 2025 (arXiv 2505.16066), plain average of a subset; Wang et al. 2026 (arXiv
@@ -16,30 +18,30 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mixwise.errors import RecipeError, nearest
+from mixwise.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Coefficients = Callable[["Tensor"], "Tensor"]
-Combine = Callable[[Sequence["Tensor"], "Tensor"], "Tensor"]
+Combine = Callable[[str, Sequence["Tensor"], "Tensor"], "Tensor"]
 
 
 @dataclass(frozen=True, slots=True)
 class MergeRule:
-    """A row of the table of rules; it has either coefficients or a way to combine.
+    """A rule that is ready to merge; it has either coefficients or a way to combine.
 
     Args:
         name: Name in recipes, on the command line and in the ledger.
-        source: Paper that it comes from.
-        coefficients: From shares, shape ``(n_experts,)``, to merge weights of the same shape, by
-            differentiable operations of torch.
-        combine: From the task vectors of one tensor, float32, all of one shape, and the shares,
-            ``(n_experts,)``, to the merged task vector, differentiable in the shares.
+        source: Where it comes from.
+        coefficients: From shares, shape ``(n_experts,)``, to merge weights, shape ``(n_vectors,)``,
+            by differentiable operations of torch.
+        combine: From the name of a tensor, the pool's vectors of it, float32, all of one shape, and
+            the shares, ``(n_experts,)``, to the merged task vector, differentiable in the shares.
 
     Raises:
         RecipeError: If both or none are given.
@@ -60,24 +62,8 @@ class MergeRule:
 
 
 def shares_as_merge_weights(shares: Tensor) -> Tensor:
-    """The linear rule's assumption: wᵢ = λᵢ."""
+    """The linear rule's assumption: cᵢ = λᵢ."""
     return shares
 
 
-RULES: Mapping[str, MergeRule] = {
-    rule.name: rule
-    for rule in (
-        MergeRule("linear", "arXiv 2505.16066, arXiv 2601.17858", shares_as_merge_weights),
-    )
-}
-
-
-def find_rule(name: str) -> MergeRule:
-    """Look a rule up by name.
-
-    Raises:
-        RecipeError: If there is no such rule.
-    """
-    if name not in RULES:
-        raise RecipeError(f"`{name}` is not a merge rule: {nearest(name, RULES)}")
-    return RULES[name]
+LINEAR = MergeRule("linear", "arXiv 2505.16066, arXiv 2601.17858", shares_as_merge_weights)

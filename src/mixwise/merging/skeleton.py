@@ -141,34 +141,27 @@ def _merge(
     pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture], name: str
 ) -> Sequence[Tensor]:
     live, base = pool.live.tensors[name], pool.base_tensor(name)
-    touched = [domain for domain in pool.domains if name in pool.task_vectors[domain]]
+    touched = [k for k, vector in enumerate(pool.vectors) if name in vector]
     if not touched:
         return [base.to(live.device, live.dtype)] * len(mixtures)
     if rule.combine is not None:
         return _combine(pool, rule, mixtures, name)
-    weights = torch.tensor(_merge_weights(rule, mixtures, touched), device=live.device)
+    weights = _merge_weights(pool, rule, mixtures)[:, touched].to(live.device)
     merged = torch.empty(len(mixtures), live.numel(), dtype=live.dtype, device=live.device)
     chunk = min(chunk_elements(live.device), _SCRATCH // len(touched) // BLOCK * BLOCK)
     for start in range(0, live.numel(), chunk):
         part = base.view(-1)[start : start + chunk].to(live.device, torch.float32)
         deltas = torch.zeros(len(touched), len(part), device=live.device)
-        for delta, domain in zip(deltas, touched, strict=True):
-            pool.task_vectors[domain].add_to(delta, name, 1.0, start=start)
+        for delta, k in zip(deltas, touched, strict=True):
+            pool.vectors[k].add_to(delta, name, 1.0, start=start)
         merged[:, start : start + chunk] = torch.addmm(part, weights, deltas)
     return merged.view(-1, *live.shape).unbind()
 
 
-def _merge_weights(
-    rule: MergeRule, mixtures: Sequence[Mixture], domains: Sequence[str]
-) -> list[list[float]]:
-    """Merge weight of every domain in every mixture, shape ``(K, n_domains)``."""
+def _merge_weights(pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture]) -> Tensor:
+    """Merge weight of every vector in every mixture, shape ``(K, n_vectors)``, float32."""
     assert rule.coefficients is not None
-    rows = []
-    for mixture in mixtures:
-        weights = rule.coefficients(torch.tensor(mixture.shares, dtype=torch.float64)).tolist()
-        by_domain = dict(zip(mixture.domains, weights, strict=True))
-        rows.append([by_domain.get(domain, 0.0) for domain in domains])
-    return rows
+    return torch.stack([rule.coefficients(pool.shares(mixture)) for mixture in mixtures]).float()
 
 
 def _combine(
@@ -178,12 +171,11 @@ def _combine(
     live = pool.live.tensors[name]
     base = pool.base_tensor(name).to(live.device, torch.float32)
     nothing = torch.zeros(live.shape, device=live.device)
-    vectors = pool.task_vectors
-    deltas = {d: v.load(name) if name in v else nothing for d, v in vectors.items()}
+    deltas = [vector.load(name) if name in vector else nothing for vector in pool.vectors]
     merged = []
     for mixture in mixtures:
-        shares = torch.tensor(mixture.shares, dtype=torch.float32, device=live.device)
-        delta = rule.combine([deltas[domain] for domain in mixture.domains], shares)
+        shares = pool.shares(mixture).to(live.device, torch.float32)
+        delta = rule.combine(name, deltas, shares)
         merged.append((base + delta).to(live.dtype))
     return merged
 

@@ -64,7 +64,7 @@ def tangents_of(
 
     Args:
         rule: The merge rule.
-        task_vectors: One per share.
+        task_vectors: All that the rule merges.
         shares: λ, shape ``(n,)``; each is moved alone, off the simplex.
     """
     if rule.coefficients is not None:
@@ -169,9 +169,9 @@ class CombineTangents:
     """`Tangents` of a rule that combines whole tensors.
 
     Args:
-        combine: From the δs of one tensor and the shares to the merged δ; twice differentiable in
-            the shares.
-        task_vectors: One per share.
+        combine: From the vectors of one tensor and the shares to the merged δ; twice
+            differentiable in the shares.
+        task_vectors: All that it combines.
         shares: λ, shape ``(n,)``.
     """
 
@@ -185,7 +185,7 @@ class CombineTangents:
     @property
     def n_shares(self) -> int:
         """See `Tangents.n_shares`."""
-        return len(self._task_vectors)
+        return len(self._shares)
 
     def __contains__(self, name: str) -> bool:
         return any(name in vector for vector in self._task_vectors)
@@ -202,7 +202,7 @@ class CombineTangents:
         deltas = self._load(name)
         at = self._shares.to(deltas[0].device)
         along = torch.from_numpy(direction).to(at)
-        _, moved = jvp(lambda shares: self._combine(deltas, shares), at, along)  # type: ignore[no-untyped-call]
+        _, moved = jvp(lambda shares: self._combine(name, deltas, shares), at, along)  # type: ignore[no-untyped-call]
         return moved
 
     def bend(self, name: str, gradient: Tensor) -> Array:
@@ -213,7 +213,7 @@ class CombineTangents:
 
     def _score(self, name: str, gradient: Tensor) -> Callable[[Tensor], Tensor]:
         deltas, fixed = self._load(name), gradient.detach().double()
-        return lambda shares: (self._combine(deltas, shares).double() * fixed).sum()
+        return lambda shares: (self._combine(name, deltas, shares).double() * fixed).sum()
 
     def _load(self, name: str) -> list[Tensor]:
         loaded = {k: v.load(name) for k, v in enumerate(self._task_vectors) if name in v}

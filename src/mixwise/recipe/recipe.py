@@ -19,6 +19,7 @@ from mixwise.recipe.sections import (
     Evaluation,
     Final,
     Heldout,
+    Merge,
     MetricChoice,
     ObjectiveChoice,
     Search,
@@ -46,6 +47,7 @@ class Recipe(Section):
     evaluation: Evaluation = Evaluation()
     training: Training = Training()
     objective: ObjectiveChoice = ObjectiveChoice()
+    merge: Merge = Merge()
     search: Search = Search()
     validation: Validation = Validation()
     final: Final = Final()
@@ -55,6 +57,11 @@ class Recipe(Section):
     def domain_names(self) -> tuple[str, ...]:
         """Names of the domains, in the recipe's order."""
         return tuple(self.domains)
+
+    @property
+    def chosen_rule(self) -> str:
+        """The merge rule; `auto` is the plain merge, whose scores are then calibrated."""
+        return "linear" if self.merge.rule == "auto" else self.merge.rule
 
     @property
     def batch_tokens(self) -> int:

@@ -192,6 +192,31 @@ class Bounds(Section):
         return self
 
 
+class Merge(Section):
+    """How experts are merged; some rules train further runs (``mixwise check`` counts them)."""
+
+    rule: Literal[
+        "auto",
+        "linear",
+        "scaled",
+        "trajectory",
+        "blend",
+        "centre",
+        "pairs",
+        "pairs+centre",
+        "references",
+        "optimiser-aware",
+        "optimiser-aware+centre",
+        "ties",
+        "dare",
+        "dare-ties",
+        "della",
+        "breadcrumbs",
+        "slerp",
+        "fisher",
+    ] = "auto"
+
+
 class Search(Section):
     """How candidates are proposed, and where."""
 

@@ -77,16 +77,16 @@ def differentiator(
     Factors are traced while they are smaller than the weights that they change, whose gradients
     they spare; and for derivatives of each example, which they give at no cost.
     """
-    vectors = [pool.task_vectors[domain] for domain in mixture.domains]
-    experts = [vector for vector in vectors if isinstance(vector, LoraExpert)]
+    shares = pool.shares(mixture).tolist()
+    experts = [vector for vector in pool.vectors if isinstance(vector, LoraExpert)]
     if rule.coefficients is not None and experts and can_serve(pool.live, experts):
-        weight_map = WeightMap.of(rule.coefficients, mixture.shares)
+        weight_map = WeightMap.of(rule.coefficients, shares)
         if request.per_example or _factors_are_thin(pool, experts):
             adapters = UnmergedAdapters(pool.live, experts)
             if request.order == 1:
                 return AdapterSlopes(pool.live, adapters, weight_map)
             return AdapterCurvature(pool.live, adapters, weight_map)
-    tangents = tangents_of(rule, vectors, mixture.shares)
+    tangents = tangents_of(rule, pool.vectors, shares)
     if request.order == 1:
         return ModelSlopes(pool.live, tangents)
     return ModelCurvature(pool.live, tangents)

@@ -22,7 +22,8 @@ from mixwise.merging.adapters import LoraExpert
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.experts import ExpertPool, write_checkpoint
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import MergeRule, find_rule
+from mixwise.merging.rule_table import find_rule
+from mixwise.merging.rules import LINEAR, MergeRule
 from mixwise.merging.skeleton import Skeleton
 from mixwise.merging.unmerged import can_serve
 from mixwise.mixture import Mixture
@@ -106,7 +107,7 @@ class LiveEvaluator:
         if len(mixtures) < 2 or len(mixtures) < len(job.subjects) or job.request.order:
             return None
         pool, rule = self._pools.open(job.merges)
-        experts = [v for v in pool.task_vectors.values() if isinstance(v, LoraExpert)]
+        experts = [v for v in pool.vectors if isinstance(v, LoraExpert)]
         if rule.coefficients is None or not experts or not can_serve(self._live, experts):
             return None
         part, sets = job.request.part, self._suite.suite.sets
@@ -120,8 +121,7 @@ class LiveEvaluator:
         )
         if cost.merged <= cost.unmerged:
             return None
-        shares = [torch.tensor(mixture.shares, dtype=torch.float64) for mixture in mixtures]
-        merge_weights = np.array([rule.coefficients(row).tolist() for row in shares])
+        merge_weights = np.array([rule.coefficients(pool.shares(m)).tolist() for m in mixtures])
         started = time.perf_counter()
         measured = measure_unmerged(self._live, experts, merge_weights, self._suite, part=part)
         n_tokens = sum(batch.n_tokens for batch in batches)
@@ -168,7 +168,7 @@ class LayerEvaluator:
             if isinstance(subject, Checkpoint):  # an expert of its own, all of which is taken
                 pool = ExpertPool(self._skeleton.live, {"only": subject})
                 only = Mixture.single(["only"], "only")
-                found += self._evaluate(pool, find_rule("linear"), [only], job)
+                found += self._evaluate(pool, LINEAR, [only], job)
         return tuple(found)
 
     def _evaluate(
@@ -198,6 +198,7 @@ class _Pools:
     def __init__(self, live: LiveModel) -> None:
         self._live = live
         self._pool: ExpertPool | None = None
+        self._rule = LINEAR
         self._key = ""
 
     def open(self, merges: MergeSettings | None) -> tuple[ExpertPool, MergeRule]:
@@ -206,13 +207,24 @@ class _Pools:
             raise RuntimeError("a mixture cannot be merged without experts")
         key = hash_section(*merges.provenance.values(), str(merges.store))
         if self._pool is None or self._key != key:
-            self._pool = ExpertPool(
-                self._live, merges.experts, folder=merges.store, precision=merges.precision
-            )
+            self._pool = open_pool(self._live, merges)
+            self._rule = find_rule(merges.rule).bind(self._pool)
             self._key = key
             devices = {tensor.device for tensor in self._live.tensors.values()}
             self._pool.place({d: _free_bytes(str(d)) // 2 for d in devices if d.type == "cuda"})
-        return self._pool, find_rule(merges.rule)
+        return self._pool, self._rule
+
+
+def open_pool(live: LiveModel, merges: MergeSettings) -> ExpertPool:
+    """All that a rule merges, beside a live model."""
+    return ExpertPool(
+        live,
+        merges.experts,
+        extras=merges.extras,
+        with_second_moments=bool(merges.second_moments),
+        folder=merges.store,
+        precision=merges.precision,
+    )
 
 
 def _free_bytes(device: str) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from mixwise.engine.queue import OnStep
 from mixwise.engine.resident import resident
 from mixwise.merging.checkpoint import Checkpoint
+from mixwise.merging.ingredients import ExtraRun
 from mixwise.mixture import Mixture
 from mixwise.observation import Measurement
 from mixwise.recipe import hash_section
@@ -69,18 +70,33 @@ class MergeSettings:
         rule: Name of the merge rule.
         store: Folder of the task vectors; None to take them from the checkpoints each time.
         precision: In which they are stored.
+        extras: Runs that the rule needs besides the experts.
+        second_moments: Hashes of the experts' second moments, where the rule needs them.
     """
 
     experts: Mapping[str, Checkpoint]
     rule: str
     store: Path | None
     precision: StorePrecision
+    extras: tuple[ExtraRun, ...] = ()
+    second_moments: tuple[str, ...] = ()
 
     @property
     def provenance(self) -> dict[str, str]:
         """What a merge depends on besides the mixture and the base."""
         experts = {f"expert {name}": expert.fingerprint for name, expert in self.experts.items()}
-        return {"rule": self.rule, "task vectors": self.precision, **experts}
+        extras = {
+            f"run {run.mixture} to {run.fraction:g}": run.checkpoint.fingerprint
+            for run in self.extras
+        }
+        moments = {"second moments": " ".join(self.second_moments)} if self.second_moments else {}
+        return {
+            "rule": self.rule,
+            "task vectors": self.precision,
+            **experts,
+            **extras,
+            **moments,
+        }
 
 
 @dataclass(frozen=True, slots=True)

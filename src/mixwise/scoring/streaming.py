@@ -141,7 +141,7 @@ class _Sizes:
         element = next(iter(tensors.values())).element_size()
         positions = [batch.ids.numel() for batch in batches]
         n_scored = max(int(batch.scored.sum()) for batch in batches)
-        n_deltas = len(pool.domains) + 1 if rule.combine is not None else 0
+        n_deltas = len(pool.vectors) + 1 if rule.combine is not None else 0
         work = (
             max(positions) * widest * element * _WIDE_ACTIVATIONS
             + n_scored * config.vocab_size * 4 * _LOGITS

@@ -38,6 +38,7 @@ def score_mixtures(
     """
     mixtures = distinct([Mixture.parse(text, workspace.recipe.domain_names) for text in texts])
     if answer == "proxy":
+        workspace.train_extra_runs()
         sets = tuple(workspace.recipe.set_kinds)
         scorer = workspace.make_proxy(slope_sets=sets) if request.order else workspace.proxy
         observations = scorer.score(mixtures, request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from mixwise.engine.devices import choose_device
@@ -16,14 +17,16 @@ from mixwise.errors import StudyError
 from mixwise.evaluation.loss import TextSet
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.merging.experts import ExpertPool
+from mixwise.merging.ingredients import SECOND_MOMENTS_FILE, ExtraRun
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import find_rule
+from mixwise.merging.rule_table import find_rule
 from mixwise.mixture import Mixture
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.recipe import Recipe, hash_section
 from mixwise.scorer import VALUES, OnProgress, silent
 from mixwise.scoring.evaluations import Evaluations
+from mixwise.scoring.evaluator import open_pool
 from mixwise.scoring.job import MergeSettings, ModelSettings
 from mixwise.scoring.proxy import ProxyScorer
 from mixwise.scoring.reference import ReferenceScorer, train_jobs
@@ -32,7 +35,6 @@ from mixwise.stages.seats import choose_seats
 from mixwise.study import Study
 from mixwise.training.job import TrainingJob, load_record
 
-DEFAULT_RULE = "linear"
 _NOT_IN_RESULT = {
     "seed",
     "device",
@@ -49,7 +51,7 @@ class Workspace:
         study: The study's folder.
         settings: Folders and permissions.
         on_progress: Told how far each stage has come.
-        rule: Merge rule of the proxy.
+        rule: Merge rule of the proxy; None for the recipe's.
         recipe: By default the one that the study holds.
     """
 
@@ -58,7 +60,7 @@ class Workspace:
         study: Study,
         settings: Settings,
         on_progress: OnProgress = silent,
-        rule: str = DEFAULT_RULE,
+        rule: str | None = None,
         recipe: Recipe | None = None,
     ) -> None:
         self.study = study
@@ -68,7 +70,7 @@ class Workspace:
             self.recipe, settings, hash_file=self.ledger.hash_file, on_progress=on_progress
         )
         self.on_progress = on_progress
-        self.rule = find_rule(rule)
+        self.rule = find_rule(rule or self.recipe.chosen_rule)
 
     def close(self) -> None:
         """Stop the workers and close the ledger."""
@@ -157,17 +159,59 @@ class Workspace:
     def merges(self) -> MergeSettings:
         """What the proxy merges; the experts must be trained already."""
         experts = {name: self.expert(name) for name in self.recipe.domains}
+        folders = [expert.folder for expert in experts.values()]
         return MergeSettings(
-            experts, self.rule.name, self.study.store_folder, self.recipe.engine.task_vectors
+            experts,
+            self.rule.name,
+            self.study.store_folder,
+            self.recipe.engine.task_vectors,
+            self._extra_runs(),
+            tuple(self._hash_moments(f) for f in folders if "second moments" in self.rule.needs),
         )
 
+    def _extra_runs(self) -> tuple[ExtraRun, ...]:
+        """What the rule merges besides the experts; it must be trained already."""
+        runs = [
+            ExtraRun(job.mixture, self._trained(job, f"the run on `{job.mixture}`"))
+            for job in self._extra_jobs()
+        ]
+        if "trajectories" in self.rule.needs:
+            runs += [run for domain in self.recipe.domains for run in self._trajectory(domain)]
+        if "references" in self.rule.needs:
+            runs += self._reference_runs()
+        return tuple(runs)
+
+    def _trajectory(self, domain: str) -> list[ExtraRun]:
+        """Checkpoints along an expert's run."""
+        mixture = Mixture.single(self.recipe.domain_names, domain)
+        folders = sorted(
+            (self.expert(domain).folder / "trajectory").glob("[0-9]*"), key=lambda f: int(f.name)
+        )
+        return [
+            ExtraRun(
+                mixture,
+                open_checkpoint(folder, hash_file=self.ledger.hash_file),
+                int(folder.name) / self.recipe.n_steps,
+            )
+            for folder in folders
+        ]
+
+    def _reference_runs(self) -> list[ExtraRun]:
+        """Every mixture that was trained to calibrate the proxy, its first seed."""
+        mixtures = self.calibrated_on
+        jobs = [self.job(mixture, self.reference_seeds(1)[0]) for mixture in mixtures]
+        return [ExtraRun(j.mixture, self._trained(j, f"the run on `{j.mixture}`")) for j in jobs]
+
+    def _hash_moments(self, folder: Path) -> str:
+        file = folder / SECOND_MOMENTS_FILE
+        return self.ledger.hash_file(file) if file.is_file() else "missing"
+
     def open_pool(self) -> ExpertPool:
-        """The experts beside a live model, in this process."""
+        """All that is merged, beside a live model, in this process."""
         live = LiveModel.load(
             self.inputs.base, trust_remote_code=self.inputs.settings.trust_remote_code
         )
-        merges = self.merges
-        return ExpertPool(live, merges.experts, folder=merges.store, precision=merges.precision)
+        return open_pool(live, self.merges)
 
     def reference(self, seeds: Sequence[int]) -> ReferenceScorer:
         """The reference, with these training seeds."""
@@ -213,18 +257,29 @@ class Workspace:
                 )
 
     def train_experts(self) -> None:
-        """Train every expert that the user does not bring and that is not trained yet.
+        """Train every expert that the user does not bring, and every run that the rule needs.
 
         Raises:
             StudyError: If the folder of an expert holds a run with other settings.
         """
         self.require_own_experts()
-        for _ in train_jobs(self._expert_jobs(), self.engine, self.on_progress):
+        jobs = [*self._expert_jobs(), *self._extra_jobs()]
+        for _ in train_jobs(jobs, self.engine, self.on_progress):
+            pass
+
+    def train_extra_runs(self) -> None:
+        """Train what the rule needs besides the experts."""
+        for _ in train_jobs(self._extra_jobs(), self.engine, self.on_progress):
             pass
 
     def _expert_jobs(self) -> list[TrainingJob]:
         domains = self.recipe.domains.items()
         return [self.expert_job(name) for name, domain in domains if domain.expert is None]
+
+    def _extra_jobs(self) -> list[TrainingJob]:
+        """Runs that correct the merge; they share the experts' seed, as no reference does."""
+        mixtures = self.rule.extra_runs(self.recipe.domain_names)
+        return [self.job(mixture, self.recipe.training.seed) for mixture in mixtures]
 
     def expert(self, domain: str) -> Checkpoint:
         """The opened expert of a domain.
@@ -235,14 +290,21 @@ class Workspace:
         brought = self.inputs.expert_checkpoint(domain)
         if brought is not None:
             return brought
-        folder = self.study.expert_folder(domain)
-        record = load_record(folder)
-        if record is None or record.fingerprint != self.expert_job(domain).fingerprint:
+        return self._trained(self.expert_job(domain), f"the expert of `{domain}`")
+
+    def _trained(self, job: TrainingJob, what: str) -> Checkpoint:
+        """The opened checkpoint of a finished run.
+
+        Raises:
+            StudyError: If it is not trained yet.
+        """
+        record = load_record(job.output)
+        if record is None or record.fingerprint != job.fingerprint:
             raise StudyError(
-                f"{folder}: the expert of `{domain}` is not trained yet with this "
+                f"{job.output}: {what} is not trained yet with this "
                 f"recipe: run `mixwise experts {self.study.folder}` first"
             )
-        return open_checkpoint(folder, hash_file=self.ledger.hash_file)
+        return open_checkpoint(job.output, hash_file=self.ledger.hash_file)
 
     def expert_job(self, domain: str) -> TrainingJob:
         """The run that trains the expert of a domain."""

@@ -39,7 +39,6 @@ from mixwise.recipe import Training
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
 from mixwise.training.saving import (
-    SECOND_MOMENTS_FILE,
     copy_tokenizer,
     save_model,
     save_second_moments,
@@ -133,7 +132,7 @@ class _Run:
         final = self.work / "final"
         shutil.rmtree(final, ignore_errors=True)
         save_model(self.trainer, final)
-        save_second_moments(self.trainer, final / SECOND_MOMENTS_FILE)
+        save_second_moments(self.trainer, final)
         copy_tokenizer(self.job.base, final)
         for file in sorted(final.iterdir()):
             file.replace(self.job.output / file.name)

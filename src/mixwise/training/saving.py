@@ -14,8 +14,7 @@ from transformers import Trainer
 
 from mixwise.errors import MixwiseError
 from mixwise.merging.checkpoint import ADAPTER_FILE, FULL_FILE
-
-SECOND_MOMENTS_FILE = "second_moments.safetensors"
+from mixwise.merging.ingredients import SECOND_MOMENTS_FILE
 
 
 def save_model(trainer: Trainer, folder: Path) -> None:
@@ -29,7 +28,7 @@ def save_model(trainer: Trainer, folder: Path) -> None:
         raise MixwiseError(f"{folder}: transformers wrote no safetensors; this is a defect")
 
 
-def save_second_moments(trainer: Trainer, path: Path) -> None:
+def save_second_moments(trainer: Trainer, folder: Path) -> None:
     """Save v̂ of every parameter that was trained; nothing after SGD, which has none."""
     from safetensors.torch import save_file
 
@@ -45,7 +44,8 @@ def save_second_moments(trainer: Trainer, path: Path) -> None:
         if p in states and "exp_avg_sq" in states[p]
     }
     if moments:
-        save_file({name: moment.contiguous() for name, moment in moments.items()}, path)
+        contiguous = {name: moment.contiguous() for name, moment in moments.items()}
+        save_file(contiguous, folder / SECOND_MOMENTS_FILE)
 
 
 def copy_tokenizer(base: Path, folder: Path) -> None:

@@ -1,0 +1,140 @@
+"""Regressions from mixture to losses, as the published methods fit them.
+
+Notation:
+    λ: shares, ``(n, d)``.  y: losses, ``(n, sets)``, one regression per column.
+
+Method:
+    trees: LightGBM.  line: ridge regression on λ.  law: y = c + exp(b·λ), where shares that add up
+    to 1 make a constant factor part of b; c from a grid below the smallest loss, by the error left
+    out one by one.  process: `mixwise.search.gaussian_process`, noise and curvature by evidence.
+
+Source:
+    Liu et al. 2024 (RegMix, arXiv 2407.01492): trees and line; Ye et al. 2024 (arXiv 2403.16952,
+    eq. 1): the law; Rasmussen and Williams 2006: the process.
+
+Departures:
+    Ye et al. fit c and b together by L-BFGS from many starts; for a given c the logarithm makes it
+    a ridge regression, which has one optimum and copes with fewer runs than coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mixwise.search.gaussian_process import JUMPING_KERNELS, KERNELS, Evidence, fit_all
+
+Array = npt.NDArray[np.float64]
+Predict = Callable[[Array], Array]
+_GAPS = (0.1, 0.3, 1.0, 3.0)  # (min y − c) / (max y − min y)
+_RIDGE = 1e-2  # of the law and of the line, against shares of order 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """Settings of LightGBM: those that the papers give, and the leaves that they leave open.
+
+    Args:
+        n_rounds: Boosting rounds.
+        learning_rate: Step of each.
+        n_leaves: Leaves of a tree, at most.
+        least_points: Points of a leaf, at least.
+    """
+
+    n_rounds: int = 300
+    learning_rate: float = 0.02
+    n_leaves: int = 8
+    least_points: int = 3
+
+
+def fit_trees(shares: Array, values: Array, settings: Trees = Trees()) -> Predict:
+    """Fit one LightGBM regressor per column; few points give a constant."""
+    from lightgbm import LGBMRegressor
+
+    mean, sd = values.mean(axis=0), values.std(axis=0)
+    sd = np.where(sd > 0, sd, 1.0)
+    boosters = [
+        LGBMRegressor(
+            n_estimators=settings.n_rounds,
+            learning_rate=settings.learning_rate,
+            num_leaves=settings.n_leaves,
+            min_child_samples=settings.least_points,
+            min_child_weight=0.0,
+            random_state=0,
+            deterministic=True,
+            force_row_wise=True,
+            n_jobs=1,
+            verbosity=-1,
+        )
+        .fit(shares, column)
+        .booster_
+        for column in ((values - mean) / sd).T
+    ]
+
+    def predict(points: Array) -> Array:
+        columns = [np.asarray(booster.predict(points, num_threads=1)) for booster in boosters]
+        return np.asarray(np.stack(columns, axis=1) * sd + mean)
+
+    return predict
+
+
+def fit_line(shares: Array, values: Array) -> Predict:
+    """Ridge regression around the mean."""
+    mean = values.mean(axis=0)
+    coefficients = _ridge(shares, values - mean)
+    return lambda points: np.asarray(mean + points @ coefficients)
+
+
+def fit_law(shares: Array, values: Array) -> Predict:
+    """The log-linear law of each column, with the asymptote that predicts left-out runs best."""
+    span = np.maximum(np.ptp(values, axis=0), 1e-9)
+    asymptotes = [values.min(axis=0) - gap * span for gap in _GAPS]
+    errors = np.array([_left_out_errors(shares, values, c) for c in asymptotes])
+    floor = np.array(asymptotes)[errors.argmin(axis=0), np.arange(values.shape[1])]
+    predict = _fit_above(shares, values, floor)
+    return lambda points: floor + np.exp(predict(points))
+
+
+def fit_process(shares: Array, values: Array, *, is_exact: bool = True) -> Predict:
+    """A Gaussian process of each column.
+
+    Args:
+        shares: λ.
+        values: y.
+        is_exact: Whether the losses carry no noise, as those of merged models.
+    """
+    none = np.zeros((0, shares.shape[1]))
+    kernels = KERNELS if is_exact else JUMPING_KERNELS
+    evidence = [Evidence(shares, y, np.zeros(0, dtype=np.int64), none) for y in values.T]
+    fitted = fit_all(evidence, has_floor=False, kernels=kernels)
+    return lambda points: np.stack([each.predict(points)[0] for each in fitted], axis=1)
+
+
+def fit_noisy_process(shares: Array, values: Array) -> Predict:
+    """The same for losses of trained models."""
+    return fit_process(shares, values, is_exact=False)
+
+
+def _ridge(shares: Array, values: Array) -> Array:
+    gram = shares.T @ shares + _RIDGE * np.eye(shares.shape[1])
+    return np.asarray(np.linalg.solve(gram, shares.T @ values))
+
+
+def _fit_above(shares: Array, values: Array, floor: Array) -> Predict:
+    logs = np.log(values - floor)
+    mean = logs.mean(axis=0)
+    coefficients = _ridge(shares, logs - mean)
+    return lambda points: np.asarray(mean + points @ coefficients)
+
+
+def _left_out_errors(shares: Array, values: Array, floor: Array) -> Array:
+    """Squared error of each column, each run predicted from the others, ``(sets,)``."""
+    rows = np.arange(len(shares))
+    errors = []
+    for k in rows:
+        predict = _fit_above(shares[rows != k], values[rows != k], floor)
+        errors.append((floor + np.exp(predict(shares[[k]])[0]) - values[k]) ** 2)
+    return np.asarray(np.sum(errors, axis=0))

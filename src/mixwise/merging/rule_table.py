@@ -1,0 +1,182 @@
+"""The table of merge rules: what each needs, and how it is made ready for a pool.
+
+Source:
+    Each row names its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch.nn.functional import pad
+
+from mixwise.errors import RecipeError, nearest
+from mixwise.merging.comparisons import (
+    breadcrumbs,
+    dare_linear,
+    dare_ties,
+    della,
+    fisher,
+    slerp,
+    ties,
+)
+from mixwise.merging.corrections import (
+    by_centre,
+    by_pairs,
+    by_pairs_and_centre,
+    by_references,
+    centre_runs,
+    find_runs,
+    pair_and_centre_runs,
+    pair_runs,
+)
+from mixwise.merging.experts import ExpertPool
+from mixwise.merging.ingredients import Ingredients
+from mixwise.merging.optimiser_aware import optimiser_aware, optimiser_aware_by_centre
+from mixwise.merging.rules import LINEAR, Coefficients, Combine, MergeRule, shares_as_merge_weights
+from mixwise.merging.trajectory import along_trajectories, blended
+from mixwise.mixture import Mixture
+
+Need = Literal["trajectories", "references", "second moments"]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRule:
+    """A row of the table.
+
+    Args:
+        name: Name in recipes, on the command line and in the ledger.
+        source: Paper that it comes from.
+        extra_runs: The mixtures that it must train besides the experts, from the domains' names.
+        needs: What else it is made from.
+        coefficients: Makes merge weights for a pool; or else
+        combine: makes a combination of tensors for a pool.
+    """
+
+    name: str
+    source: str
+    extra_runs: Callable[[Sequence[str]], tuple[Mixture, ...]]
+    needs: frozenset[Need]
+    coefficients: Callable[[ExpertPool], Coefficients] | None = None
+    combine: Callable[[ExpertPool], Combine] | None = None
+
+    def bind(self, pool: ExpertPool) -> MergeRule:
+        """The rule, ready to merge a pool.
+
+        Raises:
+            RecipeError: If the pool lacks something that the rule needs.
+        """
+        return MergeRule(
+            self.name,
+            self.source,
+            self.coefficients(pool) if self.coefficients else None,
+            self.combine(pool) if self.combine else None,
+        )
+
+
+def _no_runs(domains: Sequence[str]) -> tuple[Mixture, ...]:
+    return ()
+
+
+def _linear(pool: ExpertPool) -> Coefficients:
+    return shares_as_merge_weights
+
+
+def _scaled(pool: ExpertPool) -> Coefficients:
+    """Every merge weight times the number that brings the uniform merge closest to its run."""
+    n_extras = len(pool.vectors) - len(pool.domains)
+    factor = _fitted(pool, torch.zeros_like, shares_as_merge_weights)
+    return lambda shares: pad(factor * shares, (0, n_extras))
+
+
+def _blend(pool: ExpertPool) -> Coefficients:
+    """The linear merge and the trajectory rule, in the parts that fit the uniform run best."""
+    other = along_trajectories(pool.ingredients)
+    return blended(shares_as_merge_weights, other, _fitted(pool, shares_as_merge_weights, other))
+
+
+def _fitted(pool: ExpertPool, start: Coefficients, end: Coefficients) -> float:
+    """T that brings the merge (1 − t) start + t end at the uniform mixture closest to its run."""
+    uniform = torch.full((len(pool.domains),), 1 / len(pool.domains), dtype=torch.float64)
+    [centre] = find_runs(pool.ingredients, [tuple(uniform.tolist())])
+    n = len(pool.vectors)
+    first, last = (pad(c(uniform), (0, n - len(c(uniform)))) for c in (start, end))
+    target = torch.zeros(n, dtype=torch.float64)
+    target[len(pool.domains) + centre] = 1
+    along = last - first
+    products = pool.inner_products()
+    return float(along @ products @ (target - first) / (along @ products @ along))
+
+
+def _of_ingredients(
+    make: Callable[[Ingredients], Coefficients],
+) -> Callable[[ExpertPool], Coefficients]:
+    return lambda pool: make(pool.ingredients)
+
+
+def _plain(combine: Combine) -> Callable[[ExpertPool], Combine]:
+    return lambda pool: combine
+
+
+_NOTHING: frozenset[Need] = frozenset()
+_TRAJECTORIES: frozenset[Need] = frozenset({"trajectories"})
+_MOMENTS: frozenset[Need] = frozenset({"second moments"})
+_REFERENCES: frozenset[Need] = frozenset({"references"})
+_OWN = "own; docs/science.md"
+
+RULES: Mapping[str, NamedRule] = {
+    rule.name: rule
+    for rule in (
+        NamedRule("linear", LINEAR.source, _no_runs, _NOTHING, _linear),
+        NamedRule("scaled", "arXiv 2212.04089", centre_runs, _NOTHING, _scaled),
+        NamedRule("trajectory", _OWN, _no_runs, _TRAJECTORIES, _of_ingredients(along_trajectories)),
+        NamedRule("blend", _OWN, centre_runs, _TRAJECTORIES, _blend),
+        NamedRule("centre", _OWN, centre_runs, _NOTHING, _of_ingredients(by_centre)),
+        NamedRule("pairs", _OWN, pair_runs, _NOTHING, _of_ingredients(by_pairs)),
+        NamedRule(
+            "pairs+centre",
+            _OWN,
+            pair_and_centre_runs,
+            _NOTHING,
+            _of_ingredients(by_pairs_and_centre),
+        ),
+        NamedRule("references", _OWN, _no_runs, _REFERENCES, _of_ingredients(by_references)),
+        NamedRule(
+            "optimiser-aware",
+            _OWN,
+            _no_runs,
+            _MOMENTS,
+            combine=lambda pool: optimiser_aware(pool.ingredients),
+        ),
+        NamedRule(
+            "optimiser-aware+centre",
+            _OWN,
+            centre_runs,
+            _MOMENTS,
+            combine=lambda pool: optimiser_aware_by_centre(pool.ingredients),
+        ),
+        NamedRule("ties", "arXiv 2306.01708", _no_runs, _NOTHING, combine=_plain(ties)),
+        NamedRule("dare", "arXiv 2311.03099", _no_runs, _NOTHING, combine=_plain(dare_linear)),
+        NamedRule("dare-ties", "arXiv 2311.03099", _no_runs, _NOTHING, combine=_plain(dare_ties)),
+        NamedRule("della", "arXiv 2406.11617", _no_runs, _NOTHING, combine=_plain(della)),
+        NamedRule(
+            "breadcrumbs", "arXiv 2312.06795", _no_runs, _NOTHING, combine=_plain(breadcrumbs)
+        ),
+        NamedRule("slerp", "Shoemake 1985", _no_runs, _NOTHING, combine=_plain(slerp)),
+        NamedRule("fisher", "arXiv 2111.09832", _no_runs, _MOMENTS, combine=_plain(fisher)),
+    )
+}
+
+
+def find_rule(name: str) -> NamedRule:
+    """Look a rule up by name.
+
+    Raises:
+        RecipeError: If there is no such rule.
+    """
+    if name not in RULES:
+        raise RecipeError(f"`{name}` is not a merge rule: {nearest(name, RULES)}")
+    return RULES[name]
