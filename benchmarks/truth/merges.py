@@ -63,17 +63,19 @@ def load_merged(bed: Bed | str) -> tuple[Merged, ...]:
         )
 
 
-def mixtures_of(bed: Bed) -> tuple[Mixture, ...]:
-    """Every mixture that the bed trains."""
+def mixtures_of(bed: Bed, *, common: bool = False) -> tuple[Mixture, ...]:
+    """Every mixture that the bed trains, or those alone that all beds of its domains train."""
+    if common:
+        return tuple(row.mixture for row in planned("around", bed.domains))
     trained = [row.mixture for row in planned(bed.design, bed.domains)]
     return distinct([*trained, *extra_runs(bed.domains)[: 1 if bed.design == "few" else None]])
 
 
-def score_bed(bed: Bed, rules: Sequence[str], scratch: Path) -> None:
+def score_bed(bed: Bed, rules: Sequence[str], scratch: Path, *, common: bool) -> None:
     """Add to a bed's table what it lacks."""
     known = {(row.rule, str(row.mixture)) for row in load_merged(bed)}
     for rule in rules:
-        missing = [m for m in mixtures_of(bed) if (rule, str(m)) not in known]
+        missing = [m for m in mixtures_of(bed, common=common) if (rule, str(m)) not in known]
         if missing:
             with open_bed(bed, scratch, rule=rule) as workspace:
                 _append(bed, _score(rule, missing, workspace))
@@ -115,9 +117,12 @@ def main() -> None:
     parser.add_argument("beds", nargs="*", metavar="BED", help=f"any of {', '.join(BEDS)}")
     parser.add_argument("--rules", default="linear", help=f"any of {','.join(RULES)}")
     parser.add_argument("--scratch", type=Path, default=Path(".bench/truth"))
+    parser.add_argument(
+        "--common", action="store_true", help="only the mixtures that beds have in common"
+    )
     options = parser.parse_args()
     for name in options.beds or [name for name in BEDS if load_runs(name)]:
-        score_bed(BEDS[name], options.rules.split(","), options.scratch)
+        score_bed(BEDS[name], options.rules.split(","), options.scratch, common=options.common)
 
 
 if __name__ == "__main__":

@@ -12,18 +12,17 @@ Method:
 
 from __future__ import annotations
 
-import csv
 import functools
 import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from benchmarks.truth.beds import BEDS, DEMO, SEQUENCE_TOKENS, Bed
 from benchmarks.truth.design import Split
+from benchmarks.truth.merges import load_merged
 from benchmarks.truth.table import Kind, Run, load_runs, table_file
 from tokenizers import Tokenizer
 
@@ -160,23 +159,14 @@ def available_shares(bed_name: str) -> tuple[float, ...]:
     return tuple(count / sum(counts) for count in counts)
 
 
-def merged_file(bed: Bed) -> Path:
-    """Where the scores of a bed's merged models lie."""
-    return table_file(bed).with_suffix(".merged.csv")
-
-
 def _load_merged(bed: Bed, place: Mapping[str, int]) -> dict[str, Array]:
     """Losses by rule; mixtures that are no references are left out."""
     merged: dict[str, Array] = {}
-    if not merged_file(bed).is_file():
-        return merged
-    with merged_file(bed).open(newline="") as file:
-        for row in csv.DictReader(file):
-            shares = tuple(float(row[f"share {domain}"]) for domain in bed.domains)
-            k = place.get(str(Mixture(bed.domains, shares)))
-            if k is not None:
-                table = merged.setdefault(row["rule"], np.full((len(place), len(bed.sets)), np.nan))
-                table[k] = [float(row[f"loss {name}"]) for name in bed.sets]
+    for row in load_merged(bed):
+        k = place.get(str(row.mixture))
+        if k is not None:
+            table = merged.setdefault(row.rule, np.full((len(place), len(bed.sets)), np.nan))
+            table[k] = _row(row.losses, bed)
     return merged
 
 

@@ -125,10 +125,11 @@ def search(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust =
     """Score merged candidates and recommend a mixture."""
 
     def stage(workspace: Workspace) -> dict[str, Any]:
+        from mixwise.stages.calibrate import run_calibration
         from mixwise.stages.recommend import save_recommendation
         from mixwise.stages.search import run_search
 
-        return save_recommendation(workspace, run_search(workspace))
+        return save_recommendation(workspace, run_calibration(workspace, run_search(workspace)))
 
     found = _on_study(study, stage, trust_remote_code=trust_remote_code)
     _show(found, as_json, lambda: console.print_recommendation(found))
@@ -139,12 +140,13 @@ def validate(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust
     """Train reference mixtures and compare the proxy with them."""
 
     def stage(workspace: Workspace) -> dict[str, Any]:
+        from mixwise.stages.calibrate import run_calibration
         from mixwise.stages.recommend import save_recommendation
         from mixwise.stages.search import run_search
         from mixwise.stages.validate import run_validation
 
         content = run_validation(workspace)
-        save_recommendation(workspace, run_search(workspace))
+        save_recommendation(workspace, run_calibration(workspace, run_search(workspace)))
         return content
 
     content = _on_study(study, stage, trust_remote_code=trust_remote_code)
@@ -156,13 +158,15 @@ def train(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = 
     """Train the recommended mixture and its baselines for real."""
 
     def stage(workspace: Workspace) -> dict[str, Any]:
+        from mixwise.search.problem import mixture_of
+        from mixwise.stages.calibrate import run_calibration
         from mixwise.stages.final import run_final
         from mixwise.stages.recommend import save_recommendation
         from mixwise.stages.search import run_search
 
-        result = run_search(workspace)
-        content = run_final(workspace, result.best.mixture) if result.best.mixture else {}
-        save_recommendation(workspace, result)
+        calibrated = run_calibration(workspace, run_search(workspace))
+        content = run_final(workspace, mixture_of(calibrated.result.best))
+        save_recommendation(workspace, calibrated)
         return content
 
     content = _on_study(study, stage, trust_remote_code=trust_remote_code)
@@ -246,7 +250,8 @@ def units(
     trust_remote_code: Trust = False,
 ) -> None:
     """Measure which units of a model can be silenced, and which repeat the others."""
-    from mixwise.stages.units import UnitSettings, measure_classifier_units, measure_study_units
+    from mixwise.stages.classifier import measure_classifier_units
+    from mixwise.stages.units import UnitSettings, measure_study_units
 
     settings = UnitSettings(draws, seed, sequences, layers)
 

@@ -229,3 +229,12 @@ def test_colinear_or_opposed_experts_are_merged_linearly() -> None:
     torch.testing.assert_close(slerp(TENSOR, [one, -one], shares), 0.5 * one)
     balanced = torch.tensor([0.25, 0.5, 0.25])
     torch.testing.assert_close(slerp(TENSOR, [one, -one, one], balanced), torch.zeros_like(one))
+
+
+@pytest.mark.parametrize("angle", [1e-3, 4e-3, 5e-3, 1e-2])
+def test_nothing_jumps_where_the_circle_becomes_a_line(angle: float) -> None:
+    turn = torch.tensor(angle, dtype=torch.float64)
+    vectors = [torch.tensor([1.0, 0.0]), torch.stack([turn.cos(), turn.sin()]).float()]
+    expected = torch.stack([(turn / 4).cos(), (turn / 4).sin()]).float()
+    got = slerp(TENSOR, vectors, torch.tensor([0.75, 0.25]))
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)

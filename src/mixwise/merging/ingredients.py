@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mixwise.data.sources import hash_file
 from mixwise.errors import CheckpointError, first_line
@@ -93,7 +93,7 @@ class SecondMoments:
                 "the expert with mixwise and AdamW, or choose another `merge.rule`"
             )
         try:
-            self._opened = safe_open(file, framework="pt")
+            self._opened: Any = safe_open(file, framework="pt")  # untyped
         except SafetensorError as error:
             raise CheckpointError(f"{file} cannot be read ({first_line(error)})") from None
         self._live = live

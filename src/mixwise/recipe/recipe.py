@@ -14,6 +14,7 @@ from mixwise.mixture import MixtureSpace
 from mixwise.objective import MEASURES, Metric, Objective, SetKind, Term
 from mixwise.recipe.sections import (
     Bounds,
+    Calibration,
     Domain,
     Engine,
     Evaluation,
@@ -49,6 +50,7 @@ class Recipe(Section):
     objective: ObjectiveChoice = ObjectiveChoice()
     merge: Merge = Merge()
     search: Search = Search()
+    calibration: Calibration = Calibration()
     validation: Validation = Validation()
     final: Final = Final()
     engine: Engine = Engine()

@@ -204,7 +204,6 @@ class Merge(Section):
         "centre",
         "pairs",
         "pairs+centre",
-        "references",
         "optimiser-aware",
         "optimiser-aware+centre",
         "ties",
@@ -238,6 +237,13 @@ class Search(Section):
     bounds: dict[str, Bounds] = Field(default_factory=dict)
     max_repetition: Annotated[float, Field(gt=0)] = 4.0
     seed: Seed = 0
+
+
+class Calibration(Section):
+    """Mixtures that are trained to learn what the proxy misses: the uniform one, then others."""
+
+    mixtures: Annotated[int, Field(ge=0)] = 2
+    seeds: Annotated[int, Field(gt=0, le=1000)] = 2
 
 
 class Validation(Section):

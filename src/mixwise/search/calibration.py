@@ -3,7 +3,8 @@
 Notation:
     λ: a mixture, ``(n_domains,)``.  J_p, J_r: a score by the proxy and by the reference.
     r(λ) = J_r − J_p, over all seeds.  h(λ) = (1 − Σ λᵢ²) / (1 − 1/n): 0 at corners, 1 at u.
-    k: seeds of a reference.  σ: standard deviation of a run between seeds.  A: size of r.  u: uniform mixture.
+    k: seeds of a reference.  σ: standard deviation of a run between seeds.  A: size of r.
+    u: uniform mixture.  s: part of σ² that a seed does to all mixtures alike.
 
 Method:
     r is a Gaussian process with mean 0 and covariance
@@ -33,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+_SHARED = 0.4  # s
 _OWN = 0.3  # ρ: from the development mixtures of the truth bed, as all constants here
 _GRID = np.exp(np.linspace(-2.5, 2.5, 21))  # of A and σ, times the caller's guesses
 _PRIOR_WIDTH = 1.0  # of log A and log σ
@@ -47,11 +49,13 @@ class Trained:
         shares: λ, shape ``(n_domains,)``.
         proxy: J_p.
         references: J_r of each seed, shape ``(k,)``.
+        seeds: The seeds.
     """
 
     shares: Array
     proxy: float
     references: Array
+    seeds: tuple[int, ...]
 
     @property
     def residual(self) -> float:
@@ -66,7 +70,7 @@ class Calibration:
     Args:
         known: Shares of the references, shape ``(m, n_domains)``.
         residuals: Their mean residuals, shape ``(m,)``.
-        counts: Their seeds, shape ``(m,)``.
+        noise_covariance: Covariance of their seeds' noise over σ², shape ``(m, m)``.
         sizes: A of each combination, shape ``(g,)``.
         noises: σ of each combination, shape ``(g,)``.
         beliefs: Probability of each combination, shape ``(g,)``.
@@ -74,7 +78,7 @@ class Calibration:
 
     known: Array
     residuals: Array
-    counts: Array
+    noise_covariance: Array
     sizes: Array
     noises: Array
     beliefs: Array
@@ -112,7 +116,7 @@ class Calibration:
         if not len(self.known):
             return np.zeros(len(shares)), prior
         across = size**2 * covariance(shares, self.known)
-        inside = size**2 * covariance(self.known, self.known) + np.diag(noise**2 / self.counts)
+        inside = size**2 * covariance(self.known, self.known) + noise**2 * self.noise_covariance
         solved = np.linalg.solve(inside + _JITTER * np.eye(len(inside)), across.T)
         return solved.T @ self.residuals, prior - across @ solved
 
@@ -131,16 +135,16 @@ def calibrate(trained: Sequence[Trained], *, size: float, noise: float) -> Calib
     domains = len(trained[0].shares) if trained else 0
     known = np.array([t.shares for t in trained]).reshape(-1, domains)
     residuals = np.array([t.residual for t in trained])
-    counts = np.array([len(t.references) for t in trained], dtype=float)
+    by_seed = _noise_covariance([t.seeds for t in trained])
     sizes, noises = (axis.ravel() for axis in np.meshgrid(size * _GRID, noise * _GRID))
     logs = -(np.log(sizes / size) ** 2 + np.log(noises / noise) ** 2) / (2 * _PRIOR_WIDTH**2)
     if trained:
-        logs = logs + _log_likelihoods(trained, known, residuals, counts, sizes, noises)
+        logs = logs + _log_likelihoods(trained, known, by_seed, sizes, noises)
     beliefs = np.exp(logs - logs.max())
     beliefs /= beliefs.sum()
     kept = beliefs > 1e-3 * beliefs.max()
     return Calibration(
-        known, residuals, counts, sizes[kept], noises[kept], beliefs[kept] / beliefs[kept].sum()
+        known, residuals, by_seed, sizes[kept], noises[kept], beliefs[kept] / beliefs[kept].sum()
     )
 
 
@@ -163,22 +167,40 @@ def _pairs(shares: Array) -> Array:
     return np.asarray(4 * shares[:, first] * shares[:, second])
 
 
+def leave_one_out(trained: Sequence[Trained], *, size: float, noise: float) -> Array:
+    """Expected r of each reference, learned from the others alone, shape ``(m,)``."""
+    return np.array(
+        [
+            calibrate([t for j, t in enumerate(trained) if j != k], size=size, noise=noise).predict(
+                left.shares[None]
+            )[0][0]
+            for k, left in enumerate(trained)
+        ]
+    )
+
+
+def _noise_covariance(seeds: Sequence[Sequence[int]]) -> Array:
+    """Of the means over seeds: each run's own noise, and what runs of one seed share."""
+    shared = np.array(
+        [[len(set(a) & set(b)) / (len(a) * len(b)) for b in seeds] for a in seeds]
+    ).reshape(len(seeds), len(seeds))
+    own = np.diag([1 / len(a) for a in seeds]).reshape(len(seeds), len(seeds))
+    return np.asarray((1 - _SHARED) * own + _SHARED * shared)
+
+
 def _log_likelihoods(
-    trained: Sequence[Trained],
-    known: Array,
-    residuals: Array,
-    counts: Array,
-    sizes: Array,
-    noises: Array,
+    trained: Sequence[Trained], known: Array, by_seed: Array, sizes: Array, noises: Array
 ) -> Array:
     """Of the mean residuals, and of the spread within the seeds, for each combination."""
+    residuals = np.array([t.residual for t in trained])
     within = sum(float(((t.references - t.references.mean()) ** 2).sum()) for t in trained)
-    n_free = float(counts.sum() - len(counts))
+    n_free = sum(len(t.references) - 1 for t in trained)
     prior = covariance(known, known)
     logs = []
     for size, noise in zip(sizes, noises, strict=True):
-        inside = size**2 * prior + np.diag(noise**2 / counts)
+        inside = size**2 * prior + noise**2 * by_seed
         _, log_determinant = np.linalg.slogdet(inside)
         fit = float(residuals @ np.linalg.solve(inside, residuals))
-        logs.append(-(fit + log_determinant) / 2 - within / (2 * noise**2) - n_free * np.log(noise))
+        spread = within / (2 * noise**2) + n_free * np.log(noise)
+        logs.append(-(fit + log_determinant) / 2 - spread)
     return np.array(logs)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from mixwise import __version__
 from mixwise.diagnostics.intervals import bootstrap_objective, interval, near_optimal
@@ -13,13 +14,19 @@ from mixwise.observation import Observation
 from mixwise.search.designs import lattice
 from mixwise.search.lattice import N_CHECKS
 from mixwise.search.methods import METHODS
-from mixwise.search.problem import SearchResult
+from mixwise.search.problem import Array, SearchResult, shares_of
+from mixwise.search.simplex import sample
+from mixwise.stages.calibrate import Calibrated
 from mixwise.stages.search import OBJECTIVE, every_baseline
 from mixwise.stages.workspace import Workspace
-from mixwise.study import FINAL_FILE, RECOMMENDATION_FILE, VALIDATION_FILE
+from mixwise.study import CALIBRATION_FILE, FINAL_FILE, RECOMMENDATION_FILE, VALIDATION_FILE
+
+_N_DRAWS = 1000  # as many as of the examples
+_N_PREDICTED = 512
+_TWO_SIDED = 1.96  # of a normal distribution
 
 
-def save_recommendation(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
+def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> dict[str, Any]:
     """Write ``recommendation.json`` from the search and from whatever was validated and trained.
 
     The file holds nothing that depends on when or where it was made: a study that was killed and
@@ -28,7 +35,7 @@ def save_recommendation(workspace: Workspace, result: SearchResult) -> dict[str,
     Returns:
         The content of the file.
     """
-    recipe = workspace.recipe
+    recipe, result = workspace.recipe, calibrated.result
     candidates = _inside_once(workspace, result)
     draws = bootstrap_objective(
         candidates,
@@ -38,6 +45,7 @@ def save_recommendation(workspace: Workspace, result: SearchResult) -> dict[str,
         seed=recipe.search.seed,
     )
     best = [str(o.mixture) for o in candidates].index(str(result.best.mixture))
+    reference = _reference(workspace, calibrated)
     validation = workspace.load_result(VALIDATION_FILE)
     final = _final_of(workspace, result)
     predicted = workspace.objective.value(result.best.values, workspace.scale)
@@ -49,10 +57,15 @@ def save_recommendation(workspace: Workspace, result: SearchResult) -> dict[str,
             "objective": predicted,
             "interval_95": interval(draws[:, best]),
             "interval_from": "resampled evaluation examples",
-            "reference_interval_95": _reference_interval(validation, predicted),
+            "reference": reference.expected,
+            "reference_interval_95": reference.interval,
             "metrics": result.best.values,
         },
-        "near_optimal": [workspace.summary(candidates[i]) for i in near_optimal(draws, best)],
+        "near_optimal": [
+            workspace.summary(candidates[i])
+            for i in near_optimal(draws + reference.draws(candidates), best)
+        ],
+        "near_optimal_shares": reference.near_optimal_shares,
         "baselines": [
             {"name": entry.name} | workspace.summary(observation)
             for entry, observation in zip(baseline_rows, scored, strict=True)
@@ -99,26 +112,73 @@ def _inside_once(workspace: Workspace, result: SearchResult) -> list[Observation
     return list(inside.values())
 
 
-def _reference_interval(
-    validation: dict[str, Any] | None, predicted: float
-) -> tuple[float, float] | None:
-    """Where training on the mixture should land, from the proxy's errors on the references.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reference:
+    """What training on the recommendation should reach; nothing is known without a reference.
 
-    The prediction interval of one more error: predicted − bias ± t s √(1 + 1/M), where s is the
-    standard deviation of the M errors (Student's t with M − 1 degrees of freedom).
+    Args:
+        calibrated: Belief, and the references behind it.
+        expected: Score of a model that is really trained on the recommended mixture.
+        interval: Where the mean of the final runs should land, 95 %.
+        near_optimal_shares: Of each domain, smallest and largest share of the mixtures that cannot
+            be told from the best, among many that were only predicted.
+        seed: Of all draws.
     """
-    if validation is None:
-        return None
-    errors = np.array(
-        [
-            np.mean([run["objective"] for run in entry["references"]]) - entry["proxy"]["objective"]
-            for entry in validation["mixtures"]
-        ]
+
+    calibrated: Calibrated
+    expected: float | None
+    interval: tuple[float, float] | None
+    near_optimal_shares: dict[str, list[float]] | None
+    seed: int
+
+    def draws(self, candidates: Sequence[Observation]) -> Array:
+        """What the proxy may miss of each candidate, ``(1000, n)``; nil without a reference."""
+        if self.expected is None:
+            return np.zeros((_N_DRAWS, len(candidates)))
+        return _draw(self.calibrated, shares_of(candidates), self.seed)
+
+
+def _reference(workspace: Workspace, calibrated: Calibrated) -> _Reference:
+    seed = workspace.recipe.search.seed
+    if not calibrated.trained:
+        return _Reference(calibrated, None, None, None, seed)
+    best = calibrated.result.best
+    predicted = workspace.objective.value(best.values, workspace.scale)
+    missed, deviation = calibrated.belief.predict(shares_of([best]))
+    expected = predicted + float(missed[0])
+    n_seeds = workspace.recipe.final.seeds
+    half = _TWO_SIDED * float(np.hypot(deviation[0], calibrated.belief.noise / np.sqrt(n_seeds)))
+    return _Reference(
+        calibrated,
+        expected,
+        (expected - half, expected + half),
+        _near_optimal_shares(workspace, calibrated, seed),
+        seed,
     )
-    m = len(errors)
-    half = student_t.ppf(0.975, m - 1) * errors.std(ddof=1) * np.sqrt(1 + 1 / m)
-    centre = predicted + errors.mean()
-    return float(centre - half), float(centre + half)
+
+
+def _near_optimal_shares(
+    workspace: Workspace, calibrated: Calibrated, seed: int
+) -> dict[str, list[float]]:
+    """Range of each domain's share over predicted mixtures that may be as good as the best."""
+    space = workspace.inputs.space
+    many = sample(space, _N_PREDICTED, seed=seed)
+    points = np.concatenate([shares_of([calibrated.result.best]), many])
+    behind = calibrated.value(points)[0] - calibrated.value(points)
+    draws = _draw(calibrated, points, seed)
+    spread = (draws[:, :1] - draws).std(axis=0)
+    kept = points[behind <= _TWO_SIDED * spread + 1e-12]
+    return {
+        name: [float(low), float(high)]
+        for name, low, high in zip(space.domains, kept.min(0), kept.max(0), strict=True)
+    }
+
+
+def _draw(calibrated: Calibrated, shares: Array, seed: int) -> Array:
+    """What the proxy may miss, drawn from the belief at all mixtures together, ``(1000, n)``."""
+    mean, covariance = calibrated.belief.joint(shares)
+    rng = np.random.default_rng(seed)
+    return rng.multivariate_normal(mean, covariance, _N_DRAWS, check_valid="ignore", method="eigh")
 
 
 def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
@@ -129,9 +189,8 @@ def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
     final = _final_of(workspace, result)
     runs = {
         "experts": n_experts,
-        "validation": sum(len(e["references"]) for e in validation["mixtures"])
-        if validation
-        else 0,
+        "calibration": _n_runs(workspace.load_result(CALIBRATION_FILE)),
+        "validation": _n_runs(validation),
         "final": sum(len(row["references"]) for row in final["rows"]) if final else 0,
     }
     n_if_trained = _runs_if_trained(workspace, result)
@@ -150,6 +209,10 @@ def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
         "search_tokens_if_trained": n_if_trained * recipe.run_tokens,
         "search_tokens_avoided": (n_if_trained - n_experts) * recipe.run_tokens,
     }
+
+
+def _n_runs(content: dict[str, Any] | None) -> int:
+    return sum(len(entry["references"]) for entry in content["mixtures"]) if content else 0
 
 
 def _runs_if_trained(workspace: Workspace, result: SearchResult) -> int:

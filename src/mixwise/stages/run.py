@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mixwise.report.page import save_report
+from mixwise.search.problem import mixture_of
+from mixwise.stages.calibrate import run_calibration
 from mixwise.stages.final import run_final
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
@@ -15,21 +17,23 @@ from mixwise.stages.workspace import Workspace
 def run_study(workspace: Workspace) -> dict[str, Any]:
     """Do whatever of the main job is not done yet.
 
-    The recommendation is written as soon as the search has ended, and again with what validation
-    and final training add.
+    The recommendation is written as soon as the search has ended and is calibrated, and again with
+    what validation and final training add.
 
     Returns:
         The content of ``recommendation.json``.
     """
     recipe = workspace.recipe
     workspace.train_experts()
-    result = run_search(workspace)
-    recommendation = save_recommendation(workspace, result)
+    found = run_search(workspace)
+    calibrated = run_calibration(workspace, found)
+    recommendation = save_recommendation(workspace, calibrated)
     if recipe.validation.mixtures:
         run_validation(workspace)
-        recommendation = save_recommendation(workspace, result)
-    if recipe.final.train and result.best.mixture is not None:
-        run_final(workspace, result.best.mixture)
-        recommendation = save_recommendation(workspace, result)
+        calibrated = run_calibration(workspace, found)
+        recommendation = save_recommendation(workspace, calibrated)
+    if recipe.final.train:
+        run_final(workspace, mixture_of(calibrated.result.best))
+        recommendation = save_recommendation(workspace, calibrated)
     save_report(workspace.study.folder)
     return recommendation

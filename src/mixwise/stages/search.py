@@ -29,7 +29,7 @@ def run_search(workspace: Workspace) -> SearchResult:
     """
     recipe, inputs = workspace.recipe, workspace.inputs
     workspace.save_heldout()
-    result = METHODS[recipe.search.method].search(_problem(workspace))
+    result = METHODS[recipe.search.method].search(problem_of(workspace))
     scored_baselines = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     observations = _ranked(workspace, [*result.scored, *scored_baselines])
     names = {str(entry.mixture): entry.name for entry in every_baseline(workspace)}
@@ -54,7 +54,8 @@ def run_search(workspace: Workspace) -> SearchResult:
     return result
 
 
-def _problem(workspace: Workspace) -> SearchProblem:
+def problem_of(workspace: Workspace) -> SearchProblem:
+    """The question that the recipe asks, put to the proxy."""
     search = workspace.recipe.search
     return SearchProblem(
         scorer=workspace.proxy,
@@ -70,7 +71,7 @@ def _problem(workspace: Workspace) -> SearchProblem:
 def _problem_of_all_metrics(workspace: Workspace) -> SearchProblem:
     """The same problem with an objective that reads every metric there is."""
     terms = tuple(Term(metric, 1.0) for metric in workspace.recipe.metrics)
-    return replace(_problem(workspace), objective=Objective(terms))
+    return replace(problem_of(workspace), objective=Objective(terms))
 
 
 def _bounds(space: MixtureSpace) -> dict[str, list[float]]:

@@ -98,7 +98,7 @@ def measure_fidelity_of(
 
     return measure_fidelity(
         np.array([value(proxy) for proxy in proxies]),
-        np.array([[value(run) for run in group] for group in by_mixture]),
+        [[value(run) for run in group] for group in by_mixture],
         sign=signs.get(name, 1),
         seed=workspace.recipe.search.seed,
     )

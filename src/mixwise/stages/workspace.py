@@ -30,9 +30,10 @@ from mixwise.scoring.evaluator import open_pool
 from mixwise.scoring.job import MergeSettings, ModelSettings
 from mixwise.scoring.proxy import ProxyScorer
 from mixwise.scoring.reference import ReferenceScorer, train_jobs
+from mixwise.search.problem import distinct
 from mixwise.stages.inputs import Inputs, Settings
 from mixwise.stages.seats import choose_seats
-from mixwise.study import Study
+from mixwise.study import CALIBRATION_FILE, VALIDATION_FILE, Study
 from mixwise.training.job import TrainingJob, load_record
 
 _NOT_IN_RESULT = {
@@ -197,8 +198,11 @@ class Workspace:
         ]
 
     def _reference_runs(self) -> list[ExtraRun]:
-        """Every mixture that was trained to calibrate the proxy, its first seed."""
-        mixtures = self.calibrated_on
+        """Every mixture that was trained to calibrate or to validate the proxy, its first seed."""
+        files = (CALIBRATION_FILE, VALIDATION_FILE)
+        contents = [self.study.load_json(file) or {"mixtures": []} for file in files]
+        rows = [row["proxy"]["mixture"] for content in contents for row in content["mixtures"]]
+        mixtures = distinct([Mixture(tuple(row), tuple(row.values())) for row in rows])
         jobs = [self.job(mixture, self.reference_seeds(1)[0]) for mixture in mixtures]
         return [ExtraRun(j.mixture, self._trained(j, f"the run on `{j.mixture}`")) for j in jobs]
 

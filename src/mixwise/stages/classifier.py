@@ -1,0 +1,76 @@
+"""Classifier: prunable and redundant units of an image classifier, which belongs to no study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mixwise.diagnostics.unit_layers import find_classifier_layers, has_mlps
+from mixwise.diagnostics.units import classes, measure_units
+from mixwise.errors import CheckpointError, DataError, first_line
+from mixwise.stages.units import UnitSettings, as_json, find_layers
+
+_BATCH_IMAGES = 64
+_IMAGE_AXES = 4
+
+
+def measure_classifier_units(folder: Path, images: Path, settings: UnitSettings) -> dict[str, Any]:
+    """Measure the units of an image classifier.
+
+    Args:
+        folder: A model that `AutoModelForImageClassification` opens, in safetensors.
+        images: A ``.npy`` file, shape ``(n, channels, height, width)``, prepared as the model
+            wants its ``pixel_values``.
+        settings: Draws.
+
+    Returns:
+        As `measure_study_units`, of one model.
+
+    Raises:
+        CheckpointError: If the folder holds no such model.
+        DataError: If the file holds no such images.
+        EvaluationError: If the model's units cannot be found or measured.
+    """
+    module = _load_classifier(folder)
+    batches = torch.split(_load_images(images), _BATCH_IMAGES)
+    if settings.pattern is None and not has_mlps(module):
+        layers = find_classifier_layers(module, lambda model: model(batches[0][:1]))
+    else:
+        layers = find_layers(module, settings)
+    units = measure_units(
+        module, batches, layers, predict=classes, n_draws=settings.n_draws, seed=settings.seed
+    )
+    return {"models": [{"model": str(folder)} | as_json(units)], "seed": settings.seed}
+
+
+def _load_classifier(folder: Path) -> nn.Module:
+    from transformers import AutoModelForImageClassification
+
+    try:
+        module: nn.Module = AutoModelForImageClassification.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # whatever the architecture's own code raises
+        raise CheckpointError(
+            f"{folder}: the classifier cannot be loaded ({first_line(error)}): give a folder that "
+            "`AutoModelForImageClassification` can open, in safetensors"
+        ) from None
+    return module.eval()
+
+
+def _load_images(path: Path) -> Tensor:
+    try:
+        images = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({first_line(error)}): give a .npy file") from None
+    if not isinstance(images, np.ndarray) or images.ndim != _IMAGE_AXES or not len(images):
+        shape = getattr(images, "shape", "several arrays")
+        raise DataError(
+            f"{path}: images must have shape (n, channels, height, width), but got {shape}: save "
+            "them as the model's `pixel_values`, with `numpy.save`"
+        )
+    return torch.from_numpy(images.astype(np.float32))

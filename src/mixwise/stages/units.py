@@ -1,0 +1,218 @@
+"""Units: prunable and redundant units of the models of a study.
+
+Method:
+    One live model takes each model in turn. Its test inputs are the first held-out sequences of
+    every text set, its predictions the most likely next token at each position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixwise.diagnostics.unit_layers import (
+    UnitLayer,
+    find_mlp_layers,
+    find_named_layers,
+)
+from mixwise.diagnostics.units import (
+    N_DRAWS,
+    FrivolousUnits,
+    measure_units,
+    next_tokens,
+)
+from mixwise.engine.devices import choose_device
+from mixwise.errors import RecipeError, StudyError, nearest
+from mixwise.evaluation.loss import TextSet
+from mixwise.evaluation.rows import make_batches
+from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
+from mixwise.merging.experts import write_checkpoint
+from mixwise.merging.live_model import LiveModel
+from mixwise.mixture import Mixture
+from mixwise.scoring.evaluator import open_pool
+from mixwise.stages.workspace import Workspace
+from mixwise.study import RECOMMENDATION_FILE
+from mixwise.training.job import RUN_FILE, load_record
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+N_SEQUENCES = 16
+_KINDS = ("base", "expert", "merge", "reference")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSettings:
+    """How units are measured.
+
+    Args:
+        n_draws: Random orders in which units are silenced.
+        seed: Of the draws.
+        n_sequences: At most so many held-out sequences of each text set.
+        pattern: Names of the modules that read the units; None finds the MLPs.
+    """
+
+    n_draws: int = N_DRAWS
+    seed: int = 0
+    n_sequences: int = N_SEQUENCES
+    pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        for option, value in (("--draws", self.n_draws), ("--sequences", self.n_sequences)):
+            if value < 1:
+                raise RecipeError(f"`{option}` must be at least 1, but got {value}: raise it")
+
+
+def measure_study_units(
+    workspace: Workspace, names: Sequence[str], settings: UnitSettings
+) -> dict[str, Any]:
+    """Measure the units of models that a study holds.
+
+    Args:
+        workspace: The study.
+        names: ``base``, ``expert:NAME``, ``merge:MIXTURE`` or ``reference:MIXTURE``; none for the
+            base, all experts and the merge of the recommendation, if there is one.
+        settings: Draws and inputs.
+
+    Returns:
+        ``models``, one object each: model, prunable (mean, least, largest over the draws),
+        redundant, layers, agreement by draw; a reference has one object per trained seed.
+
+    Raises:
+        RecipeError: If a name is none of these forms.
+        StudyError: If the study does not hold such a model.
+        EvaluationError: If the model's units cannot be found or measured.
+    """
+    subjects = [s for name in names or _usual(workspace) for s in _subjects(workspace, name)]
+    recipe = workspace.recipe
+    device = choose_device(recipe.training.device)
+    precision = recipe.evaluation.precision
+    live = LiveModel.load(
+        workspace.inputs.base,
+        precision=precision,
+        rounding="stochastic" if precision == "bfloat16" else "nearest",
+        device=device,
+        trust_remote_code=workspace.inputs.settings.trust_remote_code,
+    )
+    layers = find_layers(live.module, settings)
+    batches = _heldout_batches(workspace, settings.n_sequences, device)
+    found = []
+    for subject in subjects:
+        subject.write(workspace, live)
+        units = measure_units(
+            live.module,
+            batches,
+            layers,
+            predict=next_tokens,
+            n_draws=settings.n_draws,
+            seed=settings.seed,
+            on_progress=workspace.on_progress,
+        )
+        found.append({"model": subject.name} | as_json(units))
+    return {"models": found, "seed": settings.seed}
+
+
+def as_json(units: FrivolousUnits) -> dict[str, Any]:
+    """Units as JSON, with the figures that follow from them."""
+    return {
+        "prunable": asdict(units.prunable),
+        "prunable_draws": list(units.prunable_draws),
+        "redundant": units.redundant,
+        "n_units": units.n_units,
+        "n_predictions": units.n_predictions,
+        "layers": [asdict(layer) for layer in units.layers],
+        "agreement": [list(curve) for curve in units.agreement],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A model of the study: a checkpoint, or a mixture of which the experts are merged."""
+
+    name: str
+    model: Checkpoint | Mixture
+
+    def write(self, workspace: Workspace, live: LiveModel) -> None:
+        """Write it into the live model."""
+        if isinstance(self.model, Checkpoint):
+            write_checkpoint(live, self.model)
+        else:
+            pool = open_pool(live, workspace.merges)
+            pool.merge(self.model, workspace.rule.bind(pool))
+
+
+def _usual(workspace: Workspace) -> list[str]:
+    names = ["base", *(f"expert:{name}" for name in workspace.recipe.domains)]
+    recommendation = workspace.study.load_json(RECOMMENDATION_FILE)
+    if recommendation:
+        shares = recommendation["mixture"]
+        names.append("merge:" + ",".join(f"{k}={v}" for k, v in shares.items() if v))
+    return names
+
+
+def _subjects(workspace: Workspace, name: str) -> Iterator[_Subject]:
+    kind, _, rest = name.partition(":")
+    domains = workspace.recipe.domain_names
+    if kind not in _KINDS or bool(rest) == (kind == "base"):
+        raise RecipeError(
+            f"`--model {name}` must be `base`, `expert:NAME`, `merge:MIXTURE` or "
+            "`reference:MIXTURE`: correct it"
+        )
+    if kind == "base":
+        yield _Subject(name, workspace.inputs.base)
+    elif kind == "expert":
+        if rest not in domains:
+            raise RecipeError(f"`--model {name}`: no such domain: {nearest(rest, domains)}")
+        yield _Subject(name, workspace.expert(rest))
+    elif kind == "merge":
+        yield _Subject(name, Mixture.parse(rest, domains))
+    else:
+        yield from _references(workspace, Mixture.parse(rest, domains))
+
+
+def _references(workspace: Workspace, mixture: Mixture) -> list[_Subject]:
+    """Every run of a mixture that the study holds, by its seed."""
+    found = {}
+    for file in sorted((workspace.study.folder / "references").glob(f"*/{RUN_FILE}")):
+        record = load_record(file.parent)
+        if record is None or record.shares != mixture.as_dict():
+            continue
+        if record.fingerprint == workspace.job(mixture, record.seed).fingerprint:
+            found[record.seed] = file.parent
+    if not found:
+        raise StudyError(
+            f"{workspace.study.folder}: no reference of `{mixture}` is trained with this recipe: "
+            f"run `mixwise score {workspace.study.folder} --mixture {mixture} --answer reference`"
+        )
+    return [
+        _Subject(
+            f"reference:{mixture} (seed {seed})",
+            open_checkpoint(found[seed], hash_file=workspace.ledger.hash_file),
+        )
+        for seed in sorted(found)
+    ]
+
+
+def _heldout_batches(workspace: Workspace, n_sequences: int, device: str) -> list[Tensor]:
+    suite = workspace.inputs.suite
+    rows = [
+        row
+        for chosen in suite.sets
+        if isinstance(chosen, TextSet)
+        for row in chosen.rows(np.arange(min(n_sequences, chosen.n_examples)))
+    ]
+    return [batch.ids for batch in make_batches(rows, suite.batch_sequences, device)]
+
+
+def find_layers(module: nn.Module, settings: UnitSettings) -> tuple[UnitLayer, ...]:
+    """The layers that a pattern names, or the MLPs.
+
+    Raises:
+        EvaluationError: If there are none.
+    """
+    if settings.pattern is None:
+        return find_mlp_layers(module)
+    return find_named_layers(module, settings.pattern)
