@@ -27,6 +27,7 @@ def recipe(**changes: Any) -> Recipe:
         "horizon_tokens": 1000,
         "sequence_length": 10,
         "training": {"batch_sequences": 4},
+        "calibration": {"mixtures": 0},
     }
     return Recipe.model_validate(values | changes)
 
@@ -51,6 +52,13 @@ def test_runs_and_tokens_worked_by_hand() -> None:
     assert made.n_runs == 25
     assert (made.run_tokens, made.run_steps) == (1000, 25)
     assert made.trained_tokens == 25_000
+
+
+def test_calibration_trains_references_too() -> None:
+    made = plan(
+        recipe(validation={"mixtures": 5, "seeds": 3}, calibration={"mixtures": 2, "seeds": 4})
+    )
+    assert made.n_references == 5 * 3 + 2 * 4
 
 
 def test_nothing_is_trained_at_the_end_when_the_recipe_says_so() -> None:

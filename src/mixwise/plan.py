@@ -82,10 +82,10 @@ class Plan:
 
     Args:
         domains: One row per domain.
-        n_experts: Runs of experts.
+        n_experts: Runs of experts, and those that the merge rule needs besides.
         n_candidates: Merged candidates to score, at most.
         candidate_passes: Forward passes that scoring one takes: more than one with slopes.
-        n_references: Runs of reference mixtures.
+        n_references: Runs of reference mixtures, for calibration and validation.
         n_final: Runs of the recommendation and its baselines, at most.
         run_tokens: Tokens of one run.
         run_steps: Optimiser steps of one run.
@@ -142,7 +142,8 @@ class Counts:
     """How many of what a recipe asks for.
 
     Args:
-        n_experts: Experts to train; those that the user brings are not counted.
+        n_experts: Experts to train, and runs that the merge rule needs besides; those that the
+            user brings are not counted.
         n_candidates: Merged candidates to score.
         candidate_passes: Forward passes that scoring one takes.
         n_baselines: Baselines to train.
@@ -207,7 +208,8 @@ def make_plan(
         evaluation_tokens: Tokens of one evaluation.
         n_workers: Runs at once.
     """
-    n_references = recipe.validation.mixtures * recipe.validation.seeds
+    validated, calibrated = recipe.validation, recipe.calibration
+    n_references = validated.mixtures * validated.seeds + calibrated.mixtures * calibrated.seeds
     n_final = (1 + counts.n_baselines) * recipe.final.seeds if recipe.final.train else 0
     n_runs = counts.n_experts + n_references + n_final
     checkpoint = 4 * (shape.n_trainable if recipe.training.method == "lora" else shape.n_parameters)

@@ -93,11 +93,12 @@ class SecondMoments:
                 "the expert with mixwise and AdamW, or choose another `merge.rule`"
             )
         try:
-            self._opened: Any = safe_open(file, framework="pt")  # untyped
+            opened: Any = safe_open(file, framework="pt")  # untyped
         except SafetensorError as error:
             raise CheckpointError(f"{file} cannot be read ({first_line(error)})") from None
         self._live = live
-        self._names = _fit(live, {n: self._shape(n) for n in self._opened.keys()}, file)
+        self._opened = opened
+        self._names = _fit(live, {n: self._shape(n) for n in list(opened.keys())}, file)
         self._fingerprint = hash_file(file)
 
     def _shape(self, name: str) -> tuple[int, ...]:

@@ -35,10 +35,11 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 _SHARED = 0.4  # s
-_OWN = 0.3  # ρ: from the development mixtures of the truth bed, as all constants here
-_GRID = np.exp(np.linspace(-2.5, 2.5, 21))  # of A and σ, times the caller's guesses
+_OWN = 0.005  # ρ: from the development mixtures of the truth bed, as all constants here
+_GRID = np.exp(np.linspace(-2.5, 2.5, 11))  # of A and σ, times the caller's guesses
 _PRIOR_WIDTH = 1.0  # of log A and log σ
 _JITTER = 1e-9
+_LEAST_TO_LEAVE_ONE_OUT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,52 +95,55 @@ class Calibration:
         Args:
             shares: Mixtures, shape ``(n, n_domains)``.
         """
-        parts = [self._posterior(g, shares) for g in range(len(self.beliefs))]
-        means = np.stack([mean for mean, _ in parts])
-        variances = np.stack([np.diag(covariance) for _, covariance in parts])
+        means, across, solved = self._means(shares)
+        own = variance(shares) * self.sizes[:, None] ** 2
+        variances = own - np.einsum("gnm,gmn->gn", across, solved)
         mean = self.beliefs @ means
         spread = self.beliefs @ (variances + (means - mean) ** 2)
         return mean, np.sqrt(np.maximum(spread, 0))
 
     def joint(self, shares: Array) -> tuple[Array, Array]:
         """Expected r ``(n,)`` and its covariance ``(n, n)`` over mixtures, of the same belief."""
-        parts = [self._posterior(g, shares) for g in range(len(self.beliefs))]
-        means = np.stack([mean for mean, _ in parts])
+        means, across, solved = self._means(shares)
         mean = self.beliefs @ means
         centred = means - mean
-        inside = sum(b * cov for b, (_, cov) in zip(self.beliefs, parts, strict=True))
+        inside = covariance(shares, shares) * float(self.beliefs @ self.sizes**2)
+        for belief, one, weights in zip(self.beliefs, across, solved, strict=True):
+            inside -= belief * (one @ weights)
         return mean, np.asarray(inside + (centred.T * self.beliefs) @ centred)
 
-    def _posterior(self, g: int, shares: Array) -> tuple[Array, Array]:
-        size, noise = self.sizes[g], self.noises[g]
-        prior = size**2 * covariance(shares, shares)
-        if not len(self.known):
-            return np.zeros(len(shares)), prior
-        across = size**2 * covariance(shares, self.known)
-        inside = size**2 * covariance(self.known, self.known) + noise**2 * self.noise_covariance
-        solved = np.linalg.solve(inside + _JITTER * np.eye(len(inside)), across.T)
-        return solved.T @ self.residuals, prior - across @ solved
+    def _means(self, shares: Array) -> tuple[Array, Array, Array]:
+        """Of each combination: means ``(g, n)``, covariance with what is known ``(g, n, m)``, and
+        what a residual weighs ``(g, m, n)``.
+        """
+        square = self.sizes[:, None, None] ** 2
+        across = square * covariance(shares, self.known)
+        inside = square * covariance(self.known, self.known)
+        inside = inside + self.noises[:, None, None] ** 2 * self.noise_covariance
+        solved = np.linalg.solve(
+            inside + _JITTER * np.eye(len(self.known)), across.transpose(0, 2, 1)
+        )
+        means = np.asarray(np.einsum("gmn,m->gn", solved, self.residuals), dtype=np.float64)
+        return means, across, np.asarray(solved, dtype=np.float64)
 
 
 def calibrate(trained: Sequence[Trained], *, size: float, noise: float) -> Calibration:
     """Learn what the proxy misses.
 
     Args:
-        trained: References; none leaves the prior.
+        trained: References, at least one.
         size: Guess of A, > 0, in the score's unit.
         noise: Guess of σ, > 0; the spread within seeds outweighs it.
 
     Returns:
         The belief; combinations of A and σ that the data rule out are left out.
     """
-    domains = len(trained[0].shares) if trained else 0
-    known = np.array([t.shares for t in trained]).reshape(-1, domains)
+    known = np.array([t.shares for t in trained])
     residuals = np.array([t.residual for t in trained])
     by_seed = _noise_covariance([t.seeds for t in trained])
     sizes, noises = (axis.ravel() for axis in np.meshgrid(size * _GRID, noise * _GRID))
     logs = -(np.log(sizes / size) ** 2 + np.log(noises / noise) ** 2) / (2 * _PRIOR_WIDTH**2)
-    if trained:
-        logs = logs + _log_likelihoods(trained, known, by_seed, sizes, noises)
+    logs = logs + _log_likelihoods(trained, known, by_seed, sizes, noises)
     beliefs = np.exp(logs - logs.max())
     beliefs /= beliefs.sum()
     kept = beliefs > 1e-3 * beliefs.max()
@@ -156,6 +160,13 @@ def covariance(left: Array, right: Array) -> Array:
     return np.asarray((1 - _OWN) * np.outer(evenness(left), evenness(right)) + _OWN * own)
 
 
+def variance(shares: Array) -> Array:
+    """Prior variance of r over A², shape ``(n,)``: the diagonal of `covariance`."""
+    n = shares.shape[1]
+    own = (_pairs(shares) ** 2).sum(axis=1) / float((_pairs(np.full((1, n), 1 / n)) ** 2).sum())
+    return np.asarray((1 - _OWN) * evenness(shares) ** 2 + _OWN * own)
+
+
 def evenness(shares: Array) -> Array:
     """h(λ) of mixtures ``(n, n_domains)``."""
     n = shares.shape[1]
@@ -168,7 +179,12 @@ def _pairs(shares: Array) -> Array:
 
 
 def leave_one_out(trained: Sequence[Trained], *, size: float, noise: float) -> Array:
-    """Expected r of each reference, learned from the others alone, shape ``(m,)``."""
+    """Expected r of each reference, learned from the others alone, shape ``(m,)``.
+
+    A reference that has no others is expected to miss nothing.
+    """
+    if len(trained) < _LEAST_TO_LEAVE_ONE_OUT:
+        return np.zeros(len(trained))
     return np.array(
         [
             calibrate([t for j, t in enumerate(trained) if j != k], size=size, noise=noise).predict(

@@ -43,19 +43,20 @@ class Calibrated:
 
     Args:
         result: What the search found, its best replaced by the best corrected score.
-        belief: What the proxy is believed to miss.
+        belief: What the proxy is believed to miss; None without a reference.
         surface: The proxy's scores as the search believes them.
         trained: The references behind the belief.
     """
 
     result: SearchResult
-    belief: Calibration
+    belief: Calibration | None
     surface: Surface
     trained: tuple[Trained, ...]
 
     def value(self, shares: Array) -> Array:
         """Expected reference score of mixtures, ``(n, n_domains)`` → ``(n,)``."""
-        return self.surface.value(shares) + self.belief.predict(shares)[0]
+        missed = self.belief.predict(shares)[0] if self.belief else 0.0
+        return np.asarray(self.surface.value(shares) + missed)
 
 
 def run_calibration(workspace: Workspace, result: SearchResult) -> Calibrated:
@@ -65,20 +66,18 @@ def run_calibration(workspace: Workspace, result: SearchResult) -> Calibrated:
     """
     surface = fit_surface(problem_of(workspace), result.scored)
     rows = _train_in_turn(workspace, result, surface)
-    trained = [_trained(row) for row in rows]
-    belief = calibrate(trained, size=_SIZE, noise=_NOISE)
+    trained = (*(_trained(row) for row in rows), *_validated(workspace))
+    belief = calibrate(trained, size=_SIZE, noise=_NOISE) if trained else None
     content = {
         "seeds": list(workspace.reference_seeds(workspace.recipe.calibration.seeds)),
         "rule": workspace.rule.name,
         "mixtures": rows,
-        "noise": belief.noise,
+        "noise": belief.noise if belief else None,
     }
     workspace.save_result(CALIBRATION_FILE, content)
-    everything = (*trained, *_validated(workspace))
-    if not everything:
-        return Calibrated(result, belief, surface, ())
-    belief = calibrate(everything, size=_SIZE, noise=_NOISE)
-    corrected = Calibrated(result, belief, surface, everything)
+    corrected = Calibrated(result, belief, surface, trained)
+    if belief is None:
+        return corrected
     best = _choose(workspace, corrected)
     scored = result.scored if best in result.scored else (*result.scored, best)
     return replace(corrected, result=replace(result, best=best, scored=scored))

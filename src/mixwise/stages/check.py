@@ -15,6 +15,7 @@ from mixwise.errors import CheckpointError, DataError, RecipeError, ResourceErro
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel
+from mixwise.merging.rule_table import find_rule
 from mixwise.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
 from mixwise.recipe import Recipe
 from mixwise.search.baselines import baselines
@@ -59,7 +60,8 @@ def run_check(inputs: Inputs, study_folder: Path) -> Checked:
         recipe,
         _domains(inputs),
         Counts(
-            n_experts=sum(domain.expert is None for domain in recipe.domains.values()),
+            n_experts=sum(domain.expert is None for domain in recipe.domains.values())
+            + len(find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names)),
             n_candidates=search.budget or len(design) + method.n_checks,
             candidate_passes=1 if method.request.order == 0 else 3,
             n_baselines=len(baselines(recipe.final.baselines, inputs.available_tokens)),

@@ -1,40 +1,230 @@
-"""Diagnose: what the study holds that tells how far its answer may be trusted."""
+"""Diagnose: how far the study's answer may be trusted, and why.
+
+Method:
+    Geometry of the task vectors; interference between domains, from derivatives at the base on a
+    few sequences of the sets that matter; the noise of a run, where references have two seeds; what
+    precision costs; the fidelity that validation has measured; and the verdict of all that. Trains
+    nothing. Its dearest part is 3 + 6n forward passes over four sequences of each domain's held-out
+    text and of the objective's sets.
+
+Departures:
+    A metric that has no slopes (accuracy) is foretold by one that has, of the same set.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import Any, Literal
 
-from mixwise.diagnostics.geometry import measure_geometry
+import numpy as np
+
+from mixwise.diagnostics.fidelity import measure_fidelity
+from mixwise.diagnostics.geometry import Geometry, measure_geometry, measure_trajectory
+from mixwise.diagnostics.interference import (
+    Array,
+    Interactions,
+    noise_of_runs,
+    predict_error,
+    predict_linear,
+    predict_pair_errors,
+)
+from mixwise.diagnostics.verdict import Verdict, bend_of, judge_measured, judge_predicted
 from mixwise.engine.here import HereEngine
-from mixwise.merging.checkpoint import Checkpoint
+from mixwise.evaluation.suite import PreparedSuite
+from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
+from mixwise.merging.experts import ExpertPool
+from mixwise.merging.rules import LINEAR
 from mixwise.mixture import Mixture
-from mixwise.scorer import VALUES
+from mixwise.objective import MEASURES, Metric, Objective
+from mixwise.scorer import VALUES, Part
+from mixwise.scoring.interactions import measure_interactions
+from mixwise.search.simplex import sample
 from mixwise.stages.search import OBJECTIVE
 from mixwise.stages.workspace import Workspace
 from mixwise.study import VALIDATION_FILE
 
+DIAGNOSIS_FILE = "diagnose.json"
+_N_SEQUENCES = 4  # differentiated of each set
+_N_FORETOLD = 256  # mixtures over which the theory foretells the objective
+_N_NOISE = 2  # mixtures whose seeds show the noise
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Theory:
+    """What derivatives and seeds tell of the study.
+
+    Args:
+        interactions: Derivatives at the base.
+        noise: ν of each metric, shape ``(n_metrics,)``; None where no references have two seeds.
+    """
+
+    interactions: Interactions
+    noise: Array | None
+
 
 def run_diagnosis(workspace: Workspace) -> dict[str, Any]:
-    """Measure the task vectors, and add the fidelity that validation has measured, if it has.
+    """Measure all that tells how far the proxy may be trusted; writes ``diagnose.json``.
 
     Returns:
-        ``geometry`` (sizes and cosines), ``precision`` (what the store loses of each task vector,
-        and the error that store and live model make in the scores of the uniform mixture, beside
-        its effect), and ``fidelity`` of the objective, or None.
+        ``geometry`` (sizes and cosines, whole and by block) and ``trajectory``; ``interference``
+        (first-order effects, γ, causes of the linear merge's error, predicted error of each pair);
+        ``precision`` (what the store loses of each task vector, and the error that store and live
+        model make in the scores of the uniform mixture, beside its effect); ``fidelity`` of the
+        objective, or None; ``verdict``.
     """
     pool = workspace.open_pool()
     geometry = measure_geometry(pool)
+    names = [name for name in pool.domains if workspace.recipe.domains[name].expert is None]
+    folders = {name: workspace.study.expert_folder(name) / "trajectory" for name in names}
+    points = measure_trajectory(pool, folders) if len(names) == len(pool.domains) else ()
     validation = workspace.load_result(VALIDATION_FILE)
-    return {
+    theory = _measure_theory(workspace, pool, validation)
+    content = {
         "geometry": asdict(geometry),
+        "trajectory": [asdict(point) for point in points],
+        "interference": _interference(workspace, theory),
         "precision": {
             "stored": [asdict(vector) for vector in pool.stored],
             "scores": _score_errors(workspace),
             "in_objective": [metric.name for metric in workspace.objective.metrics],
         },
         "fidelity": None if validation is None else validation["fidelity"][OBJECTIVE],
+        "verdict": asdict(_judge(workspace, geometry, theory, validation)),
     }
+    workspace.save_result(DIAGNOSIS_FILE, content)
+    return content
+
+
+def _measure_theory(
+    workspace: Workspace, pool: ExpertPool, validation: Mapping[str, Any] | None
+) -> _Theory:
+    suite = PreparedSuite.of(workspace.inputs.suite, pool.live.module)
+    sets = {*pool.domains, *(metric.set_name for metric in workspace.objective.metrics)}
+    smallest = min(chosen.n_examples for chosen in suite.suite.sets if chosen.name in sets)
+    part = Part(0, 1, max(1, smallest // _N_SEQUENCES))
+    found = measure_interactions(pool, suite, sets=sets, part=part)
+    noise = [
+        noise_of_runs(
+            np.array([[run["metrics"][name] for name in found.metrics] for run in row.losses]),
+            _values_of_mean(pool, row.runs, suite, found.metrics),
+        )
+        for row in _noise_runs(workspace, validation)
+    ]
+    return _Theory(found, np.mean(noise, axis=0) if noise else None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SeedRuns:
+    """Runs on one mixture with several seeds, and what they scored."""
+
+    runs: tuple[Checkpoint, ...]
+    losses: Sequence[Mapping[str, Any]]
+
+
+def _noise_runs(workspace: Workspace, validation: Mapping[str, Any] | None) -> list[_SeedRuns]:
+    """The first references that have two seeds, where their checkpoints are still there."""
+    found: list[_SeedRuns] = []
+    if validation is None or len(validation["seeds"]) < 2:
+        return found
+    for row in validation["mixtures"][:_N_NOISE]:
+        shares = row["proxy"]["mixture"]
+        mixture = Mixture(tuple(shares), tuple(shares.values()))
+        folders = [workspace.job(mixture, seed).output for seed in validation["seeds"]]
+        if all(folder.is_dir() for folder in folders):
+            runs = tuple(open_checkpoint(folder) for folder in folders)
+            found.append(_SeedRuns(runs, row["references"]))
+    return found
+
+
+def _values_of_mean(
+    pool: ExpertPool, runs: Sequence[Checkpoint], suite: PreparedSuite, metrics: Sequence[str]
+) -> Array:
+    """Metrics of the mean of some runs' weights."""
+    named = {f"run {k}": run for k, run in enumerate(runs)}
+    ExpertPool(pool.live, named).merge(Mixture.uniform(tuple(named)), LINEAR)
+    values = {m.metric: m.value for m in suite.evaluate(pool.live.module)}
+    return np.array([values[name] for name in metrics])
+
+
+def _interference(workspace: Workspace, theory: _Theory) -> dict[str, Any]:
+    """What the theory says, as JSON."""
+    found, noise = theory.interactions, theory.noise
+    n = len(found.domains)
+    causes = predict_error(found, np.full((1, n), 1 / n), noise)
+    return {
+        "domains": found.domains,
+        "n_tokens": found.n_tokens,
+        "first_order": _by_metric(found, found.slopes),
+        "relative_effective_curvature": found.relative_effective_curvature.tolist(),
+        "noise": None if noise is None else _by_metric(found, noise),
+        "uniform": {
+            "self_scaling": _by_metric(found, causes.self_scaling[0]),
+            "cross_domain": _by_metric(found, causes.cross_domain[0]),
+            "averaged_noise": _by_metric(found, causes.averaged_noise[0]),
+        },
+        "pairs": [
+            {
+                "domains": [found.domains[i], found.domains[j]],
+                "metrics": _by_metric(found, predict_pair_errors(found, noise)[i, j]),
+            }
+            for i, j in combinations(range(n), 2)
+        ],
+    }
+
+
+def _by_metric(found: Interactions, values: Array) -> dict[str, Any]:
+    return dict(zip(found.metrics, values.tolist(), strict=True))
+
+
+def _judge(
+    workspace: Workspace,
+    geometry: Geometry,
+    theory: _Theory,
+    validation: Mapping[str, Any] | None,
+) -> Verdict:
+    """The verdict on the objective: measured where references were trained, else foretold."""
+    if validation is not None:
+        rows = validation["mixtures"]
+        proxy = np.array([row["proxy"]["objective"] for row in rows])
+        runs = [[run["objective"] for run in row["references"]] for row in rows]
+        fidelity = measure_fidelity(proxy, runs, sign=1, seed=workspace.recipe.search.seed)
+        spread = float(np.std([np.mean(run) for run in runs]))
+        measured = judge_measured(fidelity, spread, workspace.rule.name)
+        if measured is not None:
+            return measured
+    shares = sample(workspace.inputs.space, _N_FORETOLD, seed=workspace.recipe.search.seed)
+    first = _objective(workspace, theory.interactions, shares, order=1)
+    second = _objective(workspace, theory.interactions, shares, order=2) - first
+    n_references = workspace.recipe.validation.mixtures or 12
+    sizes = geometry.relative_sizes
+    return judge_predicted(bend_of(first, second), sizes, workspace.rule.name, n_references)
+
+
+def _objective(
+    workspace: Workspace, found: Interactions, shares: Array, *, order: Literal[1, 2]
+) -> Array:
+    """The objective by the linear merge to an order in the task vectors, ``(n_mixtures,)``."""
+    terms = workspace.objective.terms
+    metrics = [_differentiable(term.metric) for term in terms]
+    objective = Objective(
+        tuple(replace(t, metric=m) for t, m in zip(terms, metrics, strict=True)),
+        workspace.objective.aggregation,
+    )
+    rows = [found.metrics.index(metric.name) for metric in metrics]
+    base = np.array([workspace.base_observation.values[metric.name] for metric in metrics])
+    change = shares @ found.slopes.T if order == 1 else predict_linear(found, shares)
+    return objective.aggregate(base + change[:, rows], workspace.scale)
+
+
+def _differentiable(metric: Metric) -> Metric:
+    """The metric itself, or the one of its set that has slopes."""
+    if metric.is_differentiable:
+        return metric
+    kind = MEASURES[metric.measure].kind
+    other = next(m for m in MEASURES.values() if m.kind == kind and m.is_differentiable)
+    return Metric(metric.set_name, other.name, other.direction)
 
 
 def _score_errors(workspace: Workspace) -> dict[str, dict[str, float]]:

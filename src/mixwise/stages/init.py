@@ -75,6 +75,7 @@ training:
   # precision: float32       # or bfloat16: autocast, checkpoints stay in float32
   # device: auto             # or cpu, cuda, mps
   # processes_per_run: 1     # several GPUs for one run, through accelerate
+  # optimizer: adamw         # or sgd, with momentum: 0.9
   # trajectory_checkpoints: 0
   seed: 0
   # lora: {{rank: 16, alpha: 32, target_modules: all-linear}}
@@ -93,6 +94,13 @@ search:
   # bounds:
   #   math: {{min_share: 0.1, max_share: 0.6}}
   # seed: 0
+
+# merge:
+#   rule: auto               # the plain merge; or centre, pairs, optimiser-aware, blend, ties, …
+
+calibration:
+  mixtures: 2                # trained to learn what merging misses, the uniform one first; 0: none
+  seeds: 2                   # runs of each
 
 validation:
   mixtures: 12               # reference mixtures to train; 0 for none

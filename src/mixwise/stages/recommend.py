@@ -140,7 +140,7 @@ class _Reference:
 
 def _reference(workspace: Workspace, calibrated: Calibrated) -> _Reference:
     seed = workspace.recipe.search.seed
-    if not calibrated.trained:
+    if calibrated.belief is None:
         return _Reference(calibrated, None, None, None, seed)
     best = calibrated.result.best
     predicted = workspace.objective.value(best.values, workspace.scale)
@@ -176,6 +176,7 @@ def _near_optimal_shares(
 
 def _draw(calibrated: Calibrated, shares: Array, seed: int) -> Array:
     """What the proxy may miss, drawn from the belief at all mixtures together, ``(1000, n)``."""
+    assert calibrated.belief is not None
     mean, covariance = calibrated.belief.joint(shares)
     rng = np.random.default_rng(seed)
     return rng.multivariate_normal(mean, covariance, _N_DRAWS, check_valid="ignore", method="eigh")

@@ -13,17 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixwise.diagnostics.unit_layers import (
-    UnitLayer,
-    find_mlp_layers,
-    find_named_layers,
-)
-from mixwise.diagnostics.units import (
-    N_DRAWS,
-    FrivolousUnits,
-    measure_units,
-    next_tokens,
-)
+from mixwise.diagnostics.unit_layers import UnitLayer, find_mlp_layers, find_named_layers
+from mixwise.diagnostics.units import N_DRAWS, FrivolousUnits, measure_units, next_tokens
 from mixwise.engine.devices import choose_device
 from mixwise.errors import RecipeError, StudyError, nearest
 from mixwise.evaluation.loss import TextSet
