@@ -8,9 +8,10 @@ Method:
     1 + e, the experts N (1 + e), a merged model e. Evaluation is a forward pass, a third of what
     the same tokens cost in training, and reads the objective's sets only. A run of a narrower model
     costs its share of the parameters.
-    A draw decides which mixtures may be picked (two in three of a side of the split) and which seed
-    is seen of each when it is trained. A pick is judged by those of its runs that the method has
-    not bought, so that luck that helped to choose it does not count for it. The best that could be
+    A draw decides which mixtures may be picked (two in three of a side of the split) and with which
+    seed everything is trained: one for all, as what a seed does to all mixtures alike then does not
+    disturb the choice. A pick is judged by those of its runs that the method has not bought, so
+    that luck that helped to choose it does not count for it. The best that could be
     picked is the largest mean over all seeds, drawn towards the mean of all mixtures by the share
     of noise in it: what someone who had seen every run would expect of the best.
 
@@ -20,7 +21,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,10 +35,15 @@ Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 _CANDIDATES = 2 / 3  # of a side of the split
 _FORWARD = 1 / 3  # of a trained token
-_LEAST_SEEDS = 2
+_SEEDS = (1, 2)
 
 
-class Overspent(Exception):
+def objective(losses: Array) -> Array:
+    """J of losses ``(…, sets)``."""
+    return np.asarray(-losses.mean(axis=-1))
+
+
+class OverspentError(Exception):
     """The budget does not allow what a method needs."""
 
 
@@ -47,22 +53,21 @@ class Draw:
 
     Args:
         candidates: Mixtures that may be picked, and trained.
-        columns: Which of its runs is seen when a mixture is trained, for every mixture.
+        training_seed: Seed of all that is trained; every mixture has a run with another one.
         seed: Of whatever else the method draws.
     """
 
     candidates: Indices
-    columns: Indices
+    training_seed: int
     seed: int
 
 
 def draw(pool: Pool, split: Split, seed: int) -> Draw:
-    """Draw candidates and seeds; every mixture has a run that is left for judging."""
+    """Draw candidates, and one of the two seeds that every mixture has."""
     rng = np.random.default_rng(seed)
-    side = np.array([k for k in pool.side(split) if len(pool.seeds[k]) >= _LEAST_SEEDS])
+    side = np.array([k for k in pool.side(split) if set(_SEEDS) <= set(pool.seeds[k])])
     candidates = np.sort(rng.choice(side, round(_CANDIDATES * len(side)), replace=False))
-    columns = np.array([rng.choice(seeds) for seeds in pool.seeds])
-    return Draw(candidates, columns, seed)
+    return Draw(candidates, int(rng.choice(_SEEDS)), seed)
 
 
 class Purse:
@@ -85,9 +90,9 @@ class Purse:
         self.candidates = drawn.candidates
         self.rng = np.random.default_rng(drawn.seed)
         self.left = budget
-        self._columns = drawn.columns
+        self.training_seed = drawn.training_seed
         self._sets = pool.sets(objective)
-        self._trained: dict[int, int] = {}
+        self._trained: set[int] = set()
         tokens = len(self._sets) * pool.tokens_per_set
         self.evaluation = _FORWARD * tokens / pool.bed.horizon_tokens
 
@@ -115,13 +120,13 @@ class Purse:
         """Losses of the experts, ``(d, sets)``; from then on merged models can be bought.
 
         Raises:
-            Overspent: As all purchases do, when too little is left.
+            OverspentError: As all purchases do, when too little is left.
         """
         self._pay(len(self.pool.experts) * self.run)
         return self.pool.experts[:, self._sets]
 
     def buy_extra(self, mixture: int) -> Array:
-        """Losses of a run that corrects merges, ``(sets,)``, trained with the experts' seed."""
+        """Losses of a run beside the experts, ``(sets,)``, trained with their seed."""
         self._pay(self.run)
         return self.pool.extras[str(self.pool.mixtures[mixture])][self._sets]
 
@@ -129,33 +134,35 @@ class Purse:
         """Losses of a mixture when trained, ``(sets,)``; what was bought before costs nothing."""
         if mixture not in self._trained:
             self._pay(self.run)
-            self._trained[mixture] = int(self._columns[mixture])
-        return self.pool.losses[mixture, self._trained[mixture], self._sets]
+            self._trained.add(mixture)
+        return self.pool.losses[mixture, self.training_seed - 1, self._sets]
 
     def train_small(self, mixture: int) -> Array:
         """Losses of a mixture when trained on the narrower model, ``(sets,)``."""
         assert self.small is not None
         self._pay(self.small_run)
         row = self.small.index(self.pool.mixtures[mixture])
-        column = self._columns[mixture] % len(self.small.seeds[row])
-        return self.small.losses[row, column, self._sets]
+        return self.small.losses[row, self.training_seed - 1, self._sets]
 
-    def merge(self, mixture: int, rule: str) -> Array:
-        """Losses of a merged model, ``(sets,)``."""
+    def merge(self, mixture: int) -> Array:
+        """Losses of a linear merge of the experts, ``(sets,)``."""
         self._pay(self.evaluation)
-        return self.pool.merged[rule][mixture, self._sets]
+        return self.pool.merged["linear"][mixture, self._sets]
 
     def judge(self, mixture: int) -> float:
         """The objective of a mixture by the runs that were not bought."""
         scores = self.pool.scores(self.objective)[mixture].copy()
         if mixture in self._trained:
-            scores[self._trained[mixture]] = np.nan
+            scores[self.training_seed - 1] = np.nan
         return float(np.nanmean(scores))
 
     def _pay(self, cost: float) -> None:
         if cost > self.left + 1e-9:
-            raise Overspent(f"{cost:.2f} runs are asked for and {self.left:.2f} are left")
+            raise OverspentError(f"{cost:.2f} runs are asked for and {self.left:.2f} are left")
         self.left -= cost
+
+
+Pick = Callable[[Purse], int]
 
 
 def best_value(pool: Pool, candidates: Indices, objective: str) -> float:

@@ -1,9 +1,9 @@
 """The plot of regret against tokens, as an SVG that stands alone in light and dark pages.
 
 Method:
-    Linear tokens, regret on a square-root scale, so that small regrets can be told apart and zero
-    has a place. Names stand at the lines' ends, pushed apart where they would touch. Methods that
-    buy nothing are drawn as they are: flat.
+    Tokens on a logarithmic scale, regret on a square-root one, so that small regrets can be told
+    apart and zero has a place. Names stand beside the lines' ends, pushed apart where they would
+    touch. Methods that buy nothing are drawn flat.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,14 +41,19 @@ class Line:
     points: tuple[tuple[float, float, float, float], ...]
 
 
-def render_plot(lines: Sequence[Line]) -> str:
-    """Draw the lines; those without points are left out."""
+def render_plot(lines: Sequence[Line], ticks: Sequence[float]) -> str:
+    """Draw the lines; those without points are left out.
+
+    Args:
+        lines: The methods.
+        ticks: Tokens in runs to mark on the axis.
+    """
     drawn = [line for line in lines if line.points]
-    runs = [point[0] for line in drawn for point in line.points]
+    runs = [point[0] for line in drawn for point in line.points] + list(ticks)
     top = max(point[1] for line in drawn for point in line.points) * 1.05
     scale = _Scale(min(runs), max(runs), top)
     ends = _spread([scale.y(line.points[-1][1]) for line in drawn])
-    parts = [_grid(scale, sorted(set(runs)))]
+    parts = [_grid(scale, ticks)]
     for k, (line, end) in enumerate(zip(drawn, ends, strict=True)):
         parts.append(_line(line, scale, end, k))
     return (
@@ -65,8 +71,8 @@ class _Scale:
     top: float
 
     def x(self, runs: float) -> float:
-        share = (runs - self.least_runs) / max(self.most_runs - self.least_runs, 1e-9)
-        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+        share = np.log(runs / self.least_runs) / np.log(self.most_runs / self.least_runs)
+        return _LEFT + float(share) * (_WIDTH - _LEFT - _RIGHT)
 
     def y(self, regret: float) -> float:
         share = float(np.sqrt(max(regret, 0.0) / self.top))
@@ -119,12 +125,11 @@ def _line(line: Line, scale: _Scale, end: float, k: int) -> str:
 
 def _spread(heights: Sequence[float]) -> list[float]:
     """Heights of names, near those of the lines' ends and apart from each other."""
-    order = np.argsort(heights, kind="stable")
+    order = np.argsort(heights, kind="stable").tolist()
     placed = np.array(heights, dtype=np.float64)
-    for above, below in zip(order[:-1], order[1:], strict=True):
+    for above, below in pairwise(order):
         placed[below] = max(placed[below], placed[above] + _ROW)
-    excess = max(float(placed.max()) - (_HEIGHT - _ROW), 0.0)
-    for below, above in zip(order[::-1][:-1], order[::-1][1:], strict=True):
-        placed[below] -= excess if below == order[-1] else 0.0
+    placed[order[-1]] = min(placed[order[-1]], _HEIGHT - _BOTTOM)
+    for below, above in pairwise(order[::-1]):
         placed[above] = min(placed[above], placed[below] - _ROW)
     return [float(y) for y in placed]

@@ -47,7 +47,7 @@ class Trees:
     n_rounds: int = 300
     learning_rate: float = 0.02
     n_leaves: int = 8
-    least_points: int = 3
+    least_points: int = 1
 
 
 def fit_trees(shares: Array, values: Array, settings: Trees = Trees()) -> Predict:
@@ -81,10 +81,10 @@ def fit_trees(shares: Array, values: Array, settings: Trees = Trees()) -> Predic
     return predict
 
 
-def fit_line(shares: Array, values: Array) -> Predict:
+def fit_line(shares: Array, values: Array, ridge: float = _RIDGE) -> Predict:
     """Ridge regression around the mean."""
     mean = values.mean(axis=0)
-    coefficients = _ridge(shares, values - mean)
+    coefficients = _solve_ridge(shares, values - mean, ridge)
     return lambda points: np.asarray(mean + points @ coefficients)
 
 
@@ -118,15 +118,15 @@ def fit_noisy_process(shares: Array, values: Array) -> Predict:
     return fit_process(shares, values, is_exact=False)
 
 
-def _ridge(shares: Array, values: Array) -> Array:
-    gram = shares.T @ shares + _RIDGE * np.eye(shares.shape[1])
+def _solve_ridge(shares: Array, values: Array, ridge: float) -> Array:
+    gram = shares.T @ shares + ridge * np.eye(shares.shape[1])
     return np.asarray(np.linalg.solve(gram, shares.T @ values))
 
 
 def _fit_above(shares: Array, values: Array, floor: Array) -> Predict:
     logs = np.log(values - floor)
     mean = logs.mean(axis=0)
-    coefficients = _ridge(shares, logs - mean)
+    coefficients = _solve_ridge(shares, logs - mean, _RIDGE)
     return lambda points: np.asarray(mean + points @ coefficients)
 
 

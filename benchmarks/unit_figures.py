@@ -24,7 +24,7 @@ def draw_growth(samples: Sequence[Sample]) -> go.Figure:
     """Shares of prunable and redundant units over width, and how good the networks are."""
     families = list(dict.fromkeys(sample.family for sample in samples))
     panels = [*families, "quality"]
-    titles = [*families, "error, relative to the narrowest"]
+    titles = [*families, "error or loss, narrowest = 1"]
     figure = make_subplots(1, len(panels), subplot_titles=titles, horizontal_spacing=0.07)
     for column, family in enumerate(families, start=1):
         chosen = [sample for sample in samples if sample.family == family]
@@ -79,6 +79,7 @@ def save_svg(figure: go.Figure, path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     figure.update_layout(template="plotly_white", width=_WIDTH, height=_HEIGHT, font={"size": 12})
+    figure.update_layout(margin={"t": 40, "b": 90, "l": 60, "r": 20})
     browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
         raise FileNotFoundError(f"none of {', '.join(_BROWSERS)} is installed: install one")

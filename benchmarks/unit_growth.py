@@ -35,10 +35,12 @@ from mixwise.study import Study
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 LANGUAGE = "language model"
 _WIDTHS = (32, 64, 128, 256, 512)
+_ALONE = {"workers": 1, "threads": 1}
 _EPOCHS = 25
 _BATCH = 64
 _RATE = 3e-3
-_SEQUENCES = 4  # of each of ten texts: 5,120 places, more than the widest layer has units
+_LOSS_SEQUENCES = 32  # of each of ten texts
+_SEQUENCES = 4  # for units: 5,120 places in all, more than the widest layer has units
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +147,19 @@ def language_samples(bases: Path, scratch: Path) -> Iterator[Sample]:
     for width in _WIDTHS:
         if not (bases / f"width-{width}" / "model.safetensors").is_file():
             continue
-        bed = Bed(f"units-{width}", width=width, max_sequences=_SEQUENCES)
+        bed = Bed(f"units-{width}", width=width, max_sequences=_LOSS_SEQUENCES)
         content = yaml.safe_load(bed.recipe(bases.resolve()))
         folder = scratch / bed.name
         folder.mkdir(parents=True, exist_ok=True)
         recipe = folder / "recipe.yaml"
-        recipe.write_text(yaml.safe_dump(content | {"engine": {"workers": 1}}, sort_keys=False))
+        recipe.write_text(yaml.safe_dump(content | {"engine": _ALONE}, sort_keys=False))
         study = Study.create(folder / "study", recipe)
         study.save_recipe(recipe.read_text())
         workspace = Workspace(study, Settings(folder, scratch / "tokens"))
         try:
             losses = [v for k, v in workspace.base_observation.values.items() if "/loss" in k]
-            [row] = measure_study_units(workspace, ["base"], UnitSettings())["models"]
+            settings = UnitSettings(n_sequences=_SEQUENCES)
+            [row] = measure_study_units(workspace, ["base"], settings)["models"]
         finally:
             workspace.close()
         draws = tuple(row["prunable_draws"])

@@ -16,18 +16,16 @@ from pathlib import Path
 
 import numpy as np
 from benchmarks.claims import Claim
-from benchmarks.truth.beds import BEDS, Bed
+from benchmarks.truth.beds import BEDS, FIVE, Bed
 from benchmarks.truth.design import planned
-from benchmarks.truth.generate import missing_runs
+from benchmarks.truth.generate import missing_runs, open_bed
+from benchmarks.truth.merges import load_merged, score_bed
 from benchmarks.truth.table import load_runs
 from scipy.stats import spearmanr
 
-from mixwise.mixture import Mixture
-from mixwise.stages.inputs import Settings
 from mixwise.stages.units import UnitSettings, measure_study_units
-from mixwise.stages.workspace import Workspace
-from mixwise.study import Study
 
+_RULE = "linear"
 _N_BOOTSTRAP = 1000
 _LEAST_SETTINGS = 4
 _SEQUENCES = 4
@@ -69,15 +67,10 @@ def measure_settings(scratch: Path) -> list[Measured]:
 
 def measure_setting(bed: Bed, scratch: Path) -> Measured:
     """Measure the units and the proxy's error of one setting."""
-    folder = scratch / bed.name
-    settings = Settings(folder, scratch / "tokens")
-    workspace = Workspace(Study.open(folder / "study"), settings, rule="linear")
-    try:
-        error = proxy_error(bed, workspace)
-        names = ["base", *(f"expert:{domain}" for domain in bed.domains)]
+    error = proxy_error(bed, scratch)
+    names = ["base", *(f"expert:{domain}" for domain in bed.domains)]
+    with open_bed(bed, scratch) as workspace:
         rows = measure_study_units(workspace, names, UnitSettings(n_sequences=_SEQUENCES))["models"]
-    finally:
-        workspace.close()
     prunable = [row["prunable"]["mean"] for row in rows]
     redundant = [row["redundant"] for row in rows]
     return Measured(
@@ -86,19 +79,25 @@ def measure_setting(bed: Bed, scratch: Path) -> Measured:
     )
 
 
-def proxy_error(bed: Bed, workspace: Workspace) -> float:
-    """Error of the linear proxy on the mixtures that all settings share, nats per token."""
+def proxy_error(bed: Bed, scratch: Path) -> float:
+    """Error of the linear proxy, nats per token; merges what the bed's table of merges lacks.
+
+    It is taken over the twelve mixtures of the smallest design, which all settings of the same
+    domains share, or over all references where those are others.
+    """
+    score_bed(bed, (_RULE,), scratch, common=bed.domains == FIVE)
+    merged = {row.mixture: row.losses for row in load_merged(bed) if row.rule == _RULE}
     truth = defaultdict(list)
     for run in load_runs(bed):
-        if run.kind == "reference" and run.mixture is not None:
+        if run.kind == "reference" and run.mixture in merged:
             truth[run.mixture].append([run.losses[name] for name in bed.sets])
-    shared = [mixture for mixture in _shared_mixtures(bed) if mixture in truth]
-    means = np.array([np.mean(truth[mixture], axis=0) for mixture in shared])
-    merged = [
-        [observation.values[f"{name}/loss"] for name in bed.sets]
-        for observation in workspace.proxy.score(shared)
+    few = {row.mixture for row in planned("few", FIVE)}
+    chosen = [mixture for mixture in truth if mixture in few] or list(truth)
+    errors = [
+        np.mean(truth[mixture], axis=0) - [merged[mixture][name] for name in bed.sets]
+        for mixture in chosen
     ]
-    return float(np.abs(np.array(merged) - means).mean())
+    return float(np.abs(errors).mean())
 
 
 def relate(settings: Sequence[Setting], whose: str) -> list[Claim]:
@@ -129,9 +128,3 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
     usable = [d for d in draws if len(set(x[d])) > 1 and len(set(y[d])) > 1]
     low, high = np.percentile([spearmanr(x[d], y[d]).statistic for d in usable], [2.5, 97.5])
     return float(spearmanr(x, y).statistic), float(low), float(high)
-
-
-def _shared_mixtures(bed: Bed) -> list[Mixture]:
-    """The twelve mixtures of the smallest design, or a bed's first twelve where it has others."""
-    few = [row.mixture for row in planned("few", bed.domains)] if bed.design != "nine" else []
-    return few or [row.mixture for row in planned(bed.design, bed.domains)][:12]

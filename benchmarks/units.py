@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from benchmarks.claims import Claim, save_claims
+from benchmarks.truth.beds import BEDS
 from benchmarks.unit_figures import draw_growth, draw_truth, save_svg
 from benchmarks.unit_growth import (
     FAMILIES,
@@ -73,21 +74,32 @@ def _quality_claim(samples: Sequence[Sample]) -> Claim:
 def measure_widths(bases: Path | None, scratch: Path) -> None:
     """Train and measure networks of all widths; write claims and figure."""
     samples: list[Sample] = []
+    for family in FAMILIES:
+        samples += _told(classifier_samples(family, _SEEDS))
+    models = _told(language_samples(bases, scratch)) if bases else []
+    if len(models) < _LEAST_WIDTHS:
+        print(f"{LANGUAGE}: fewer than {_LEAST_WIDTHS} widths: left out", flush=True)
+    else:
+        samples += models
+    save_growth(samples)
+
+
+def save_growth(samples: Sequence[Sample]) -> None:
+    """Write claims and figure of all families."""
     claims: list[Claim] = []
-    for family in (*FAMILIES, LANGUAGE):
-        if family != LANGUAGE:
-            found = list(classifier_samples(family, _SEEDS))
-        else:
-            found = list(language_samples(bases, scratch)) if bases else []
-        if len({sample.width for sample in found}) < _LEAST_WIDTHS:
-            print(f"{family}: fewer than {_LEAST_WIDTHS} widths: left out", flush=True)
-            continue
-        for sample in found:
-            print(sample, flush=True)
-        samples += found
-        claims += growth_claims(found)
+    for family in dict.fromkeys(sample.family for sample in samples):
+        claims += growth_claims([sample for sample in samples if sample.family == family])
     save_claims("units", claims, samples=[asdict(sample) for sample in samples])
     save_svg(draw_growth(samples), DOCS / "units-width.svg")
+
+
+def _told(samples: Iterable[Sample]) -> list[Sample]:
+    """All samples, each printed when it is there."""
+    found = []
+    for sample in samples:
+        print(sample, flush=True)
+        found.append(sample)
+    return found
 
 
 def measure_truth(scratch: Path) -> None:
@@ -95,6 +107,9 @@ def measure_truth(scratch: Path) -> None:
     measured = measure_settings(scratch)
     base, experts = [m.base for m in measured], [m.experts for m in measured]
     claims = relate(base, "base") + relate(experts, "experts")
+    for settings, whose in ((base, "base"), (experts, "experts")):
+        ladder = [setting for setting in settings if BEDS[setting.name].width]
+        claims += relate(ladder, f"{whose}, widths alone")
     rows = {"base": [asdict(s) for s in base], "experts": [asdict(s) for s in experts]}
     save_claims("units_truth", claims, settings=rows)
     if measured:

@@ -394,6 +394,114 @@ def test_diagnose_shows_task_vectors(finished: Path, mixwise: Cli) -> None:
     assert [row[i] for i, row in enumerate(geometry["cosines"])] == pytest.approx([1, 1, 1])
 
 
+def test_units_of_the_models_that_a_study_holds(finished: Path, mixwise: Cli) -> None:
+    code, out, err = mixwise("units", finished, "--draws", 2, "--json")
+    assert code == 0, err
+    models = json.loads(out)["models"]
+    named = [f"expert:{name}" for name in ("alpha", "beta", "gamma")]
+    assert [row["model"] for row in models[:-1]] == ["base", *named]
+    heldout = list((finished / "heldout").glob("*.npy"))  # fewer sequences than may be read
+    shares = json.loads((finished / "recommendation.json").read_text())["mixture"]
+    assert models[-1]["model"].startswith("merge:")
+    assert all(f"{name}={share}" in models[-1]["model"] for name, share in shares.items() if share)
+    for row in models:
+        assert [layer["n_units"] for layer in row["layers"]] == [32, 32]
+        assert all(0 < layer["redundant"] <= 1 for layer in row["layers"])
+        assert np.shape(row["agreement"]) == (2, 7)
+        assert row["prunable"]["least"] == min(row["prunable_draws"])
+        assert row["n_predictions"] == sum(np.load(file).size for file in heldout)
+    assert len({json.dumps(row["agreement"]) for row in models}) > 1
+
+
+def test_units_of_one_expert_are_those_of_its_corner_and_its_checkpoint(
+    finished: Path, mixwise: Cli
+) -> None:
+    names = ["--model", "expert:beta", "--model", "merge:beta=1"]
+    code, out, err = mixwise("units", finished, *names, "--sequences", 5, "--seed", 3, "--json")
+    assert code == 0, err
+    expert, corner = json.loads(out)["models"]
+    assert expert["agreement"] == corner["agreement"]
+    assert expert["layers"] == corner["layers"]
+
+    from mixwise.diagnostics.unit_layers import find_mlp_layers
+    from mixwise.diagnostics.units import measure_units, next_tokens
+
+    module = AutoModelForCausalLM.from_pretrained(finished / "experts" / "beta").eval()
+    ids = [
+        torch.from_numpy(np.load(finished / "heldout" / f"{name}.npy")[:5].astype(np.int64))
+        for name in ("alpha", "beta", "gamma", "mixed")
+    ]
+    own = measure_units(module, ids, find_mlp_layers(module), predict=next_tokens, seed=3)
+    assert np.allclose(expert["agreement"], own.agreement, atol=1.5 / own.n_predictions)
+    assert expert["redundant"] == pytest.approx(own.redundant)
+
+
+def test_units_of_a_reference_are_told_by_seed(finished: Path, mixwise: Cli) -> None:
+    text = "alpha=0.5,gamma=0.5"
+    code, _, err = mixwise("units", finished, "--model", f"reference:{text}")
+    assert code == 1
+    assert "no reference of `alpha=0.5,gamma=0.5` is trained" in err
+    assert mixwise("score", finished, "--mixture", text, "--answer", "reference")[0] == 0
+    code, out, _ = mixwise("units", finished, "--model", f"reference:{text}", "--draws", 1)
+    assert code == 0
+    assert "(seed 1)" in out
+    assert "(seed 2)" in out
+    assert "redundant" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--model", "best"], "`--model best` must be `base`, `expert:NAME`"),
+        (["--model", "base:alpha"], "`--model base:alpha` must be `base`"),
+        (["--model", "expert:alhpa"], "no such domain: did you mean `alpha`?"),
+        (["--model", "merge:alpha=0.5"], "add up to 0.5"),
+        (["--layers", "*.nope"], "`--layers *.nope` must match the name of a linear"),
+        (["--draws", "0"], "`--draws` must be at least 1, but got 0"),
+    ],
+)
+def test_units_that_cannot_be_measured_are_refused(
+    arguments: list[str], expected: str, finished: Path, mixwise: Cli
+) -> None:
+    code, _, err = mixwise("units", finished, *arguments)
+    assert code == 1
+    assert expected in err
+
+
+def test_units_of_an_image_classifier(tmp_path: Path, mixwise: Cli) -> None:
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    torch.manual_seed(0)
+    sizes = {"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1]}
+    config = ResNetConfig(**sizes, layer_type="basic", num_labels=3)
+    ResNetForImageClassification(config).save_pretrained(tmp_path / "classifier")
+    images = tmp_path / "images.npy"
+    np.save(images, np.random.default_rng(0).normal(size=(20, 3, 32, 32)))
+    arguments = ["units", "--classifier", tmp_path / "classifier", "--images"]
+    code, out, err = mixwise(*arguments, images, "--json")
+    assert code == 0, err
+    [row] = json.loads(out)["models"]
+    assert row["n_predictions"] == 20
+    assert len(row["layers"]) == 6
+    np.save(images, np.zeros((20, 32, 32)))
+    code, _, err = mixwise(*arguments, images)
+    assert code == 1
+    assert "must have shape (n, channels, height, width), but got (20, 32, 32)" in err
+    code, _, err = mixwise(*arguments, tmp_path / "none.npy")
+    assert code == 1
+    assert "none.npy: cannot be read" in err
+    (tmp_path / "classifier" / "model.safetensors").unlink()
+    code, _, err = mixwise(*arguments, images)
+    assert code == 1
+    assert "the classifier cannot be loaded" in err
+
+
+def test_units_wants_a_study_or_a_classifier(finished: Path, mixwise: Cli) -> None:
+    assert mixwise("units")[0] == 2
+    assert mixwise("units", "--classifier", finished)[0] == 2
+    assert mixwise("units", finished, "--images", "x.npy")[0] == 2
+
+
 def test_diagnose_tells_what_precision_costs(finished: Path, mixwise: Cli) -> None:
     code, out, _ = mixwise("diagnose", finished, "--json")
     precision = json.loads(out)["precision"]

@@ -7,7 +7,8 @@ Method:
     An objective is minus a mean of losses in plain nats. `mixwise.objective` divides each loss by
     its spread over the experts, so that metrics of different units can be added; here all are
     nats per token already, and that division would let the sets that no expert moves, whose spread
-    is mostly noise, weigh the most. The truth of a mixture is the mean over its seeds.
+    is mostly noise, weigh the most. The truth of a mixture is the mean over its seeds,
+    after what each seed does to all mixtures alike is taken away.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from benchmarks.truth.merges import load_merged
 from benchmarks.truth.table import Kind, Run, load_runs, table_file
 from tokenizers import Tokenizer
 
+from mixwise.diagnostics.fidelity import seed_shifts
 from mixwise.mixture import Mixture
 
 Array = npt.NDArray[np.float64]
@@ -66,8 +68,8 @@ class Pool:
 
     @property
     def seeds(self) -> list[list[int]]:
-        """Columns of `losses` that hold a run, by mixture."""
-        return [np.flatnonzero(np.isfinite(row[:, 0])).tolist() for row in self.losses]
+        """Seeds of each mixture; seed s is column s − 1 of `losses`."""
+        return [(np.flatnonzero(np.isfinite(row[:, 0])) + 1).tolist() for row in self.losses]
 
     @property
     def tokens_per_set(self) -> int:
@@ -100,8 +102,13 @@ class Pool:
         return np.array([self.bed.sets.index(name) for name in names])
 
     def scores(self, objective: str) -> Array:
-        """The objective of every run, larger is better, shape ``(n, most seeds)``, with NaN."""
-        return -self.losses[..., self.sets(objective)].mean(axis=-1)
+        """The objective of every run, larger is better, shape ``(n, most seeds)``, with NaN.
+
+        What a seed does to all mixtures alike is taken away, so that mixtures can be compared
+        across seeds.
+        """
+        scores = -self.losses[..., self.sets(objective)].mean(axis=-1)
+        return np.asarray(scores - seed_shifts(scores))
 
     def merged_scores(self, rule: str, objective: str) -> Array:
         """The objective of merged models, shape ``(n,)``."""

@@ -253,7 +253,7 @@ def units(
     from mixwise.stages.classifier import measure_classifier_units
     from mixwise.stages.units import UnitSettings, measure_study_units
 
-    settings = UnitSettings(draws, seed, sequences, layers)
+    settings = UnitSettings(n_draws=draws, seed=seed, n_sequences=sequences, pattern=layers)
 
     def stage(workspace: Workspace) -> dict[str, Any]:
         return measure_study_units(workspace, model or (), settings)

@@ -123,6 +123,15 @@ def test_charts_follow_a_narrower_window(browser: Browser, make_study: MakeStudy
     assert visit.overflow() <= 0
 
 
+def test_fidelity_is_read_on_a_phone_without_scrolling_sideways(
+    browser: Browser, make_study: MakeStudy
+) -> None:
+    visit = Visit(browser, save_report(make_study()), 400)
+    box = visit.page.locator('[role="region"][aria-label="Fidelity of the objective"]')
+    assert box.locator("tbody tr").count() == 7
+    assert box.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+
+
 def test_text_of_charts_is_light_on_dark(browser: Browser, make_study: MakeStudy) -> None:
     visit = Visit(browser, save_report(make_study()), 1280, "dark")
     colour = visit.page.eval_on_selector(

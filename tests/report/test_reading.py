@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,24 @@ def test_a_broken_file_is_named(make_study: MakeStudy) -> None:
     folder = make_study()
     (folder / "final.json").write_text("{")
     with pytest.raises(StudyError, match=r"final\.json: not readable JSON .* delete it and run"):
+        load_contents(folder)
+
+
+def test_fidelity_is_read_as_it_was_written(make_study: MakeStudy) -> None:
+    folder = make_study()
+    contents = load_contents(folder)
+    written = json.loads((folder / "validation.json").read_text())["fidelity"]
+    assert contents.validation is not None
+    read = {name: asdict(row) for name, row in contents.validation.fidelity.items()}
+    assert read == written
+
+
+def test_fidelity_of_another_version_says_what_to_do(make_study: MakeStudy) -> None:
+    folder = make_study()
+    content = json.loads((folder / "validation.json").read_text())
+    del content["fidelity"]["objective"]["chance"]
+    (folder / "validation.json").write_text(json.dumps(content))
+    with pytest.raises(StudyError, match=r"validation\.json: .* another version .* validate"):
         load_contents(folder)
 
 

@@ -6,7 +6,6 @@ from mixwise.report.reading import load_contents
 from mixwise.report.tables import (
     comparison_table,
     cost_table,
-    fidelity_table,
     leaderboard,
     metric_table,
     mixture_bar,
@@ -62,15 +61,6 @@ def test_metrics_of_base_prediction_and_trained_model(make_study: MakeStudy) -> 
     row = next(row for row in text.split("<tr>") if "a/loss" in row)
     assert [x for x in ("3.500", "2.333", "2.083") if x in row] == ["3.500", "2.333", "2.083"]
     assert "nats/token · lower is better" in row
-
-
-def test_an_undefined_figure_is_a_dash(make_study: MakeStudy) -> None:
-    contents = load_contents(make_study())
-    assert contents.validation is not None
-    text = fidelity_table(contents.validation.fidelity, contents.metrics)
-    row = next(row for row in text.split("<tr") if "objective" in row)
-    assert "1.000 (1.000 to 1.000)" in row
-    assert ">—<" in row  # the best quarter of eight is two: no rank correlation
 
 
 def test_cost_counts_runs_tokens_and_time(make_study: MakeStudy) -> None:

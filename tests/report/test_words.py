@@ -58,9 +58,18 @@ def test_a_proxy_no_better_than_chance_is_called_so(make_study: MakeStudy) -> No
     found = contents.validation
     assert found is not None
     assert "chance" not in validation_words(found)
-    poor = replace(found.fidelity["objective"].spearman, low=-0.1)
+    poor = replace(found.fidelity["objective"].spearman, value=0.1)
     fidelity = {"objective": replace(found.fidelity["objective"], spearman=poor)}
-    assert "better than chance" in validation_words(replace(found, fidelity=fidelity))
+    words = validation_words(replace(found, fidelity=fidelity))
+    assert "better than chance: shuffled scores reach ρ = 0." in words
+
+
+def test_references_with_unequal_seeds_are_told_by_the_fewest(make_study: MakeStudy) -> None:
+    found = load_contents(make_study()).validation
+    assert found is not None
+    assert "trained with 2 seeds each" in validation_words(found)
+    more = {"objective": replace(found.fidelity["objective"], n_runs=99)}
+    assert "trained with at least 2 seeds each" in validation_words(replace(found, fidelity=more))
 
 
 def test_cost_says_what_was_avoided(make_study: MakeStudy) -> None:

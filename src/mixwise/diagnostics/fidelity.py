@@ -1,19 +1,29 @@
-"""How well one answer ranks mixtures against another, with intervals and the ceiling of noise.
+"""How well one answer ranks mixtures against another, beside what noise allows and chance gives.
 
 Notation:
-    x, y: a metric by the proxy and by the reference, ``(n,)``, turned so that larger is better.
-    k: seeds of each reference.  σ: noise of one run.  r: agreement of single runs.
+    x: a metric by the proxy, ``(n,)``.  y_is: by the reference of mixture i with seed s.
+    k_i: seeds of mixture i.  K: seeds in all.  μ_i: what infinitely many seeds would give.
 
 Method:
-    Spearman ρ and Kendall τ over all mixtures; top-quarter ρ over the ⌈n/4⌉ best by the reference
-    (undefined below 3); regret = max y − y[argmax x] ≥ 0. Intervals: percentiles of 2,000 bootstrap
-    draws of mixtures. σ² = mean over mixtures of the variance between seeds. The ceiling that noise
-    allows: r is the mean Spearman ρ between single seeds; Spearman–Brown gives the reliability
-    k r / (1 + (k − 1) r) of the mean of k seeds, and its root is the ρ that the noiseless truth
-    itself would reach.
+    A seed decides the order of the data, and so moves all mixtures alike to some extent:
+    y_is = μ_i + b_s + ε_is, with Σ b_s = 0, fitted by least squares. The truth is
+    ȳ_i = mean of y_is − b_s, so that mixtures with other seeds than the rest are compared fairly;
+    with equal seeds it is the plain mean. The figures are those of `agreement`, of x against ȳ,
+    with intervals from 2,000 bootstrap draws of mixtures. No figure means much alone, so each
+    stands between two others:
+    *noiseless*, what a proxy that knew every μ_i would show, as noise is in ȳ. Simulated: ȳ_i is
+    μ_i + N(0, σ_ε²/k_i), and N(0, σ_b²/K) that all mixtures share. The μ_i are the ȳ_i drawn
+    together until their variance is that of ȳ less the mean of σ_ε²/k_i, so that they are as
+    spread as the truth must be and not as its noisy means are;
+    *chance*, what the proxy's own scores show when they are dealt out to the wrong mixtures.
 
 Source:
-    Spearman 1904; Kendall 1938 (τ_b); Brown 1910; Efron 1979.
+    Efron 1979 (percentile bootstrap); Louis 1984 (JASA 79) for estimates that are shrunk to the
+    right spread.
+
+Departures:
+    Percentiles of a bootstrap are too narrow for what hangs on the best one or few mixtures
+    (regret, top quarter) when there are only some ten of them.
 """
 
 from __future__ import annotations
@@ -25,8 +35,13 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.diagnostics.agreement import Figures, agreement_rows, spearman_rows
+from mixwise.errors import EvaluationError
+
 Array = npt.NDArray[np.float64]
+Seeds = Sequence[Sequence[float]] | Array
 _N_BOOTSTRAP = 2000
+_N_SIMULATED = 1000
 _LEAST_RANKED = 3
 
 
@@ -45,94 +60,95 @@ class Fidelity:
 
     Args:
         n_mixtures: Mixtures compared.
-        n_seeds: Seeds of each reference.
-        spearman: Rank correlation over all mixtures.
-        kendall: The same as τ_b.
-        top_quarter: Spearman ρ among the best quarter by the reference.
-        regret: Reference score lost by trusting the proxy's pick, in the metric's unit.
-        mean_absolute_error: Of the proxy, in the metric's unit.
-        bias: Mean of proxy − reference, in the metric's unit.
-        seed_noise: Standard deviation between seeds of one run; None with one seed.
-        seed_spearman: Mean Spearman ρ between single seeds; None with one seed.
-        ceiling: The ρ that the noiseless truth would reach; None where it is not defined.
+        n_seeds: Seeds of a reference, the fewest.
+        n_runs: Runs behind all references.
+        spearman, kendall, top_quarter, mean_absolute_error, bias, regret, regret_of_five: The
+            proxy's figures, as `Figures` describes them.
+        noiseless: The same of a proxy that knows the truth without noise: mean, and the middle 95 %
+            of simulated sets of seeds; None where too few mixtures have two seeds to say.
+        chance: The same of the proxy's scores shuffled: mean, and the middle 95 % of shuffles.
+        seed_noise: Standard deviation between seeds of one run; None where no mixture has two.
+        shared_noise: The part of it by which a seed moves all mixtures alike, which does not touch
+            ranks; None where `noiseless` is.
+        seed_spearman: Mean Spearman ρ between single seeds; None where fewer than three mixtures
+            have two.
+        ceiling: The noiseless proxy's ρ; None where it is not defined.
     """
 
     n_mixtures: int
     n_seeds: int
+    n_runs: int
     spearman: Estimate
     kendall: Estimate
     top_quarter: Estimate
-    regret: Estimate
     mean_absolute_error: Estimate
     bias: Estimate
+    regret: Estimate
+    regret_of_five: Estimate
+    noiseless: Figures[Estimate] | None
+    chance: Figures[Estimate]
     seed_noise: float | None
+    shared_noise: float | None
     seed_spearman: float | None
     ceiling: float | None
 
 
-def measure_fidelity(proxy: Array, reference: Array, *, sign: int, seed: int) -> Fidelity:
+def measure_fidelity(proxy: Array, reference: Seeds, *, sign: int, seed: int) -> Fidelity:
     """Compare the proxy with the reference over mixtures.
 
     Args:
         proxy: Metric by the proxy, shape ``(n,)``.
-        reference: Metric by the reference, one column per seed, shape ``(n, n_seeds)``.
+        reference: Metric by the reference: per mixture one value per seed, as lists that may differ
+            in length, or as an array ``(n, most seeds)`` with NaN where a seed is missing. The same
+            place is the same seed in every mixture.
         sign: +1 where larger is better, −1 where smaller is.
-        seed: Of the bootstrap.
+        seed: Of all draws.
 
     Returns:
-        Every figure with its interval.
+        Every figure with its interval, and beside each what noise allows and what chance gives.
+
+    Raises:
+        EvaluationError: If proxy and reference differ in number, or a mixture has no seed.
 
     Example:
         >>> x = np.arange(8.0)
         >>> measure_fidelity(x, x[:, None], sign=1, seed=0).spearman.value
         1.0
     """
-    truth = reference.mean(axis=1)
-    n = len(proxy)
-    draws = np.random.default_rng(seed).integers(0, n, (_N_BOOTSTRAP, n))
-    draws = np.concatenate([np.arange(n)[None], draws])
-    x, y = sign * proxy[draws], sign * truth[draws]
-    n_seeds = reference.shape[1]
-    noise = float(np.sqrt(reference.var(axis=1, ddof=1).mean())) if n_seeds > 1 else None
-    agreement = _seed_agreement(reference)
-    error = (proxy - truth)[draws]
+    runs = _padded(reference, len(proxy))
+    noise, n_seeds = _fit_noise(runs), np.isfinite(runs).sum(axis=1)
+    truth = np.nanmean(runs - noise.shifts, axis=1)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(0, len(truth), (_N_BOOTSTRAP, len(truth)))
+    draws = np.concatenate([np.arange(len(truth))[None], draws])
+    found = agreement_rows(proxy[draws], truth[draws], sign=sign).map(_bootstrapped)
+    shuffled = rng.permuted(np.tile(proxy, (_N_SIMULATED, 1)), axis=1)
+    unchanged = np.broadcast_to(truth, shuffled.shape)
+    noiseless = None
+    if noise.own is not None and noise.shared is not None:
+        spread = noise.own / np.sqrt(n_seeds)
+        exact = np.broadcast_to(_shrunk(truth, spread), shuffled.shape)
+        shift = noise.shared / np.sqrt(runs.shape[1]) * rng.standard_normal((_N_SIMULATED, 1))
+        noisy = exact + shift + spread * rng.standard_normal(shuffled.shape)
+        noiseless = agreement_rows(exact, noisy, sign=sign).map(_simulated)
     return Fidelity(
-        n_mixtures=n,
-        n_seeds=n_seeds,
-        spearman=_estimate(spearman_rows(x, y)),
-        kendall=_estimate(kendall_rows(x, y)),
-        top_quarter=_estimate(_top_quarter_rows(x, y)),
-        regret=_estimate(y.max(axis=1) - np.take_along_axis(y, x.argmax(axis=1)[:, None], 1)[:, 0]),
-        mean_absolute_error=_estimate(np.abs(error).mean(axis=1)),
-        bias=_estimate(error.mean(axis=1)),
-        seed_noise=noise,
-        seed_spearman=agreement,
-        ceiling=_ceiling(agreement, n_seeds),
+        n_mixtures=len(truth),
+        n_seeds=int(n_seeds.min()),
+        n_runs=int(n_seeds.sum()),
+        spearman=found.spearman,
+        kendall=found.kendall,
+        top_quarter=found.top_quarter,
+        mean_absolute_error=found.mean_absolute_error,
+        bias=found.bias,
+        regret=found.regret,
+        regret_of_five=found.regret_of_five,
+        noiseless=noiseless,
+        chance=agreement_rows(shuffled, unchanged, sign=sign).map(_simulated),
+        seed_noise=seed_noise([run[np.isfinite(run)].tolist() for run in runs]),
+        shared_noise=noise.shared,
+        seed_spearman=_seed_agreement(runs),
+        ceiling=None if noiseless is None else noiseless.spearman.value,
     )
-
-
-def spearman_rows(x: Array, y: Array) -> Array:
-    """Spearman ρ of each row of two ``(m, n)`` arrays; NaN where a row is constant."""
-    from scipy.stats import rankdata  # a second to import, and `check` does without it
-
-    ranks = [rankdata(values, axis=1) for values in (x, y)]
-    centred = [r - r.mean(axis=1, keepdims=True) for r in ranks]
-    scale = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
-    products = (centred[0] * centred[1]).sum(axis=1)
-    return np.divide(products, scale, out=np.full(len(x), np.nan), where=scale > 1e-12)
-
-
-def kendall_rows(x: Array, y: Array) -> Array:
-    """Kendall τ_b of each row of two ``(m, n)`` arrays; NaN where a row is constant."""
-    concordance = np.zeros(len(x))
-    pairs_x, pairs_y = np.zeros(len(x)), np.zeros(len(x))
-    for i, j in combinations(range(x.shape[1]), 2):
-        dx, dy = np.sign(x[:, i] - x[:, j]), np.sign(y[:, i] - y[:, j])
-        concordance += dx * dy
-        pairs_x += dx != 0
-        pairs_y += dy != 0
-    scale = np.sqrt(pairs_x * pairs_y)
-    return np.divide(concordance, scale, out=np.full(len(x), np.nan), where=scale > 0)
 
 
 def seed_noise(groups: Sequence[Sequence[float]]) -> float | None:
@@ -142,38 +158,108 @@ def seed_noise(groups: Sequence[Sequence[float]]) -> float | None:
         groups: Scores of the seeds of each mixture; mixtures with one seed say nothing.
 
     Returns:
-        √(mean of the variances), or None when no mixture has two seeds.
+        √(Σ (k_i − 1) s_i² / Σ (k_i − 1)), or None when no mixture has two seeds.
     """
+    freedoms = [len(group) - 1 for group in groups if len(group) > 1]
     variances = [float(np.var(group, ddof=1)) for group in groups if len(group) > 1]
-    return float(np.sqrt(np.mean(variances))) if variances else None
+    return float(np.sqrt(np.average(variances, weights=freedoms))) if variances else None
 
 
-def _top_quarter_rows(x: Array, y: Array) -> Array:
-    k = -(-x.shape[1] // 4)
-    if k < _LEAST_RANKED:
-        return np.full(len(x), np.nan)
-    best = np.argsort(-y, axis=1, kind="stable")[:, :k]
-    return spearman_rows(np.take_along_axis(x, best, 1), np.take_along_axis(y, best, 1))
+def seed_shifts(runs: Array) -> Array:
+    """What each seed does to all mixtures alike.
+
+    Args:
+        runs: Scores, one row per mixture and one column per seed, NaN where a seed is missing.
+
+    Returns:
+        b_s, one per seed, shape ``(n_seeds,)``; 0 where no two seeds meet often enough to tell.
+
+    Example:
+        >>> seed_shifts(np.array([[1.0, 3.0], [2.0, 4.0], [5.0, np.nan]])).round(6).tolist()
+        [-1.0, 1.0]
+    """
+    return _fit_noise(runs).shifts
 
 
-def _seed_agreement(reference: Array) -> float | None:
-    pairs = list(combinations(range(reference.shape[1]), 2))
-    if not pairs or len(reference) < _LEAST_RANKED:
-        return None
-    columns = reference.T
-    rho = spearman_rows(columns[[i for i, _ in pairs]], columns[[j for _, j in pairs]])
-    return None if np.isnan(rho).any() else float(rho.mean())
+def _padded(reference: Seeds, n: int) -> Array:
+    """One row per mixture, NaN where a seed is missing."""
+    rows = [np.asarray(row, dtype=np.float64) for row in reference]
+    width = max((len(row) for row in rows), default=0)
+    padded = np.full((len(rows), width), np.nan)
+    for filled, row in zip(padded, rows, strict=True):
+        filled[: len(row)] = row
+    if len(rows) != n or not np.isfinite(padded).any(axis=1).all():
+        with_seeds = int(np.isfinite(padded).any(axis=1).sum())
+        raise EvaluationError(
+            f"fidelity needs a reference for each of the {n} mixtures that the proxy scored, but "
+            f"{with_seeds} have one: train the others or leave them out"
+        )
+    return padded
 
 
-def _ceiling(agreement: float | None, n_seeds: int) -> float | None:
-    if agreement is None or agreement <= 0:
-        return None
-    return float(np.sqrt(n_seeds * agreement / (1 + (n_seeds - 1) * agreement)))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Noise:
+    """How seeds move scores.
+
+    Args:
+        shifts: b_s, shape ``(K,)``, sum 0.
+        own: σ_ε, None where too few mixtures have two seeds.
+        shared: σ_b, likewise.
+    """
+
+    shifts: Array
+    own: float | None
+    shared: float | None
 
 
-def _estimate(rows: Array) -> Estimate:
+def _fit_noise(runs: Array) -> _Noise:
+    """Fit what seeds do to all mixtures from deviations within mixtures; 0 where nothing tells."""
+    known = np.isfinite(runs)
+    within = (runs - np.nanmean(runs, axis=1, keepdims=True))[known]
+    ones = np.eye(runs.shape[1])[np.nonzero(known)[1]]
+    of_mixture = np.nonzero(known)[0]
+    design = ones - (known / known.sum(axis=1, keepdims=True))[of_mixture]
+    inverse = np.linalg.pinv(design.T @ design, rcond=1e-9)
+    shifts = inverse @ design.T @ within
+    rank = int(np.linalg.matrix_rank(design))
+    freedom = len(within) - len(runs) - rank
+    if freedom <= 0:
+        return _Noise(np.zeros(runs.shape[1]), None, None)
+    own = float(((within - design @ shifts) ** 2).sum()) / freedom
+    shared = (float((shifts**2).sum()) - own * float(np.trace(inverse))) / rank
+    return _Noise(shifts, own**0.5, max(shared, 0.0) ** 0.5)
+
+
+def _shrunk(means: Array, spread: Array) -> Array:
+    """Estimates of the truth that vary as much as it does: noisy means vary more."""
+    observed = float(means.var(ddof=1)) if len(means) > 1 else 0.0
+    true = max(observed - float((spread**2).mean()), 0.0)
+    factor = np.sqrt(true / observed) if observed > 0 else 0.0
+    return np.asarray(means.mean() + factor * (means - means.mean()))
+
+
+def _seed_agreement(runs: Array) -> float | None:
+    """Mean ρ between two seeds, over pairs of seeds weighted by the mixtures that have both."""
+    found, weights = [], []
+    for i, j in combinations(range(runs.shape[1]), 2):
+        both = runs[np.isfinite(runs[:, [i, j]]).all(axis=1)]
+        if len(both) >= _LEAST_RANKED:
+            found.append(spearman_rows(both[None, :, i], both[None, :, j])[0])
+            weights.append(len(both))
+    return None if not found or np.isnan(found).any() else float(np.average(found, weights=weights))
+
+
+def _bootstrapped(rows: Array) -> Estimate:
     """The first row is the figure itself, the others are bootstrap draws."""
     if np.isnan(rows[0]):
         return Estimate(None)
     low, high = np.nanpercentile(rows[1:], [2.5, 97.5])
     return Estimate(float(rows[0]), float(low), float(high))
+
+
+def _simulated(rows: Array) -> Estimate:
+    """Mean and middle of simulated draws."""
+    if np.isnan(rows).all():
+        return Estimate(None)
+    low, high = np.nanpercentile(rows, [2.5, 97.5])
+    return Estimate(float(np.nanmean(rows)), float(low), float(high))

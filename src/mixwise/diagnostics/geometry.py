@@ -1,11 +1,15 @@
-"""Size and angles of task vectors.
+"""Size and angles of task vectors: whole, block by block, and along the experts' training.
 
 Notation:
-    θ₀: base.  δᵢ = θᵢ − θ₀: task vector of expert i, over all tensors.
+    θ₀: base.  δᵢ(t) = θᵢ(t) − θ₀: task vector of expert i after t steps, δᵢ at its end.
 
 Method:
-    relative size ‖δᵢ‖ / ‖θ₀‖ and cosine ⟨δᵢ, δⱼ⟩ / (‖δᵢ‖ ‖δⱼ‖), summed tensor by tensor in float64.
-    One tensor of every expert is in memory at a time.
+    relative size ‖δᵢ‖ / ‖θ₀‖ and cosine ⟨δᵢ, δⱼ⟩ / (‖δᵢ‖ ‖δⱼ‖), over all tensors or over those of a
+    block, summed in float64. A block is a layer (the first number in a tensor's name), the
+    embedding, the head, or the rest. One tensor of every expert is in memory at a time.
+
+    Along the trajectory, progress ‖δᵢ(t)‖ / ‖δᵢ‖ and alignment cos(δᵢ(t), δᵢ) tell whether an
+    expert walks straight on: to first order in the step size they are t/T and 1.
 
 Source:
     Ilharco et al. 2022 (arXiv 2212.04089); Wang et al. 2026 (arXiv 2601.17858) for the cosines.
@@ -13,11 +17,42 @@ Source:
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
+from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.experts import ExpertPool
+from mixwise.merging.task_vectors import TaskVector
+
+Array = npt.NDArray[np.float64]
+Matrix = tuple[tuple[float, ...], ...]
+_PART = 1 << 20  # elements that are turned into float64 at a time
+_NUMBER = re.compile(r"\.(\d+)\.")
+_NAMED_BLOCKS = {
+    "head": ("lm_head", "embed_out", "output"),
+    "embedding": ("embed", "wte", "wpe"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Task vectors restricted to one block of the model.
+
+    Args:
+        name: ``layer K``, ``embedding``, ``head`` or ``rest``.
+        relative_sizes: ‖δᵢ‖ / ‖θ₀‖, both over the block.
+        cosines: Symmetric matrix of cosines; 0 where an expert leaves the block as it is.
+    """
+
+    name: str
+    relative_sizes: tuple[float, ...]
+    cosines: Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,43 +63,153 @@ class Geometry:
         domains: Names, in the study's order.
         relative_sizes: ‖δᵢ‖ / ‖θ₀‖.
         cosines: Symmetric matrix of cosines, 1 on the diagonal.
+        blocks: The same by block, in the model's order.
     """
 
     domains: tuple[str, ...]
     relative_sizes: tuple[float, ...]
-    cosines: tuple[tuple[float, ...], ...]
+    cosines: Matrix
+    blocks: tuple[Block, ...]
+
+    @property
+    def mean_cosine(self) -> float:
+        """Mean cosine of two different experts; 0 for a single one."""
+        return _mean_between(np.array(self.cosines))
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryPoint:
+    """Task vectors part of the way.
+
+    Args:
+        step: Optimiser steps done.
+        relative_sizes: ‖δᵢ(t)‖ / ‖θ₀‖.
+        progress: ‖δᵢ(t)‖ / ‖δᵢ‖.
+        alignment: cos(δᵢ(t), δᵢ).
+        mean_cosine: Mean cosine of two different experts at that step.
+    """
+
+    step: int
+    relative_sizes: tuple[float, ...]
+    progress: tuple[float, ...]
+    alignment: tuple[float, ...]
+    mean_cosine: float
 
 
 def measure_geometry(pool: ExpertPool) -> Geometry:
-    """Measure sizes and cosines of the task vectors.
+    """Measure sizes and cosines of the task vectors, whole and by block.
 
     Args:
         pool: The experts.
     """
-    domains = tuple(pool.experts)
-    gram = np.zeros((len(domains), len(domains)))
-    base_square = 0.0
-    for name in pool.live.tensors:
-        deltas = _stack(pool, name)
-        gram += deltas @ deltas.T
-        base = pool.base_tensor(name).float().numpy().ravel().astype(np.float64)
-        base_square += float(base @ base)
-    norms = np.sqrt(np.diag(gram))
-    safe = np.where(norms > 0, norms, 1.0)
-    cosines = gram / np.outer(safe, safe)
+    vectors = list(pool.task_vectors.values())
+    grams: dict[str, Array] = {}
+    base_squares: dict[str, float] = {}
+    for name, live in pool.live.tensors.items():
+        if live.is_floating_point():
+            block = block_of(name)
+            grams[block] = grams.get(block, 0.0) + _gram(vectors, name, live.numel())
+            square = _square(pool.base_tensor(name))
+            base_squares[block] = base_squares.get(block, 0.0) + square
+    whole = sum(grams.values(), np.zeros((len(vectors), len(vectors))))
     return Geometry(
-        domains,
-        tuple((norms / np.sqrt(base_square)).tolist()),
-        tuple(tuple(row) for row in cosines.tolist()),
+        tuple(pool.experts),
+        _sizes(whole, sum(base_squares.values())),
+        _cosines(whole),
+        tuple(
+            Block(block, _sizes(gram, base_squares[block]), _cosines(gram))
+            for block, gram in grams.items()
+        ),
     )
 
 
-def _stack(pool: ExpertPool, name: str) -> np.ndarray:
-    """δ of one tensor for every expert, shape ``(n_experts, n_elements)``; 0 where it has none."""
-    vectors = pool.task_vectors.values()
-    n_elements = pool.live.tensors[name].numel()
-    rows = [
-        vector.load(name).cpu().numpy().ravel() if name in vector else np.zeros(n_elements)
-        for vector in vectors
-    ]
-    return np.stack(rows).astype(np.float64)
+def measure_trajectory(pool: ExpertPool, folders: Mapping[str, Path]) -> Iterator[TrajectoryPoint]:
+    """Measure the task vectors of the checkpoints along the experts' runs.
+
+    Args:
+        pool: The experts at the end of their runs.
+        folders: By domain, the folder whose folders are named after the steps.
+
+    Yields:
+        A point for each step at which every expert has a checkpoint, first steps first.
+    """
+    ends = list(pool.task_vectors.values())
+    n, tensors = len(ends), pool.live.tensors
+    base_square = sum(
+        _square(pool.base_tensor(name)) for name, t in tensors.items() if t.is_floating_point()
+    )
+    for step in common_steps(list(folders.values())):
+        experts = {d: open_checkpoint(folder / str(step)) for d, folder in folders.items()}
+        starts = list(ExpertPool(pool.live, experts).task_vectors.values())
+        gram = np.zeros((2 * n, 2 * n))
+        for name, live in tensors.items():
+            if live.is_floating_point():
+                gram += _gram([*starts, *ends], name, live.numel())
+        cosines, sizes = np.array(_cosines(gram)), np.array(_sizes(gram, base_square))
+        safe = np.where(sizes[n:] > 0, sizes[n:], 1.0)
+        yield TrajectoryPoint(
+            step,
+            tuple(sizes[:n].tolist()),
+            tuple((sizes[:n] / safe).tolist()),
+            tuple(cosines[range(n), range(n, 2 * n)].tolist()),
+            _mean_between(cosines[:n, :n]),
+        )
+
+
+def block_of(name: str) -> str:
+    """The block that a tensor belongs to, from its name.
+
+    Example:
+        >>> block_of("model.layers.3.mlp.up_proj.weight"), block_of("transformer.wte.weight")
+        ('layer 3', 'embedding')
+    """
+    number = _NUMBER.search(name)
+    if number:
+        return f"layer {number[1]}"
+    for block, words in _NAMED_BLOCKS.items():
+        if any(word in name for word in words):
+            return block
+    return "rest"
+
+
+def common_steps(folders: Sequence[Path]) -> tuple[int, ...]:
+    """Steps at which every one of some trajectory folders holds a checkpoint."""
+    if not folders or not all(folder.is_dir() for folder in folders):
+        return ()
+    found = [{int(p.name) for p in f.iterdir() if p.name.isdigit()} for f in folders]
+    return tuple(sorted(set.intersection(*found)))
+
+
+def _gram(vectors: Sequence[TaskVector], name: str, n_elements: int) -> Array:
+    """⟨δᵢ, δⱼ⟩ of one tensor; 0 where an expert leaves it as it is."""
+    gram = torch.zeros(len(vectors), len(vectors), dtype=torch.float64)
+    present = [k for k, vector in enumerate(vectors) if name in vector]
+    deltas = [vectors[k].load(name).reshape(-1) for k in present]
+    where = torch.tensor(present, dtype=torch.int64)
+    for start in range(0, n_elements if present else 0, _PART):
+        rows = torch.stack([delta[start : start + _PART].double() for delta in deltas])
+        gram[where[:, None], where] += (rows @ rows.T).cpu()
+    return gram.numpy()
+
+
+def _square(tensor: torch.Tensor) -> float:
+    """‖θ‖² of one tensor."""
+    flat = tensor.reshape(-1)
+    parts = (flat[k : k + _PART].double() for k in range(0, flat.numel(), _PART))
+    return sum(float(part @ part) for part in parts)
+
+
+def _sizes(gram: Array, base_square: float) -> tuple[float, ...]:
+    return tuple(np.sqrt(np.diag(gram) / (base_square or 1.0)).tolist())
+
+
+def _cosines(gram: Array) -> Matrix:
+    norms = np.sqrt(np.diag(gram))
+    safe = np.where(norms > 0, norms, 1.0)
+    return tuple(tuple(row) for row in (gram / np.outer(safe, safe)).tolist())
+
+
+def _mean_between(cosines: Array) -> float:
+    """Mean of the entries off the diagonal."""
+    n = len(cosines)
+    return float((cosines.sum() - np.trace(cosines)) / (n * (n - 1))) if n > 1 else 0.0

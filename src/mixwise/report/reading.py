@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from mixwise.diagnostics.agreement import Figures
 from mixwise.diagnostics.fidelity import Estimate, Fidelity
 from mixwise.errors import RecipeError, StudyError
 from mixwise.objective import MEASURES
@@ -43,7 +45,7 @@ FINAL_FILE = "final.json"
 LEDGER_FILE = "ledger.sqlite"
 EXPERTS_FOLDER = "experts"
 
-_ESTIMATES = ("spearman", "kendall", "top_quarter", "regret", "mean_absolute_error", "bias")
+_FIGURES = tuple(field.name for field in fields(Figures))
 
 
 def load_contents(folder: Path) -> Contents:
@@ -175,7 +177,19 @@ def _validation(content: Mapping[str, Any]) -> Validation:
 
 
 def _fidelity(row: Mapping[str, Any]) -> Fidelity:
-    return Fidelity(**(dict(row) | {name: Estimate(**row[name]) for name in _ESTIMATES}))
+    try:
+        allowed = row["noiseless"] and Figures(**_estimates(row["noiseless"]))
+        around = {"noiseless": allowed, "chance": Figures(**_estimates(row["chance"]))}
+        return Fidelity(**(dict(row) | _estimates(row) | around))
+    except (KeyError, TypeError):
+        raise StudyError(
+            f"{VALIDATION_FILE}: its fidelity was measured by another version of mixwise: delete "
+            "the file and run `mixwise validate`, which trains nothing again"
+        ) from None
+
+
+def _estimates(row: Mapping[str, Any]) -> dict[str, Estimate]:
+    return {name: Estimate(**row[name]) for name in _FIGURES}
 
 
 def _final(content: Mapping[str, Any]) -> Final:

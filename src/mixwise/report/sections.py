@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mixwise.report.charts import Choice, chart, chart_with_choices
 from mixwise.report.contents import OBJECTIVE, Comparison, Contents, Margin, Validation
+from mixwise.report.fidelity_tables import fidelity_table, metric_fidelity_table
 from mixwise.report.figures import (
     agreement_figure,
     comparison_figure,
@@ -15,7 +16,6 @@ from mixwise.report.numbers import estimate, is_subset, number
 from mixwise.report.tables import (
     comparison_table,
     cost_table,
-    fidelity_table,
     leaderboard,
     legend,
     metric_table,
@@ -133,18 +133,24 @@ def validation(contents: Contents) -> Html:
         [
             tag("p", validation_words(found)),
             chart_with_choices("chart-agreement", "Metric", _agreement_choices(contents, found)),
-            tag("h3", "Fidelity by metric"),
-            fidelity_table(found.fidelity, contents.metrics),
+            tag("h3", "Fidelity of the objective"),
+            fidelity_table(found.fidelity[OBJECTIVE]),
             tag("p", _FIDELITY_NOTE, class_="caption"),
+            tag(
+                "details",
+                tag("summary", "Fidelity by metric"),
+                metric_fidelity_table(found.fidelity, contents.metrics),
+            ),
         ]
     )
 
 
 _FIDELITY_NOTE = (
-    "Intervals are 95 %, over reference mixtures. Top-quarter ρ is undefined where the best "
-    "quarter holds fewer than three. Regret is what trusting the proxy's pick loses among the "
-    "references. The ceiling is the ρ that the noiseless truth itself would reach against these "
-    "noisy references."
+    "In brackets: 95 %, for the proxy over reference mixtures. Regret is what trusting the proxy's "
+    "picks loses among the references. What noise allows is what a proxy that knew the truth would "
+    "show against references this noisy; what chance gives is what this proxy's scores show when "
+    "they are dealt out to the wrong mixtures. A dash: not defined, as with fewer than three in "
+    "the best quarter, no more than five references, or one seed only."
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mixwise.diagnostics.fidelity import Fidelity
 from mixwise.report.contents import (
     OBJECTIVE,
     Candidate,
@@ -20,7 +19,6 @@ from mixwise.report.numbers import (
     NOTHING,
     count,
     duration,
-    estimate,
     is_subset,
     number,
     share,
@@ -192,39 +190,6 @@ def _brief(shares: Mapping[str, float]) -> str:
         return in_words(shares)
     shown = {name: value for name, value in shares.items() if value > 0 and name not in hidden}
     return f"{in_words(shown)}, and {len(hidden)} more"
-
-
-def fidelity_table(fidelity: Mapping[str, Fidelity], metrics: Mapping[str, MetricFacts]) -> Html:
-    """Agreement of proxy and reference, one row per metric."""
-    body = [
-        [
-            name,
-            str(row.n_mixtures),
-            *(estimate(e) for e in (row.spearman, row.kendall, row.top_quarter, row.regret)),
-            number(row.mean_absolute_error.value),
-            signed(row.bias.value),
-            number(row.seed_noise),
-            number(row.seed_spearman),
-            number(row.ceiling),
-            tag("span", metrics[name].unit if name in metrics else ""),
-        ]
-        for name, row in fidelity.items()
-    ]
-    head = [
-        "Metric",
-        "Mixtures",
-        "Spearman ρ (95 %)",
-        "Kendall τ (95 %)",
-        "Top-quarter ρ (95 %)",
-        "Regret (95 %)",
-        "Mean absolute error",
-        "Bias",
-        "Seed noise",
-        "Seed-to-seed ρ",
-        "Ceiling of ρ",
-        "Unit",
-    ]
-    return table("Fidelity of the proxy by metric", head, body, marked=0)
 
 
 def cost_table(spent: Sequence[Spent]) -> Html:

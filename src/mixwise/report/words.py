@@ -127,19 +127,28 @@ def _fidelity(validation: Validation | None) -> tuple[str, str]:
 def validation_words(validation: Validation) -> str:
     """Say how well the proxy ranks the objective."""
     figure = validation.fidelity[OBJECTIVE]
+    lost = estimate(figure.regret)
     return (
         f"{figure.n_mixtures} reference mixtures, away from all that the search scored, were "
-        f"trained with {_seeds(figure.n_seeds)} each. On the objective the proxy ranks them with "
+        f"trained with {_seeds_each(figure)} each. On the objective the proxy ranks them with "
         f"ρ = {estimate(figure.spearman)}; {_ceiling_words(figure.ceiling)}. Picking the proxy's "
-        f"best of them would lose {estimate(figure.regret)} of the objective.{_chance(figure)}"
+        f"best of them would lose {lost} of the objective.{_chance_words(figure)}"
     )
 
 
-def _chance(figure: Fidelity) -> str:
-    low = figure.spearman.low
-    if low is not None and low > 0:
+def _seeds_each(figure: Fidelity) -> str:
+    is_least = figure.n_runs > figure.n_mixtures * figure.n_seeds
+    return "at least " * is_least + _seeds(figure.n_seeds)
+
+
+def _chance_words(figure: Fidelity) -> str:
+    rho, limit = figure.spearman.value, figure.chance.spearman.high
+    if rho is not None and limit is not None and rho > limit:
         return ""
-    return " These references do not show that the proxy ranks better than chance."
+    return (
+        " These references do not show that the proxy ranks better than chance: shuffled scores "
+        f"reach ρ = {number(limit)} as well."
+    )
 
 
 def _ceiling_words(ceiling: float | None) -> str:

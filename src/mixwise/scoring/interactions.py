@@ -5,19 +5,22 @@ Notation:
 
 Method:
     For each set, one backward pass gives ⟨g, δᵢ⟩, and a Hessian–vector product along every δⱼ gives
-    δᵢᵀHδⱼ and ‖Hδⱼ‖, tensor by tensor: no gradient and no product of the model's size is kept. Time:
-    some 3 + 6n forward passes over the examples that are read.
+    δᵢᵀHδⱼ and ‖Hδⱼ‖, tensor by tensor. Memory: the graph of a batch and one gradient, whatever n
+    is. Time: some 3 + 6n forward passes over the examples that are read.
 
 Source:
     Pearlmutter 1994, Fast exact multiplication by the Hessian.
 
 Departures:
-    ‖Hδⱼ‖ is the mean over batches: the norm of the mean would need the product to be kept.
+    ‖Hδⱼ‖ is summed over batches, which is an upper bound where there are several: the norm of the
+    sum would need the product to be kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import functools
+import operator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,7 +34,6 @@ from mixwise.evaluation.sets import EvaluationSet
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.tangents import CoefficientTangents, WeightMap
-from mixwise.merging.task_vectors import TaskVector
 from mixwise.observation import Array
 from mixwise.scorer import Part
 from mixwise.scoring.slopes import differentiable_tensors
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 def measure_interactions(
     pool: ExpertPool, suite: PreparedSuite, *, sets: Collection[str], part: Part
 ) -> Interactions:
-    """Differentiate the first metric of each set twice at the base, along the task vectors.
+    """Differentiate every differentiable metric of some sets at the base, along task vectors.
 
     Args:
         pool: The experts and the live model, which holds the base afterwards.
@@ -52,61 +54,62 @@ def measure_interactions(
         part: Which examples are read.
 
     Returns:
-        One row per set, in the suite's order.
+        One row per metric, in the suite's order.
     """
     pool.live.write_checkpoint(pool.live.base)
-    vectors = list(pool.task_vectors.values())
-    norms = _norms(pool, vectors)
     chosen = [s for s in suite.suite.sets if s.name in sets]
-    found = [_measure_set(pool, suite, one, part) for one in chosen]
+    found = [row for one in chosen for row in _measure_set(pool, suite, one, part)]
+    norms = _norms(pool)
     return Interactions(
         domains=pool.domains,
         metrics=tuple(row.metric for row in found),
-        slopes=np.stack([row.slopes for row in found]),
-        curvatures=np.stack([row.curvature for row in found]),
-        bends=np.stack([row.bends for row in found]) / np.where(norms > 0, norms, 1.0),
-        n_tokens=sum(row.n_tokens for row in found),
+        slopes=np.stack([row.factor * row.nats.slopes for row in found]),
+        curvatures=np.stack([row.factor * row.nats.curvature for row in found]),
+        bends=np.stack([row.factor * row.nats.bends for row in found])
+        / np.where(norms > 0, norms, 1.0),
+        n_tokens=sum(row.nats.n_tokens for row in {id(row.nats): row for row in found}.values()),
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Row:
-    """⟨g, δᵢ⟩, δᵢᵀHδⱼ and ‖Hδⱼ‖ of one set's metric."""
+class _Products:
+    """⟨g, δᵢ⟩, δᵢᵀHδⱼ and ‖Hδⱼ‖ of some rows' likelihoods, in nats."""
 
-    metric: str
     slopes: Array
     curvature: Array
     bends: Array
     n_tokens: int
 
+    def __add__(self, other: _Products) -> _Products:
+        return _Products(
+            self.slopes + other.slopes,
+            self.curvature + other.curvature,
+            self.bends + other.bends,
+            self.n_tokens + other.n_tokens,
+        )
 
-def _measure_set(pool: ExpertPool, suite: PreparedSuite, chosen: EvaluationSet, part: Part) -> _Row:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """A metric: a factor times the nats of its set."""
+
+    metric: str
+    factor: float
+    nats: _Products
+
+
+def _measure_set(
+    pool: ExpertPool, suite: PreparedSuite, chosen: EvaluationSet, part: Part
+) -> list[_Row]:
     examples = part.examples(chosen.n_examples)
     rows, facts = chosen.rows(examples), chosen.differentiable(examples)
     counted = np.flatnonzero(facts.counted)
     batches = make_batches(rows, suite.suite.batch_sequences, suite.device, counted)
-    found = [_measure_batch(pool, batch) for batch in batches]
-    metric = facts.metrics[0]
-    n = len(batches)
-    return _Row(
-        metric.name,
-        slopes=metric.factor * np.sum([b.slopes for b in found], axis=0),
-        curvature=metric.factor * np.sum([b.curvature for b in found], axis=0),
-        bends=metric.factor * n * np.mean([b.bends for b in found], axis=0),
-        n_tokens=sum(batch.n_tokens for batch in batches),
-    )
+    nats = functools.reduce(operator.add, (_measure_batch(pool, batch) for batch in batches))
+    return [_Row(metric.name, metric.factor, nats) for metric in facts.metrics]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _BatchProducts:
-    """The same of a batch's likelihoods, in nats."""
-
-    slopes: Array
-    curvature: Array
-    bends: Array
-
-
-def _measure_batch(pool: ExpertPool, batch: Batch) -> _BatchProducts:
+def _measure_batch(pool: ExpertPool, batch: Batch) -> _Products:
     vectors = list(pool.task_vectors.values())
     n = len(vectors)
     tangents = CoefficientTangents(WeightMap(np.eye(n), np.zeros((n, n, n))), vectors)
@@ -134,11 +137,12 @@ def _measure_batch(pool: ExpertPool, batch: Batch) -> _BatchProducts:
             along = [tangents.push(name, direction).to(g) for name, g in curved.items()]
             torch.autograd.backward(list(curved.values()), along, retain_graph=j < n - 1)
             curvature[:, j], bends[j] = column, np.sqrt(squares)
-    return _BatchProducts(slopes, (curvature + curvature.T) / 2, bends)
+    return _Products(slopes, (curvature + curvature.T) / 2, bends, batch.n_tokens)
 
 
-def _norms(pool: ExpertPool, vectors: Sequence[TaskVector]) -> Array:
+def _norms(pool: ExpertPool) -> Array:
     """‖δᵢ‖ of each expert."""
+    vectors = list(pool.task_vectors.values())
     squares = np.zeros(len(vectors))
     for name in pool.live.tensors:
         for k, vector in enumerate(vectors):
