@@ -174,6 +174,20 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         ),
         "`validation.mixtures` is 4, but there is room for only",
     ),
+    "second moments from SGD": (
+        replace("training: {", "merge: {rule: optimiser-aware}\ntraining: {optimizer: sgd, "),
+        "`training.optimizer`: merge rule `optimiser-aware` needs the second moments of AdamW, "
+        "but got sgd: set it to adamw",
+    ),
+    "second moments of adapters": (
+        replace("training: {", "merge: {rule: fisher}\ntraining: {method: lora, "),
+        "`training.method`: merge rule `fisher` needs the second moments of AdamW",
+    ),
+    "trajectories that are not kept": (
+        replace("training: {", "merge: {rule: blend}\ntraining: {"),
+        "`training.trajectory_checkpoints`: merge rule `blend` needs checkpoints along every "
+        "expert's run, but got 0: set it to 1 or more",
+    ),
     "expert of another shape": (
         bring_other_expert,
         "must have shape (32, 16), as in the base, but got (48, 16)",

@@ -21,6 +21,7 @@ from mixwise.recipe import Recipe
 from mixwise.search.baselines import baselines
 from mixwise.search.methods import method_for
 from mixwise.stages.inputs import Inputs
+from mixwise.stages.rule_needs import require_rule_needs
 from mixwise.stages.seats import choose_seats
 from mixwise.stages.validate import choose_references
 from mixwise.stages.warnings import collect_warnings
@@ -88,6 +89,7 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     problems = inputs.problems()
     if problems:
         raise DataError("\n".join(problems))
+    require_rule_needs(inputs)
     search = inputs.recipe.search
     method = method_for(search.method, inputs.recipe.objective_terms)
     method.design(inputs.space, search.budget, search.seed)
@@ -263,29 +265,32 @@ def _require_embedding(live: LiveModel, inputs: Inputs) -> None:
 
 
 def _check_experts(live: LiveModel, inputs: Inputs) -> None:
-    """Refuse experts of the user's that do not fit the base or each other."""
+    """Refuse experts of the user's that fit neither the base nor what will be merged with them."""
     brought = {name: inputs.expert_checkpoint(name) for name in inputs.recipe.domains}
     experts = {name: checkpoint for name, checkpoint in brought.items() if checkpoint is not None}
     if not experts:
         return
     ExpertPool(live, experts)
-    for checkpoint in experts.values() if len(experts) < len(brought) else ():
+    recipe = inputs.recipe
+    extra_runs = find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names)
+    if len(experts) == len(brought) and not extra_runs:
+        return
+    for checkpoint in experts.values():
         _require_float32(checkpoint)
-    wants_adapters = inputs.recipe.training.method == "lora"
     first = next(iter(experts.values()))
-    if len(experts) < len(brought) and first.is_adapter != wants_adapters:
+    if first.is_adapter != (recipe.training.method == "lora"):
         kind = "an adapter" if first.is_adapter else "a full model"
         raise RecipeError(
-            f"`training.method`: {first.folder} is {kind}, so the other experts must "
-            f"be too: set it to {'lora' if first.is_adapter else 'full'}"
+            f"`training.method`: {first.folder} is {kind}, so the runs that are merged with "
+            f"it must be too: set it to {'lora' if first.is_adapter else 'full'}"
         )
 
 
 def _require_float32(checkpoint: Checkpoint) -> None:
-    """An expert beside others that are trained here, and saved in float32."""
+    """An expert that is merged with runs that are trained here, and saved in float32."""
     for name, entry in sorted(checkpoint.tensors.items()):
         if not checkpoint.is_adapter and entry.dtype != "F32":
             raise CheckpointError(
-                f"{checkpoint.folder}: tensor `{name}` must be F32, as in the experts that will be "
-                f"trained, but got {entry.dtype}: save the expert in float32, or bring all of them"
+                f"{checkpoint.folder}: tensor `{name}` must be F32, as in the runs that will be "
+                f"trained and merged with it, but got {entry.dtype}: save the expert in float32"
             )

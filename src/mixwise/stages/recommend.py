@@ -10,6 +10,7 @@ import numpy as np
 
 from mixwise import __version__
 from mixwise.diagnostics.intervals import bootstrap_objective, interval, near_optimal
+from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.designs import lattice
 from mixwise.search.lattice import N_CHECKS
@@ -18,6 +19,7 @@ from mixwise.search.problem import Array, SearchResult, shares_of
 from mixwise.search.simplex import sample
 from mixwise.stages.calibrate import Calibrated
 from mixwise.stages.search import OBJECTIVE, every_baseline
+from mixwise.stages.trust import judge_recommendation
 from mixwise.stages.workspace import Workspace
 from mixwise.study import CALIBRATION_FILE, FINAL_FILE, RECOMMENDATION_FILE, VALIDATION_FILE
 
@@ -59,6 +61,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> dict[st
             "interval_from": "resampled evaluation examples",
             "reference": reference.expected,
             "reference_interval_95": reference.interval,
+            "n_references": len(calibrated.trained),
             "metrics": result.best.values,
         },
         "near_optimal": [
@@ -71,6 +74,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> dict[st
             for entry, observation in zip(baseline_rows, scored, strict=True)
         ],
         "fidelity": None if validation is None else validation["fidelity"][OBJECTIVE],
+        **judge_recommendation(workspace, calibrated).as_dict(),
         "verdict": None if final is None else final["verdict"],
         "cost": _cost(workspace, result),
         "provenance": _provenance(workspace, result),
@@ -160,10 +164,14 @@ def _reference(workspace: Workspace, calibrated: Calibrated) -> _Reference:
 def _near_optimal_shares(
     workspace: Workspace, calibrated: Calibrated, seed: int
 ) -> dict[str, list[float]]:
-    """Range of each domain's share over predicted mixtures that may be as good as the best."""
-    space = workspace.inputs.space
-    many = sample(space, _N_PREDICTED, seed=seed)
-    points = np.concatenate([shares_of([calibrated.result.best]), many])
+    """Range of each domain's share over predicted mixtures that may be as good as the best.
+
+    They lie on lines from the best into the whole space, as many near it as far away.
+    """
+    space, best = workspace.inputs.space, shares_of([calibrated.result.best])
+    steps = np.random.default_rng(seed).random((_N_PREDICTED, 1))
+    many = best + steps * (sample(space, _N_PREDICTED, seed=seed) - best)
+    points = np.concatenate([best, many])
     behind = calibrated.value(points)[0] - calibrated.value(points)
     draws = _draw(calibrated, points, seed)
     spread = (draws[:, :1] - draws).std(axis=0)
@@ -183,22 +191,28 @@ def _draw(calibrated: Calibrated, shares: Array, seed: int) -> Array:
 
 
 def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
-    """Tokens spent, and tokens that a search by training would have cost."""
+    """Tokens spent, and tokens that a search by training would have cost.
+
+    A run that two stages share, as calibration and final training do the uniform mixture, counts in
+    both. What calibration trains is a part of the search.
+    """
     recipe = workspace.recipe
     n_experts = sum(domain.expert is None for domain in recipe.domains.values())
+    calibration = workspace.load_result(CALIBRATION_FILE)
     validation = workspace.load_result(VALIDATION_FILE)
     final = _final_of(workspace, result)
     runs = {
         "experts": n_experts,
-        "calibration": _n_runs(workspace.load_result(CALIBRATION_FILE)),
+        "calibration": _n_runs(calibration),
         "validation": _n_runs(validation),
         "final": sum(len(row["references"]) for row in final["rows"]) if final else 0,
     }
     n_if_trained = _runs_if_trained(workspace, result)
     in_search = {str(o.mixture): o.tokens_evaluated for o in result.scored}
     others = {str(entry.mixture) for entry in every_baseline(workspace)}
-    others |= {str(e["proxy"]["mixture"]) for e in validation["mixtures"]} if validation else set()
-    n_others = 1 + len(others - in_search.keys()) + runs["validation"] + runs["final"]
+    others |= _keys(calibration) | _keys(validation)
+    n_others = 1 + len(others - in_search.keys()) + sum(runs.values()) - n_experts
+    n_searched = n_experts + runs["calibration"]
     return {
         "runs": runs,
         "trained_tokens": {kind: n * recipe.run_tokens for kind, n in runs.items()},
@@ -206,14 +220,20 @@ def _cost(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
         + n_others * workspace.base_observation.tokens_evaluated,
         "candidates_scored": len(result.scored),
         "search_runs_if_trained": n_if_trained,
-        "search_tokens_spent": n_experts * recipe.run_tokens,
+        "search_tokens_spent": n_searched * recipe.run_tokens,
         "search_tokens_if_trained": n_if_trained * recipe.run_tokens,
-        "search_tokens_avoided": (n_if_trained - n_experts) * recipe.run_tokens,
+        "search_tokens_avoided": (n_if_trained - n_searched) * recipe.run_tokens,
     }
 
 
 def _n_runs(content: dict[str, Any] | None) -> int:
     return sum(len(entry["references"]) for entry in content["mixtures"]) if content else 0
+
+
+def _keys(content: dict[str, Any] | None) -> set[str]:
+    """The mixtures of calibration or validation, each as `str(Mixture)` has it."""
+    shares = [entry["proxy"]["mixture"] for entry in content["mixtures"]] if content else []
+    return {str(Mixture(tuple(mixture), tuple(mixture.values()))) for mixture in shares}
 
 
 def _runs_if_trained(workspace: Workspace, result: SearchResult) -> int:

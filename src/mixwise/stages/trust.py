@@ -1,0 +1,70 @@
+"""Trust: how well the recommendation's own score foretells the references, and the verdict on it.
+
+Method:
+    What is recommended is the best *calibrated* score, so it is this score that is held against
+    the references of the validation, each predicted from all the other trained mixtures. Without a
+    validation that can be ranked, the verdict is the one that a diagnosis has foretold, if there
+    is one; nothing is computed for it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mixwise.diagnostics.fidelity import Fidelity, measure_fidelity
+from mixwise.diagnostics.verdict import Verdict, judge_measured
+from mixwise.stages.calibrate import Calibrated, predict_left_out
+from mixwise.stages.diagnose import DIAGNOSIS_FILE
+from mixwise.stages.workspace import Workspace
+from mixwise.study import VALIDATION_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How far the recommendation may be trusted.
+
+    Args:
+        fidelity: Of the calibrated score, over the references of the validation; None without one.
+        verdict: Measured, else foretold, else None.
+    """
+
+    fidelity: Fidelity | None
+    verdict: Verdict | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Both as JSON, under the names that they have in ``recommendation.json``."""
+        return {
+            "fidelity_calibrated": None if self.fidelity is None else asdict(self.fidelity),
+            "trust": None if self.verdict is None else asdict(self.verdict),
+        }
+
+
+def judge_recommendation(workspace: Workspace, calibrated: Calibrated) -> Trust:
+    """Judge the score by which the recommendation was chosen.
+
+    Args:
+        workspace: The study.
+        calibrated: The references of the validation, if any, are the last of its trained ones.
+    """
+    validation = workspace.load_result(VALIDATION_FILE)
+    if validation is None:
+        return Trust(None, _foretold(workspace))
+    runs = [[run["objective"] for run in row["references"]] for row in validation["mixtures"]]
+    predicted = predict_left_out(calibrated.trained)[-len(runs) :]
+    fidelity = measure_fidelity(predicted, runs, sign=1, seed=workspace.recipe.search.seed)
+    rule = f"{workspace.rule.name}, calibrated"
+    spread = float(np.std([np.mean(run) for run in runs]))
+    measured = judge_measured(fidelity, spread, rule)
+    return Trust(fidelity, measured or _foretold(workspace))
+
+
+def _foretold(workspace: Workspace) -> Verdict | None:
+    diagnosis: Mapping[str, Any] | None = workspace.load_result(DIAGNOSIS_FILE)
+    if diagnosis is None or diagnosis["verdict"]["basis"] != "predicted":
+        return None
+    found = diagnosis["verdict"]
+    return Verdict(**found | {key: tuple(found[key]) for key in ("reasons", "remedies")})
