@@ -113,9 +113,7 @@ class Calibration:
         return mean, np.asarray(inside + (centred.T * self.beliefs) @ centred)
 
     def _means(self, shares: Array) -> tuple[Array, Array, Array]:
-        """Of each combination: means ``(g, n)``, covariance with what is known ``(g, n, m)``, and
-        what a residual weighs ``(g, m, n)``.
-        """
+        """Per combination: means ``(g, n)``, covariances ``(g, n, m)``, weights ``(g, m, n)``."""
         square = self.sizes[:, None, None] ** 2
         across = square * covariance(shares, self.known)
         inside = square * covariance(self.known, self.known)

@@ -54,7 +54,14 @@ METHODS: Mapping[str, SearchMethod] = {
         SearchMethod("mergemix", "arXiv 2601.17858", design_mergemix, search_mergemix, 1),
         SearchMethod("demix", "arXiv 2602.00747", design_demix, search_demix, 48),
         SearchMethod("random", "no paper", design_random, search_random, 0),
-        SearchMethod("subsets", "arXiv 2505.16066", design_subsets, search_subsets, 0),
+        SearchMethod(
+            "subsets",
+            "arXiv 2505.16066",
+            design_subsets,
+            search_subsets,
+            0,
+            is_of_subsets=True,
+        ),
         SearchMethod(
             "subsets-fast",
             "arXiv 2505.16066; Cox and John 1997",
@@ -62,6 +69,7 @@ METHODS: Mapping[str, SearchMethod] = {
             search_subsets_fast,
             MOST_CHECKS,
             SLOPES,
+            is_of_subsets=True,
         ),
         SearchMethod(
             "subsets-race",
@@ -69,6 +77,7 @@ METHODS: Mapping[str, SearchMethod] = {
             design_subsets,
             search_subsets_race,
             0,
+            is_of_subsets=True,
         ),
     )
 }

@@ -110,6 +110,7 @@ class SearchMethod:
         search: The function.
         n_checks: Mixtures that it scores after the design, at most, without a budget.
         request: What it asks of mixtures; of all of them, or less.
+        is_of_subsets: Whether it answers with plain averages of subsets only.
     """
 
     name: str
@@ -118,6 +119,7 @@ class SearchMethod:
     search: Callable[[SearchProblem], SearchResult]
     n_checks: int
     request: Request = VALUES
+    is_of_subsets: bool = False
 
 
 def shares_of(observations: Sequence[Observation]) -> Array:

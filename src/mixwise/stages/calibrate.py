@@ -19,6 +19,7 @@ from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.calibration import Calibration, Trained, calibrate, leave_one_out
 from mixwise.search.designs import centre
+from mixwise.search.methods import METHODS
 from mixwise.search.next_reference import choose_next
 from mixwise.search.optimum import maximise
 from mixwise.search.problem import Array, SearchResult, distinct, mixture_of
@@ -55,14 +56,18 @@ class Calibrated:
 
     def value(self, shares: Array) -> Array:
         """Expected reference score of mixtures, ``(n, n_domains)`` → ``(n,)``."""
-        missed = self.belief.predict(shares)[0] if self.belief else 0.0
-        return np.asarray(self.surface.value(shares) + missed)
+        return np.asarray(self.surface.value(shares) + self.missed(shares))
+
+    def missed(self, shares: Array) -> Array:
+        """What the proxy is expected to miss of mixtures, ``(n,)``; nil without a reference."""
+        return self.belief.predict(shares)[0] if self.belief else np.zeros(len(shares))
 
 
 def run_calibration(workspace: Workspace, result: SearchResult) -> Calibrated:
     """Train what the recipe asks for and correct the search's answer; writes ``calibration.json``.
 
-    Without a reference the search's answer stays as it is.
+    Where the recipe asks for no calibration, the search's answer stays as it is; what it should
+    reach is still told, as soon as a validation has trained references.
     """
     surface = fit_surface(problem_of(workspace), result.scored)
     rows = _train_in_turn(workspace, result, surface)
@@ -76,7 +81,7 @@ def run_calibration(workspace: Workspace, result: SearchResult) -> Calibrated:
     }
     workspace.save_result(CALIBRATION_FILE, content)
     corrected = Calibrated(result, belief, surface, trained)
-    if belief is None:
+    if belief is None or not rows:
         return corrected
     best = _choose(workspace, corrected)
     scored = result.scored if best in result.scored else (*result.scored, best)
@@ -127,6 +132,8 @@ def _candidates(
     workspace: Workspace, result: SearchResult, surface: Surface
 ) -> tuple[Mixture, ...]:
     """Mixtures worth training: the best by the proxy among many, and the one it recommends."""
+    if METHODS[result.method].is_of_subsets:
+        return distinct([mixture_of(o) for o in result.scored])
     space = workspace.inputs.space
     points = sample(space, _N_SAMPLES, seed=workspace.recipe.search.seed)
     order = np.argsort(-surface.value(points), kind="stable")[: 8 * _N_CANDIDATES : 8]
@@ -171,10 +178,9 @@ def _choose(workspace: Workspace, corrected: Calibrated) -> Observation:
     """The proxy's observation of the mixture with the largest corrected score."""
     space, seed = workspace.inputs.space, workspace.recipe.search.seed
     known = [o for o in corrected.result.scored if o.mixture and space.contains(o.mixture)]
-    top = maximise(corrected.value, space, seed=seed)
-    points = _shares([top, *(mixture_of(o) for o in known)])
-    values = corrected.value(points)
-    best = int(values.argmax())
-    if best:
-        return known[best - 1]
-    return workspace.proxy.score([top])[0]
+    if not METHODS[corrected.result.method].is_of_subsets:
+        top = maximise(corrected.value, space, seed=seed)
+        known = [*workspace.proxy.score([top]), *known]
+    missed = corrected.missed(_shares([mixture_of(o) for o in known]))
+    scores = np.array([workspace.objective.value(o.values, workspace.scale) for o in known])
+    return known[int((scores + missed).argmax())]

@@ -1,0 +1,143 @@
+"""What diagnosis tells of task vectors, of the proxy's errors, and of units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from rich.table import Table
+
+from mixwise.console.answer import print_fidelity, print_trust
+from mixwise.console.text import print_table, print_text
+
+_CAUSES = {
+    "self_scaling": "self-scaling",
+    "cross_domain": "cross-domain",
+    "averaged_noise": "averaged noise",
+}
+
+
+def print_diagnosis(content: Mapping[str, Any]) -> None:
+    """Print task vectors, why the proxy should err, the fidelity measured, and the verdict."""
+    _print_geometry(content["geometry"])
+    _print_trajectory(content["trajectory"])
+    _print_interference(content["interference"])
+    _print_precision(content["precision"])
+    if content["fidelity"] is None:
+        print_text("Fidelity: not measured yet; `mixwise validate` trains references for it.")
+    else:
+        print_fidelity(content["fidelity"])
+    print_trust(content["verdict"])
+
+
+def _print_geometry(geometry: Mapping[str, Any]) -> None:
+    """Print size and angles of the task vectors, whole and by block."""
+    table = Table(
+        "expert",
+        "relative size",
+        *geometry["domains"],
+        title="Task vectors: ‖δ‖ / ‖θ₀‖ and cosines",
+        title_justify="left",
+    )
+    for name, size, cosines in zip(
+        geometry["domains"], geometry["relative_sizes"], geometry["cosines"], strict=True
+    ):
+        table.add_row(name, f"{size:.4f}", *(f"{cosine:.2f}" for cosine in cosines))
+    print_table(table)
+    blocks = Table(
+        "block", "mean size", "mean cosine", title="The same by block", title_justify="left"
+    )
+    for block in geometry["blocks"]:
+        size = f"{fmean(block['relative_sizes']):.4f}"
+        blocks.add_row(block["name"], size, _mean_between(block["cosines"]))
+    print_table(blocks)
+
+
+def _mean_between(cosines: list[list[float]]) -> str:
+    """Mean cosine of two different experts."""
+    between = [c for i, row in enumerate(cosines) for j, c in enumerate(row) if i != j]
+    return f"{fmean(between):.2f}" if between else "—"
+
+
+def _print_trajectory(points: list[dict[str, Any]]) -> None:
+    """Print how the task vectors stood about halfway through the experts' training."""
+    if not points:
+        return
+    halfway = min(points, key=lambda point: abs(fmean(point["progress"]) - 0.5))
+    print_text(
+        f"After {halfway['step']} steps the task vectors had {fmean(halfway['progress']):.0%} of "
+        f"their length, at a cosine of {fmean(halfway['alignment']):.2f} with their end."
+    )
+
+
+def _print_interference(found: Mapping[str, Any]) -> None:
+    """Print first-order effects, and why the linear merge of the uniform mixture should err."""
+    causes = dict(_CAUSES)
+    if found["noise"] is None:
+        del causes["averaged_noise"]
+    table = Table(
+        "metric",
+        *(f"expert {name}" for name in found["domains"]),
+        *causes.values(),
+        title="First-order effect of each expert, and predicted causes of the linear merge's error "
+        "at the uniform mixture",
+        title_justify="left",
+    )
+    for name, effects in found["first_order"].items():
+        table.add_row(
+            name,
+            *(f"{effect:+.3f}" for effect in effects),
+            *(f"{found['uniform'][cause][name]:+.4f}" for cause in causes),
+        )
+    print_table(table)
+    if found["noise"] is None:
+        print_text("The noise that merging averages away is unknown: it takes two seeds to see it.")
+
+
+def _print_precision(precision: Mapping[str, Any]) -> None:
+    """Print what the store loses, and the largest error in a metric of the objective."""
+    for stored in precision["stored"]:
+        print_text(
+            f"Task vector of {stored['domain']}: {stored['precision']}, "
+            f"{stored['n_bytes'] / 1e6:.1f} MB, loses {stored['relative_error']:.2g} of its length."
+        )
+    shares = {
+        name: abs(precision["scores"][name]["error"] / precision["scores"][name]["effect"])
+        for name in precision["in_objective"]
+        if precision["scores"][name]["effect"]
+    }
+    if shares:
+        worst = max(shares, key=lambda name: shares[name])
+        print_text(
+            "Error that precision makes in the scores of the uniform mixture: at most "
+            f"{shares[worst]:.2%} of its effect ({worst})."
+        )
+
+
+def print_units(content: Mapping[str, Any]) -> None:
+    """Print the shares of prunable and redundant units, a model each."""
+    table = Table(
+        "model",
+        "units",
+        "prunable",
+        "least to largest",
+        "redundant",
+        title="Frivolous units: shares of all units",
+        title_justify="left",
+    )
+    for row in content["models"]:
+        prunable = row["prunable"]
+        table.add_row(
+            row["model"],
+            f"{row['n_units']:,}",
+            f"{prunable['mean']:.3f}",
+            f"{prunable['least']:.3f} to {prunable['largest']:.3f}",
+            f"{row['redundant']:.3f}",
+        )
+    print_table(table)
+    n_draws = len(content["models"][0]["prunable_draws"])
+    print_text(
+        "Prunable: silenced at random in every layer, 80 % of the predictions stay "
+        f"({n_draws} draws). Redundant: smallest components with 5 % of a layer's variance."
+    )

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mixwise.mixture import Mixture
+from mixwise.recipe import load_recipe
+from mixwise.scorer import OnProgress, Progress, silent
+from mixwise.search.calibration import Trained, calibrate
+from mixwise.search.designs import centre
+from mixwise.search.problem import SearchResult, mixture_of
+from mixwise.search.surfaces import fit_surface
+from mixwise.stages.calibrate import Calibrated, predict_left_out, run_calibration
+from mixwise.stages.inputs import Settings
+from mixwise.stages.search import problem_of, run_search
+from mixwise.stages.validate import run_validation
+from mixwise.stages.workspace import Workspace
+from mixwise.study import CALIBRATION_FILE, Study
+
+Cli = Callable[..., tuple[int, str, str]]
+DOMAINS = ("alpha", "beta", "gamma")
+UNIFORM = Mixture.uniform(DOMAINS)
+SIZE, NOISE = 0.2, 0.1  # the stage's guesses, in spreads between experts
+TRAINING = "training"  # what progress calls it
+
+
+@dataclass(frozen=True)
+class Done:
+    """A study before its first reference, and after calibration, and after validation."""
+
+    bare: Path
+    calibrated: Path
+    validated: Path
+    found: SearchResult
+    before: Calibrated
+    after: Calibrated
+
+
+@contextmanager
+def at_work(study: Study, on_progress: OnProgress = silent) -> Iterator[Workspace]:
+    settings = Settings(study.recipe_folder, study.recipe_folder / "tokens")
+    workspace = Workspace(study, settings, on_progress)
+    try:
+        yield workspace
+    finally:
+        workspace.close()
+
+
+@pytest.fixture(scope="module")
+def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    folder = tmp_path_factory.mktemp("calibrated")
+    source = Path(shutil.copytree(pico_source, folder / "source"))
+    recipe = source / "recipe.yaml"
+    study = Study.create(folder / "study", recipe)
+    study.save_recipe(recipe.read_text())
+    with at_work(study) as workspace:
+        workspace.train_experts()
+    bare = Path(shutil.copytree(study.folder, folder / "bare"))
+    with at_work(study) as workspace:
+        found = run_search(workspace)
+        before = run_calibration(workspace, found)
+    calibrated = Path(shutil.copytree(study.folder, folder / "calibrated"))
+    with at_work(study) as workspace:
+        run_validation(workspace)
+        after = run_calibration(workspace, found)
+    return Done(bare, calibrated, study.folder, found, before, after)
+
+
+def copy_study(folder: Path, tmp_path: Path, *, old: str, new: str) -> Study:
+    """A copy of a study whose recipe is changed."""
+    copied = Study.open(Path(shutil.copytree(folder, tmp_path / "study")))
+    text = (copied.folder / "recipe.yaml").read_text()
+    assert old in text
+    (copied.folder / "recipe.yaml").write_text(text.replace(old, new))
+    return copied
+
+
+def content_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / CALIBRATION_FILE).read_text())
+    return content
+
+
+def references_of(folder: Path) -> set[str]:
+    return {str(path) for path in folder.glob("references/*/run.json")}
+
+
+def trained_of(row: dict[str, Any], seeds: list[int]) -> Trained:
+    return Trained(
+        np.array([row["proxy"]["mixture"][name] for name in DOMAINS]),
+        row["proxy"]["objective"],
+        np.array([run["objective"] for run in row["references"]]),
+        tuple(seeds),
+    )
+
+
+def test_uniform_is_trained_first_and_the_rest_by_what_they_are_worth(done: Done) -> None:
+    content = content_of(done.calibrated)
+    first, *others = content["mixtures"]
+    assert first["key"] == str(UNIFORM)
+    assert first["expected_gain"] is None
+    assert len(others) <= 1
+    assert all(row["expected_gain"] >= 0.01 and row["key"] != str(UNIFORM) for row in others)
+
+
+def test_the_file_tells_both_answers(done: Done) -> None:
+    content = content_of(done.calibrated)
+    assert (content["seeds"], content["rule"]) == ([1], "linear")
+    assert content["noise"] == pytest.approx(done.before.belief.noise if done.before.belief else 0)
+    with at_work(Study.open(done.calibrated)) as workspace:
+        for row in content["mixtures"]:
+            mixture = Mixture(DOMAINS, tuple(row["proxy"]["mixture"].values()))
+            [proxy] = workspace.proxy.score([mixture])
+            [run] = workspace.reference((1,)).runs([mixture])
+            assert row["key"] == str(mixture)
+            assert row["proxy"] == workspace.summary(proxy)
+            assert row["references"] == [workspace.summary(run) | {"seed": 1}]
+
+
+def test_within_bounds_the_centre_of_the_space_is_trained_first(
+    done: Done, tmp_path: Path
+) -> None:
+    old = "calibration: {mixtures: 2, seeds: 1}"
+    new = "search: {bounds: {alpha: {max_share: 0.2}}}\ncalibration: {mixtures: 1, seeds: 1}"
+    study = copy_study(done.bare, tmp_path, old=old, new=new)
+    with at_work(study) as workspace:
+        space = workspace.inputs.space
+        calibrated = run_calibration(workspace, run_search(workspace))
+    [row] = content_of(study.folder)["mixtures"]
+    assert row["key"] == str(centre(space)) == "alpha=0.2,beta=0.4,gamma=0.4"
+    assert space.contains(mixture_of(calibrated.result.best))
+
+
+def test_without_a_reference_the_answer_of_the_search_stays(
+    done: Done, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = copy_study(done.bare, tmp_path, old="{mixtures: 2, seeds: 1}", new="{mixtures: 0}")
+    with at_work(study) as workspace:
+        calibrated = run_calibration(workspace, done.found)
+    assert calibrated.belief is None
+    assert calibrated.result is done.found
+    assert content_of(study.folder)["mixtures"] == []
+    assert not references_of(study.folder)
+    code, out, err = mixwise("search", study.folder, "--json")
+    assert code == 0, err
+    content = json.loads(out)
+    assert content["mixture"] == mixture_of(done.found.best).as_dict()
+    assert content["predicted"]["reference"] is None
+    assert content["predicted"]["reference_interval_95"] is None
+
+
+def test_a_second_time_nothing_is_trained_and_the_bytes_are_the_same(
+    done: Done, tmp_path: Path
+) -> None:
+    study = Study.open(Path(shutil.copytree(done.calibrated, tmp_path / "study")))
+    (study.folder / CALIBRATION_FILE).unlink()
+    seen: list[Progress] = []
+    with at_work(study, seen.append) as workspace:
+        again = run_calibration(workspace, run_search(workspace))
+    assert not [progress for progress in seen if progress.task == TRAINING]
+    expected = (done.calibrated / CALIBRATION_FILE).read_bytes()
+    assert (study.folder / CALIBRATION_FILE).read_bytes() == expected
+    assert mixture_of(again.result.best) == mixture_of(done.before.result.best)
+
+
+def test_training_is_told_of_under_the_name_that_these_tests_look_for(
+    done: Done, tmp_path: Path
+) -> None:
+    study = copy_study(
+        done.bare, tmp_path, old="{mixtures: 2, seeds: 1}", new="{mixtures: 1, seeds: 1}"
+    )
+    seen: list[Progress] = []
+    with at_work(study, seen.append) as workspace:
+        run_calibration(workspace, done.found)
+    assert [progress for progress in seen if progress.task == TRAINING]
+    assert len(references_of(study.folder)) == 1
+
+
+def test_the_references_of_the_validation_join(done: Done) -> None:
+    n_calibration = len(content_of(done.calibrated)["mixtures"])
+    assert len(done.before.trained) == n_calibration
+    assert len(done.after.trained) == n_calibration + 4
+    assert [t.seeds for t in done.after.trained[n_calibration:]] == [(1, 2)] * 4
+    assert content_of(done.validated)["mixtures"] == content_of(done.calibrated)["mixtures"]
+
+
+def test_recommended_is_the_largest_corrected_score(done: Done) -> None:
+    """Proxy and correction, built again from the files, over a fine grid of the whole simplex."""
+    steps = np.arange(0, 51)
+    grid = np.array([(a, b, 50 - a - b) for a in steps for b in steps if a + b <= 50]) / 50
+    validation = json.loads((done.validated / "validation.json").read_text())
+    content = content_of(done.validated)
+    trained = [trained_of(row, content["seeds"]) for row in content["mixtures"]]
+    trained += [trained_of(row, validation["seeds"]) for row in validation["mixtures"]]
+    belief = calibrate(trained, size=SIZE, noise=NOISE)
+    with at_work(Study.open(done.validated)) as workspace:
+        surface = fit_surface(problem_of(workspace), done.found.scored)
+        [rescored] = workspace.proxy.score([mixture_of(done.after.result.best)])
+    best = np.array([mixture_of(done.after.result.best).shares])
+
+    def corrected(shares: np.ndarray) -> np.ndarray:
+        return np.asarray(surface.value(shares) + belief.predict(shares)[0])
+
+    assert done.after.value(grid) == pytest.approx(corrected(grid), abs=1e-9)
+    assert float(corrected(best)[0]) >= corrected(grid).max() - 1e-3 * np.ptp(corrected(grid))
+    assert np.abs(belief.predict(grid)[0]).max() > 1e-3  # there is something to correct
+    assert done.after.result.best.values == rescored.values
+    assert done.after.result.best in done.after.result.scored
+
+
+def test_a_reference_that_is_left_out_is_predicted_from_the_others(done: Done) -> None:
+    predicted = predict_left_out(done.after.trained)
+    for k, left in enumerate(done.after.trained):
+        others = [t for j, t in enumerate(done.after.trained) if j != k]
+        belief = calibrate(others, size=SIZE, noise=NOISE)
+        expected = left.proxy + belief.predict(left.shares[None])[0][0]
+        assert predicted[k] == pytest.approx(expected)
+
+
+def test_the_centre_rule_trains_its_run_and_is_exact_there(
+    done: Done, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = Study.open(Path(shutil.copytree(done.bare, tmp_path / "study")))
+    command = ("score", study.folder, "--mixture", UNIFORM, "--rule", "centre", "--json")
+    code, out, err = mixwise(*command)
+    assert code == 0, err
+    [run] = references_of(study.folder)
+    with at_work(study) as workspace:
+        seed = workspace.recipe.training.seed
+        assert Path(run).parent == workspace.job(UNIFORM, seed).output
+        [own] = workspace.reference((seed,)).runs([UNIFORM])
+        [linear] = workspace.proxy.score([UNIFORM])
+    [score] = json.loads(out)
+    assert score["rule"] == "centre"
+    for metric, value in own.values.items():
+        assert score["metrics"][metric] == pytest.approx(value, abs=1e-6)
+    assert abs(linear.values["mixed/loss"] - own.values["mixed/loss"]) > 1e-4
+
+
+def test_the_references_rule_needs_a_reference(done: Done, mixwise: Cli) -> None:
+    command = ("--mixture", "alpha=0.5,gamma=0.5", "--rule", "references", "--json")
+    code, _, err = mixwise("score", done.bare, *command)
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert "merge rule `references` needs at least one trained reference" in err
+    code, out, err = mixwise("score", done.validated, *command)
+    assert code == 0, err
+    [score] = json.loads(out)
+    assert score["rule"] == "references"
+    assert score["metrics"]["mixed/loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "method"),
+    [("optimiser-aware", "full"), ("ties", "lora"), ("pairs+centre", "lora")],
+)
+def test_other_rules_run_to_the_end(
+    rule: str, method: str, pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    recipe = pico / "recipe.yaml"
+    text = recipe.read_text()
+    text = text.replace("training: {", f"merge: {{rule: {rule}}}\ntraining: {{method: {method}, ")
+    text = text.replace("{mixtures: 2, seeds: 1}", "{mixtures: 1, seeds: 1}")
+    text = text.replace("{mixtures: 4, seeds: 2}", "{mixtures: 0}\nfinal: {train: false}")
+    recipe.write_text(text)
+    assert load_recipe(recipe).chosen_rule == rule
+    code, out, err = mixwise("run", recipe, "--study", tmp_path / "study", "--json")
+    assert code == 0, err
+    content = json.loads(out)
+    assert content["provenance"]["rule"] == rule
+    assert content["predicted"]["reference"] is not None
+    assert content["cost"]["runs"]["experts"] == 3
