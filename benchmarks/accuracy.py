@@ -5,8 +5,9 @@
 Reads the truth bed's tables alone. Losses in nats per token; every figure is over the mixtures of
 one side of the split, on which nothing was chosen. *auto* is what mixwise does by default: the
 linear merge, its scores calibrated by a few trained mixtures (of the development side), the uniform
-one first; of several draws of the others the middle one is shown. It is judged by the mean of all
-seeds, which the calibration has used too, and by seeds that it has not seen, half as many.
+one first (where no reference was trained on it, the run with the experts' seed); of several draws
+of the others the middle one is shown. It is judged by the mean of all seeds, which the calibration has
+used too, and by seeds that it has not seen, half as many.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
 from benchmarks.truth.beds import BEDS
 from benchmarks.truth.design import Split
-from benchmarks.truth.pool import OBJECTIVES, Pool, load_pool
-from benchmarks.truth.table import table_file
+from benchmarks.truth.merges import Merged, load_merged
+from benchmarks.truth.pool import OBJECTIVES, Pool, judged_beds, load_pool
 from rich.console import Console
 from rich.table import Table
 
@@ -35,6 +36,7 @@ _SIZE, _NOISE = 0.2, 0.1  # of the stages' calibration, in spreads between exper
 _COUNTS = (1, 2, 4, 8)  # trained mixtures that calibrate
 _N_DRAWS = 8  # of the mixtures beside the uniform one
 _FEWEST_MIXTURES = 8
+_EXPERTS_SEED = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,12 +76,30 @@ def calibrated(pool: Pool, known: Sequence[int], seeds: Sequence[int]) -> Array:
         trained = []
         for i in known:
             used = [s for s in seeds if s in pool.seeds[i]]
-            if used:
-                runs = pool.losses[i, [s - 1 for s in used], k] / spread[k]
-                trained.append(Trained(pool.shares[i], merged[i, k] / spread[k], runs, tuple(used)))
+            runs = pool.losses[i, [s - 1 for s in used], k] / spread[k]
+            trained.append(Trained(pool.shares[i], merged[i, k] / spread[k], runs, tuple(used)))
+        if not _has_uniform(pool):
+            trained.append(_uniform(pool, k, float(spread[k])))
         belief = calibrate(trained, size=_SIZE, noise=_NOISE)
         corrected[:, k] += spread[k] * belief.predict(pool.shares)[0]
     return corrected
+
+
+def _has_uniform(pool: Pool) -> bool:
+    return Mixture.uniform(pool.bed.domains) in pool.mixtures
+
+
+def _uniform(pool: Pool, k: int, spread: float) -> Trained:
+    """The uniform mixture's run with the experts' seed, where no reference was trained on it."""
+    uniform = Mixture.uniform(pool.bed.domains)
+    [merged] = [row for row in load_merged(pool.bed) if row.mixture == uniform and _is_linear(row)]
+    name = pool.bed.sets[k]
+    runs = pool.extras[str(uniform)][[k]] / spread
+    return Trained(uniform.array, merged.losses[name] / spread, runs, (_EXPERTS_SEED,))
+
+
+def _is_linear(row: Merged) -> bool:
+    return row.rule == "linear"
 
 
 def judge(
@@ -100,12 +120,12 @@ def judge(
 
 def draws(pool: Pool, n: int) -> list[list[int]]:
     """The uniform mixture and n − 1 of the development side, drawn anew each time."""
-    uniform = pool.index(Mixture.uniform(pool.bed.domains))
+    first = [pool.index(Mixture.uniform(pool.bed.domains))] if _has_uniform(pool) else []
     if n == 1:
-        return [[uniform]]
+        return [first]
     rng = np.random.default_rng(0)
     others = pool.side("development")
-    return [[uniform, *rng.permutation(others)[: n - 1]] for _ in range(_N_DRAWS)]
+    return [[*first, *rng.permutation(others)[: n - 1]] for _ in range(_N_DRAWS)]
 
 
 def judge_bed(pool: Pool, split: Split) -> list[Judged]:
@@ -219,7 +239,7 @@ def main() -> None:
     parser.add_argument("--side", choices=["development", "report"], default="report")
     options = parser.parse_args()
     claims: list[Claim] = []
-    for name in options.beds or [n for n, bed in BEDS.items() if table_file(bed).is_file()]:
+    for name in options.beds or judged_beds():
         pool = load_pool(name)
         if "linear" not in pool.merged or len(pool.side(options.side)) < _FEWEST_MIXTURES:
             print(f"{name}: its tables are not complete")

@@ -19,9 +19,7 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
-from benchmarks.truth.beds import BEDS
-from benchmarks.truth.pool import OBJECTIVES, Pool, load_pool
-from benchmarks.truth.table import table_file
+from benchmarks.truth.pool import OBJECTIVES, Pool, judged_beds, load_pool
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
@@ -101,7 +99,7 @@ def _judge(
 def main() -> None:
     """Run the command line."""
     argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
-    pools = {name: load_pool(name) for name in BEDS if table_file(BEDS[name]).is_file()}
+    pools = {name: load_pool(name) for name in judged_beds()}
     found: list[Transfer] = []
     for family in (WIDTHS, HORIZONS):
         known = [name for name in family if name in pools]

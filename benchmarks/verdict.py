@@ -30,8 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from benchmarks.truth.beds import BEDS
 from benchmarks.truth.diagnoses import Diagnosis, load_diagnosis
-from benchmarks.truth.pool import Array, Pool, load_pool
-from benchmarks.truth.table import load_runs
+from benchmarks.truth.pool import Array, Pool, judged_beds, load_pool
 from rich.console import Console
 from rich.table import Table
 
@@ -277,7 +276,7 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(width=120)
     cases: list[Case] = []
-    for name in options.beds or [name for name in BEDS if load_runs(name)]:
+    for name in options.beds or judged_beds():
         found, pool = load_diagnosis(BEDS[name]), load_pool(name)
         if found is None or _LINEAR not in pool.merged:
             console.print(f"{name}: not measured yet")

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -389,6 +390,31 @@ def test_stages_one_by_one_give_the_same_as_run(
     assert _bytes(study) == _bytes(finished)
 
 
+def test_search_prints_what_to_expect_and_how_far_to_trust_it(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    code, out, _ = mixwise("search", study)
+    content = json.loads((study / "recommendation.json").read_text())
+    assert code == 0
+    assert f"should reach {content['predicted']['reference']:.2f} (95 % " in out
+    assert f"Verdict: {content['trust']['word'].upper()} (measured" in out
+    assert "Calibrated by the other references" in out
+
+
+def test_diagnose_prints_geometry_causes_and_verdict(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    code, out, _ = mixwise("diagnose", study)
+    assert code == 0
+    for part in ("Task vectors", "The same by block", "Predicted causes", "Verdict:", "Because:"):
+        assert part in out
+    assert mixwise("report", study)[0] == 0
+    assert "not diagnosed yet" not in (study / "report.html").read_text()
+    assert "not diagnosed yet" in (finished / "report.html").read_text()
+
+
 def test_export_hands_over_shares_and_stream(finished: Path, mixwise: Cli) -> None:
     code, out, _ = mixwise("export", finished, "--json")
     facts = json.loads(out)
@@ -679,15 +705,33 @@ def test_ten_kills_end_in_the_same_recommendation(
     assert _bytes(tmp_path / "study") == _bytes(finished)
 
 
-def test_ctrl_c_says_how_to_resume(pico_source: Path, tmp_path: Path) -> None:
-    command = [*RUN, str(pico_source / "recipe.yaml"), "--study", str(tmp_path / "study")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+def test_ctrl_c_says_how_to_resume(pico: Path, tmp_path: Path) -> None:
+    """In the middle of a run that would go on for minutes."""
+    long = "horizon_tokens: 256000\nsearch: {max_repetition: 1000}"
+    replace("horizon_tokens: 256", long)(pico)
+    command = [*RUN, str(pico / "recipe.yaml"), "--study", str(tmp_path / "study")]
+    with _hearing_ctrl_c(), subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         _wait_for(lambda: list(tmp_path.glob("study/experts/*/.training")))
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "run the same command again: mixwise run" in err
     assert "Traceback" not in err
+    assert not list(tmp_path.glob("study/experts/*/run.json"))
+
+
+@contextmanager
+def _hearing_ctrl_c() -> Iterator[None]:
+    """Let processes that are started meanwhile hear Ctrl-C, even if these tests run in background.
+
+    A shell without job control starts background jobs with the signal ignored, and what is ignored
+    is inherited by every process below.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _wait_for(condition: Callable[[], Any]) -> None:

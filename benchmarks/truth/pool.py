@@ -122,6 +122,11 @@ class Pool:
         return bool(self.shares[k].max() == 1)
 
 
+def judged_beds() -> tuple[str, ...]:
+    """Beds whose tables hold references."""
+    return tuple(name for name in BEDS if _of_kind(load_runs(name), "reference"))
+
+
 def load_pool(name: str) -> Pool:
     """Load a bed's table, and its merged scores where there are some.
 

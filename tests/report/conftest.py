@@ -15,7 +15,8 @@ from mixwise.mixture import Mixture
 from mixwise.observation import Measurement, Observation
 
 KEY = "0123abcd"
-ALL_STAGES = ("search", "validation", "final")
+OLD_STAGES = ("search", "validation", "final")  # of a version that did not calibrate
+ALL_STAGES = (*OLD_STAGES, "calibration", "diagnosis")
 RECIPE = "base: base\n# a recipe of which the page shows the text\n"
 MakeStudy = Callable[..., Path]
 
@@ -36,6 +37,11 @@ def make_study(tmp_path: Path) -> MakeStudy:
             "search": [("search", parts.search), ("recommendation", parts.recommendation)],
             "validation": [("validation", parts.validation)],
             "final": [("final", parts.final)],
+            "calibration": [
+                ("calibration", parts.calibration),
+                ("recommendation", parts.calibrated_recommendation),
+            ],
+            "diagnosis": [("diagnose", parts.diagnosis)],
         }
         for stage in stages:
             for name, content in makers[stage]:
@@ -118,6 +124,64 @@ class Parts:
                 "recipe": KEY,
                 "experts": dict.fromkeys(self.domains, "feed"),
                 "training_seed": 0,
+            },
+        }
+
+    def calibration(self) -> dict[str, Any]:
+        gains = {None: self.uniform, 0.0625: self.best}
+        return {
+            "recipe": KEY,
+            "seeds": [1, 2],
+            "rule": "linear",
+            "mixtures": [
+                {
+                    "key": str(Mixture(self.domains, tuple(mixture.values()))),
+                    "expected_gain": gain,
+                    "proxy": self.summary(mixture),
+                    "references": [
+                        self.summary(mixture, bonus) | {"seed": seed}
+                        for seed, bonus in ((1, 0.125), (2, 0.375))
+                    ],
+                }
+                for gain, mixture in gains.items()
+            ],
+            "noise": 0.1875,
+        }
+
+    def calibrated_recommendation(self) -> dict[str, Any]:
+        content = self.recommendation()
+        content["predicted"] |= {"reference": 1.0625, "n_references": 10}
+        ranges = {name: [share / 2, (1 + share) / 2] for name, share in self.best.items()}
+        content["near_optimal_shares"] = ranges
+        content["fidelity_calibrated"] = self.validation()["fidelity"]["objective"]
+        content["trust"] = {
+            "word": "trust the ranking only",
+            "basis": "measured",
+            "is_clear": False,
+            "reasons": ["over 8 references ρ is 1.00", "the error is large"],
+            "remedies": ["train the experts for less"],
+        }
+        content["cost"]["runs"]["calibration"] = 4
+        content["cost"]["trained_tokens"]["calibration"] = 4000
+        content["cost"]["search_tokens_spent"] += 4000
+        content["cost"]["search_tokens_avoided"] -= 4000
+        return content
+
+    def diagnosis(self) -> dict[str, Any]:
+        n = len(self.domains)
+        return {
+            "recipe": KEY,
+            "geometry": {
+                "domains": self.domains,
+                "relative_sizes": [0.0125] * n,
+                "cosines": np.where(np.eye(n), 1.0, 0.25).tolist(),
+            },
+            "verdict": {
+                "word": "do not trust",
+                "basis": "predicted",
+                "is_clear": False,
+                "reasons": ["second order makes 2.00 of what first order makes"],
+                "remedies": ["validate"],
             },
         }
 

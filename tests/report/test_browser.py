@@ -132,6 +132,19 @@ def test_fidelity_is_read_on_a_phone_without_scrolling_sideways(
     assert box.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
 
 
+def test_ranges_of_shares_are_read_on_a_phone_without_scrolling_sideways(
+    browser: Browser, make_study: MakeStudy
+) -> None:
+    visit = Visit(browser, save_report(make_study()), 400)
+    box = visit.page.locator('[role="region"][aria-label="Ranges of shares"]')
+    assert box.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+    inside = """box => [...box.querySelectorAll('.range')].every(line => {
+        const [i, b, all] = [...line.children, line].map(e => e.getBoundingClientRect());
+        return all.left <= i.left && i.right <= all.right + 1 && i.left <= b.left
+            && b.left <= i.right && all.width > 90; })"""
+    assert box.evaluate(inside)
+
+
 def test_text_of_charts_is_light_on_dark(browser: Browser, make_study: MakeStudy) -> None:
     visit = Visit(browser, save_report(make_study()), 1280, "dark")
     colour = visit.page.eval_on_selector(

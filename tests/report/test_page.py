@@ -52,6 +52,8 @@ def test_one_file_with_every_section_and_nothing_from_outside(make_study: MakeSt
     for title in (
         "Recommended beside the baselines",
         "Scored candidates",
+        "What the proxy misses",
+        "Task vectors, and what they foretell",
         "Proxy against reference",
         "Metrics along the simplex",
         "Cost spent and avoided",
@@ -113,7 +115,7 @@ def test_a_folder_without_any_file(tmp_path: Path) -> None:
 
 def test_subsets_are_shown_without_mixtures_that_are_none(make_study: MakeStudy) -> None:
     page = save_report(make_study(method="subsets")).read_text(encoding="utf-8")
-    board = page[page.index('id="candidates"') : page.index('id="validation"')]
+    board = page[page.index('id="candidates"') : page.index('id="calibration"')]
     assert board.count("<tr>") == 1 + 4  # the recommended one is no plain average
 
 

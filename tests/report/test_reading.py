@@ -30,6 +30,17 @@ def test_a_whole_study(make_study: MakeStudy) -> None:
     assert contents.provenance["experts web"] == "feed"
 
 
+def test_final_of_an_earlier_recommendation_is_not_this_ones(make_study: MakeStudy) -> None:
+    folder = make_study()
+    content = json.loads((folder / "final.json").read_text())
+    content["rows"][0]["mixture"] = {"math": 1.0, "code": 0.0, "web": 0.0}
+    (folder / "final.json").write_text(json.dumps(content))
+    contents = load_contents(folder)
+    assert contents.final is None
+    assert contents.recommended is not None
+    assert contents.recommended.runs == ()
+
+
 def test_a_baseline_has_the_runs_of_the_same_mixture(make_study: MakeStudy) -> None:
     baselines = {row.name: row for row in load_contents(make_study()).baselines}
     assert len(baselines["uniform"].runs) == 2

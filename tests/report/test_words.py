@@ -6,7 +6,13 @@ import pytest
 
 from mixwise.report.contents import Contents, Final, Margin, Verdict
 from mixwise.report.reading import load_contents
-from mixwise.report.words import cost_words, key_figures, validation_words, verdict_words
+from mixwise.report.words import (
+    calibrated_words,
+    cost_words,
+    key_figures,
+    validation_words,
+    verdict_words,
+)
 
 MakeStudy = Callable[..., Path]
 
@@ -39,7 +45,9 @@ def test_key_figures_of_a_whole_study(make_study: MakeStudy) -> None:
     figures = {row.name: row for row in key_figures(load_contents(make_study()))}
     assert figures["Predicted objective"].value == "+1.000"
     assert "0.875 to 1.125" in figures["Predicted objective"].note
-    assert figures["A trained model should reach"].value == "0.750 to 1.375"
+    assert figures["A trained model should reach"].value == "+1.062"
+    note = figures["A trained model should reach"].note
+    assert note == "95 % 0.750 to 1.375, learned from 10 trained references"
     assert figures["Reached when trained"].value == "+1.250"
     assert "mean of 2 seeds; noise width 0.200" in figures["Reached when trained"].note
     assert figures["Fidelity, Spearman ρ"].value == "1.000"
@@ -49,8 +57,26 @@ def test_key_figures_of_a_whole_study(make_study: MakeStudy) -> None:
 def test_key_figures_before_validation_and_training(make_study: MakeStudy) -> None:
     rows = key_figures(load_contents(make_study(stages=["search"])))
     assert [row.note for row in rows].count("not validated yet") == 1
+    assert rows[1].value == "0.750 to 1.375"
     assert rows[2].note == "not trained yet"
     assert rows[2].value == rows[3].value == "—"
+
+
+def test_nothing_is_expected_where_nothing_was_trained(make_study: MakeStudy) -> None:
+    contents = load_contents(make_study(stages=["search"]))
+    assert contents.prediction is not None
+    bare = replace(contents, prediction=replace(contents.prediction, reference_interval=None))
+    assert key_figures(bare)[1].value == "—"
+    assert "nothing trained" in key_figures(bare)[1].note
+
+
+def test_calibrated_fidelity_stands_beside_the_proxys(make_study: MakeStudy) -> None:
+    found = load_contents(make_study()).validation
+    assert found is not None
+    error = found.fidelity["objective"].mean_absolute_error.value
+    assert error == pytest.approx(0.1875)
+    assert calibrated_words(found).endswith("0.188 where the proxy alone errs by 0.188.")
+    assert calibrated_words(replace(found, calibrated=None)) == ""
 
 
 def test_a_proxy_no_better_than_chance_is_called_so(make_study: MakeStudy) -> None:
@@ -72,8 +98,14 @@ def test_references_with_unequal_seeds_are_told_by_the_fewest(make_study: MakeSt
     assert "trained with at least 2 seeds each" in validation_words(replace(found, fidelity=more))
 
 
-def test_cost_says_what_was_avoided(make_study: MakeStudy) -> None:
+def test_what_calibration_trained_is_a_part_of_the_search(make_study: MakeStudy) -> None:
     words = cost_words(load_contents(make_study()).cost)
+    assert "trained 3 experts and 4 models for calibration on 7,000 tokens" in words
+    assert "avoided 33 runs and 33,000 tokens" in words
+
+
+def test_cost_says_what_was_avoided(make_study: MakeStudy) -> None:
+    words = cost_words(load_contents(make_study(stages=["search"])).cost)
     assert "trained 3 experts on 3,000 tokens and scored 40 merged candidates" in words
     assert "avoided 37 runs and 37,000 tokens" in words
     assert "16 models and the final comparison 4, on 20,000 tokens" in words

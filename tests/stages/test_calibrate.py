@@ -34,11 +34,15 @@ TRAINING = "training"  # what progress calls it
 
 @dataclass(frozen=True)
 class Done:
-    """A study before its first reference, and after calibration, and after validation."""
+    """A study before its first reference, and after calibration, and after validation.
+
+    ``told``: the progress of search and calibration.
+    """
 
     bare: Path
     calibrated: Path
     validated: Path
+    told: tuple[Progress, ...]
     found: SearchResult
     before: Calibrated
     after: Calibrated
@@ -64,14 +68,15 @@ def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     with at_work(study) as workspace:
         workspace.train_experts()
     bare = Path(shutil.copytree(study.folder, folder / "bare"))
-    with at_work(study) as workspace:
+    told: list[Progress] = []
+    with at_work(study, told.append) as workspace:
         found = run_search(workspace)
         before = run_calibration(workspace, found)
     calibrated = Path(shutil.copytree(study.folder, folder / "calibrated"))
     with at_work(study) as workspace:
         run_validation(workspace)
         after = run_calibration(workspace, found)
-    return Done(bare, calibrated, study.folder, found, before, after)
+    return Done(bare, calibrated, study.folder, tuple(told), found, before, after)
 
 
 def copy_study(folder: Path, tmp_path: Path, *, old: str, new: str) -> Study:
@@ -124,9 +129,7 @@ def test_the_file_tells_both_answers(done: Done) -> None:
             assert row["references"] == [workspace.summary(run) | {"seed": 1}]
 
 
-def test_within_bounds_the_centre_of_the_space_is_trained_first(
-    done: Done, tmp_path: Path
-) -> None:
+def test_within_bounds_the_centre_of_the_space_is_trained_first(done: Done, tmp_path: Path) -> None:
     old = "calibration: {mixtures: 2, seeds: 1}"
     new = "search: {bounds: {alpha: {max_share: 0.2}}}\ncalibration: {mixtures: 1, seeds: 1}"
     study = copy_study(done.bare, tmp_path, old=old, new=new)
@@ -156,6 +159,35 @@ def test_without_a_reference_the_answer_of_the_search_stays(
     assert content["predicted"]["reference_interval_95"] is None
 
 
+def test_without_calibration_a_validation_tells_the_level_and_moves_nothing(
+    done: Done, tmp_path: Path
+) -> None:
+    study = copy_study(done.validated, tmp_path, old="{mixtures: 2, seeds: 1}", new="{mixtures: 0}")
+    with at_work(study) as workspace:
+        run_validation(workspace)
+        calibrated = run_calibration(workspace, done.found)
+    assert calibrated.result is done.found
+    assert len(calibrated.trained) == 4
+    assert calibrated.belief is not None
+    assert references_of(study.folder) == {
+        run.replace(str(done.validated), str(study.folder)) for run in references_of(done.validated)
+    }
+
+
+def test_after_a_search_of_subsets_a_subset_is_recommended(done: Done, tmp_path: Path) -> None:
+    new = "search: {method: subsets}\ncalibration: {mixtures: 1"
+    study = copy_study(done.calibrated, tmp_path, old="calibration: {mixtures: 2", new=new)
+    with at_work(study) as workspace:
+        found = run_search(workspace)
+        calibrated = run_calibration(workspace, found)
+    best = mixture_of(calibrated.result.best)
+    assert np.ptp([share for share in best.shares if share]) <= 1e-8  # of a grid of 1e-9
+    assert calibrated.belief is not None
+    assert {str(o.mixture) for o in calibrated.result.scored} == {
+        str(o.mixture) for o in found.scored
+    }
+
+
 def test_a_second_time_nothing_is_trained_and_the_bytes_are_the_same(
     done: Done, tmp_path: Path
 ) -> None:
@@ -164,23 +196,11 @@ def test_a_second_time_nothing_is_trained_and_the_bytes_are_the_same(
     seen: list[Progress] = []
     with at_work(study, seen.append) as workspace:
         again = run_calibration(workspace, run_search(workspace))
+    assert [progress for progress in done.told if progress.task == TRAINING]
     assert not [progress for progress in seen if progress.task == TRAINING]
     expected = (done.calibrated / CALIBRATION_FILE).read_bytes()
     assert (study.folder / CALIBRATION_FILE).read_bytes() == expected
     assert mixture_of(again.result.best) == mixture_of(done.before.result.best)
-
-
-def test_training_is_told_of_under_the_name_that_these_tests_look_for(
-    done: Done, tmp_path: Path
-) -> None:
-    study = copy_study(
-        done.bare, tmp_path, old="{mixtures: 2, seeds: 1}", new="{mixtures: 1, seeds: 1}"
-    )
-    seen: list[Progress] = []
-    with at_work(study, seen.append) as workspace:
-        run_calibration(workspace, done.found)
-    assert [progress for progress in seen if progress.task == TRAINING]
-    assert len(references_of(study.folder)) == 1
 
 
 def test_the_references_of_the_validation_join(done: Done) -> None:
@@ -259,7 +279,7 @@ def test_the_references_rule_needs_a_reference(done: Done, mixwise: Cli) -> None
 
 @pytest.mark.parametrize(
     ("rule", "method"),
-    [("optimiser-aware", "full"), ("ties", "lora"), ("pairs+centre", "lora")],
+    [("optimiser-aware", "full"), ("ties", "lora")],
 )
 def test_other_rules_run_to_the_end(
     rule: str, method: str, pico: Path, tmp_path: Path, mixwise: Cli

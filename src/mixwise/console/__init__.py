@@ -4,7 +4,6 @@ from mixwise.console.answer import (
     print_fidelity,
     print_recommendation,
     print_scores,
-    print_trust,
     print_verdict,
 )
 from mixwise.console.diagnosis import print_diagnosis, print_units
@@ -23,7 +22,6 @@ __all__ = [
     "print_recommendation",
     "print_scores",
     "print_text",
-    "print_trust",
     "print_units",
     "print_verdict",
     "progress_bars",

@@ -27,6 +27,8 @@ def print_recommendation(content: Mapping[str, Any]) -> None:
     _print_near_optimal(content)
     if content["fidelity"] is not None:
         print_fidelity(content["fidelity"])
+    if content["fidelity_calibrated"] is not None:
+        _print_calibrated(content["fidelity_calibrated"], content["fidelity"])
     if content["trust"] is not None:
         _print_trust_in_short(content["trust"])
     if content["verdict"] is not None:
@@ -56,7 +58,7 @@ def _print_near_optimal(content: Mapping[str, Any]) -> None:
         if high - low > _LEAST_RANGE
     ]
     if shown:
-        print_text(f"Nor can shares of {', '.join(shown)} be, by the same prediction.")
+        print_text(f"Predicted mixtures that cannot be either have: {', '.join(shown)}.")
 
 
 def print_fidelity(fidelity: Mapping[str, Any]) -> None:
@@ -75,6 +77,15 @@ def print_fidelity(fidelity: Mapping[str, Any]) -> None:
         line += f"; the noise allows {fidelity['ceiling']:.2f}"
     print_text(f"{line}; chance gives {_estimate(fidelity['chance']['spearman'])}.")
     print_text("  " + "; ".join(_picks(fidelity)) + ".")
+
+
+def _print_calibrated(calibrated: Mapping[str, Any], plain: Mapping[str, Any]) -> None:
+    """Print what calibration adds, each reference predicted from all the others."""
+    print_text(
+        f"Calibrated by the other references: Spearman ρ {_estimate(calibrated['spearman'])}; "
+        f"mean absolute error {calibrated['mean_absolute_error']['value']:.2f}, of the proxy alone "
+        f"{plain['mean_absolute_error']['value']:.2f}."
+    )
 
 
 def _picks(fidelity: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -22,7 +22,13 @@ def print_diagnosis(content: Mapping[str, Any]) -> None:
     """Print task vectors, why the proxy should err, the fidelity measured, and the verdict."""
     _print_geometry(content["geometry"])
     _print_trajectory(content["trajectory"])
-    _print_interference(content["interference"])
+    found = content["interference"]
+    metrics = [
+        name for name in content["precision"]["in_objective"] if name in found["first_order"]
+    ]
+    if metrics:
+        _print_first_order(found, metrics)
+    _print_causes(found)
     _print_precision(content["precision"])
     if content["fidelity"] is None:
         print_text("Fidelity: not measured yet; `mixwise validate` trains references for it.")
@@ -71,25 +77,28 @@ def _print_trajectory(points: list[dict[str, Any]]) -> None:
     )
 
 
-def _print_interference(found: Mapping[str, Any]) -> None:
-    """Print first-order effects, and why the linear merge of the uniform mixture should err."""
+def _print_first_order(found: Mapping[str, Any], metrics: Sequence[str]) -> None:
+    """Print what each expert does to some metrics, to first order."""
+    title = "First-order effect on the metrics of the objective"
+    table = Table("expert", *metrics, title=title, title_justify="left")
+    for k, name in enumerate(found["domains"]):
+        table.add_row(name, *(f"{found['first_order'][metric][k]:+.4f}" for metric in metrics))
+    print_table(table)
+
+
+def _print_causes(found: Mapping[str, Any]) -> None:
+    """Print why the linear merge of the uniform mixture should err, by the theory."""
     causes = dict(_CAUSES)
     if found["noise"] is None:
         del causes["averaged_noise"]
     table = Table(
         "metric",
-        *(f"expert {name}" for name in found["domains"]),
         *causes.values(),
-        title="First-order effect of each expert, and predicted causes of the linear merge's error "
-        "at the uniform mixture",
+        title="Predicted causes of the linear merge's error at the uniform mixture",
         title_justify="left",
     )
-    for name, effects in found["first_order"].items():
-        table.add_row(
-            name,
-            *(f"{effect:+.3f}" for effect in effects),
-            *(f"{found['uniform'][cause][name]:+.4f}" for cause in causes),
-        )
+    for name in found["first_order"]:
+        table.add_row(name, *(f"{found['uniform'][cause][name]:+.4f}" for cause in causes))
     print_table(table)
     if found["noise"] is None:
         print_text("The noise that merging averages away is unknown: it takes two seeds to see it.")

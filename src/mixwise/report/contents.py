@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from mixwise.diagnostics.fidelity import Fidelity
+from mixwise.diagnostics.verdict import Verdict as Trust
 
 OBJECTIVE = "objective"
 
@@ -89,12 +90,19 @@ class Prediction:
     Args:
         score: By the proxy.
         interval: 95 % interval of the predicted objective over evaluation examples.
-        reference_interval: Where a trained model should land; None without a validation.
+        reference: Expected objective of a trained model; None where none was trained.
+        reference_interval: Where a trained model should land, 95 %; None likewise.
+        n_references: Trained mixtures behind both; 0 where it is not known.
+        near_optimal_shares: By domain, least and largest share of the predicted mixtures that
+            cannot be told from the best; empty where no model was trained.
     """
 
     score: Score
     interval: tuple[float, float] | None
+    reference: float | None
     reference_interval: tuple[float, float] | None
+    n_references: int
+    near_optimal_shares: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +131,50 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """Mixtures that were trained to learn what the proxy misses.
+
+    Args:
+        mixtures: By both answers, in the order of their training.
+        gains: Regret that each was expected to save; None for the first, which needs no reason.
+        noise: Standard deviation of one run between seeds, as believed.
+    """
+
+    mixtures: tuple[Comparison, ...]
+    gains: tuple[float | None, ...]
+    noise: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Validation:
-    """Reference mixtures by both answers, and fidelity by metric (the objective first)."""
+    """Reference mixtures by both answers, and fidelity by metric (the objective first).
+
+    Args:
+        seeds: Of the runs.
+        mixtures: The references.
+        fidelity: Of the proxy, by metric.
+        calibrated: Of the calibrated objective; None in a study of an older version.
+    """
 
     seeds: tuple[int, ...]
     mixtures: tuple[Comparison, ...]
     fidelity: Mapping[str, Fidelity]
+    calibrated: Fidelity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the task vectors tell.
+
+    Args:
+        verdict: On the proxy without calibration.
+        relative_sizes: ‖δ‖ / ‖θ₀‖ by domain.
+        cosines: Between task vectors, row by row.
+    """
+
+    verdict: Trust
+    relative_sizes: Mapping[str, float]
+    cosines: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +229,10 @@ class Contents:
         search: Candidates and profiles.
         prediction: Of the recommended mixture.
         baselines: By the proxy, each with the trained runs where there are some.
+        calibration: What was trained to correct the proxy.
         validation: Fidelity of the proxy.
+        trust: How far the recommendation may be trusted; None where nothing tells.
+        diagnosis: Task vectors, and what they foretell.
         final: What was trained in the end.
         metrics: How to read each metric.
         cost: Tokens and runs, as in ``recommendation.json``.
@@ -196,7 +245,10 @@ class Contents:
     search: Search | None
     prediction: Prediction | None
     baselines: tuple[Comparison, ...]
+    calibration: Calibration | None
     validation: Validation | None
+    trust: Trust | None
+    diagnosis: Diagnosis | None
     final: Final | None
     metrics: Mapping[str, MetricFacts]
     cost: Mapping[str, Any]

@@ -15,7 +15,7 @@ from string import Template
 from plotly.offline import get_plotlyjs
 
 from mixwise.errors import ResourceError
-from mixwise.report import sections
+from mixwise.report import sections, trust
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
@@ -25,7 +25,9 @@ REPORT_FILE = "report.html"
 _SECTIONS = {
     "baselines": ("Recommended beside the baselines", sections.baselines),
     "candidates": ("Scored candidates", sections.candidates),
+    "calibration": ("What the proxy misses", trust.calibration),
     "validation": ("Proxy against reference", sections.validation),
+    "diagnosis": ("Task vectors, and what they foretell", trust.diagnosis),
     "profiles": ("Metrics along the simplex", sections.profiles),
     "cost": ("Cost spent and avoided", sections.cost),
     "provenance": ("Provenance", sections.provenance),

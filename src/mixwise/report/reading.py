@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mixwise.diagnostics.agreement import Figures
-from mixwise.diagnostics.fidelity import Estimate, Fidelity
 from mixwise.errors import RecipeError, StudyError
 from mixwise.objective import MEASURES
 from mixwise.recipe import Recipe, parse_recipe
@@ -28,10 +25,16 @@ from mixwise.report.contents import (
     MetricFacts,
     Prediction,
     Profiles,
-    Score,
     Search,
-    Validation,
     Verdict,
+)
+from mixwise.report.evidence import (
+    calibration_of,
+    diagnosis_of,
+    runs_of,
+    score_of,
+    trust_of,
+    validation_of,
 )
 from mixwise.report.spending import load_expert_records, spent_in_ledger, spent_on_experts
 from mixwise.training.job import RunRecord
@@ -39,13 +42,13 @@ from mixwise.training.job import RunRecord
 # The study's files. `study.py` names them too, but it lies above the report.
 RECIPE_FILE = "recipe.yaml"
 SEARCH_FILE = "search.json"
+CALIBRATION_FILE = "calibration.json"
 RECOMMENDATION_FILE = "recommendation.json"
 VALIDATION_FILE = "validation.json"
+DIAGNOSIS_FILE = "diagnose.json"
 FINAL_FILE = "final.json"
 LEDGER_FILE = "ledger.sqlite"
 EXPERTS_FOLDER = "experts"
-
-_FIGURES = tuple(field.name for field in fields(Figures))
 
 
 def load_contents(folder: Path) -> Contents:
@@ -63,11 +66,13 @@ def load_contents(folder: Path) -> Contents:
     search = _load(folder / SEARCH_FILE)
     recommendation = _load(folder / RECOMMENDATION_FILE)
     key = recommendation.get("provenance", {}).get("recipe") or search.get("recipe")
+    calibration = _of_recipe(_load(folder / CALIBRATION_FILE), key)
     validation = _of_recipe(_load(folder / VALIDATION_FILE), key)
-    final = _of_recipe(_load(folder / FINAL_FILE), key)
+    diagnosis = diagnosis_of(_of_recipe(_load(folder / DIAGNOSIS_FILE), key))
+    final = _of_mixture(_of_recipe(_load(folder / FINAL_FILE), key), recommendation)
     text = _read_text(folder / RECIPE_FILE)
     records = load_expert_records(folder / EXPERTS_FOLDER)
-    trained = {_key(row["mixture"]): _runs(row) for row in final.get("rows", ())}
+    trained = {_key(row["mixture"]): runs_of(row) for row in final.get("rows", ())}
     return Contents(
         domains=tuple(
             recommendation.get("mixture") or search.get("recommended", {}).get("mixture", ())
@@ -75,10 +80,13 @@ def load_contents(folder: Path) -> Contents:
         search=_search(search, recommendation) if _of_recipe(search, key) else None,
         prediction=_prediction(recommendation) if recommendation else None,
         baselines=tuple(
-            Comparison(row["name"], _score(row), trained.get(_key(row["mixture"]), ()))
+            Comparison(row["name"], score_of(row), trained.get(_key(row["mixture"]), ()))
             for row in recommendation.get("baselines", ())
         ),
-        validation=_validation(validation) if validation else None,
+        calibration=calibration_of(calibration) if calibration else None,
+        validation=validation_of(validation, recommendation) if validation else None,
+        trust=trust_of(recommendation) or (diagnosis.verdict if diagnosis else None),
+        diagnosis=diagnosis,
         final=_final(final) if final else None,
         metrics=_metrics(_parse(text), recommendation),
         cost=recommendation.get("cost", {}),
@@ -105,6 +113,12 @@ def _of_recipe(content: dict[str, Any], key: str | None) -> dict[str, Any]:
     return content if content.get("recipe") == key else {}
 
 
+def _of_mixture(final: dict[str, Any], recommendation: Mapping[str, Any]) -> dict[str, Any]:
+    """The final training, if it was that of this recommendation and not of an earlier one."""
+    is_same = final and _key(final["rows"][0]["mixture"]) == _key(recommendation.get("mixture"))
+    return final if is_same else {}
+
+
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
@@ -124,14 +138,6 @@ def _key(mixture: Mapping[str, float] | None) -> tuple[tuple[str, float], ...]:
     return tuple(sorted((mixture or {}).items()))
 
 
-def _score(summary: Mapping[str, Any]) -> Score:
-    return Score(summary.get("mixture") or {}, summary["objective"], summary["metrics"])
-
-
-def _runs(row: Mapping[str, Any]) -> tuple[Score, ...]:
-    return tuple(_score(run) for run in row["references"])
-
-
 def _search(content: Mapping[str, Any], recommendation: Mapping[str, Any]) -> Search:
     near = {_key(row["mixture"]) for row in recommendation.get("near_optimal", ())}
     lines = content["profiles"]["lines"].items()
@@ -139,10 +145,10 @@ def _search(content: Mapping[str, Any], recommendation: Mapping[str, Any]) -> Se
         method=content["method"],
         source=content["source"],
         rule=content["rule"],
-        base=_score(content["base"]),
+        base=score_of(content["base"]),
         candidates=tuple(
             Candidate(
-                row["name"] or "", _score(row), row["within_bounds"], _key(row["mixture"]) in near
+                row["name"] or "", score_of(row), row["within_bounds"], _key(row["mixture"]) in near
             )
             for row in content["candidates"]
         ),
@@ -156,9 +162,15 @@ def _search(content: Mapping[str, Any], recommendation: Mapping[str, Any]) -> Se
 def _prediction(recommendation: Mapping[str, Any]) -> Prediction:
     predicted = recommendation["predicted"]
     return Prediction(
-        score=_score({"mixture": recommendation["mixture"], **predicted}),
+        score=score_of({"mixture": recommendation["mixture"], **predicted}),
         interval=_pair(predicted.get("interval_95")),
+        reference=predicted.get("reference"),
         reference_interval=_pair(predicted.get("reference_interval_95")),
+        n_references=predicted.get("n_references", 0),
+        near_optimal_shares={
+            name: (low, high)
+            for name, (low, high) in (recommendation.get("near_optimal_shares") or {}).items()
+        },
     )
 
 
@@ -166,38 +178,13 @@ def _pair(values: list[float] | None) -> tuple[float, float] | None:
     return None if values is None else (values[0], values[1])
 
 
-def _validation(content: Mapping[str, Any]) -> Validation:
-    return Validation(
-        seeds=tuple(content["seeds"]),
-        mixtures=tuple(
-            Comparison("", _score(entry["proxy"]), _runs(entry)) for entry in content["mixtures"]
-        ),
-        fidelity={name: _fidelity(row) for name, row in content["fidelity"].items()},
-    )
-
-
-def _fidelity(row: Mapping[str, Any]) -> Fidelity:
-    try:
-        allowed = row["noiseless"] and Figures(**_estimates(row["noiseless"]))
-        around = {"noiseless": allowed, "chance": Figures(**_estimates(row["chance"]))}
-        return Fidelity(**(dict(row) | _estimates(row) | around))
-    except (KeyError, TypeError):
-        raise StudyError(
-            f"{VALIDATION_FILE}: its fidelity was measured by another version of mixwise: delete "
-            "the file and run `mixwise validate`, which trains nothing again"
-        ) from None
-
-
-def _estimates(row: Mapping[str, Any]) -> dict[str, Estimate]:
-    return {name: Estimate(**row[name]) for name in _FIGURES}
-
-
 def _final(content: Mapping[str, Any]) -> Final:
     verdict = content["verdict"]
     return Final(
         seeds=tuple(content["seeds"]),
         rows=tuple(
-            Comparison(row["name"], _score(row["predicted"]), _runs(row)) for row in content["rows"]
+            Comparison(row["name"], score_of(row["predicted"]), runs_of(row))
+            for row in content["rows"]
         ),
         verdict=Verdict(
             verdict["outcome"],

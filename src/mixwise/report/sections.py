@@ -19,10 +19,18 @@ from mixwise.report.tables import (
     leaderboard,
     legend,
     metric_table,
+    missing,
     provenance_table,
     share_table,
 )
-from mixwise.report.words import cost_words, key_figures, validation_words, verdict_words
+from mixwise.report.trust import share_ranges, trust_box
+from mixwise.report.words import (
+    calibrated_words,
+    cost_words,
+    key_figures,
+    validation_words,
+    verdict_words,
+)
 
 SUBSETS = "subsets"
 _MARKED: tuple[str, ...] = ("uniform", "available tokens")  # what everyone trains on today
@@ -30,11 +38,6 @@ _SCALE_NOTE = (
     "The objective has no unit: 0 is the base model, 1 is one expert-to-expert standard deviation "
     "better. Larger is better."
 )
-
-
-def missing(what: str, command: str) -> Html:
-    """Say what is not there yet, and how to make it."""
-    return tag("p", what, " Make it with ", tag("code", command), ".", class_="missing")
 
 
 def headline(contents: Contents) -> Html:
@@ -49,6 +52,7 @@ def headline(contents: Contents) -> Html:
     return join(
         [
             tag("p", verdict_words(contents.final), class_=f"verdict {outcome}"),
+            trust_box(contents.trust),
             _key_figures(contents),
             tag("p", _SCALE_NOTE, class_="caption"),
             tag("h3", "Recommended shares, by tokens"),
@@ -58,6 +62,7 @@ def headline(contents: Contents) -> Html:
                 tag("summary", "Shares as a table"),
                 share_table(contents.domains, {"recommended": shares, **beside}),
             ),
+            share_ranges(contents),
         ]
     )
 
@@ -116,9 +121,15 @@ def candidates(contents: Contents) -> Html:
     words = (
         f"Search method {search.method} ({search.source}), merge rule {search.rule}. "
         "Near-optimal candidates cannot be told from the recommended one: the 95 % interval of "
-        "their difference, over evaluation examples, holds 0."
+        f"their difference, over {_drawn(contents)}, holds 0."
     )
     return join([tag("p", words), legend(contents.domains), leaderboard(rows, contents.domains)])
+
+
+def _drawn(contents: Contents) -> str:
+    """Over what the interval of a difference between candidates is taken."""
+    is_calibrated = contents.prediction and contents.prediction.reference is not None
+    return "evaluation examples" + " and what the proxy may miss" * bool(is_calibrated)
 
 
 def validation(contents: Contents) -> Html:
@@ -136,6 +147,7 @@ def validation(contents: Contents) -> Html:
             tag("h3", "Fidelity of the objective"),
             fidelity_table(found.fidelity[OBJECTIVE]),
             tag("p", _FIDELITY_NOTE, class_="caption"),
+            tag("p", calibrated_words(found)),
             tag(
                 "details",
                 tag("summary", "Fidelity by metric"),

@@ -11,7 +11,7 @@ from mixwise.training.job import RunRecord, load_record
 _ANSWERS = {
     "base": "Base model, evaluated",
     "proxy": "Merged models, evaluated",
-    "reference": "References, baselines and recommendation, trained and evaluated",
+    "reference": "Calibration, references, baselines, recommendation: trained and evaluated",
 }
 
 

@@ -34,6 +34,11 @@ _SHORT = 8  # characters of a row's name that need no width of their own
 _ARROWS = {"min": "lower is better", "max": "higher is better"}
 
 
+def missing(what: str, command: str) -> Html:
+    """Say what is not there yet, and how to make it."""
+    return tag("p", what, " Make it with ", tag("code", command), ".", class_="missing")
+
+
 def table(
     caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, marked: int | None = None
 ) -> Html:
@@ -164,7 +169,7 @@ def leaderboard(candidates: Sequence[Candidate], domains: Sequence[str]) -> Html
             str(rank),
             mixture_bar(c.score.mixture, domains),
             signed(c.score.objective),
-            tag("span", _brief(c.score.mixture), class_="words", title=in_words(c.score.mixture)),
+            tag("span", brief(c.score.mixture), class_="words", title=in_words(c.score.mixture)),
             tag("span", c.name),
             tag("span", "yes" if c.within_bounds else "no"),
             tag("span", "yes" if c.near_optimal else ""),
@@ -180,8 +185,8 @@ def leaderboard(candidates: Sequence[Candidate], domains: Sequence[str]) -> Html
     return join([shown, tag("p", note, class_="caption")])
 
 
-def _brief(shares: Mapping[str, float]) -> str:
-    """A mixture in words; of very many domains only the largest shares."""
+def brief(shares: Mapping[str, float]) -> str:
+    """Put a mixture in words; of very many domains only the largest shares."""
     if is_subset(shares) and len(shares) > _MOST_NAMED and min(shares.values()) > 0:
         return f"all {len(shares)} domains alike"
     largest = sorted(shares, key=lambda name: -shares[name])

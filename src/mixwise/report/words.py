@@ -109,10 +109,17 @@ def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
 
 
 def _reference_interval(contents: Contents) -> tuple[str, str]:
-    bounds = contents.prediction.reference_interval if contents.prediction else None
-    if bounds is None:
-        return NOTHING, "not validated yet"
-    return interval(bounds), "95 %, from the proxy's errors on the references"
+    found = contents.prediction
+    if found is None or found.reference_interval is None:
+        return NOTHING, "nothing trained yet to learn it from"
+    if found.reference is None:
+        return interval(found.reference_interval), "95 %, from the proxy's errors on the references"
+    n = found.n_references
+    return (
+        signed(found.reference),
+        f"95 % {interval(found.reference_interval)}, learned from {n} trained "
+        f"reference{'s' * (n != 1)}",
+    )
 
 
 def _fidelity(validation: Validation | None) -> tuple[str, str]:
@@ -133,6 +140,19 @@ def validation_words(validation: Validation) -> str:
         f"trained with {_seeds_each(figure)} each. On the objective the proxy ranks them with "
         f"ρ = {estimate(figure.spearman)}; {_ceiling_words(figure.ceiling)}. Picking the proxy's "
         f"best of them would lose {lost} of the objective.{_chance_words(figure)}"
+    )
+
+
+def calibrated_words(validation: Validation) -> str:
+    """Say what calibration adds: each reference predicted from all other trained mixtures."""
+    found, plain = validation.calibrated, validation.fidelity[OBJECTIVE]
+    if found is None:
+        return ""
+    return (
+        "Calibrated, with each reference predicted from all the other trained mixtures: "
+        f"ρ = {estimate(found.spearman)}, mean absolute error "
+        f"{number(found.mean_absolute_error.value)} where the proxy alone errs by "
+        f"{number(plain.mean_absolute_error.value)}."
     )
 
 
@@ -162,10 +182,12 @@ def cost_words(cost: Mapping[str, Any]) -> str:
     if not cost:
         return "No search has been paid for yet."
     n, n_experts = cost["candidates_scored"], cost["runs"]["experts"]
+    n_calibration = cost["runs"].get("calibration", 0)
     n_trained = cost["search_runs_if_trained"]
     avoided = cost["search_tokens_avoided"]
     spent = (
-        f"The search trained {n_experts} expert{'s' * (n_experts != 1)} on "
+        f"The search trained {n_experts} expert{'s' * (n_experts != 1)}"
+        f"{_calibration_words(n_calibration)} on "
         f"{count(cost['search_tokens_spent'])} tokens and scored {count(n)} merged candidates. "
         f"{_instead(n, n_trained)} would have taken {count(n_trained)} runs and "
         f"{count(cost['search_tokens_if_trained'])} tokens"
@@ -173,11 +195,15 @@ def cost_words(cost: Mapping[str, Any]) -> str:
     if avoided <= 0:
         return f"{spent}, which is not more: with so few candidates, merging avoided no training."
     return (
-        f"{spent}: merging avoided {count(n_trained - n_experts)} runs and "
+        f"{spent}: merging avoided {count(n_trained - n_experts - n_calibration)} runs and "
         f"{count(avoided)} tokens. "
         f"Validation trained {count(cost['runs']['validation'])} models and the final comparison "
         f"{count(cost['runs']['final'])}, on {count(_checked_tokens(cost))} tokens."
     )
+
+
+def _calibration_words(n: int) -> str:
+    return f" and {count(n)} model{'s' * (n != 1)} for calibration" if n else ""
 
 
 def _instead(n_scored: int, n_trained: int) -> str:

@@ -1,8 +1,9 @@
 """Trust: how well the recommendation's own score foretells the references, and the verdict on it.
 
 Method:
-    What is recommended is the best *calibrated* score, so it is this score that is held against
-    the references of the validation, each predicted from all the other trained mixtures. Without a
+    The score that is held against the references of the validation is the one by which the
+    recommendation was chosen: the calibrated one, each reference predicted from all the other
+    trained mixtures, or the proxy's own where the recipe asks for no calibration. Without a
     validation that can be ranked, the verdict is the one that a diagnosis has foretold, if there
     is one; nothing is computed for it here.
 """
@@ -53,12 +54,15 @@ def judge_recommendation(workspace: Workspace, calibrated: Calibrated) -> Trust:
     validation = workspace.load_result(VALIDATION_FILE)
     if validation is None:
         return Trust(None, _foretold(workspace))
-    runs = [[run["objective"] for run in row["references"]] for row in validation["mixtures"]]
+    rows, seed = validation["mixtures"], workspace.recipe.search.seed
+    runs = [[run["objective"] for run in row["references"]] for row in rows]
     predicted = predict_left_out(calibrated.trained)[-len(runs) :]
-    fidelity = measure_fidelity(predicted, runs, sign=1, seed=workspace.recipe.search.seed)
-    rule = f"{workspace.rule.name}, calibrated"
-    spread = float(np.std([np.mean(run) for run in runs]))
-    measured = judge_measured(fidelity, spread, rule)
+    fidelity = measure_fidelity(predicted, runs, sign=1, seed=seed)
+    judged, rule = fidelity, f"{workspace.rule.name}, calibrated"
+    if not workspace.recipe.calibration.mixtures:
+        plain = np.array([row["proxy"]["objective"] for row in rows])
+        judged, rule = measure_fidelity(plain, runs, sign=1, seed=seed), workspace.rule.name
+    measured = judge_measured(judged, float(np.std([np.mean(run) for run in runs])), rule)
     return Trust(fidelity, measured or _foretold(workspace))
 
 

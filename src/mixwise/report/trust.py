@@ -1,0 +1,160 @@
+"""Parts of the page that tell how far to trust the answer: verdict, ranges, calibration, theory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mixwise.diagnostics.verdict import Verdict as Trust
+from mixwise.report.contents import OBJECTIVE, Calibration, Contents, Diagnosis
+from mixwise.report.markup import Html, join, tag
+from mixwise.report.numbers import NOTHING, number, share, signed
+from mixwise.report.tables import brief, missing, mixture_bar, table
+
+_MEANING: Mapping[str, str] = {
+    "trust": "the order of the mixtures and their predicted scores can both be believed",
+    "trust the ranking only": "the order of the mixtures can be believed, their predicted scores "
+    "cannot",
+    "do not trust": "the order of the mixtures cannot be believed",
+}
+_CLASSES: Mapping[str, str] = {"trust": "won", "do not trust": "lost"}
+
+
+def trust_box(trust: Trust | None) -> Html:
+    """The verdict on the prediction, with its reasons and what would help."""
+    if trust is None:
+        return join([])
+    parts = [tag("p", tag("strong", trust.word.capitalize()), f": {_meaning(trust)}.")]
+    parts.append(_list("Why", trust.reasons))
+    if trust.remedies:
+        parts.append(_list("What helps", trust.remedies))
+    return tag("div", *parts, class_=f"verdict trust {_CLASSES.get(trust.word, '')}".strip())
+
+
+def _meaning(trust: Trust) -> str:
+    if trust.basis == "predicted":
+        return f"{_MEANING.get(trust.word, '')}, as foretold from the experts alone"
+    unclear = "" if trust.is_clear else ", but there are too few to be certain"
+    return f"{_MEANING.get(trust.word, '')}, as measured on trained references{unclear}"
+
+
+def _list(title: str, sentences: tuple[str, ...]) -> Html:
+    items = [tag("li", f"{text[:1].upper()}{text[1:]}.") for text in sentences]
+    return join([tag("p", title, class_="caption"), tag("ul", *items)])
+
+
+def share_ranges(contents: Contents) -> Html:
+    """Of each domain, from which share to which nothing tells mixtures from the best."""
+    prediction = contents.prediction
+    if prediction is None or not prediction.near_optimal_shares:
+        return join([])
+    best = prediction.score.mixture
+    rows = [
+        [
+            name,
+            _range_bar(low, high, best.get(name, 0.0)),
+            tag("span", f"{share(low)} to {share(high)}", class_="figure"),
+        ]
+        for name, (low, high) in prediction.near_optimal_shares.items()
+    ]
+    words = (
+        "Mixtures within these ranges are predicted to be as good, as far as the noise and the "
+        "trained references can tell; not every combination of them is. The line is what is "
+        "recommended."
+    )
+    return join(
+        [
+            tag("h3", "Shares that cannot be told from the best"),
+            table("Ranges of shares", ["Domain", "From 0 to 100 %", "Range"], rows),
+            tag("p", words, class_="caption"),
+        ]
+    )
+
+
+def _range_bar(low: float, high: float, best: float) -> Html:
+    return tag(
+        "span",
+        tag("i", style=f"left:{100 * low:.2f}%;width:{100 * (high - low):.2f}%"),
+        tag("b", style=f"left:{100 * best:.2f}%"),
+        class_="range",
+        title=f"{share(low)} to {share(high)}, recommended {share(best)}",
+    )
+
+
+def calibration(contents: Contents) -> Html:
+    """What was trained to learn what the proxy misses."""
+    found = contents.calibration
+    if found is None or not found.mixtures:
+        return tag("p", _without_calibration(contents))
+    return join([tag("p", _words(found, contents)), calibration_table(found, contents.domains)])
+
+
+def _without_calibration(contents: Contents) -> str:
+    start = "No mixture was trained for calibration (calibration.mixtures in the recipe)"
+    if contents.prediction and contents.prediction.reference is not None:
+        return (
+            f"{start}: the recommendation is the proxy's own. What a model trained on it should "
+            "reach is learned from the validation's references."
+        )
+    return f"{start}: the recommendation is the proxy's own, as it is."
+
+
+def _words(found: Calibration, contents: Contents) -> str:
+    n, n_seeds = len(found.mixtures), min(len(row.runs) for row in found.mixtures)
+    n_others = len(contents.validation.mixtures) if contents.validation else 0
+    others = f" and from the {n_others} references of the validation" if n_others else ""
+    later = ", then what was expected to save the most regret" if n > 1 else ""
+    return (
+        f"Trained with {n_seeds} seed{'s' * (n_seeds != 1)} each: the middle of the space{later}. "
+        f"What the proxy misses is learned from {'these' if n > 1 else 'this'}{others}, and the "
+        "recommended mixture has the largest score so corrected. The noise of one run is believed "
+        f"to be {number(found.noise)}."
+    )
+
+
+def calibration_table(found: Calibration, domains: tuple[str, ...]) -> Html:
+    """Each trained mixture: proxy, trained mean, what was missed, why it was chosen."""
+    rows = []
+    for row, gain in zip(found.mixtures, found.gains, strict=True):
+        reached = row.reached(OBJECTIVE)
+        missed = None if reached is None else reached - row.proxy.objective
+        rows.append(
+            [
+                brief(row.proxy.mixture),
+                mixture_bar(row.proxy.mixture, domains),
+                signed(row.proxy.objective),
+                signed(reached),
+                signed(missed),
+                tag("span", _reason(gain)),
+                tag("span", ", ".join(signed(run.objective) for run in row.runs) or NOTHING),
+            ]
+        )
+    head = ["Mixture", "Shares", "Proxy", "Trained (mean)", "Missed", "Why trained", "By seed"]
+    return table("Mixtures trained for calibration", head, rows)
+
+
+def _reason(gain: float | None) -> str:
+    return "first, the middle" if gain is None else f"expected gain {number(gain)}"
+
+
+def diagnosis(contents: Contents) -> Html:
+    """Size and angles of the task vectors, and what they foretell of the proxy."""
+    found = contents.diagnosis
+    if found is None:
+        return missing("The task vectors are not diagnosed yet.", "mixwise diagnose STUDY")
+    return join(
+        [
+            tag("p", "On the proxy as it is, without calibration:"),
+            trust_box(found.verdict),
+            tag("h3", "Size of the task vectors, and cosines between them"),
+            geometry_table(found),
+        ]
+    )
+
+
+def geometry_table(found: Diagnosis) -> Html:
+    """One row per expert: size relative to the base, and cosine with each of the others."""
+    rows = [
+        [name, f"{100 * size:.2f} %", *(number(cosine) for cosine in cosines)]
+        for (name, size), cosines in zip(found.relative_sizes.items(), found.cosines, strict=True)
+    ]
+    return table("Task vectors", ["Expert", "Size against the base", *found.relative_sizes], rows)

@@ -1,0 +1,107 @@
+from typing import Any
+
+import pytest
+
+from mixwise.console import print_fidelity, print_recommendation
+
+Capture = pytest.CaptureFixture[str]
+
+
+def _figure(value: float | None, half: float = 0.25) -> dict[str, float | None]:
+    if value is None:
+        return {"value": None, "low": None, "high": None}
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def _fidelity(rho: float | None = 0.75, top: float | None = 0.5, error: float = 0.5) -> Any:
+    return {
+        "n_mixtures": 12,
+        "n_seeds": 2,
+        "spearman": _figure(rho),
+        "top_quarter": _figure(top),
+        "regret": _figure(0.125),
+        "mean_absolute_error": _figure(error),
+        "chance": {
+            "spearman": _figure(0.0, 0.5),
+            "regret": _figure(1.0),
+            "top_quarter": _figure(0.0),
+        },
+        "seed_spearman": 0.875,
+        "ceiling": 1.0,
+    }
+
+
+def _recommendation() -> dict[str, Any]:
+    return {
+        "mixture": {"math": 0.75, "code": 0.25},
+        "predicted": {
+            "objective": 1.5,
+            "interval_95": [1.0, 2.0],
+            "interval_from": "resampled evaluation examples",
+            "reference": 1.8125,
+            "reference_interval_95": [1.5, 2.125],
+            "n_references": 3,
+        },
+        "near_optimal": [{}],
+        "near_optimal_shares": {"math": [0.5, 0.875], "code": [0.25, 0.25]},
+        "baselines": [{"name": "uniform", "objective": 0.5}],
+        "fidelity": _fidelity(),
+        "fidelity_calibrated": _fidelity(rho=1.0, error=0.25),
+        "trust": {
+            "word": "trust the ranking only",
+            "basis": "measured",
+            "is_clear": False,
+            "reasons": ["ρ is high", "the error is large"],
+            "remedies": ["train more", "train longer"],
+        },
+        "verdict": None,
+    }
+
+
+def test_the_recommendation_says_what_to_expect_and_how_far_to_trust(capsys: Capture) -> None:
+    print_recommendation(_recommendation())
+    out = capsys.readouterr().out
+    for line in (
+        "A model trained on it should reach 1.81 (95 % 1.50 to 2.12), learned from 3 trained "
+        "references.",
+        "1 scored mixture cannot be told from the best.",
+        "Predicted mixtures that cannot be either have: math 0.50 to 0.88.",
+        "Calibrated by the other references: Spearman ρ 1.00 (95 % 0.75 to 1.25); mean absolute "
+        "error 0.25, of the proxy alone 0.50.",
+        "Verdict: TRUST THE RANKING ONLY (measured, not certain): ρ is high.",
+        "  What helps: train more.",
+    ):
+        assert line in out
+    assert "train longer" not in out
+
+
+def test_what_nothing_tells_is_left_out(capsys: Capture) -> None:
+    content = _recommendation()
+    content["predicted"] |= {"reference": None, "reference_interval_95": None}
+    unknown = ("near_optimal_shares", "fidelity", "fidelity_calibrated", "trust")
+    print_recommendation(content | dict.fromkeys(unknown))
+    out = capsys.readouterr().out
+    assert "Objective by the proxy 1.500" in out
+    for word in ("should reach", "Predicted mixtures", "Fidelity", "Calibrated", "Verdict"):
+        assert word not in out
+
+
+def test_fidelity_stands_between_noise_and_chance(capsys: Capture) -> None:
+    print_fidelity(_fidelity())
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == (
+        "Fidelity of the objective on 12 references × 2 seeds: Spearman ρ 0.75 (95 % 0.50 to "
+        "1.00); one seed against another 0.88; the noise allows 1.00; chance gives 0.00 (95 % "
+        "-0.50 to 0.50)."
+    )
+    assert second == (
+        "  Regret of its pick 0.12 (95 % -0.12 to 0.38), by chance 1.00 (95 % 0.75 to 1.25); ρ "
+        "among the best quarter 0.50 (95 % 0.25 to 0.75), by chance 0.00 (95 % -0.25 to 0.25)."
+    )
+
+
+def test_figures_that_few_references_do_not_define(capsys: Capture) -> None:
+    print_fidelity(_fidelity(top=None))
+    assert "best quarter undefined for so few references." in capsys.readouterr().out
+    print_fidelity(_fidelity(rho=None))
+    assert capsys.readouterr().out == "Fidelity: undefined, the references do not differ.\n"

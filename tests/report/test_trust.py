@@ -1,0 +1,112 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mixwise.diagnostics.verdict import Verdict, Word
+from mixwise.report.contents import Calibration, Contents
+from mixwise.report.reading import load_contents
+from mixwise.report.trust import (
+    calibration,
+    calibration_table,
+    diagnosis,
+    share_ranges,
+    trust_box,
+)
+
+MakeStudy = Callable[..., Path]
+OLD = ("search", "validation", "final")
+
+
+def _verdict(word: Word = "trust", *, is_clear: bool = True) -> Verdict:
+    return Verdict(word, "measured", is_clear, ("over <8> references",), ())
+
+
+@pytest.mark.parametrize(
+    ("verdict", "parts"),
+    [
+        (_verdict(), ["<strong>Trust</strong>", "both be believed", 'class="verdict trust won"']),
+        (
+            _verdict("trust the ranking only"),
+            ["<strong>Trust the ranking only</strong>", 'class="verdict trust"'],
+        ),
+        (_verdict("do not trust"), ["cannot be believed", 'class="verdict trust lost"']),
+        (_verdict(is_clear=False), ["measured on trained references, but there are too few"]),
+        (replace(_verdict(), basis="predicted"), ["as foretold from the experts alone."]),
+        (replace(_verdict(), remedies=("a", "b")), ["What helps", "<li>A.</li><li>B.</li>"]),
+    ],
+)
+def test_the_verdict_is_told_in_words(verdict: Verdict, parts: list[str]) -> None:
+    text = trust_box(verdict)
+    assert [part for part in parts if part not in text] == []
+    assert "<li>Over &lt;8&gt; references.</li>" in text
+    assert ("What helps" in text) == bool(verdict.remedies)
+
+
+def test_no_verdict_leaves_no_box() -> None:
+    assert trust_box(None) == ""
+
+
+def test_ranges_are_drawn_from_low_to_high(make_study: MakeStudy) -> None:
+    text = share_ranges(load_contents(make_study(domains=("a", "b"))))
+    assert 'style="left:33.33%;width:50.00%"' in text  # a: from 1/3 to 5/6, recommended 2/3
+    assert '<b style="left:66.67%"></b>' in text
+    assert "33.3 % to 83.3 %" in text
+
+
+def test_no_ranges_in_an_older_study(make_study: MakeStudy) -> None:
+    assert share_ranges(load_contents(make_study(stages=OLD))) == ""
+
+
+def test_calibration_says_what_was_missed_and_why_each_was_trained(make_study: MakeStudy) -> None:
+    contents = load_contents(make_study(domains=("a", "b")))
+    found = contents.calibration
+    assert found is not None
+    first, second = calibration_table(found, contents.domains).split("<tr>")[2:]
+    # uniform: 1 − 2·|1/2 − 2/3| by the proxy; trained, 0.125 and 0.375 more
+    assert [x for x in ("+0.667", "+0.917", "+0.250", "first, the middle") if x not in first] == []
+    assert "+0.792, +1.042" in first
+    assert "expected gain 0.062" in second
+    words = calibration(contents)
+    assert "2 seeds each: the middle of the space, then what was expected" in words
+    assert "from these and from the 8 references of the validation" in words
+
+
+def test_a_single_calibration_run_is_told_in_the_singular(make_study: MakeStudy) -> None:
+    contents = load_contents(make_study())
+    found = contents.calibration
+    assert found is not None
+    one = Calibration(found.mixtures[:1], found.gains[:1], found.noise)
+    words = calibration(replace(contents, calibration=one, validation=None))
+    assert "the middle of the space. What the proxy misses is learned from this, and" in words
+
+
+def _without(contents: Contents, reference: float | None) -> Contents:
+    assert contents.prediction is not None
+    return replace(contents, prediction=replace(contents.prediction, reference=reference))
+
+
+@pytest.mark.parametrize(
+    ("reference", "part"),
+    [
+        (1.0, "learned from the validation&#x27;s references."),
+        (None, "the proxy&#x27;s own, as it is."),
+    ],
+)
+def test_without_calibration_the_page_says_so(
+    make_study: MakeStudy, reference: float | None, part: str
+) -> None:
+    contents = load_contents(make_study(stages=OLD))
+    assert contents.calibration is None
+    assert part in calibration(_without(contents, reference))
+    empty = replace(contents, calibration=Calibration((), (), None))
+    assert calibration(_without(empty, reference)) == calibration(_without(contents, reference))
+
+
+def test_diagnosis_shows_geometry_and_its_own_verdict(make_study: MakeStudy) -> None:
+    text = diagnosis(load_contents(make_study()))
+    assert text.count("1.25 %") == 3
+    assert text.count("0.250") == 6
+    assert "<strong>Do not trust</strong>" in text
+    assert "mixwise diagnose STUDY" in diagnosis(load_contents(make_study(stages=OLD)))
