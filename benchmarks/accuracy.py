@@ -5,9 +5,9 @@
 Reads the truth bed's tables alone. Losses in nats per token; every figure is over the mixtures of
 one side of the split, on which nothing was chosen. *auto* is what mixwise does by default: the
 linear merge, its scores calibrated by a few trained mixtures (of the development side), the uniform
-one first (where no reference was trained on it, the run with the experts' seed); of several draws
-of the others the middle one is shown. It is judged by the mean of all seeds, which the calibration has
-used too, and by seeds that it has not seen, half as many.
+one first; where no reference was trained on it, the run with the experts' seed serves. Of several
+draws of the others the middle one is shown. It is judged by the mean of all seeds, which the
+calibration has used too, and by seeds that it has not seen, half as many.
 """
 
 from __future__ import annotations

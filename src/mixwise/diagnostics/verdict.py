@@ -53,7 +53,8 @@ class Verdict:
     Args:
         word: The verdict.
         basis: Whether references were trained for it, or theory foretells it.
-        is_clear: Whether a measured verdict holds over the whole interval of ρ; a predicted one is
+        is_clear: Whether a measured verdict holds over the whole interval of ρ, and is more than
+            chance could give; a predicted one is
             never clear.
         reasons: Why, a sentence each.
         remedies: What would help, a sentence each; none where nothing is wrong.
@@ -112,7 +113,8 @@ def judge_measured(fidelity: Fidelity, spread: float, rule: str) -> Verdict | No
     limit = RANK_LIMIT * (fidelity.ceiling or 1.0)
     allowed = fidelity.noiseless and fidelity.noiseless.mean_absolute_error.value
     ranks, levels = rho.value >= limit, level_works(error, allowed or 0.0, spread)
-    is_clear = rho.low >= limit or rho.high < limit
+    by_chance = fidelity.chance.spearman.high  # few references rank perfectly by chance
+    is_clear = rho.high < limit or (rho.low >= limit and rho.value > (by_chance or 0.0))
     reasons = (
         f"over {fidelity.n_mixtures} references ρ is {rho.value:.2f} ({rho.low:.2f} to "
         f"{rho.high:.2f}); {limit:.2f} is asked for, nine tenths of what noise allows",

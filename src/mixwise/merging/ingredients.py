@@ -1,8 +1,8 @@
 """What a merge rule is made from, besides the shares: which runs exist, and what of them is known.
 
 Notation:
-    n: domains.  A run is known by the mixture μ that it was trained on and by the fraction φ of the
-    horizon after which its checkpoint was taken. Experts are the runs with a single domain and φ = 1.
+    n: domains.  A run is known by the mixture μ that it was trained on and by the fraction φ of
+    the horizon after which its checkpoint was taken. Experts are runs on one domain with φ = 1.
 
 Method:
     The vectors of a pool stand in this order: the experts' task vectors, those of the extra runs,
@@ -89,7 +89,7 @@ class SecondMoments:
         file = folder / SECOND_MOMENTS_FILE
         if not file.is_file():
             raise CheckpointError(
-                f"{file} is missing, but the merge rule needs the optimiser's second moments: train "
+                f"{file} is missing, but the rule needs the optimiser's second moments: train "
                 "the expert with mixwise and AdamW, or choose another `merge.rule`"
             )
         try:

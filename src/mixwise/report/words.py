@@ -115,11 +115,9 @@ def _reference_interval(contents: Contents) -> tuple[str, str]:
     if found.reference is None:
         return interval(found.reference_interval), "95 %, from the proxy's errors on the references"
     n = found.n_references
-    return (
-        signed(found.reference),
-        f"95 % {interval(found.reference_interval)}, learned from {n} trained "
-        f"reference{'s' * (n != 1)}",
-    )
+    references = f"{n} trained reference{'s' * (n != 1)}" if n else "trained references"
+    note = f"95 % {interval(found.reference_interval)}, learned from {references}"
+    return signed(found.reference), note
 
 
 def _fidelity(validation: Validation | None) -> tuple[str, str]:
