@@ -229,7 +229,7 @@ def test_check_prints_the_plan_and_trains_nothing(pico: Path, tmp_path: Path, mi
     code, out, err = mixwise("check", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
     plan = json.loads(out)["plan"]
     assert code == 0, err
-    assert (plan["n_experts"], plan["n_references"], plan["n_final"]) == (3, 8, 12)
+    assert (plan["n_experts"], plan["n_references"], plan["n_final"]) == (3, 10, 12)
     assert plan["run_tokens"] == 256
     assert plan["seconds"] > 0
     assert [domain["name"] for domain in plan["domains"]] == ["alpha", "beta", "gamma"]
@@ -612,8 +612,10 @@ def test_experts_that_the_user_brings_are_not_trained(
     code, out, err = mixwise("run", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
     assert code == 0, err
     assert not (tmp_path / "s" / "experts").exists()
-    theirs = json.loads((finished / "recommendation.json").read_text())
-    assert json.loads(out)["mixture"] == theirs["mixture"]
+    found, theirs = (
+        json.loads((study / "search.json").read_text()) for study in (tmp_path / "s", finished)
+    )
+    assert found["recommended"] == theirs["recommended"]
 
 
 def test_lora_study_runs_to_its_end(pico: Path, tmp_path: Path, mixwise: Cli) -> None:
@@ -658,6 +660,7 @@ def test_papers_methods_run(
     study = Path(shutil.copytree(finished, tmp_path / "study"))
     replace("validation:", f"search: {{method: {method}}}\nvalidation:")(pico)
     replace("engine:", "final: {train: false}\nengine:")(pico)
+    replace("calibration: {mixtures: 2, seeds: 1}", "calibration: {mixtures: 0}")(pico)
     code, out, err = mixwise("run", pico / "recipe.yaml", "--study", study, "--json")
     assert code == 0, err
     scored = json.loads(out)["cost"]["candidates_scored"]

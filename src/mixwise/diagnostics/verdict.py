@@ -54,8 +54,7 @@ class Verdict:
         word: The verdict.
         basis: Whether references were trained for it, or theory foretells it.
         is_clear: Whether a measured verdict holds over the whole interval of ρ, and is more than
-            chance could give; a predicted one is
-            never clear.
+            chance could give; a predicted one is never clear.
         reasons: Why, a sentence each.
         remedies: What would help, a sentence each; none where nothing is wrong.
     """
