@@ -609,7 +609,7 @@ def test_experts_that_the_user_brings_are_not_trained(
         )(pico)
     replace("validation: {mixtures: 4, seeds: 2}", "validation: {mixtures: 0}")(pico)
     replace("engine:", "final: {train: false}\nengine:")(pico)
-    code, out, err = mixwise("run", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
+    code, _, err = mixwise("run", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
     assert code == 0, err
     assert not (tmp_path / "s" / "experts").exists()
     found, theirs = (
