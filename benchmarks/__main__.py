@@ -22,12 +22,22 @@ SCRIPTS = {
     "subsets": "evaluations until the exhaustive answer",
     "racing": "tokens saved at a stated error",
     "accuracy": "error and rank of every merge rule, against trained models",
+    "causes": "curvature, noise and the shape of what merging misses",
     "regret": "regret against tokens, beside published methods",
     "verdict": "which diagnostics tell how good the proxy is",
     "transfer": "what is best narrow or short, taken wide or long",
     "units": "frivolous units over the width of a network",
 }
-_WITHOUT_MODELS = ("search", "subsets", "racing", "accuracy", "regret", "verdict", "transfer")
+_WITHOUT_MODELS = (
+    "search",
+    "subsets",
+    "racing",
+    "accuracy",
+    "causes",
+    "regret",
+    "verdict",
+    "transfer",
+)
 _RESULTS = {"accuracy": "accuracy-report"}  # where results are not named like their script
 
 

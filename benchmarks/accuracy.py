@@ -29,10 +29,10 @@ from rich.table import Table
 from mixwise.diagnostics.fidelity import Fidelity, measure_fidelity
 from mixwise.mixture import Mixture
 from mixwise.search.calibration import Trained, calibrate
+from mixwise.stages.calibrate import NOISE, SIZE
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
-_SIZE, _NOISE = 0.2, 0.1  # of the stages' calibration, in spreads between experts
 _COUNTS = (1, 2, 4, 8)  # trained mixtures that calibrate
 _N_DRAWS = 8  # of the mixtures beside the uniform one
 _FEWEST_MIXTURES = 8
@@ -80,7 +80,7 @@ def calibrated(pool: Pool, known: Sequence[int], seeds: Sequence[int]) -> Array:
             trained.append(Trained(pool.shares[i], merged[i, k] / spread[k], runs, tuple(used)))
         if not _has_uniform(pool):
             trained.append(_uniform(pool, k, float(spread[k])))
-        belief = calibrate(trained, size=_SIZE, noise=_NOISE)
+        belief = calibrate(trained, size=SIZE, noise=NOISE)
         corrected[:, k] += spread[k] * belief.predict(pool.shares)[0]
     return corrected
 

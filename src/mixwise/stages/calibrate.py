@@ -31,8 +31,8 @@ from mixwise.study import CALIBRATION_FILE, VALIDATION_FILE
 
 # In units of the objective, which are spreads between experts; from the truth bed's development
 # mixtures. The references that are trained outweigh both.
-_SIZE = 0.2
-_NOISE = 0.1
+SIZE = 0.2
+NOISE = 0.1
 _LEAST_GAIN = 0.01
 _N_CANDIDATES = 192
 _N_SAMPLES = 4096
@@ -72,7 +72,7 @@ def run_calibration(workspace: Workspace, result: SearchResult) -> Calibrated:
     surface = fit_surface(problem_of(workspace), result.scored)
     rows = _train_in_turn(workspace, result, surface)
     trained = (*(_trained(row) for row in rows), *_validated(workspace))
-    belief = calibrate(trained, size=_SIZE, noise=_NOISE) if trained else None
+    belief = calibrate(trained, size=SIZE, noise=NOISE) if trained else None
     content = {
         "seeds": list(workspace.reference_seeds(workspace.recipe.calibration.seeds)),
         "rule": workspace.rule.name,
@@ -90,7 +90,7 @@ def run_calibration(workspace: Workspace, result: SearchResult) -> Calibrated:
 
 def predict_left_out(trained: Sequence[Trained]) -> Array:
     """Score of each reference as predicted from all the others, shape ``(m,)``."""
-    missed = leave_one_out(trained, size=_SIZE, noise=_NOISE)
+    missed = leave_one_out(trained, size=SIZE, noise=NOISE)
     return np.array([t.proxy for t in trained]) + missed
 
 
@@ -103,7 +103,7 @@ def _train_in_turn(
         space = workspace.inputs.space
         mixture, gain = centre(space), None
         if rows:
-            belief = calibrate([_trained(row) for row in rows], size=_SIZE, noise=_NOISE)
+            belief = calibrate([_trained(row) for row in rows], size=SIZE, noise=NOISE)
             candidates = _candidates(workspace, result, surface)
             missed, covariance = belief.joint(_shares(candidates))
             means = surface.value(_shares(candidates)) + missed
