@@ -46,6 +46,14 @@ class MissingDependencyError(MixwiseError):
     """An optional package is needed for this step: install the extra that the text names."""
 
 
+class MixwiseWarning(UserWarning):
+    """Something is not as it was asked for or left, and the result is right all the same.
+
+    A capability that is missing, a file that is made anew: said with its reason, by
+    `warnings.warn`; the command line prints it and keeps it for the report.
+    """
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its kind where it has none; for use in another's."""
     lines = str(error).strip().splitlines()

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mixwise.data.sources import hash_file
 from mixwise.errors import ResourceError, StudyError
+from mixwise.files import hash_file
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Array, Derivatives, Measurement, Observation
 

@@ -6,7 +6,7 @@ see this protocol and nothing else of models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -15,28 +15,6 @@ import numpy.typing as npt
 
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a piece of work has come.
-
-    Args:
-        task: What is being done, in the user's words.
-        done: Units finished.
-        total: Units in all.
-    """
-
-    task: str
-    done: int
-    total: int
-
-
-OnProgress = Callable[[Progress], None]
-
-
-def silent(progress: Progress) -> None:
-    """Take a progress report and show nothing."""
 
 
 @dataclass(frozen=True, slots=True)

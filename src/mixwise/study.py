@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixwise.errors import ResourceError, StudyError
+from mixwise.files import replace_file
 from mixwise.ledger import Ledger
 from mixwise.recipe import Recipe, load_recipe
 
@@ -142,18 +143,7 @@ class Study:
         Raises:
             ResourceError: If it cannot be written, as on a full disk.
         """
-        partial = self.folder / f".{name}.partial"
-        try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.folder / name)
-        except OSError as error:
-            raise ResourceError(
-                f"{self.folder / name}: cannot be written ({error}): free disk "
-                "space and run the same command again"
-            ) from None
+        replace_file(self.folder / name, text)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mixwise.data.corpus import Corpus, find_overlap, locate_hash, map_sequences, prepare_corpus
 from mixwise.errors import DataError, ResourceError
+from mixwise.progress import Progress
 from mixwise.recipe import TextSource
-from mixwise.scorer import Progress
 
 END = 256
 

@@ -17,7 +17,7 @@ from mixwise.diagnostics.units import (
     prunability,
 )
 from mixwise.errors import EvaluationError
-from mixwise.scorer import Progress
+from mixwise.progress import Progress
 
 N = 6
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from mixwise.mixture import Mixture
+from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import load_recipe
-from mixwise.scorer import OnProgress, Progress, silent
 from mixwise.search.calibration import Trained, calibrate
 from mixwise.search.designs import centre
 from mixwise.search.problem import SearchResult, mixture_of

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from mixwise.scorer import Progress as Report
+    from mixwise.progress import Progress as Report
 
 _PATIENCE_SECONDS = 2.0
 

@@ -26,17 +26,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.data.sources import (
-    Document,
-    HashFile,
-    format_of,
-    hash_file,
-    read_documents,
-    resolve_files,
-)
+from mixwise.data.sources import Document, format_of, read_documents, resolve_files
 from mixwise.errors import DataError, ResourceError
+from mixwise.files import HashFile, hash_file
+from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import TextSource, hash_section
-from mixwise.scorer import OnProgress, Progress, silent
 
 Tokens = npt.NDArray[np.integer]
 _FORMAT = 1  # of the cache; raise it when the files below change their meaning

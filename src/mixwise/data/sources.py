@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import gzip
-import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +18,6 @@ from typing import Any
 from mixwise.errors import DataError, MissingDependencyError, first_line, nearest
 from mixwise.recipe import HubDataset, TextSource
 
-HashFile = Callable[[Path], str]
 _JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
 _LONG_DOCUMENT = 4  # a plain-text document is cut at any line end after 4 × `document_characters`
 
@@ -59,19 +57,6 @@ class _Row:
     @property
     def place(self) -> str:
         return f"{self.file}:{self.line}"
-
-
-def hash_file(path: Path) -> str:
-    """Hash the content of a file (BLAKE2b, 128 bits of it).
-
-    Raises:
-        DataError: If it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error}): change its permissions") from None
 
 
 def resolve_files(patterns: Iterable[str], folder: Path, key: str) -> tuple[Path, ...]:

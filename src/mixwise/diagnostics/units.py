@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from mixwise.diagnostics.redundancy import Covariance
 from mixwise.diagnostics.unit_layers import UnitLayer, changed_units
 from mixwise.errors import EvaluationError
-from mixwise.scorer import OnProgress, Progress, silent
+from mixwise.progress import OnProgress, Progress, silent
 
 Predict = Callable[[nn.Module, Tensor], Tensor]
 N_DRAWS = 3

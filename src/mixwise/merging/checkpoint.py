@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwise.data.sources import HashFile, hash_file
 from mixwise.errors import CheckpointError
+from mixwise.files import HashFile, hash_file
 
 if TYPE_CHECKING:
     from torch import Tensor

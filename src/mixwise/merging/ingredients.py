@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwise.data.sources import hash_file
 from mixwise.errors import CheckpointError, first_line
+from mixwise.files import hash_file
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.live_model import LiveModel
 from mixwise.mixture import Mixture

@@ -18,8 +18,9 @@ from typing import Literal
 from mixwise.ledger import Ledger
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
+from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import hash_section
-from mixwise.scorer import VALUES, OnProgress, Part, Progress, Request, silent
+from mixwise.scorer import VALUES, Part, Request
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.job import Evaluated
 from mixwise.scoring.parts import join

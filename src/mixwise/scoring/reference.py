@@ -11,8 +11,9 @@ from mixwise.ledger import Ledger
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation, average_over_seeds
+from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import hash_section
-from mixwise.scorer import VALUES, OnProgress, Progress, Request, silent
+from mixwise.scorer import VALUES, Request
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.job import Evaluated
 from mixwise.training.job import RunRecord, TrainingJob, load_record

@@ -12,16 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from mixwise.data.corpus import Corpus, find_overlap, locate_hash, prepare_corpus
-from mixwise.data.sources import HashFile, expand_user, hash_file, read_choices
+from mixwise.data.sources import expand_user, read_choices
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
 from mixwise.evaluation.choice import ChoiceSet
 from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.suite import EvaluationSuite
+from mixwise.files import HashFile, hash_file
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.mixture import MixtureSpace
+from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Domain, Recipe
-from mixwise.scorer import OnProgress, silent
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 

@@ -23,8 +23,9 @@ from mixwise.merging.rule_table import find_rule
 from mixwise.mixture import Mixture
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
+from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, hash_section
-from mixwise.scorer import VALUES, OnProgress, silent
+from mixwise.scorer import VALUES
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.evaluator import open_pool
 from mixwise.scoring.job import MergeSettings, ModelSettings
