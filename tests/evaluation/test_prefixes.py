@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,11 @@ from tests.evaluation.models import CONFIGS, VOCABULARY, tiny_model
 
 from mixwise.evaluation.prefixes import (
     SharedBatch,
-    can_share_prefixes,
     share_prefixes,
     shared_nats,
+    why_unshared,
 )
-from mixwise.evaluation.rows import Indices, Row, batch_nats, make_batches
+from mixwise.evaluation.rows import Indices, Row, batch_nats, cache_name, make_batches
 
 
 def quiz(
@@ -63,7 +65,7 @@ def test_questions_of_a_group_share_as_much_as_the_shortest_prompt_has() -> None
 def test_equals_the_plain_path(kind: str, batch_sequences: int) -> None:
     """Prompts on both sides of the window of 5, some questions in one group, padded rests."""
     model, rng = tiny_model(kind), np.random.default_rng(0)
-    assert can_share_prefixes(model)
+    assert why_unshared(model) is None
     rows, examples = quiz([4, 40, 41, 4, 5, 6, 12, 60], [4, 3, 4, 3, 5, 4, 1, 9], rng)
     shared = share_prefixes(rows, examples, batch_sequences, "cpu")
     assert any(len(batch.prefixes) > 1 for batch in shared) == (batch_sequences > 1)
@@ -118,14 +120,122 @@ def test_random_quizzes_hold_each_row_at_most_once_and_save_tokens() -> None:
                 assert [*prefix, *rest][: len(whole)] == whole
 
 
-def test_models_that_cannot_repeat_their_past() -> None:
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
-    dynamic = transformers.LlamaConfig(
+def dynamic_positions() -> torch.nn.Module:
+    config = transformers.LlamaConfig(
         vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
         num_attention_heads=2,
         rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4},
-        **sizes,
     )
-    assert not can_share_prefixes(tiny_model("mamba"))
-    assert not can_share_prefixes(transformers.AutoModelForCausalLM.from_config(dynamic))
-    assert not can_share_prefixes(lambda input_ids: None)
+    model: torch.nn.Module = transformers.AutoModelForCausalLM.from_config(config)
+    return model
+
+
+def bidirectional() -> torch.nn.Module:
+    """It takes a cache and keeps its head to positions, but every token sees the later ones."""
+    config = transformers.BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        attn_implementation="eager",
+    )
+    torch.manual_seed(0)
+    model: torch.nn.Module = transformers.BertLMHeadModel(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.5 * torch.randn(parameter.shape))
+    return model
+
+
+def convolutions() -> torch.nn.Module:
+    config = transformers.Lfm2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        layer_types=["conv", "full_attention"],
+    )
+    model: torch.nn.Module = transformers.AutoModelForCausalLM.from_config(config)
+    return model
+
+
+class NoCache(torch.nn.Module):
+    """Keeps its head to positions, as far as its arguments tell, and takes no cache."""
+
+    def forward(self, input_ids: torch.Tensor, logits_to_keep: int = 0) -> None: ...
+
+
+class NoPositions(torch.nn.Module):
+    """Takes a cache, and gives all logits."""
+
+    def forward(self, input_ids: torch.Tensor, cache: object = None) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (tiny_model("mamba"), "MambaForCausalLM"),
+        (dynamic_positions(), "the positions of LlamaForCausalLM turn by the rule `dynamic`"),
+        (convolutions(), "Lfm2ForCausalLM has layers of the kind `"),
+        (bidirectional(), "BertLMHeadModel answers a prompt that was read apart with "),
+        (lambda input_ids: None, "function is not transformers' own code"),
+    ],
+)
+def test_models_that_cannot_repeat_their_past_say_why(model: object, reason: str) -> None:
+    found = why_unshared(model)
+    assert found is not None
+    assert found.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (NoCache, "gives NoCache neither `cache` nor `past_key_values`"),
+        (NoPositions, "gives NoPositions no `logits_to_keep`"),
+    ],
+)
+def test_a_release_that_takes_a_name_away_is_named(
+    kind: type[torch.nn.Module], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "__module__", "transformers.models.llama.modeling_llama")
+    assert why_unshared(kind()) == f"transformers {transformers.__version__} {reason}"
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])
+def test_either_name_of_the_cache_is_used(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model under the name of each family of releases, and under no other."""
+    model, rng = tiny_model("llama"), np.random.default_rng(3)
+    own = cache_name(model)
+    assert own is not None
+    kind, plain = type(model), type(model).forward
+    rows, examples = quiz([30, 30], [2, 2], rng)
+    shared = share_prefixes(rows, examples, 4, "cpu")
+    expected = nats_of_shared(model, shared)
+    asked: list[object] = []
+
+    def forward(
+        self: object, input_ids: object = None, logits_to_keep: object = 0, **others: object
+    ) -> object:
+        past = others.pop(name, None)
+        asked.append(past)
+        return plain(
+            self, input_ids=input_ids, logits_to_keep=logits_to_keep, **others, **{own: past}
+        )
+
+    renamed = inspect.signature(forward)
+    extra = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+    known = list(renamed.parameters.values())
+    signature = renamed.replace(parameters=[*known[:-1], extra, known[-1]])
+    forward.__signature__ = signature  # type: ignore[attr-defined]
+    monkeypatch.setattr(kind, "forward", forward)
+    assert why_unshared(model) is None
+    asked.clear()
+    assert nats_of_shared(model, shared) == expected
+    assert len(asked) == 2
+    assert all(past is not None for past in asked)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import AbstractContextManager, nullcontext
 from unittest.mock import patch
 
 import numpy as np
@@ -9,11 +10,11 @@ import torch
 from tests.evaluation.models import VOCABULARY, tiny_model
 
 from mixwise.data.corpus import HeldoutSequences
-from mixwise.errors import EvaluationError
+from mixwise.errors import EvaluationError, MixwiseWarning
 from mixwise.evaluation import suite as suite_module
 from mixwise.evaluation.choice import ChoiceSet, TokenisedChoice
 from mixwise.evaluation.loss import TextSet
-from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
+from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite, explain_unshared
 from mixwise.scorer import Part
 
 
@@ -44,15 +45,30 @@ def suite() -> EvaluationSuite:
     return EvaluationSuite((text_set(), choice_set()), batch_sequences=4)
 
 
+def says_why_unshared(kind: str) -> AbstractContextManager[object]:
+    """What opening a suite for the model must say."""
+    if kind != "mamba":
+        return nullcontext()
+    return pytest.warns(MixwiseWarning, match="`quiz`.*because MambaForCausalLM")
+
+
+def test_nothing_is_said_where_no_prompt_is_shared() -> None:
+    model = tiny_model("mamba")
+    alone = EvaluationSuite((text_set(),), batch_sequences=4)
+    assert explain_unshared(alone, model) is None
+    PreparedSuite.of(alone, model)
+
+
 @pytest.mark.parametrize("kind", ["llama", "mistral", "mamba"])
 def test_all_ways_give_the_same_values(kind: str, suite: EvaluationSuite) -> None:
     model = tiny_model(kind)
     one_by_one = PreparedSuite(EvaluationSuite(suite.sets, 1), "cpu").evaluate(model)
-    ways = (
-        suite.evaluate(model),
-        PreparedSuite(suite, "cpu").evaluate(model),
-        PreparedSuite.of(suite, model).evaluate(model),
-    )
+    with says_why_unshared(kind):
+        ways = (
+            suite.evaluate(model),
+            PreparedSuite(suite, "cpu").evaluate(model),
+            PreparedSuite.of(suite, model).evaluate(model),
+        )
     for measurements in ways:
         for measured, expected in zip(measurements, one_by_one, strict=True):
             assert measured.metric == expected.metric
@@ -90,9 +106,10 @@ def test_tensors_are_built_once(suite: EvaluationSuite) -> None:
 def test_tokens_are_those_that_the_model_reads(kind: str) -> None:
     """Counted at the embedding, in batches that need no padding."""
     model, read = tiny_model(kind), []
-    model.get_input_embeddings().register_forward_hook(lambda _, ids, __: read.append(ids[0]))
     suite = EvaluationSuite((text_set(), choice_set(most_tokens=1)), 1)
-    prepared = PreparedSuite.of(suite, model)
+    with says_why_unshared(kind):
+        prepared = PreparedSuite.of(suite, model)
+    model.get_input_embeddings().register_forward_hook(lambda _, ids, __: read.append(ids[0]))
     prepared.evaluate(model)
     assert prepared.n_tokens() == sum(ids.numel() for ids in read)
     assert (prepared.n_tokens() < suite.n_tokens) == (kind == "llama")

@@ -14,7 +14,6 @@ Method:
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,8 +26,11 @@ from mixwise.evaluation.rows import (
     Indices,
     Row,
     batch_nats,
+    cache_name,
+    make_batches,
     stack_rows,
-    takes_positions,
+    why_all_positions,
+    why_no_cache,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 
 _FIXED_ROTATIONS = ("default", "linear", "llama3", "yarn", "proportional")
+_TRIAL_TOKENS = 8
+_ATTENTION_LAYERS = frozenset({"full_attention", "sliding_attention"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +140,7 @@ def shared_nats(model: Any, shared: SharedBatch) -> Tensor:
     """Summed negative log-likelihood of the scored tokens of each choice.
 
     Args:
-        model: Causal language model in evaluation mode, one that `can_share_prefixes`.
+        model: Causal language model in evaluation mode, one that is not `why_unshared`.
         shared: The prompts and choices.
 
     Returns:
@@ -144,32 +148,78 @@ def shared_nats(model: Any, shared: SharedBatch) -> Tensor:
     """
     from transformers import DynamicCache
 
+    name = cache_name(model)
+    assert name is not None, "only a model that can share prefixes is given some"
     cache = DynamicCache(config=model.config)
-    model(input_ids=shared.prefixes, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    model(input_ids=shared.prefixes, **{name: cache}, use_cache=True, logits_to_keep=1)
     cache.batch_select_indices(shared.question_of)
     return batch_nats(model, shared.rest, cache)
 
 
-def can_share_prefixes(model: Any) -> bool:
-    """Whether keys and values of a prompt can be repeated for several continuations.
+def why_unshared(model: Any) -> str | None:
+    """Why keys and values of a prompt cannot be repeated for several continuations; None if so.
 
     They can in decoders of transformers whose layers attend to all or to a window of the past; not
     where a layer keeps a running state, attends within fixed chunks, or turns its positions by
-    angles that depend on the length of the text.
+    angles that depend on the length of the text. What passes these rules is also tried once.
+
+    Args:
+        model: Causal language model in evaluation mode, with the tensors of any checkpoint.
+    """
+    return _why_by_structure(model) or _why_by_trial(model)
+
+
+def _why_by_structure(model: Any) -> str | None:
+    reason = why_all_positions(model) or why_no_cache(model)
+    if reason is not None:
+        return reason
+    if model._is_stateful:
+        return f"{type(model).__name__} keeps a running state"
+    config = model.config.get_text_config(decoder=True)
+    if getattr(config, "attention_chunk_size", None) is not None:
+        return f"{type(model).__name__} attends within fixed chunks"
+    changing = sorted(set(_rotations(config)) - set(_FIXED_ROTATIONS))
+    if changing:
+        return f"the positions of {type(model).__name__} turn by the rule `{changing[0]}`"
+    layers = sorted(_layer_kinds(model.config, config))
+    if layers:
+        return f"{type(model).__name__} has layers of the kind `{layers[0]}`"
+    return None
+
+
+def _why_by_trial(model: Any) -> str | None:
+    """Compare one question, its prompt read once, with the same question read choice by choice."""
+    n_known = model.config.get_text_config().vocab_size
+    prompt, choices = 1 + np.arange(_TRIAL_TOKENS) % (n_known - 1), ([1], [2, 1])
+    rows = [Row(np.append(prompt, choice), len(choice)) for choice in choices]
+    parameter = next(model.parameters())
+    device, tolerance = parameter.device, torch.finfo(parameter.dtype).eps ** 0.5
+    [shared] = share_prefixes(rows, np.zeros(2, dtype=np.int64), 2, device)
+    [whole] = make_batches(rows, 2, device)  # in the order of their lengths, as both are here
+    with torch.no_grad():
+        once, anew = shared_nats(model, shared).cpu(), batch_nats(model, whole).cpu()
+    if torch.allclose(once, anew, rtol=tolerance, atol=tolerance, equal_nan=True):
+        return None
+    return (
+        f"{type(model).__name__} answers a prompt that was read apart with {float(once[0]):.4g} "
+        f"nats, and with {float(anew[0]):.4g} when it is read whole"
+    )
+
+
+def _layer_kinds(config: Any, text_config: Any) -> set[str]:
+    """Kinds of layers that keep something else than the keys and values of a window or of all.
+
+    Releases of transformers before 5.20 give some of these layers a plain cache, so what the
+    configuration calls them counts too.
     """
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-    if not takes_positions(model):
-        return False
-    config = model.config.get_text_config(decoder=True)
-    layers = DynamicCache(config=model.config).layers
-    return (
-        "past_key_values" in inspect.signature(model.forward).parameters
-        and all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
-        and getattr(config, "attention_chunk_size", None) is None
-        and all(kind in _FIXED_ROTATIONS for kind in _rotations(config))
-    )
+    kinds = {type(layer) for layer in DynamicCache(config=config).layers}
+    named = {str(kind) for kind in getattr(text_config, "layer_types", None) or ()}
+    return (named - _ATTENTION_LAYERS) | {
+        kind.__name__ for kind in kinds - {DynamicLayer, DynamicSlidingWindowLayer}
+    }
 
 
 def _rotations(config: Any) -> list[str]:

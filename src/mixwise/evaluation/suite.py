@@ -8,13 +8,15 @@ Method:
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from mixwise.evaluation.prefixes import SharedBatch, can_share_prefixes, share_prefixes, shared_nats
+from mixwise.errors import MixwiseWarning
+from mixwise.evaluation.prefixes import SharedBatch, share_prefixes, shared_nats, why_unshared
 from mixwise.evaluation.rows import Batch, batch_nats, make_batches
 from mixwise.evaluation.sets import EvaluationSet
 from mixwise.observation import Measurement
@@ -87,6 +89,29 @@ class _Reading:
         return nats
 
 
+def explain_unshared(suite: EvaluationSuite, model: Any) -> str | None:
+    """One line on prompts that are read anew with every choice; None where nothing is lost.
+
+    Args:
+        suite: The sets.
+        model: The model that they measure.
+    """
+    gaining = [chosen.name for chosen in suite.sets if _gains(chosen, suite)]
+    reason = why_unshared(model) if gaining else None
+    if reason is None:
+        return None
+    names = ", ".join(f"`{name}`" for name in gaining)
+    return (
+        f"evaluation of {names}: prompts are read anew with every choice, because {reason}: the "
+        "scores are right all the same, but take longer; nothing needs to be done"
+    )
+
+
+def _gains(chosen: EvaluationSet, suite: EvaluationSuite) -> bool:
+    row_examples = chosen.differentiable().row_examples
+    return bool(share_prefixes(chosen.rows(), row_examples, suite.batch_sequences, "cpu"))
+
+
 class PreparedSuite:
     """A suite on a device, for one model whose tensors change.
 
@@ -94,7 +119,7 @@ class PreparedSuite:
         suite: The sets.
         device: Where the model is.
         share_prefixes: Whether prompts that several choices share are read once; only for a model
-            that `can_share_prefixes`.
+            that `why_unshared` finds no reason against.
     """
 
     def __init__(
@@ -108,9 +133,16 @@ class PreparedSuite:
 
     @classmethod
     def of(cls, suite: EvaluationSuite, model: Any) -> PreparedSuite:
-        """Prepare a suite for a model: on its device, with prompts shared if it can."""
+        """Prepare a suite for a model: on its device, with prompts shared if it can.
+
+        Warns:
+            MixwiseWarning: If the model cannot, and a set of the suite would have gained by it.
+        """
+        text = explain_unshared(suite, model)
+        if text is not None:
+            warnings.warn(text, MixwiseWarning, stacklevel=2)
         device = next(model.parameters()).device
-        return cls(suite, device, share_prefixes=can_share_prefixes(model))
+        return cls(suite, device, share_prefixes=text is None)
 
     def evaluate(self, model: Any, part: Part = WHOLE) -> tuple[Measurement, ...]:
         """Measure every metric of every set.

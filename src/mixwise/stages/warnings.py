@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mixwise.evaluation.suite import explain_unshared
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.live_model import LiveModel
 from mixwise.merging.precision import measure_rounding_loss
@@ -19,7 +20,9 @@ def collect_warnings(live: LiveModel, inputs: Inputs, plan: Plan) -> list[str]:
         inputs: The recipe's inputs.
         plan: What it will cost.
     """
-    return [*_data_warnings(inputs, plan), *_rounding_warnings(live, inputs)]
+    unshared = explain_unshared(inputs.suite, live.module)
+    missing = [] if unshared is None else [unshared]
+    return [*_data_warnings(inputs, plan), *_rounding_warnings(live, inputs), *missing]
 
 
 def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
