@@ -1,12 +1,15 @@
 # Everything runs in a virtual environment of its own; each target sets up what it needs.
 PYTHON ?= python3
 VENV ?= .venv
-# Any torch from 2.4 on will do; this one makes the demo's numbers the same everywhere.
+# All other packages come from requirements.lock. torch does not: its builds for CPU and for each GPU
+# are different files, and this machine's is asked for by its version alone. Any from @TORCH@ on will do;
+# this one makes the demo's numbers the same everywhere.
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+LOCK := requirements.lock
 
-.PHONY: demo test check bench format lint types tests test-slow browser clean
+.PHONY: demo test check bench format lint types tests test-slow test-latest test-lowest lock browser clean
 
 demo: $(READY)
 	$(BIN)/mixwise demo --study demo-study
@@ -46,12 +49,36 @@ browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null \
 	  || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium)
 
-$(READY): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
+# The tests with the newest release of everything but torch, the lock left aside; says which upstream
+# release breaks what.
+test-latest: browser
+	$(PYTHON) -m venv --clear $(VENV)-latest
+	$(VENV)-latest/bin/pip install --quiet "$(TORCH)"
+	$(VENV)-latest/bin/pip install --quiet --editable ".[dev]"
+	$(VENV)-latest/bin/python -m tools.latest -m "not slow" --hypothesis-seed=0
+
+# The tests with the oldest releases that pyproject.toml allows.
+test-lowest: browser
+	$(PYTHON) -m venv --clear $(VENV)-lowest
+	$(PYTHON) tools/lower_bounds.py > $(VENV)-lowest/requirements.txt
+	$(VENV)-lowest/bin/pip install --quiet --requirement $(VENV)-lowest/requirements.txt
+	$(VENV)-lowest/bin/pip install --quiet --editable ".[dev]"
+	$(VENV)-lowest/bin/pytest -m "not slow" --hypothesis-seed=0
+
+# New versions and hashes of everything, as of today.
+lock:
+	$(PYTHON) -m venv --clear $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet uv
+	$(PYTHON) -m tools.lock --uv $(VENV)-lock/bin/uv --torch "$(TORCH)"
+
+# Nothing is installed that the lock does not name, but torch and what its build brings.
+$(READY): pyproject.toml $(LOCK)
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement $(LOCK)
 	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet --editable ".[dev]"
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/pip check
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(SCRATCH) demo-study .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-latest $(VENV)-lowest $(VENV)-lock $(SCRATCH) demo-study .pytest_cache .mypy_cache .ruff_cache
