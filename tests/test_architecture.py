@@ -13,7 +13,7 @@ import mixwise
 ROOT = Path(mixwise.__file__).parent
 FLOORS = (
     {"errors"},
-    {"files", "progress"},
+    {"files", "progress", "releases"},
     {"mixture", "objective"},
     {"observation", "scorer", "recipe"},
     {"data", "merging", "engine"},

@@ -28,14 +28,14 @@ _COMPILE = (
 
 
 def keep_locked(compiled: str) -> str:
-    """Leave out torch and the packages that only its builds for a GPU need.
+    r"""Leave out torch and the packages that only its builds for a GPU need.
 
     Args:
         compiled: Requirements, each on a line of its own with its hashes indented below it.
 
     Example:
-        >>> keep_locked("numpy==2.4 \\\\\\n    --hash=a\\ntorch==2.13 \\\\\\n    --hash=b\\n")
-        'numpy==2.4 \\\\\\n    --hash=a\\n'
+        >>> keep_locked("numpy==2.4 \\\n    --hash=a\\ntorch==2.13 \\\n    --hash=b\\n")
+        'numpy==2.4 \\\n    --hash=a\\n'
     """
     blocks = re.split(r"(?m)^(?=\S)", compiled)
     return "".join(block for block in blocks if not _OUTSIDE.match(block))
@@ -45,7 +45,9 @@ def main() -> None:
     """Resolve, and write the lock."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--uv", required=True, help="uv's command")
-    parser.add_argument("--torch", required=True, help="the build's requirement, as in the Makefile")
+    parser.add_argument(
+        "--torch", required=True, help="the build's requirement, as in the Makefile"
+    )
     chosen = parser.parse_args()
     found = subprocess.run(
         [chosen.uv, *_COMPILE], input=chosen.torch, capture_output=True, text=True, check=False

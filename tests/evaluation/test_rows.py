@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.evaluation.models import VOCABULARY, tiny_model
 
-from mixwise.evaluation.rows import Row, batch_nats, make_batches, takes_positions
+from mixwise.evaluation.rows import Row, batch_nats, make_batches
+from mixwise.releases import takes_masks, why_all_positions
 
 
 def row(ids: list[int], n_scored: int) -> Row:
@@ -99,7 +100,7 @@ def test_head_sees_only_what_is_scored() -> None:
     model.lm_head.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].numel() // 16))
     [batch] = make_batches([row([1, 2, 3, 4, 5], 1), row([1, 2, 3], 2)], 2, "cpu")
     batch_nats(model, batch)
-    assert seen == [3]
+    assert seen == [3 if takes_masks() else 2 * 3]  # 2 rows at the positions 0, 1 and 3
 
 
 def test_a_model_from_elsewhere_gives_all_logits() -> None:
@@ -109,9 +110,9 @@ def test_a_model_from_elsewhere_gives_all_logits() -> None:
     model = tiny_model("llama")
     [batch] = make_batches([row([1, 2, 3, 4, 5], 2), row([1, 2, 3], 1)], 2, "cpu")
     kept = batch_nats(model, batch)
-    assert takes_positions(model)
+    assert why_all_positions(model) is None
     model.__class__ = Elsewhere
-    assert not takes_positions(model)
+    assert why_all_positions(model) == "Elsewhere is not transformers' own code"
     assert batch_nats(model, batch).tolist() == pytest.approx(kept.tolist(), abs=1e-5)
 
 

@@ -21,17 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mixwise.evaluation.rows import (
-    Batch,
-    Indices,
-    Row,
-    batch_nats,
-    cache_name,
-    make_batches,
-    stack_rows,
-    why_all_positions,
-    why_no_cache,
-)
+from mixwise.evaluation.rows import Batch, Indices, Row, batch_nats, make_batches, stack_rows
+from mixwise.releases import cache_name, why_all_positions, why_no_cache
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,8 +13,7 @@ Method:
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +21,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mixwise.releases import cache_name, takes_masks, why_all_positions
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 Indices = npt.NDArray[np.int64]
 
 _LOSS_POSITIONS = 1024  # more save no time, fewer keep the loss from doubling the logits' memory
-_CACHE_NAMES = ("cache", "past_key_values")  # since transformers 5.24, and before
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,54 +142,12 @@ def _scored_logits(model: Callable[..., Any], batch: Batch, cache: Any) -> Tenso
         model, input_ids=batch.ids, attention_mask=batch.attention_mask, use_cache=False
     )
     if cache is not None:
-        read = functools.partial(read, **{_named_cache(model): cache}, use_cache=True)
-    if takes_positions(model):
+        name = cache_name(model)
+        assert name is not None, "a cache is made only for a model that takes one"
+        read = functools.partial(read, **{name: cache}, use_cache=True)
+    if why_all_positions(model) is not None:
+        return read().logits[predicts]
+    if takes_masks():
         return read(logits_to_keep=predicts).logits
-    return read().logits[predicts]
-
-
-def takes_positions(model: Callable[..., Any]) -> bool:
-    """Whether the model can keep its head to chosen positions."""
-    return why_all_positions(model) is None
-
-
-def why_all_positions(model: Callable[..., Any]) -> str | None:
-    """Why every position goes through the model's head; None where it keeps to chosen ones.
-
-    All decoders of transformers that name ``logits_to_keep`` take a mask of positions; code that
-    comes with a checkpoint may know the name with an older meaning.
-    """
-    if not type(model).__module__.startswith("transformers.models."):
-        return f"{type(model).__name__} is not transformers' own code"
-    if "logits_to_keep" not in _arguments(model):
-        return f"{_release()} gives {type(model).__name__} no `logits_to_keep`"
-    return None
-
-
-def cache_name(model: Callable[..., Any]) -> str | None:
-    """Name by which the model takes keys and values of earlier tokens; None where it takes none."""
-    return next((name for name in _CACHE_NAMES if name in _arguments(model)), None)
-
-
-def why_no_cache(model: Callable[..., Any]) -> str | None:
-    """Why the model takes no keys and values of earlier tokens; None where it takes them."""
-    if cache_name(model) is not None:
-        return None
-    names = " nor ".join(f"`{name}`" for name in _CACHE_NAMES)
-    return f"{_release()} gives {type(model).__name__} neither {names}"
-
-
-def _named_cache(model: Callable[..., Any]) -> str:
-    name = cache_name(model)
-    assert name is not None, "a cache is made only for a model that takes one"
-    return name
-
-
-def _arguments(model: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(getattr(model, "forward", model)).parameters
-
-
-def _release() -> str:
-    import transformers
-
-    return f"transformers {transformers.__version__}"
+    anywhere = predicts.any(dim=0).nonzero().squeeze(1)
+    return read(logits_to_keep=anywhere).logits[predicts[:, anywhere]]

@@ -36,6 +36,7 @@ from mixwise.errors import (
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.live_model import load_module
 from mixwise.recipe import Training
+from mixwise.releases import enable_activation_checkpointing
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
 from mixwise.training.saving import (
@@ -189,7 +190,9 @@ class _Sequences(torch.utils.data.Dataset[dict[str, Tensor]]):
 
 def _collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     input_ids = torch.stack([item["input_ids"] for item in items])
-    return {"input_ids": input_ids, "labels": input_ids}
+    labels = input_ids.clone()
+    labels[:, 0] = -100  # nothing predicts it, but transformers 5.6 counts it in the mean
+    return {"input_ids": input_ids, "labels": labels}
 
 
 class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
@@ -268,7 +271,7 @@ def _build_model(job: TrainingJob) -> Any:
         )
     model = load_module(job.base, trust_remote_code=job.trust_remote_code)
     if job.settings.gradient_checkpointing:
-        model.activation_checkpointing_enable()
+        enable_activation_checkpointing(model)
         model.enable_input_require_grads()
     if job.settings.method == "full":
         return model
