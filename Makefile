@@ -54,7 +54,7 @@ browser:
 test-latest: browser
 	$(PYTHON) -m venv --clear $(VENV)-latest
 	$(VENV)-latest/bin/pip install --quiet "$(TORCH)"
-	$(VENV)-latest/bin/pip install --quiet --editable ".[dev]"
+	$(VENV)-latest/bin/pip install --quiet --editable ".[test]"
 	$(VENV)-latest/bin/python -m tools.latest -m "not slow" --hypothesis-seed=0
 
 # The tests with the oldest releases that pyproject.toml allows.
@@ -62,7 +62,7 @@ test-lowest: browser
 	$(PYTHON) -m venv --clear $(VENV)-lowest
 	$(PYTHON) tools/lower_bounds.py > $(VENV)-lowest/requirements.txt
 	$(VENV)-lowest/bin/pip install --quiet --requirement $(VENV)-lowest/requirements.txt
-	$(VENV)-lowest/bin/pip install --quiet --editable ".[dev]"
+	$(VENV)-lowest/bin/pip install --quiet --editable ".[test]"
 	$(VENV)-lowest/bin/pytest -m "not slow" --hypothesis-seed=0
 
 # New versions and hashes of everything, as of today.

@@ -34,8 +34,8 @@ def keep_locked(compiled: str) -> str:
         compiled: Requirements, each on a line of its own with its hashes indented below it.
 
     Example:
-        >>> keep_locked("numpy==2.4 \\\n    --hash=a\\ntorch==2.13 \\\n    --hash=b\\n")
-        'numpy==2.4 \\\n    --hash=a\\n'
+        >>> keep_locked("numpy==2.4\n    --hash=a\ntorch==2.13\n    --hash=b\n")
+        'numpy==2.4\n    --hash=a\n'
     """
     blocks = re.split(r"(?m)^(?=\S)", compiled)
     return "".join(block for block in blocks if not _OUTSIDE.match(block))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 _FIXED_ROTATIONS = ("default", "linear", "llama3", "yarn", "proportional")
-_TRIAL_TOKENS = 8
+_TRIAL_TOKENS = 24
 _ATTENTION_LAYERS = frozenset({"full_attention", "sliding_attention"})
 
 
