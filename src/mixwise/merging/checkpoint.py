@@ -148,6 +148,11 @@ def _full_files(folder: Path) -> list[Path]:
             "read: load it with transformers and save it with `save_pretrained`"
         )
     explicit = config.get("transformers_weights")
+    if explicit is not None and (not isinstance(explicit, str) or _leaves(explicit)):
+        raise CheckpointError(
+            f"{folder / CONFIG}: `transformers_weights` must name a file of this folder, but got "
+            f"{explicit!r}: put the file there"
+        )
     index = _index_of(folder, explicit)
     by_name = _weight_map(folder, index) if index is not None else {}
     try:
@@ -172,10 +177,10 @@ def _full_files(folder: Path) -> list[Path]:
     return files
 
 
-def _index_of(folder: Path, explicit: object) -> Path | None:
+def _index_of(folder: Path, explicit: str | None) -> Path | None:
     """The index whose files transformers would load; a single file goes before it."""
     if explicit is not None:
-        return folder / str(explicit) if str(explicit).endswith(".index.json") else None
+        return folder / explicit if explicit.endswith(".index.json") else None
     is_single = (folder / FULL_FILE).is_file()
     return None if is_single or not (folder / INDEX_FILE).is_file() else folder / INDEX_FILE
 
@@ -186,12 +191,16 @@ def _weight_map(folder: Path, index: Path) -> dict[str, str]:
     if not isinstance(files, dict) or not all(isinstance(f, str) for f in files.values()):
         raise CheckpointError(f"{index}: names no files in `weight_map`: save the model again")
     for name, file in files.items():
-        if Path(file).is_absolute() or ".." in Path(file).parts:
+        if _leaves(file):
             raise CheckpointError(
                 f"{index}: tensor `{name}` must be in a file of this folder, but `weight_map` "
                 f"names {file!r}: put the file beside the index and name it without a path"
             )
     return files
+
+
+def _leaves(file: str) -> bool:
+    return Path(file).is_absolute() or ".." in Path(file).parts
 
 
 def _require_unquantised(folder: Path, config: Mapping[str, Any]) -> None:

@@ -16,12 +16,13 @@ import inspect
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from mixwise.errors import CheckpointError, first_line
 
@@ -132,11 +133,21 @@ def map_names(
     """
     from transformers import PreTrainedModel
 
-    given = {name: _without_numbers(*tensors[name]) for name in sorted(tensors)}
+    given = {name: _without_numbers(*entry) for name, entry in sorted(tensors.items())}
     if not isinstance(module, PreTrainedModel):
         return _map_plainly(module, given)
+    found = _trace(module, folder, given)
+    if any(not given[source].is_floating_point() for source in found.converted.values()):
+        # A whole number in the place of a float was cast: where it goes is seen without its dtype.
+        floats = {name: _without_numbers("F32", shape) for name, (_, shape) in tensors.items()}
+        again = _trace(module, folder, floats)
+        found = replace(again, stored={**again.stored, **found.stored})
+    return found
+
+
+def _trace(module: Any, folder: Path, given: Mapping[str, torch.Tensor]) -> NameMap:
     try:
-        with _quiet():
+        with _quiet(), _PadNothing():
             loaded, info = type(module).from_pretrained(
                 None,
                 config=module.config,
@@ -223,6 +234,16 @@ def _nearest(name: str, candidates: list[str]) -> str:
         return sum(1 for _ in takewhile(bool, map(str.__eq__, parts, other.split("."))))
 
     return max(candidates, key=n_shared, default="")
+
+
+class _PadNothing(TorchFunctionMode):
+    """Padding by nothing gives the tensor itself: where a head is tied, its bias is so padded."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function, unless there is nothing to pad."""
+        if func is torch.nn.functional.pad and len(args) > 1 and not any(args[1]):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 @contextlib.contextmanager
