@@ -59,7 +59,7 @@ BART = {
     "decoder_layers": 2,
     "decoder_attention_heads": 2,
     "decoder_ffn_dim": 24,
-    "encoder_layers": 1,
+    "encoder_layers": 2,
     "encoder_attention_heads": 2,
     "encoder_ffn_dim": 24,
     "max_position_embeddings": 32,
@@ -621,8 +621,11 @@ def whole_table() -> tuple[Case, ...]:
         case("gemma bf16 sharded", both(in_precision(BF16), sharded)),
         case("gemma3", changes={"=": GEMMA3}),
         case(
-            "gemma3 by old names",
-            renamed(r"^model\.language_model", "language_model.model"),
+            "gemma3 by today's names",
+            both(
+                renamed(r"^language_model\.model", "model.language_model"),
+                renamed(r"^(vision_tower|multi_modal_projector)", r"model.\1"),
+            ),
             changes={"=": GEMMA3},
         ),
     )
