@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -67,7 +68,7 @@ def shard(folder: Path) -> dict[str, str]:
     return weight_map
 
 
-def write_index(folder: Path, weight_map: dict[str, str]) -> None:
+def write_index(folder: Path, weight_map: Any) -> None:
     index = {"metadata": {}, "weight_map": weight_map}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
@@ -102,6 +103,15 @@ def test_index_whose_file_lacks_a_tensor_is_refused(pico_base: Path, tmp_path: P
     weight_map = shard(copy)
     write_index(copy, weight_map | {"model.gone.weight": "s1.safetensors"})
     with pytest.raises(CheckpointError, match=r"`model.gone.weight` should be in `s1.safetensors`"):
+        open_checkpoint(copy)
+
+
+@pytest.mark.parametrize("weight_map", [{}, [], {"a": 1}, None])
+def test_index_without_files_is_refused(weight_map: Any, pico_base: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(pico_base, tmp_path / "copy"))
+    shard(copy)
+    write_index(copy, weight_map)
+    with pytest.raises(CheckpointError, match=r"index.json: names no files in `weight_map`"):
         open_checkpoint(copy)
 
 

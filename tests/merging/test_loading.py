@@ -25,6 +25,7 @@ from mixwise.errors import CheckpointError
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.live_model import LiveModel
 from mixwise.merging.loading import Mismatch, NameMap, files_to_load, load_module, map_names
+from mixwise.merging.skeleton import Skeleton
 
 SIZES: dict[str, Any] = {
     "vocab_size": 31,
@@ -168,6 +169,25 @@ def test_what_training_saves_opens_again(tmp_path: Path) -> None:
     expert = open_checkpoint(tmp_path / "expert")
     live = LiveModel.load(base)
     assert live.match(expert)["lm_head.weight"] == "embed_out.weight"
+
+
+def test_skeleton_knows_the_same_names(tmp_path: Path) -> None:
+    module = GPTNeoXForCausalLM(GPTNeoXConfig(**SIZES))
+    module.save_pretrained(tmp_path)
+    head = Skeleton(open_checkpoint(tmp_path)).live.base_tensor("lm_head.weight")
+    assert torch.equal(head, module.lm_head.weight)
+
+
+def test_skeleton_of_a_base_that_is_untied_against_its_config_is_refused(
+    families: dict[str, Family], tmp_path: Path
+) -> None:
+    odd = Path(shutil.copytree(families["llama"].base, tmp_path / "odd"))
+    name = "model.embed_tokens.weight"
+    edit(odd, lambda tensors: tensors.update({"lm_head.weight": 2 * tensors[name]}))
+    base = open_checkpoint(odd)
+    assert LiveModel.load(base).match(base)["lm_head.weight"] == "lm_head.weight"
+    with pytest.raises(CheckpointError, match=r"but they differ: set `tie_word_embeddings` to fal"):
+        Skeleton(base).live.match(base)
 
 
 def test_tensor_without_a_place_in_the_base_is_refused(

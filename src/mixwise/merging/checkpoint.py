@@ -188,7 +188,7 @@ def _index_of(folder: Path, explicit: str | None) -> Path | None:
 def _weight_map(folder: Path, index: Path) -> dict[str, str]:
     """File by tensor name, as an index says; refused when it leaves the folder."""
     files = _load_json(index).get("weight_map")
-    if not isinstance(files, dict) or not all(isinstance(f, str) for f in files.values()):
+    if not isinstance(files, dict) or not files or {type(f) for f in files.values()} != {str}:
         raise CheckpointError(f"{index}: names no files in `weight_map`: save the model again")
     for name, file in files.items():
         if _leaves(file):

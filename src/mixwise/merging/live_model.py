@@ -233,11 +233,17 @@ class LiveModel:
         return "use an expert that was trained from this base"
 
     def _require_tied(self, checkpoint: Checkpoint, first: str, second: str) -> None:
-        if not torch.equal(checkpoint.load_tensor(first), checkpoint.load_tensor(second)):
+        if torch.equal(checkpoint.load_tensor(first), checkpoint.load_tensor(second)):
+            return
+        if checkpoint.folder == self.base.folder:
             raise CheckpointError(
-                f"{checkpoint.folder}: tensors `{first}` and `{second}` are tied "
-                "in the base but differ here: use an expert that ties them"
+                f"{checkpoint.folder}: config.json ties tensors `{first}` and `{second}`, but they "
+                "differ: set `tie_word_embeddings` to false there"
             )
+        raise CheckpointError(
+            f"{checkpoint.folder}: tensors `{first}` and `{second}` are tied "
+            "in the base but differ here: use an expert that ties them"
+        )
 
     def write(self, name: str, values: Tensor, *, start: int = 0) -> None:
         """Overwrite one tensor, or a part of it, by its canonical name.
