@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mixwise.errors import CheckpointError
+from mixwise.merging import loading
 from mixwise.merging.checkpoint import open_checkpoint
 
 
@@ -138,6 +139,23 @@ def test_adapter_without_its_configuration_is_refused(tmp_path: Path) -> None:
     save_file({"a": torch.ones(1)}, tmp_path / "adapter_model.safetensors")
     with pytest.raises(CheckpointError, match=r"without `adapter_config.json`"):
         open_checkpoint(tmp_path)
+
+
+def test_empty_description_of_an_adapter_is_refused(pico_base: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(pico_base, tmp_path / "copy"))
+    (copy / "adapter_config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"must describe an adapter, but is empty"):
+        open_checkpoint(copy)
+
+
+def test_whatever_transformers_answers_stays_in_the_folder(
+    pico_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(pico_base, tmp_path / "copy"))
+    for outside in (tmp_path / "model.safetensors", copy / ".." / "model.safetensors"):
+        monkeypatch.setattr(loading, "files_to_load", lambda *_, file=outside: [file])
+        with pytest.raises(CheckpointError, match=r"which is outside of it"):
+            open_checkpoint(copy)
 
 
 def test_checkpoint_in_use_goes_to_another_process(pico_base: Path) -> None:

@@ -107,6 +107,11 @@ def open_checkpoint(folder: Path, *, hash_file: HashFile = hash_file) -> Checkpo
     adapter_config: dict[str, Any] = {}
     if (folder / ADAPTER_CONFIG).is_file():
         adapter_config = _load_json(folder / ADAPTER_CONFIG)
+        if not adapter_config:
+            raise CheckpointError(
+                f"{folder / ADAPTER_CONFIG}: must describe an adapter, but is empty: copy or save "
+                "the adapter again"
+            )
         files = [_adapter_file(folder)]
     else:
         files = _full_files(folder)
@@ -165,6 +170,11 @@ def _full_files(folder: Path) -> list[Path]:
             "or save the model again"
         ) from None
     for file in files:
+        if not file.is_relative_to(folder) or _leaves(str(file.relative_to(folder))):
+            raise CheckpointError(
+                f"{folder}: would be loaded from {file}, which is outside of it: "
+                "put the files there"
+            )
         if not file.is_file():
             raise CheckpointError(_no_safetensors(folder, str(file.relative_to(folder))))
     headers = {shard: _read_header(folder / shard) for shard in set(by_name.values())}
