@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.merging.conftest import FAMILIES, Family
+from tests.merging.conftest import FAMILIES, Family, edit
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from mixwise.errors import CheckpointError, ResourceError
+from mixwise.errors import CheckpointError, MixwiseWarning, ResourceError
 from mixwise.merging import live_model
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.live_model import LiveModel
@@ -106,3 +106,49 @@ def test_folder_that_is_no_model_is_refused(families: dict[str, Family], tmp_pat
     (odd / "config.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"odd: the model cannot be loaded"):
         LiveModel.load(open_checkpoint(odd))
+
+
+def test_other_numbers_than_are_mapped_are_refused(
+    families: dict[str, Family], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = live_model.load_module
+
+    def load_changed(folder: Path, **settings: Any) -> Any:
+        module = load(folder, **settings)
+        weight = module.model.layers[1].mlp.up_proj.weight
+        weight.data[0, 0] = weight.data[0, 0].nextafter(torch.tensor(9.0))
+        return module
+
+    monkeypatch.setattr(live_model, "load_module", load_changed)
+    with pytest.raises(CheckpointError, match=r"other numbers into `model.layers.1.mlp.up_proj.w"):
+        families["llama"].live()
+
+
+def test_numbers_that_are_none_equal_themselves(
+    families: dict[str, Family], tmp_path: Path
+) -> None:
+    odd = Path(shutil.copytree(families["llama"].base, tmp_path / "odd"))
+    edit(odd, lambda tensors: tensors["model.norm.weight"].fill_(torch.nan))
+    LiveModel.load(open_checkpoint(odd))
+
+
+def test_base_of_another_shape_is_refused_by_name(
+    families: dict[str, Family], tmp_path: Path
+) -> None:
+    odd = Path(shutil.copytree(families["llama"].base, tmp_path / "odd"))
+    edit(odd, lambda tensors: tensors.update({"model.norm.weight": torch.ones(5)}))
+    with pytest.raises(
+        CheckpointError,
+        match=r"`model.norm.weight` must have shape \(18,\), as config.json says, but got \(5,\)",
+    ):
+        LiveModel.load(open_checkpoint(odd))
+
+
+def test_double_precision_is_read_as_float32_and_said(
+    families: dict[str, Family], tmp_path: Path
+) -> None:
+    odd = Path(shutil.copytree(families["llama"].experts["a"], tmp_path / "odd"))
+    edit(odd, lambda tensors: tensors.update({n: t.double() for n, t in tensors.items()}))
+    live = families["llama"].live()
+    with pytest.warns(MixwiseWarning, match=r"odd: it is saved in float64, but is read as float32"):
+        live.write_checkpoint(open_checkpoint(odd))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mixwise.errors import CheckpointError, RecipeError
+from mixwise.errors import RecipeError
 from mixwise.merging.ingredients import SECOND_MOMENTS_FILE
 from mixwise.recipe import load_recipe
 from mixwise.stages.check import require_inputs
@@ -117,7 +117,7 @@ def test_brought_experts_must_be_like_the_runs_that_a_rule_trains(pico: Path) ->
         require_inputs(inputs)
 
 
-def test_brought_experts_must_be_as_precise_as_the_runs_that_a_rule_trains(pico: Path) -> None:
+def test_brought_experts_may_be_coarser_than_the_runs_that_a_rule_trains(pico: Path) -> None:
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -126,5 +126,4 @@ def test_brought_experts_must_be_as_precise_as_the_runs_that_a_rule_trains(pico:
         path = pico / name / "model.safetensors"
         rounded = {key: tensor.to(torch.bfloat16) for key, tensor in load_file(path).items()}
         save_file(rounded, path, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"must be F32.*save the expert in float32"):
-        require_inputs(inputs)
+    require_inputs(inputs)

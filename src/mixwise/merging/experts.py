@@ -164,17 +164,7 @@ class ExpertPool:
                 )
             if not checkpoint.is_adapter:
                 require_same_vocabulary(self.live.base.folder, checkpoint.folder)
-                self.live.match(checkpoint, self.live.base)
-                self._require_same_dtypes(first, checkpoint)
-
-    def _require_same_dtypes(self, first: Checkpoint, checkpoint: Checkpoint) -> None:
-        for name in sorted(first.tensors.keys() & checkpoint.tensors.keys()):
-            have, need = checkpoint.tensors[name].dtype, first.tensors[name].dtype
-            if have != need:
-                raise CheckpointError(
-                    f"{checkpoint.folder}: tensor `{name}` must be {need}, as in "
-                    f"{first.folder}, but got {have}: save the expert again"
-                )
+                self.live.match(checkpoint)
 
     @torch.no_grad()
     def merge(self, mixture: Mixture, rule: MergeRule) -> None:

@@ -7,20 +7,23 @@ Method:
     No candidate is written to disk and none is loaded: scoring K candidates costs K passes over the
     tensors. A tensor that stands under several names (tied embeddings) is written once. Whatever is
     written passes the same rounding, the base too, so that scores differ by what was merged alone.
+    Which stored tensor is which tensor of the module is asked of transformers, and once a base is
+    loaded, every number is compared with the one that would be merged in its place.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from mixwise.errors import CheckpointError, ResourceError, first_line
+from mixwise.errors import CheckpointError, MixwiseWarning, ResourceError
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.chunks import chunks
+from mixwise.merging.loading import NameMap, build_module, load_module, map_names, version
 from mixwise.merging.rounding import round_stochastically
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Rounding = Literal["nearest", "stochastic"]
+
+_FLOATING = ("F64", "F32", "F16", "BF16")  # safetensors' names
 
 
 class LiveModel:
@@ -59,7 +64,7 @@ class LiveModel:
         self.seed = seed
         self.tensors: dict[str, Tensor] = {}
         self.aliases: dict[str, str] = {}
-        self._prefix = getattr(module, "base_model_prefix", "")  # some bases are stored without it
+        self._matches: dict[str, Mapping[str, str]] = {}
         canonical: dict[int, str] = {}
         for name, tensor in module.state_dict(keep_vars=True).items():
             first = canonical.setdefault(id(tensor), name)
@@ -98,12 +103,14 @@ class LiveModel:
             CheckpointError: If transformers cannot build the model from the folder.
             ResourceError: If the devices together have too little memory.
         """
-        module = load_module(
-            base.folder,
-            dtype=getattr(torch, precision),
-            device_map=device_map,
-            trust_remote_code=trust_remote_code,
-        )
+        dtype = getattr(torch, precision)
+        try:
+            module = load_module(
+                base.folder, dtype=dtype, device_map=device_map, trust_remote_code=trust_remote_code
+            )
+        except CheckpointError:
+            _explain(base, dtype, trust_remote_code=trust_remote_code)
+            raise
         if device_map is None:
             module.to(device=device)
         live = cls(module.eval(), base, rounding=rounding, seed=seed)
@@ -113,6 +120,7 @@ class LiveModel:
                     f"{base.folder}: the model must fit into the memory of the devices, but "
                     f"`{name}` found no place: use a lower precision or more devices"
                 )
+        live._require_loaded_as_mapped()
         return live
 
     @cached_property
@@ -123,54 +131,101 @@ class LiveModel:
         """One tensor of the base by its canonical name: mapped from disk, in its stored dtype."""
         return self.base.load_tensor(self._base_names[name])
 
-    def match(self, checkpoint: Checkpoint, base: Checkpoint | None = None) -> Mapping[str, str]:
-        """Find the stored name of every live tensor in a full checkpoint.
+    def match(self, checkpoint: Checkpoint) -> Mapping[str, str]:
+        """Find the stored name of every live tensor in a full checkpoint, as transformers does.
 
         Args:
             checkpoint: The checkpoint to be written or merged.
-            base: When given, dtypes must be at least as precise as this checkpoint's.
 
         Returns:
             Stored name by canonical name.
 
         Raises:
-            CheckpointError: Names the first tensor that is missing, unknown, of another shape or
-                dtype, or stored twice with different values although the model ties it.
+            CheckpointError: Names the first tensor that is missing, unknown, of another shape, no
+                plain floating-point number, converted when it is loaded, or stored twice with
+                different values although the model ties it.
         """
+        if checkpoint.fingerprint not in self._matches:
+            self._matches[checkpoint.fingerprint] = self._match(checkpoint)
+        return self._matches[checkpoint.fingerprint]
+
+    def _match(self, checkpoint: Checkpoint) -> Mapping[str, str]:
+        entries = {name: (e.dtype, e.shape) for name, e in checkpoint.tensors.items()}
+        names = map_names(self.module, checkpoint.folder, entries)
+        self._require_all(checkpoint, names)
         stored: dict[str, str] = {}
-        base_stored = self.match(base) if base is not None else {}
-        for name in sorted(checkpoint.tensors):
-            canonical = self.aliases.get(name) or self.aliases.get(f"{self._prefix}.{name}")
-            if canonical is None:
+        for name, source in names.stored.items():
+            canonical = self.aliases[name]
+            if stored.setdefault(canonical, source) != source:
+                self._require_tied(checkpoint, stored[canonical], source)
+        for canonical, source in stored.items():
+            self._require_plain(checkpoint, canonical, source)
+        if any(checkpoint.tensors[source].dtype == "F64" for source in stored.values()):
+            warnings.warn(
+                f"{checkpoint.folder}: it is saved in float64, but is read as float32, in which "
+                "everything is merged: what lies below float32's rounding is lost",
+                MixwiseWarning,
+                stacklevel=4,
+            )
+        return stored
+
+    def _require_all(self, checkpoint: Checkpoint, names: NameMap) -> None:
+        where, architecture = checkpoint.folder, type(self.module).__name__
+        is_base = where == self.base.folder
+        for name in names.unexpected:
+            if not is_base:
                 raise CheckpointError(
-                    f"{checkpoint.folder}: tensor `{name}` is not part of the base model "
+                    f"{where}: tensor `{name}` is not part of the base model "
                     f"{self.base.folder}: {self._remedy(checkpoint)}"
                 )
-            if canonical in stored:
-                self._require_tied(checkpoint, stored[canonical], name)
-            stored.setdefault(canonical, name)
-        for canonical, tensor in self.tensors.items():
-            if canonical not in stored:
-                raise CheckpointError(
-                    f"{checkpoint.folder}: tensor `{canonical}` is missing: "
-                    f"{self._remedy(checkpoint)}"
-                )
-            shape = checkpoint.tensors[stored[canonical]].shape
-            if shape != tuple(tensor.shape):
-                raise CheckpointError(
-                    f"{checkpoint.folder}: tensor `{canonical}` must have shape "
-                    f"{tuple(tensor.shape)}, as in the base, but got {shape}: "
-                    f"{self._remedy(checkpoint)}"
-                )
-            if base is not None:
-                need = base.tensors[base_stored[canonical]].dtype
-                have = checkpoint.tensors[stored[canonical]].dtype
-                if have not in (need, "F32"):
+            raise CheckpointError(
+                f"{where}: tensor `{name}` has no place in the {architecture} that {version()} "
+                "makes of config.json, and would be left out with a warning: "
+                f"{self._remedy(checkpoint)}, or save the model again without it"
+            )
+        for mismatch in names.mismatched:
+            owner = "config.json says" if is_base else "in the base"
+            raise CheckpointError(
+                f"{where}: tensor `{mismatch.name}` must have shape {mismatch.expected}, as "
+                f"{owner}, but got {mismatch.stored}: {self._remedy(checkpoint)}"
+            )
+        for name, source in names.converted.items():
+            raise CheckpointError(
+                f"{where}: tensor `{source}` is not stored as {version()} keeps it: on load it is "
+                f"converted into `{name}` of {architecture}, and mixwise cannot merge converted "
+                "tensors yet: save base and experts in the layout of the module, with "
+                "`save_pretrained(..., save_original_format=False)`"
+            )
+        for name in names.missing:
+            raise CheckpointError(
+                f"{where}: tensor `{name}` is missing: {self._remedy(checkpoint)}"
+            )
+        unknown = self.aliases.keys() - names.stored.keys()
+        assert not unknown, f"tensors that are neither stored nor missing: {sorted(unknown)}"
+
+    def _require_plain(self, checkpoint: Checkpoint, canonical: str, source: str) -> None:
+        dtype = checkpoint.tensors[source].dtype
+        if self.tensors[canonical].is_floating_point() and dtype not in _FLOATING:
+            raise CheckpointError(
+                f"{checkpoint.folder}: tensor `{source}` is stored as {dtype}, and mixwise merges "
+                f"plain floating-point numbers only ({', '.join(_FLOATING)}): use the weights as "
+                "they were before quantisation"
+            )
+
+    def _require_loaded_as_mapped(self) -> None:
+        """Compare what transformers has loaded with what is mapped, number by number."""
+        for name, live in self.tensors.items():
+            for start, part in chunks(self.base_tensor(name), live.device):
+                loaded = live.view(-1)[start : start + part.numel()]
+                mapped = part.to(live.device, live.dtype)
+                if torch.equal(loaded, mapped):
+                    continue
+                if not bool(((loaded == mapped) | (loaded.isnan() & mapped.isnan())).all()):
                     raise CheckpointError(
-                        f"{checkpoint.folder}: tensor `{canonical}` must be {need}, as in the "
-                        f"base, or F32, but got {have}: save the expert in that precision"
+                        f"{self.base.folder}: {version()} loads other numbers into `{name}` than "
+                        f"are stored as `{self._base_names[name]}`: mixwise cannot merge tensors "
+                        "that are converted on load; save the model again with `save_pretrained`"
                     )
-        return stored
 
     def _remedy(self, checkpoint: Checkpoint) -> str:
         if checkpoint.folder == self.base.folder:
@@ -178,11 +233,17 @@ class LiveModel:
         return "use an expert that was trained from this base"
 
     def _require_tied(self, checkpoint: Checkpoint, first: str, second: str) -> None:
-        if not torch.equal(checkpoint.load_tensor(first), checkpoint.load_tensor(second)):
+        if torch.equal(checkpoint.load_tensor(first), checkpoint.load_tensor(second)):
+            return
+        if checkpoint.folder == self.base.folder:
             raise CheckpointError(
-                f"{checkpoint.folder}: tensors `{first}` and `{second}` are tied "
-                "in the base but differ here: use an expert that ties them"
+                f"{checkpoint.folder}: config.json ties tensors `{first}` and `{second}`, but they "
+                "differ: set `tie_word_embeddings` to false there"
             )
+        raise CheckpointError(
+            f"{checkpoint.folder}: tensors `{first}` and `{second}` are tied "
+            "in the base but differ here: use an expert that ties them"
+        )
 
     def write(self, name: str, values: Tensor, *, start: int = 0) -> None:
         """Overwrite one tensor, or a part of it, by its canonical name.
@@ -209,40 +270,10 @@ class LiveModel:
             self.write(canonical, checkpoint.load_tensor(name))
 
 
-def load_module(
-    folder: Path,
-    *,
-    dtype: torch.dtype = torch.float32,
-    device_map: str | None = None,
-    trust_remote_code: bool = False,
-) -> Any:
-    """Load a causal language model, from safetensors only.
-
-    Args:
-        folder: The model's folder.
-        dtype: dtype of its parameters; what the architecture keeps in float32 stays so.
-        device_map: Where accelerate puts its layers; None for the CPU.
-        trust_remote_code: Whether code from the folder may run.
-
-    Raises:
-        CheckpointError: If transformers cannot build the model from the folder.
-    """
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # its "Loading weights" bar, once per model
+def _explain(base: Checkpoint, dtype: torch.dtype, *, trust_remote_code: bool) -> None:
+    """Raise the reason why a base cannot be loaded, if it lies in its tensors."""
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            device_map=device_map,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-        )
-    except Exception as error:  # whatever the architecture's own code raises
-        reason = first_line(error)
-        raise CheckpointError(
-            f"{folder}: the model cannot be loaded ({reason}): give a folder "
-            "that `AutoModelForCausalLM` can open"
-        ) from None
+        module = build_module(base.folder, dtype=dtype, trust_remote_code=trust_remote_code)
+    except CheckpointError:  # nor can it be built: what loading said is as good
+        return
+    LiveModel(module, base).match(base)

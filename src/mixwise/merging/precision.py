@@ -59,7 +59,7 @@ def measure_rounding_loss(live: LiveModel, expert: Checkpoint) -> RoundingLoss:
     Raises:
         CheckpointError: If it doesn't fit.
     """
-    names = live.match(expert, live.base)
+    names = live.match(expert)
     vector = DirectTaskVector(live, expert)
     groups = [
         _group_by_exponent(vector, name, expert.load_tensor(names[name]))

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mixwise.errors import CheckpointError, first_line
+from mixwise.errors import CheckpointError
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.chunks import chunk_elements
 from mixwise.merging.encoding import BLOCK
 from mixwise.merging.live_model import LiveModel, Precision
+from mixwise.merging.loading import build_module
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -80,7 +81,8 @@ class Skeleton:
         trust_remote_code: bool = False,
     ) -> None:
         dtype = getattr(torch, precision)
-        self.module = _build(base, dtype, trust_remote_code=trust_remote_code)
+        module = build_module(base.folder, dtype=dtype, trust_remote_code=trust_remote_code)
+        self.module = module.eval()
         self.live = LiveModel(self.module, base)
         for name, tensor in self.live.tensors.items():  # a shape and a place, without memory
             self.live.tensors[name] = torch.empty((), dtype=tensor.dtype, device=device).expand(
@@ -178,24 +180,6 @@ def _combine(
         delta = rule.combine(name, deltas, shares)
         merged.append((base + delta).to(live.dtype))
     return merged
-
-
-def _build(base: Checkpoint, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:
-    from accelerate import init_empty_weights
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    trust = {"trust_remote_code": trust_remote_code}
-    try:
-        config = AutoConfig.from_pretrained(base.folder, local_files_only=True, **trust)
-        with init_empty_weights(include_buffers=False):  # rotary angles are in no checkpoint
-            module = AutoModelForCausalLM.from_config(config, dtype=dtype, **trust)
-        module.tie_weights()  # each name got a parameter of its own
-    except Exception as error:  # whatever the architecture's own code raises
-        raise CheckpointError(
-            f"{base.folder}: the model cannot be built ({first_line(error)}): give a folder "
-            "that `AutoModelForCausalLM` can open"
-        ) from None
-    return module.eval()
 
 
 def _name_of_layers(module: Any, base: Checkpoint) -> str:

@@ -82,7 +82,7 @@ class DirectTaskVector:
     def __init__(self, live: LiveModel, checkpoint: Checkpoint) -> None:
         self._live = live
         self._checkpoint = checkpoint
-        self._names = live.match(checkpoint, live.base)
+        self._names = live.match(checkpoint)
 
     @property
     def fingerprint(self) -> str:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixwise.engine.devices import choose_device
-from mixwise.errors import CheckpointError, DataError, RecipeError, ResourceError, first_line
-from mixwise.merging.checkpoint import Checkpoint
+from mixwise.errors import DataError, RecipeError, ResourceError, first_line
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel
 from mixwise.merging.rule_table import find_rule
@@ -275,8 +274,6 @@ def _check_experts(live: LiveModel, inputs: Inputs) -> None:
     extra_runs = find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names)
     if len(experts) == len(brought) and not extra_runs:
         return
-    for checkpoint in experts.values():
-        _require_float32(checkpoint)
     first = next(iter(experts.values()))
     if first.is_adapter != (recipe.training.method == "lora"):
         kind = "an adapter" if first.is_adapter else "a full model"
@@ -284,13 +281,3 @@ def _check_experts(live: LiveModel, inputs: Inputs) -> None:
             f"`training.method`: {first.folder} is {kind}, so the runs that are merged with "
             f"it must be too: set it to {'lora' if first.is_adapter else 'full'}"
         )
-
-
-def _require_float32(checkpoint: Checkpoint) -> None:
-    """An expert that is merged with runs that are trained here, and saved in float32."""
-    for name, entry in sorted(checkpoint.tensors.items()):
-        if not checkpoint.is_adapter and entry.dtype != "F32":
-            raise CheckpointError(
-                f"{checkpoint.folder}: tensor `{name}` must be F32, as in the runs that will be "
-                f"trained and merged with it, but got {entry.dtype}: save the expert in float32"
-            )

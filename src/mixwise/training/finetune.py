@@ -34,7 +34,7 @@ from mixwise.errors import (
     first_line,
 )
 from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.live_model import load_module
+from mixwise.merging.loading import load_module
 from mixwise.recipe import Training
 from mixwise.releases import enable_activation_checkpointing
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
