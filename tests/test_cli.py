@@ -166,7 +166,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "LoRA on a tied embedding": (
         replace("training: {", "training: {method: lora, lora: {target_modules: [lm_head]}, "),
-        "is an embedding or tied to one",
+        "is used in another place too (tied)",
     ),
     "no room for references": (
         replace(

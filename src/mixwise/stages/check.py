@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mixwise.engine.devices import choose_device
 from mixwise.errors import CheckpointError, DataError, RecipeError, ResourceError, first_line
+from mixwise.merging.adapters import is_linear
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel
@@ -199,11 +200,19 @@ def _require_lora_targets(live: LiveModel, recipe: Recipe) -> None:
         ) from None
     uses = Counter(live.aliases.values())
     for name, module in shadow.named_modules():
-        canonical = live.aliases.get(f"{name}.weight", "")
-        if hasattr(module, "lora_A") and (uses[canonical] > 1 or "embed" in name):
+        if not hasattr(module, "lora_A"):
+            continue
+        if uses[live.aliases.get(f"{name}.weight", "")] > 1:
             raise RecipeError(
-                f"`training.lora.target_modules`: `{name}` is an embedding or tied to one, which "
-                "cannot be merged as an adapter: leave it out"
+                f"`training.lora.target_modules`: the weight of `{name}` is used in another place "
+                "too (tied), where an adapter leaves it alone, so no merged weight equals the "
+                "adapter: leave it out"
+            )
+        if not is_linear(live, name):
+            kind = type(live.module.get_submodule(name)).__name__
+            raise RecipeError(
+                f"`training.lora.target_modules`: `{name}` is no linear layer ({kind}), and only "
+                "adapters of linear layers are merged: leave it out"
             )
 
 
