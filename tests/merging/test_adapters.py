@@ -89,7 +89,7 @@ def test_what_is_not_plain_lora_is_refused(
 ) -> None:
     folder = make_adapter(pico_base, tmp_path / "dora", 0, use_dora=True)
     with pytest.raises(
-        CheckpointError, match="`use_dora` of adapter_config.json is True, but DoRA"
+        CheckpointError, match=r"`use_dora` of adapter_config.json is True, but DoRA"
     ):
         write_checkpoint(live, open_checkpoint(folder))
 
@@ -118,7 +118,7 @@ def test_adapter_of_another_width_is_refused(
     name = next(name for name in sorted(tensors) if "lora_A" in name)
     tensors[name] = torch.zeros(tensors[name].shape[0], 99)
     save_file(tensors, odd / "adapter_model.safetensors")
-    with pytest.raises(CheckpointError, match="the factors of `.*` must be of shapes"):
+    with pytest.raises(CheckpointError, match=r"the factors of `.*` must be of shapes"):
         write_checkpoint(live, open_checkpoint(odd))
 
 

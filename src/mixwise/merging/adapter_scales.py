@@ -59,11 +59,11 @@ class LoraScales:
         self._has_root = bool(config.get("use_rslora"))
 
     def rank(self, module: str) -> int:
-        """r of a module, by its name in the base model."""
+        """R of a module, by its name in the base model."""
         return _first_match(self._ranks, module, self._rank)
 
     def scale(self, module: str) -> float:
-        """s of a module, by its name in the base model."""
+        """S of a module, by its name in the base model."""
         rank = self.rank(module)
         alpha = _first_match(self._alphas, module, self._alpha)
         return alpha / (math.sqrt(rank) if self._has_root else rank)

@@ -16,6 +16,7 @@ from mixwise.merging.adapters import is_linear
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel
+from mixwise.merging.movement import require_moved
 from mixwise.merging.rule_table import find_rule
 from mixwise.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
 from mixwise.recipe import Recipe
@@ -280,6 +281,8 @@ def _check_experts(live: LiveModel, inputs: Inputs) -> None:
     if not experts:
         return
     ExpertPool(live, experts)
+    for checkpoint in experts.values():
+        require_moved(live, checkpoint)
     recipe = inputs.recipe
     extra_runs = find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names)
     if len(experts) == len(brought) and not extra_runs:
