@@ -88,7 +88,9 @@ def test_what_is_not_plain_lora_is_refused(
     live: LiveModel, pico_base: Path, tmp_path: Path
 ) -> None:
     folder = make_adapter(pico_base, tmp_path / "dora", 0, use_dora=True)
-    with pytest.raises(CheckpointError, match="only plain LoRA can be merged, but `use_dora`"):
+    with pytest.raises(
+        CheckpointError, match=r"`use_dora` of adapter_config.json is True, but DoRA"
+    ):
         write_checkpoint(live, open_checkpoint(folder))
 
 
@@ -99,8 +101,8 @@ def test_adapter_of_another_base_is_refused(
 
     odd = Path(shutil.copytree(adapters["a"], tmp_path / "odd"))
     tensors = load_file(odd / "adapter_model.safetensors")
-    name = sorted(tensors)[0]
-    tensors[name.replace("layers.0", "layers.7")] = tensors.pop(name)
+    for name in list(tensors):
+        tensors[name.replace("layers.0", "layers.7")] = tensors.pop(name)
     save_file(tensors, odd / "adapter_model.safetensors")
     with pytest.raises(CheckpointError, match=r"`.*layers\.7.*` fits no weight of the base"):
         write_checkpoint(live, open_checkpoint(odd))
@@ -116,7 +118,7 @@ def test_adapter_of_another_width_is_refused(
     name = next(name for name in sorted(tensors) if "lora_A" in name)
     tensors[name] = torch.zeros(tensors[name].shape[0], 99)
     save_file(tensors, odd / "adapter_model.safetensors")
-    with pytest.raises(CheckpointError, match="must make an update of shape"):
+    with pytest.raises(CheckpointError, match=r"the factors of `.*` must be of shapes"):
         write_checkpoint(live, open_checkpoint(odd))
 
 

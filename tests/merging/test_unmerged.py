@@ -25,6 +25,7 @@ def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("unmerged")
     base = save_base(request.param, folder / "base")
     some = ["c_attn", "c_fc"] if request.param == "gpt2" else ["q_proj", "down_proj"]
+    some += ["lm_head"] if request.param in ("llama untied", "qwen2") else []
     adapters = [
         save_adapter(base, folder / "a", 0),
         save_adapter(base, folder / "b", 1, targets=some),

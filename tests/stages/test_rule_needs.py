@@ -23,9 +23,18 @@ def inputs_of(pico: Path, *, rule: str, training: str = "", bring: tuple[str, ..
         text = text.replace(
             f"{name}: {{files: {name}.jsonl}}", f"{name}: {{files: {name}.jsonl, expert: {name}}}"
         )
-        shutil.copytree(pico / "base", pico / name)
+        bring_moved(pico, name)
     (pico / "recipe.yaml").write_text(text)
     return Inputs(load_recipe(pico / "recipe.yaml"), Settings(pico, pico / "tokens"))
+
+
+def bring_moved(pico: Path, name: str) -> None:
+    """An expert that is not the base."""
+    from safetensors.torch import load_file, save_file
+
+    path = Path(shutil.copytree(pico / "base", pico / name)) / "model.safetensors"
+    moved = {key: tensor + 0.01 for key, tensor in load_file(path).items()}
+    save_file(moved, path, metadata={"format": "pt"})
 
 
 def save_adapter(pico: Path, name: str) -> None:
@@ -35,7 +44,9 @@ def save_adapter(pico: Path, name: str) -> None:
 
     shutil.rmtree(pico / name)
     module = AutoModelForCausalLM.from_pretrained(pico / "base")
-    config = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=2, target_modules=["q_proj"], task_type="CAUSAL_LM", init_lora_weights=False
+    )
     get_peft_model(module, config).save_pretrained(pico / name)
 
 

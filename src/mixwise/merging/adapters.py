@@ -8,6 +8,8 @@ Method:
     W(λ) = W₀ + Σ wᵢ sᵢ Bᵢ Aᵢ, computed as one product of the concatenated factors
     [w₁s₁B₁ … wₙsₙBₙ] · [A₁; …; Aₙ] in float32: no expert is ever expanded to a full model, and
     there are no cross terms BᵢAⱼ, which a weighted sum of the factors themselves would bring.
+    Whether a weight is kept as ``(out, in)`` is asked of the base's module, as PEFT does, whatever
+    ``fan_in_fan_out`` says.
 
 Source:
     Hu et al. 2021 (arXiv 2106.09685); PEFT's adapter folders.
@@ -16,13 +18,18 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from mixwise.errors import CheckpointError
+from mixwise.merging.adapter_features import reason_of_tensor, require_plain
+from mixwise.merging.adapter_scales import LoraScales
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.live_model import LiveModel
 from mixwise.merging.task_vectors import fingerprint_of
@@ -31,14 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PREFIX = "base_model.model."
-_UNSUPPORTED: Mapping[str, Any] = {
-    "use_dora": False,
-    "modules_to_save": None,
-    "rank_pattern": {},
-    "alpha_pattern": {},
-    "bias": "none",
-    "lora_bias": False,
-}
+_FACTOR = re.compile(re.escape(_PREFIX) + r"(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,63 +81,139 @@ class LoraExpert:
         checkpoint: The opened adapter.
 
     Raises:
-        CheckpointError: If the adapter uses a feature that is no plain LoRA, or names or shapes
-            don't fit the base; the text names the first one.
+        CheckpointError: If the adapter is more than plain LoRA, if a tensor of it is no factor of a
+            linear layer of the base that stands alone, is not finite or of another shape; the text
+            names the first one.
     """
 
     def __init__(self, live: LiveModel, checkpoint: Checkpoint) -> None:
-        config = checkpoint.adapter_config
-        for key, plain in _UNSUPPORTED.items():
-            if config.get(key, plain) not in (plain, None, {}, []):
-                raise CheckpointError(
-                    f"{checkpoint.folder}: only plain LoRA can be merged, but "
-                    f"`{key}` is {config[key]!r}: train without it, or merge the "
-                    "adapter into a full model first"
-                )
-        start = config.get("init_lora_weights", True)
-        if config.get("peft_type", "LORA") != "LORA" or start not in (True, False, "gaussian"):
-            raise CheckpointError(
-                f"{checkpoint.folder}: only plain LoRA on an unchanged base can be merged, but "
-                f"`peft_type` is {config.get('peft_type')} and `init_lora_weights` {start!r}: "
-                "merge the adapter into a full model first"
-            )
-        rank, alpha = int(config["r"]), float(config["lora_alpha"])
+        require_plain(checkpoint.adapter_config, checkpoint.folder)
         self._live = live
         self._checkpoint = checkpoint
-        self._scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-        self._is_transposed = bool(config.get("fan_in_fan_out"))
+        self._scales = LoraScales(checkpoint.adapter_config, checkpoint.folder)
+        self._uses = Counter(live.aliases.values())
         self.factors: dict[str, Factors] = {}
         for name in sorted(checkpoint.tensors):
-            module, kind = _split(name)
-            target = live.aliases.get(f"{module}.weight")
-            if kind not in ("lora_A", "lora_B") or target is None:
-                raise CheckpointError(
-                    f"{checkpoint.folder}: tensor `{name}` fits no weight of the "
-                    "base model: use an adapter that was trained on this base"
-                )
-            if kind == "lora_A":
-                self._require_shape(name, target)
-                self.factors[target] = self._load_factors(name, live.tensors[target].device)
-
-    def _require_shape(self, a_name: str, target: str) -> None:
-        b_name, tensors = _partner(a_name), self._checkpoint.tensors
-        if b_name not in tensors:
+            parsed = _FACTOR.fullmatch(name)
+            if parsed is None:
+                self._require_copy_of_base(name)
+            elif parsed["side"] == "A" or self._partner(name, "A") not in checkpoint.tensors:
+                target = self._find_target(name, parsed["module"])
+                self.factors[target] = self._load_factors(name, parsed["module"], target)
+        if not self.factors:
             raise CheckpointError(
-                f"{self._checkpoint.folder}: tensor `{b_name}` is missing: save the adapter again"
-            )
-        shape = (tensors[b_name].shape[0], tensors[a_name].shape[1])
-        expected = tuple(self._live.tensors[target].shape)
-        if (shape[::-1] if self._is_transposed else shape) != expected:
-            raise CheckpointError(
-                f"{self._checkpoint.folder}: `{a_name}` and its partner "
-                f"must make an update of shape {expected}, but make {shape}: use "
-                "an adapter that was trained on this base"
+                f"{checkpoint.folder}: the adapter holds no factors: save it again with PEFT"
             )
 
-    def _load_factors(self, a_name: str, device: torch.device) -> Factors:
-        a = self._checkpoint.load_tensor(a_name).to(device, torch.float32)
-        b = self._checkpoint.load_tensor(_partner(a_name)).to(device, torch.float32)
-        return Factors(a, b * self._scale, self._is_transposed)
+    def _require_copy_of_base(self, name: str) -> None:
+        """PEFT saves the base's own head or embedding beside an adapter of them."""
+        folder = self._checkpoint.folder
+        if not name.startswith(_PREFIX):
+            raise CheckpointError(
+                f"{folder}: the name of tensor `{name}` must begin with `{_PREFIX}`, as PEFT "
+                "writes it: save the adapter with PEFT's `save_pretrained`"
+            )
+        own = name.removeprefix(_PREFIX).replace(".base_layer.", ".")
+        target = self._live.aliases.get(own)
+        if target is not None:
+            values = self._checkpoint.load_tensor(name)
+            base = self._live.base_tensor(target)
+            if values.shape == base.shape and torch.equal(values.to(base.dtype), base):
+                return
+            raise CheckpointError(
+                f"{folder}: the adapter carries a `{own}` of its own, which differs from the "
+                "base's (trained, or resized for new tokens) and is no product of two factors: "
+                "train without it, or merge the adapter into a full model with PEFT and bring that"
+            )
+        if "lora_embedding_" in name:
+            raise CheckpointError(
+                f"{folder}: tensor `{name}` adapts an embedding, and only adapters of linear "
+                "layers are merged: leave embeddings out of `target_modules`"
+            )
+        known = reason_of_tensor(name)
+        if known is not None:
+            raise CheckpointError(
+                f"{folder}: tensor `{name}` cannot be merged, because {known[0]}: {known[1]}"
+            )
+        if re.search(r"\.lora_[AB]\.[^.]+\.weight$", name):
+            raise CheckpointError(
+                f"{folder}: tensor `{name}` holds the adapter's own name, so PEFT would not load "
+                "it either: save the adapter with PEFT's `save_pretrained`"
+            )
+        raise CheckpointError(
+            f"{folder}: tensor `{name}` is neither a factor of LoRA nor a weight of the base "
+            "model: save the adapter with PEFT's `save_pretrained`"
+        )
+
+    def _find_target(self, name: str, module: str) -> str:
+        """Canonical name of the weight that a factor changes, found to be one that it can."""
+        folder = self._checkpoint.folder
+        target = self._live.aliases.get(f"{module}.weight")
+        if target is None:
+            raise CheckpointError(
+                f"{folder}: tensor `{name}` fits no weight of the "
+                "base model: use an adapter that was trained on this base"
+            )
+        if self._uses[target] > 1:
+            raise CheckpointError(
+                f"{folder}: tensor `{name}` adapts `{module}`, whose weight the base uses in "
+                "another place too (tied), where PEFT leaves it alone, so no merged weight equals "
+                f"the adapter: leave `{module}` out of `target_modules`"
+            )
+        if not is_linear(self._live, module):
+            kind = type(self._live.module.get_submodule(module)).__name__
+            raise CheckpointError(
+                f"{folder}: tensor `{name}` adapts `{module}`, a {kind}, and only adapters of "
+                "linear layers are merged: leave it out of `target_modules`"
+            )
+        return target
+
+    def _load_factors(self, name: str, module: str, target: str) -> Factors:
+        is_transposed = not isinstance(self._live.module.get_submodule(module), nn.Linear)
+        a, b = (self._load_factor(self._partner(name, side), target) for side in "AB")
+        expected = tuple(self._live.tensors[target].shape)[:: -1 if is_transposed else 1]
+        rank = self._scales.rank(module)
+        if (*b.shape, *a.shape) != (expected[0], rank, rank, expected[1]):
+            raise CheckpointError(
+                f"{self._checkpoint.folder}: the factors of `{module}` must be of shapes "
+                f"{(rank, expected[1])} and {(expected[0], rank)}, by the base and by the rank in "
+                f"adapter_config.json, but are {tuple(a.shape)} and {tuple(b.shape)}: use an "
+                "adapter that was trained on this base, with its own adapter_config.json"
+            )
+        return Factors(a, b * self._scales.scale(module), is_transposed)
+
+    def _load_factor(self, name: str, target: str) -> Tensor:
+        if name not in self._checkpoint.tensors:
+            raise CheckpointError(
+                f"{self._checkpoint.folder}: tensor `{name}` is missing: save the adapter again"
+            )
+        factor = self._checkpoint.load_tensor(name).to(
+            self._live.tensors[target].device, torch.float32
+        )
+        if not bool(factor.isfinite().all()):
+            raise CheckpointError(
+                f"{self._checkpoint.folder}: tensor `{name}` must be finite, but holds NaN or "
+                "infinity: use a checkpoint from before the training diverged"
+            )
+        return factor
+
+    @staticmethod
+    def _partner(name: str, side: str) -> str:
+        return re.sub(r"\.lora_[AB]\.weight$", f".lora_{side}.weight", name)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the adapter changes nothing, as one that was never trained."""
+        return not any(bool(f.a.any()) and bool(f.b.any()) for f in self.factors.values())
+
+    @property
+    def norm(self) -> float:
+        """‖δ‖ over all weights, from ⟨BᵀB, AAᵀ⟩."""
+        squares = (
+            float(((f.b.T @ f.b).double() * (f.a @ f.a.T).double()).sum())
+            for f in self.factors.values()
+        )
+        return math.sqrt(max(0.0, math.fsum(squares)))
 
     @property
     def fingerprint(self) -> str:
@@ -187,11 +263,8 @@ def write_adapters(
         live.write(name, merged)
 
 
-def _partner(a_name: str) -> str:
-    return a_name.replace("lora_A", "lora_B")
+def is_linear(live: LiveModel, module: str) -> bool:
+    """Whether a module of the live model is a linear layer, kept either way round."""
+    from transformers.pytorch_utils import Conv1D
 
-
-def _split(name: str) -> tuple[str, str]:
-    """Split an adapter's name: ``…q_proj.lora_A.weight`` → (``…q_proj``, ``lora_A``)."""
-    module, _, kind = name.removeprefix(_PREFIX).removesuffix(".weight").rpartition(".")
-    return module, kind
+    return isinstance(live.module.get_submodule(module), nn.Linear | Conv1D)

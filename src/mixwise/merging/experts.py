@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mixwise.errors import CheckpointError, first_line
+from mixwise.errors import CheckpointError
 from mixwise.merging.adapters import LoraExpert, write_adapters
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.chunks import chunks
 from mixwise.merging.encoding import StorePrecision
+from mixwise.merging.expert_config import compare_configs
+from mixwise.merging.expert_tokenizer import compare_tokenizers
 from mixwise.merging.ingredients import ExtraRun, Ingredients, SecondMoments
 from mixwise.merging.live_model import LiveModel
 from mixwise.merging.neighbours import RunningSum
@@ -162,8 +164,8 @@ class ExpertPool:
                     f"{checkpoint.folder}: experts must be all full models or "
                     f"all adapters, but {first.folder} differs: train them alike"
                 )
+            compare_with_base(self.live, checkpoint)
             if not checkpoint.is_adapter:
-                require_same_vocabulary(self.live.base.folder, checkpoint.folder)
                 self.live.match(checkpoint)
 
     @torch.no_grad()
@@ -251,40 +253,30 @@ def _open_task_vector(
     return open_stored(folder / f"{name}.safetensors", live, checkpoint, precision)
 
 
+def compare_with_base(live: LiveModel, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Refuse an expert that is another function of its tensors, or of a text, than the base.
+
+    Args:
+        live: The live model of the base.
+        checkpoint: The expert; an adapter has the base's configuration.
+
+    Returns:
+        What differs and decides no score: keys of config.json, parts of the tokenizer.
+
+    Raises:
+        CheckpointError: Names the first difference that decides.
+    """
+    base, expert = live.base.folder, checkpoint.folder
+    keys: tuple[str, ...] = ()
+    if not checkpoint.is_adapter:
+        config_class = type(getattr(live.module, "config", None))
+        keys = compare_configs(base, expert, config_class)
+    return (*(f"`{key}` of config.json" for key in keys), *compare_tokenizers(base, expert))
+
+
 def write_checkpoint(live: LiveModel, checkpoint: Checkpoint) -> None:
     """Write one checkpoint, full or adapter, into the live model of its base."""
     if checkpoint.is_adapter:
         write_adapters(live, [LoraExpert(live, checkpoint)], [1.0])
     else:
         live.write_checkpoint(checkpoint)
-
-
-def require_same_vocabulary(base: Path, expert: Path) -> None:
-    """Refuse an expert whose tokenizer gives other ids than the base's.
-
-    A folder without a tokenizer passes: then the shape of the embedding is all that can be checked.
-
-    Raises:
-        CheckpointError: Names the first token, in the order of the ids, that differs.
-    """
-    if not (expert / "tokenizer.json").is_file() or not (base / "tokenizer.json").is_file():
-        return
-    from tokenizers import Tokenizer
-
-    try:
-        ours, theirs = (
-            Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab(with_added_tokens=True)
-            for folder in (base, expert)
-        )
-    except Exception as error:  # `tokenizers` raises bare exceptions
-        raise CheckpointError(
-            f"{expert}: tokenizer.json cannot be read ({first_line(error)}): save it again"
-        ) from None
-    if ours == theirs:
-        return
-    differing = set(ours.items()) ^ set(theirs.items())
-    token, number = min(differing, key=lambda item: (item[1], item[0]))
-    raise CheckpointError(
-        f"{expert}: the tokenizer must give the base's ids, but token {token!r} "
-        f"({number}) differs: use an expert with the base's vocabulary"
-    )

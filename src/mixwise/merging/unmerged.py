@@ -39,7 +39,7 @@ import torch
 from torch import nn
 
 from mixwise.errors import CheckpointError
-from mixwise.merging.adapters import LoraExpert
+from mixwise.merging.adapters import LoraExpert, is_linear
 from mixwise.merging.live_model import LiveModel
 
 if TYPE_CHECKING:
@@ -171,11 +171,8 @@ def can_serve(live: LiveModel, experts: Sequence[LoraExpert]) -> bool:
 
 
 def _is_servable(live: LiveModel, target: str) -> bool:
-    from transformers.pytorch_utils import Conv1D
-
-    module = live.module.get_submodule(target.removesuffix(".weight"))
     is_routed = ".experts." in target
-    return isinstance(module, nn.Linear | Conv1D) and not is_routed
+    return is_linear(live, target.removesuffix(".weight")) and not is_routed
 
 
 def _find_site(live: LiveModel, target: str, experts: Sequence[LoraExpert]) -> _Site:

@@ -22,6 +22,7 @@ from mixwise.merging.adapters import LoraExpert
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.experts import ExpertPool, write_checkpoint
 from mixwise.merging.live_model import LiveModel
+from mixwise.merging.movement import require_moved
 from mixwise.merging.rule_table import find_rule
 from mixwise.merging.rules import LINEAR, MergeRule
 from mixwise.merging.skeleton import Skeleton
@@ -216,8 +217,8 @@ class _Pools:
 
 
 def open_pool(live: LiveModel, merges: MergeSettings) -> ExpertPool:
-    """All that a rule merges, beside a live model."""
-    return ExpertPool(
+    """All that a rule merges, beside a live model; an expert that is the base is refused."""
+    pool = ExpertPool(
         live,
         merges.experts,
         extras=merges.extras,
@@ -225,6 +226,9 @@ def open_pool(live: LiveModel, merges: MergeSettings) -> ExpertPool:
         folder=merges.store,
         precision=merges.precision,
     )
+    for expert in merges.experts.values():
+        require_moved(live, expert)
+    return pool
 
 
 def _free_bytes(device: str) -> int:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from mixwise.engine.devices import choose_device
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line
+from mixwise.merging.adapters import is_linear
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.live_model import LiveModel
+from mixwise.merging.movement import require_moved
 from mixwise.merging.rule_table import find_rule
 from mixwise.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
 from mixwise.recipe import Recipe
@@ -198,11 +200,19 @@ def _require_lora_targets(live: LiveModel, recipe: Recipe) -> None:
         ) from None
     uses = Counter(live.aliases.values())
     for name, module in shadow.named_modules():
-        canonical = live.aliases.get(f"{name}.weight", "")
-        if hasattr(module, "lora_A") and (uses[canonical] > 1 or "embed" in name):
+        if not hasattr(module, "lora_A"):
+            continue
+        if uses[live.aliases.get(f"{name}.weight", "")] > 1:
             raise RecipeError(
-                f"`training.lora.target_modules`: `{name}` is an embedding or tied to one, which "
-                "cannot be merged as an adapter: leave it out"
+                f"`training.lora.target_modules`: the weight of `{name}` is used in another place "
+                "too (tied), where an adapter leaves it alone, so no merged weight equals the "
+                "adapter: leave it out"
+            )
+        if not is_linear(live, name):
+            kind = type(live.module.get_submodule(name)).__name__
+            raise RecipeError(
+                f"`training.lora.target_modules`: `{name}` is no linear layer ({kind}), and only "
+                "adapters of linear layers are merged: leave it out"
             )
 
 
@@ -270,6 +280,8 @@ def _check_experts(live: LiveModel, inputs: Inputs) -> None:
     if not experts:
         return
     ExpertPool(live, experts)
+    for checkpoint in experts.values():
+        require_moved(live, checkpoint)
     recipe = inputs.recipe
     extra_runs = find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names)
     if len(experts) == len(brought) and not extra_runs:

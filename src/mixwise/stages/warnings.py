@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from mixwise.evaluation.suite import explain_unshared
-from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.precision import measure_rounding_loss
 from mixwise.plan import Plan
+from mixwise.stages.expert_warnings import collect_expert_warnings
 from mixwise.stages.inputs import Inputs
-
-_MOST_NOISE = 0.05  # share of a task vector's energy: 0.22 of its length
 
 
 def collect_warnings(live: LiveModel, inputs: Inputs, plan: Plan) -> list[str]:
@@ -22,7 +19,7 @@ def collect_warnings(live: LiveModel, inputs: Inputs, plan: Plan) -> list[str]:
     """
     unshared = explain_unshared(inputs.suite, live.module)
     missing = [] if unshared is None else [unshared]
-    return [*_data_warnings(inputs, plan), *_rounding_warnings(live, inputs), *missing]
+    return [*_data_warnings(inputs, plan), *collect_expert_warnings(live, inputs), *missing]
 
 
 def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
@@ -53,26 +50,3 @@ def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
         if domain.max_share < 1 and recipe.domains[domain.name].expert is None:
             found.append(f"`domains.{domain.name}`: its share is limited to {domain.max_share:.2f}")
     return found
-
-
-def _rounding_warnings(live: LiveModel, inputs: Inputs) -> list[str]:
-    """Experts of the user's whose precision has eaten too much of what they learned."""
-    found = []
-    for name in inputs.recipe.domains:
-        expert = inputs.expert_checkpoint(name)
-        if expert is None or expert.is_adapter or _is_float32(expert):
-            continue
-        loss = measure_rounding_loss(live, expert)
-        if loss.noise_share > _MOST_NOISE:
-            found.append(
-                f"`domains.{name}.expert`: the precision in which {expert.folder} was saved has "
-                f"eaten part of what it learned: some {loss.noise_share:.0%} of its task vector's "
-                f"energy is rounding noise, and {loss.unmoved_share:.0%} of its entries did not "
-                "move: save the optimiser's float32 master weights, save a LoRA adapter, or train "
-                "longer"
-            )
-    return found
-
-
-def _is_float32(checkpoint: Checkpoint) -> bool:
-    return all(entry.dtype in ("F32", "F64") for entry in checkpoint.tensors.values())

@@ -162,6 +162,7 @@ class _Run:
             seed=self.job.seed,
             n_tokens=self.job.n_tokens,
             n_steps=self.trainer.state.global_step,
+            learning_rate=self.job.settings.learning_rate,
             repetitions=dict(zip(self.blend.domains, self.blend.repetitions, strict=True)),
             losses={int(log["step"]): float(log["loss"]) for log in logs if "loss" in log},
             seconds=seconds,

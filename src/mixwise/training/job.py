@@ -82,6 +82,7 @@ class RunRecord(BaseModel):
         seed: The job's.
         n_tokens: Tokens trained on.
         n_steps: Optimiser steps.
+        learning_rate: Highest rate of the schedule; None in records of older versions.
         repetitions: Epochs that were read of each domain.
         losses: Training loss (nats/token) by step, at some fifty steps of the run.
         seconds: Wall time, of the last part if the run was resumed.
@@ -95,6 +96,7 @@ class RunRecord(BaseModel):
     seed: int
     n_tokens: int
     n_steps: int
+    learning_rate: float | None = None
     repetitions: dict[str, float]
     losses: dict[int, float]
     seconds: float

@@ -21,7 +21,9 @@ def save_model(trainer: Trainer, folder: Path) -> None:
     """Save the trained model, full or adapter, as a plain folder of safetensors."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     state = trainer.accelerator.get_state_dict(trainer.model)
-    model.save_pretrained(folder, state_dict=state, safe_serialization=True)
+    # an adapter of the head would else be saved with the base's head beside it
+    only_factors = {"save_embedding_layers": False} if hasattr(model, "peft_config") else {}
+    model.save_pretrained(folder, state_dict=state, safe_serialization=True, **only_factors)
     if not any(
         (folder / name).is_file() for name in (FULL_FILE, ADAPTER_FILE, f"{FULL_FILE}.index.json")
     ):
