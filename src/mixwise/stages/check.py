@@ -21,6 +21,7 @@ from mixwise.recipe import Recipe
 from mixwise.search.baselines import baselines
 from mixwise.search.methods import method_for
 from mixwise.stages.inputs import Inputs
+from mixwise.stages.probe import require_finite, require_sound
 from mixwise.stages.rule_needs import require_rule_needs
 from mixwise.stages.seats import choose_seats
 from mixwise.stages.validate import choose_references
@@ -96,10 +97,12 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     choose_references(inputs)
     live = LiveModel.load(inputs.base, trust_remote_code=inputs.settings.trust_remote_code)
     live.match(inputs.base)
+    require_finite(live, inputs)
     _require_embedding(live, inputs)
     _check_experts(live, inputs)
     if inputs.recipe.training.method == "lora":
         _require_lora_targets(live, inputs.recipe)
+    require_sound(live, inputs)
     return live
 
 

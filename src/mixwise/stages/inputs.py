@@ -16,6 +16,7 @@ from mixwise.data.sources import expand_user, read_choices
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
 from mixwise.evaluation.choice import ChoiceSet
+from mixwise.evaluation.context import context_tokens, length_boundaries
 from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
@@ -146,10 +147,11 @@ class Inputs:
             )
         return length
 
-    @property
+    @cached_property
     def context_tokens(self) -> int:
         """Longest input of the model; 2³¹ where its configuration names none."""
-        return int(getattr(self.config, "max_position_embeddings", None) or 2**31)
+        trusts = self.settings.trust_remote_code
+        return context_tokens(self.config, trust_remote_code=trusts) or 2**31
 
     def corpus(self, name: str) -> Corpus:
         """A domain or text evaluation set, tokenised and found large enough for its task."""
@@ -261,6 +263,7 @@ class Inputs:
         return EvaluationSuite(
             tuple(self.build_set(name) for name in self.recipe.set_kinds),
             self.recipe.evaluation.batch_sequences,
+            length_boundaries(self.config),
         )
 
     def expert_checkpoint(self, domain: str) -> Checkpoint | None:
