@@ -127,7 +127,10 @@ class Inputs:
             CheckpointError: If it can give ids that the embedding has no row for.
         """
         tokenizer = BaseTokenizer(
-            self.base_folder, trust_remote_code=self.settings.trust_remote_code
+            self.base_folder,
+            trust_remote_code=self.settings.trust_remote_code,
+            bos=self.recipe.bos,
+            architecture=self.config.model_type,
         )
         if tokenizer.vocabulary_size > self.config.vocab_size:
             raise CheckpointError(
@@ -255,7 +258,7 @@ class Inputs:
         sequences = self.corpus(name).heldout_sequences(
             recipe.sequence_length, recipe.evaluation.max_sequences, self.overlap(name)
         )
-        return TextSet(name, sequences)
+        return TextSet(name, sequences.beginning_with(self.tokenizer.start_of_text))
 
     @cached_property
     def suite(self) -> EvaluationSuite:

@@ -54,7 +54,8 @@ def require_sound(live: LiveModel, inputs: Inputs) -> None:
     if recipe.evaluation.placement == "device":
         model = model.to(choose_device(recipe.training.device))
     text = next(chosen for chosen in sets if isinstance(chosen, TextSet))
-    told = [text, *(chosen for chosen in sets if isinstance(chosen, ChoiceSet))]  # texts are alike
+    told: list[EvaluationSet] = [text]  # all texts have rows of one length
+    told += [chosen for chosen in sets if isinstance(chosen, ChoiceSet)]
     _require_readable(model, inputs, told)
     _require_causal(model, inputs, text.rows()[0].ids)
     prepared = PreparedSuite.of(inputs.suite, model)
