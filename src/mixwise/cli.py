@@ -78,9 +78,10 @@ def check(
         settings = Settings(recipe.parent.resolve(), cache_folder(), trust_remote_code)
         checked = run_check(Inputs(loaded, settings, on_progress=bars), study)
     if as_json:
-        console.print_json({"plan": asdict(checked.plan), "warnings": checked.warnings})
+        plan, warnings, notes = asdict(checked.plan), checked.warnings, checked.notes
+        console.print_json({"plan": plan, "warnings": warnings, "notes": notes})
     else:
-        console.print_plan(checked.plan, checked.warnings)
+        console.print_plan(checked.plan, checked.warnings, checked.notes)
 
 
 @app.command()

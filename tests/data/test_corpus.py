@@ -25,6 +25,7 @@ class ByteTokenizer:
 
     fingerprint = "bytes"
     end_of_text = END
+    start_of_text: int | None = None
 
     def __init__(self) -> None:
         self.n_encoded = 0

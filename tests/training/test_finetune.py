@@ -74,6 +74,18 @@ def test_same_job_gives_same_weights_and_a_record(pico_base: Path, tmp_path: Pat
     assert {p.suffix for p in first.output.iterdir() if p.is_file()} <= {".json", ".safetensors"}
 
 
+def test_every_sequence_begins_with_the_start_of_text(pico_base: Path, tmp_path: Path) -> None:
+    job = make_job(pico_base, tmp_path, "begun").model_copy(update={"start_of_text": 319})
+    finetune(job, ignore)
+    for path in job.token_files.values():
+        rows = np.fromfile(path, dtype=np.uint32).reshape(-1, LENGTH)
+        rows[:, 0] = 319
+        rows.tofile(path)
+    other = job.model_copy(update={"output": tmp_path / "other", "start_of_text": None})
+    finetune(other, ignore)
+    assert_same(weights(job.output), weights(other.output))
+
+
 def test_seed_and_mixture_change_the_weights(pico_base: Path, tmp_path: Path) -> None:
     job = make_job(pico_base, tmp_path, "first")
     other_seed = job.model_copy(update={"output": tmp_path / "seed", "seed": 4})

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mixwise.plan import Plan
 
 
-def print_plan(plan: Plan, warnings: tuple[str, ...]) -> None:
+def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = ()) -> None:
     """Print what a recipe will cost."""
     table = Table(
         "domain",
@@ -57,6 +57,8 @@ def print_plan(plan: Plan, warnings: tuple[str, ...]) -> None:
         costs.add_row(*row)
     print_table(table)
     print_table(costs)
+    for note in notes:
+        print_text(f"note: {note}")
     for warning in warnings:
         print_text(f"warning: {warning}")
     print_text("The recipe is fine.")

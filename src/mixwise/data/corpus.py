@@ -50,6 +50,11 @@ class Tokenizer(Protocol):
         """The id that joins documents."""
         ...
 
+    @property
+    def start_of_text(self) -> int | None:
+        """The id that begins every text and every row, or None where none does."""
+        ...
+
     def ids(self, texts: Sequence[str]) -> Iterator[list[int]]:
         """Ids of each text."""
         ...
@@ -150,6 +155,10 @@ class HeldoutSequences:
     tokens: npt.NDArray[np.int64]
     token_bytes: npt.NDArray[np.int64]
 
+    def beginning_with(self, start_of_text: int | None) -> HeldoutSequences:
+        """The same sequences as a model reads them; see `begin_rows`."""
+        return HeldoutSequences(begin_rows(self.tokens, start_of_text), self.token_bytes)
+
 
 def prepare_corpus(
     name: str,
@@ -217,6 +226,25 @@ def prepare_corpus(
 def map_sequences(stream: Path, length: int) -> Tokens:
     """Cut a stream of 32-bit ids into whole sequences, shape ``(n, length)``, mapped from disk."""
     return _cut(_map(stream, np.uint32), length)
+
+
+def begin_rows(tokens: Tokens, start_of_text: int | None) -> npt.NDArray[np.int64]:
+    """Rows as a model reads them: each begins with this token, which takes the first one's place.
+
+    The first token of a row is never predicted, so that the predicted ones stay the same.
+
+    Args:
+        tokens: Rows that were cut from a stream, shape ``(…, L)``.
+        start_of_text: The token; None to leave the rows as they are.
+
+    Example:
+        >>> begin_rows(np.array([[5, 6, 7], [8, 9, 5]]), 1).tolist()
+        [[1, 6, 7], [1, 9, 5]]
+    """
+    rows = tokens.astype(np.int64)
+    if start_of_text is not None:
+        rows[..., 0] = start_of_text
+    return rows
 
 
 def find_overlap(heldout: Corpus, train: Corpus) -> npt.NDArray[np.uint64]:

@@ -7,7 +7,7 @@ Method:
     accuracy: argmax ℓ_c is the right choice;  accuracy_norm: argmax ℓ_c / B_c is;
     answer_bits_per_byte: −Σ ℓ_right / (ln 2 · Σ B_right).
     Prompt and choice are tokenised together; white space at the end of the prompt counts as part of
-    the choice. A text longer than the model's context loses tokens at its beginning.
+    the choice. A text longer than the model's context loses tokens at its beginning, but not BOS.
 
 Source:
     The convention of EleutherAI's lm-evaluation-harness (``acc``, ``acc_norm``).
@@ -171,6 +171,13 @@ def _tokenise(
                 f"{row.place}: a choice of {n_scored} tokens does not fit into the "
                 f"model's context of {context_tokens}: shorten it"
             )
-        kept = tuple(with_start[-context_tokens:])
+        kept = _fit(with_start, context_tokens, tokenizer.start_of_text)
         choices.append(TokenisedChoice(kept, n_scored, len(text.encode())))
     return tuple(choices)
+
+
+def _fit(ids: list[int], context_tokens: int, start_of_text: int | None) -> tuple[int, ...]:
+    """The end of a row that is too long; it keeps BOS where rows begin with it."""
+    if len(ids) <= context_tokens or start_of_text is None:
+        return tuple(ids[-context_tokens:])
+    return (start_of_text, *ids[1 - context_tokens :])

@@ -71,6 +71,8 @@ def make_batches(
     batch_sequences: int,
     device: torch.device | str,
     chosen: Indices | None = None,
+    *,
+    apart: Sequence[int] = (),
 ) -> tuple[Batch, ...]:
     """Put rows of similar length into batches.
 
@@ -79,14 +81,20 @@ def make_batches(
         batch_sequences: Rows per batch.
         device: Where the tensors go.
         chosen: Indices of the rows that are wanted; None for all.
+        apart: Lengths that no batch spans: rows up to one stand apart from longer ones.
 
     Returns:
         Batches that hold every wanted row once, short rows first.
     """
     wanted = np.arange(len(rows)) if chosen is None else chosen
-    order = wanted[np.argsort([len(rows[i].ids) for i in wanted], kind="stable")]
-    starts = range(0, len(order), batch_sequences)
-    return tuple(stack_rows(rows, order[k : k + batch_sequences], device) for k in starts)
+    lengths = np.array([len(rows[i].ids) for i in wanted], dtype=np.int64)
+    order = np.argsort(lengths, kind="stable")
+    cuts = np.searchsorted(lengths[order], np.sort(np.asarray(apart, dtype=np.int64)), side="right")
+    return tuple(
+        stack_rows(rows, group[k : k + batch_sequences], device)
+        for group in np.split(wanted[order], cuts)
+        for k in range(0, len(group), batch_sequences)
+    )
 
 
 def stack_rows(rows: Sequence[Row], chosen: Indices, device: torch.device | str) -> Batch:

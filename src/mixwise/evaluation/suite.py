@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import torch
 
 from mixwise.errors import MixwiseWarning
 from mixwise.evaluation.prefixes import SharedBatch, share_prefixes, shared_nats, why_unshared
-from mixwise.evaluation.rows import Batch, batch_nats, make_batches
+from mixwise.evaluation.rows import Batch, Indices, Row, batch_nats, make_batches
 from mixwise.evaluation.sets import EvaluationSet
 from mixwise.observation import Measurement
 from mixwise.scorer import Part
@@ -37,10 +38,12 @@ class EvaluationSuite:
     Args:
         sets: Text and choice sets, with different names.
         batch_sequences: Sequences per forward pass.
+        apart: Lengths that no batch spans: the model reads longer rows in another way.
     """
 
     sets: tuple[EvaluationSet, ...]
     batch_sequences: int
+    apart: tuple[int, ...] = ()
 
     @property
     def n_tokens(self) -> int:
@@ -50,7 +53,8 @@ class EvaluationSuite:
     @property
     def fingerprint(self) -> str:
         """Hash of all sets and of how they are measured."""
-        parts = "\0".join([str(_FORMAT), *(chosen.fingerprint for chosen in self.sets)])
+        apart = [f"apart {length}" for length in self.apart]
+        parts = "\0".join([str(_FORMAT), *(chosen.fingerprint for chosen in self.sets), *apart])
         return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
     def evaluate(self, model: Any) -> tuple[Measurement, ...]:
@@ -66,7 +70,7 @@ class EvaluationSuite:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Reading:
+class Reading:
     """How the rows of one part of a set are read: some whole, some after a shared prompt."""
 
     n_rows: int
@@ -129,7 +133,7 @@ class PreparedSuite:
         self.device = torch.device(device)
         self._shares_prefixes = share_prefixes
         self._batches: dict[tuple[str, Part], tuple[Batch, ...]] = {}
-        self._readings: dict[tuple[str, Part], _Reading] = {}
+        self._readings: dict[tuple[str, Part], Reading] = {}
 
     @classmethod
     def of(cls, suite: EvaluationSuite, model: Any) -> PreparedSuite:
@@ -142,7 +146,7 @@ class PreparedSuite:
         if text is not None:
             warnings.warn(text, MixwiseWarning, stacklevel=2)
         device = next(model.parameters()).device
-        return cls(suite, device, share_prefixes=text is None)
+        return cls(suite, device, share_prefixes=why_unshared(model) is None)
 
     def evaluate(self, model: Any, part: Part = WHOLE) -> tuple[Measurement, ...]:
         """Measure every metric of every set.
@@ -163,7 +167,7 @@ class PreparedSuite:
         self, model: Any, chosen: EvaluationSet, part: Part = WHOLE
     ) -> tuple[Measurement, ...]:
         """Measure every metric of one set of the suite; see `evaluate`."""
-        nats = self._reading(chosen, part).nats(model)
+        nats = self.reading(chosen, part).nats(model)
         return chosen.measure(nats, part.examples(chosen.n_examples))
 
     def batches(self, chosen: EvaluationSet, part: Part = WHOLE) -> tuple[Batch, ...]:
@@ -171,7 +175,7 @@ class PreparedSuite:
         key = (chosen.name, part)
         if key not in self._batches:
             rows = chosen.rows(part.examples(chosen.n_examples))
-            self._batches[key] = make_batches(rows, self.suite.batch_sequences, self.device)
+            self._batches[key] = self._make_batches(rows)
         return self._batches[key]
 
     def n_tokens(self, part: Part = WHOLE) -> int:
@@ -180,15 +184,16 @@ class PreparedSuite:
 
     def n_tokens_of(self, chosen: EvaluationSet, part: Part = WHOLE) -> int:
         """Tokens of one set that one evaluation reads, padding left out."""
-        return self._reading(chosen, part).n_tokens
+        return self.reading(chosen, part).n_tokens
 
-    def _reading(self, chosen: EvaluationSet, part: Part) -> _Reading:
+    def reading(self, chosen: EvaluationSet, part: Part = WHOLE) -> Reading:
+        """How the rows of one set are read."""
         key = (chosen.name, part)
         if key not in self._readings:
             self._readings[key] = self._plan(chosen, part)
         return self._readings[key]
 
-    def _plan(self, chosen: EvaluationSet, part: Part) -> _Reading:
+    def _plan(self, chosen: EvaluationSet, part: Part) -> Reading:
         examples = part.examples(chosen.n_examples)
         rows = chosen.rows(examples)
         left = np.arange(len(rows))
@@ -200,6 +205,11 @@ class PreparedSuite:
             for batch in shared:
                 left = np.setdiff1d(left, batch.rest.rows)
         if not shared:
-            return _Reading(len(rows), self.batches(chosen, part), ())
-        whole = make_batches(rows, self.suite.batch_sequences, self.device, left)
-        return _Reading(len(rows), whole, shared)
+            return Reading(len(rows), self.batches(chosen, part), ())
+        return Reading(len(rows), self._make_batches(rows, left), shared)
+
+    def _make_batches(
+        self, rows: Sequence[Row], chosen: Indices | None = None
+    ) -> tuple[Batch, ...]:
+        suite = self.suite
+        return make_batches(rows, suite.batch_sequences, self.device, chosen, apart=suite.apart)

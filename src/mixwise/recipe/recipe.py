@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -44,6 +44,7 @@ class Recipe(Section):
     domains: dict[str, Domain]
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
     sequence_length: Annotated[int, Field(gt=1)] = 1024
+    bos: Literal["auto", "always", "never"] = "auto"
     heldout: Heldout = Heldout()
     evaluation: Evaluation = Evaluation()
     training: Training = Training()

@@ -7,6 +7,7 @@ import shutil
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from mixwise.recipe import Recipe
 from mixwise.search.baselines import baselines
 from mixwise.search.methods import method_for
 from mixwise.stages.inputs import Inputs
+from mixwise.stages.probe import require_finite, require_sound
 from mixwise.stages.rule_needs import require_rule_needs
 from mixwise.stages.seats import choose_seats
 from mixwise.stages.validate import choose_references
@@ -37,10 +39,12 @@ class Checked:
     Args:
         plan: What it will cost.
         warnings: What is allowed but should be known.
+        notes: What was chosen for the recipe.
     """
 
     plan: Plan
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def run_check(inputs: Inputs, study_folder: Path) -> Checked:
@@ -75,7 +79,22 @@ def run_check(inputs: Inputs, study_folder: Path) -> Checked:
     require_room(plan, study_folder, on_gpu=seats.n_devices > 0)
     measured = measure_steps(live, inputs, seats.n_threads)
     found = collect_warnings(live, inputs, plan)
-    return Checked(replace(plan, seconds=plan.time(measured)), tuple(found))
+    return Checked(replace(plan, seconds=plan.time(measured)), tuple(found), tuple(_notes(inputs)))
+
+
+def _notes(inputs: Inputs) -> Iterator[str]:
+    """What was chosen for the recipe, a line each."""
+    choice = inputs.tokenizer.bos_choice
+    if choice is not None:
+        why = "as the tokenizer and the base want it" if inputs.recipe.bos == "auto" else "as asked"
+        yield f"`bos: {inputs.recipe.bos}`: {choice}, {why}"
+    lengths = [len(row.ids) for chosen in inputs.suite.sets for row in chosen.rows()]
+    for boundary in inputs.suite.apart:
+        if min(lengths) <= boundary < max(lengths):
+            yield (
+                f"the base turns positions by other angles in rows of more than {boundary:,} "
+                "tokens: no batch holds rows on both sides"
+            )
 
 
 def require_inputs(inputs: Inputs) -> LiveModel:
@@ -97,10 +116,12 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     choose_references(inputs)
     live = LiveModel.load(inputs.base, trust_remote_code=inputs.settings.trust_remote_code)
     live.match(inputs.base)
+    require_finite(live, inputs)
     _require_embedding(live, inputs)
     _check_experts(live, inputs)
     if inputs.recipe.training.method == "lora":
         _require_lora_targets(live, inputs.recipe)
+    require_sound(live, inputs)
     return live
 
 

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mixwise.data.corpus import map_sequences
+from mixwise.data.corpus import begin_rows, map_sequences
 from mixwise.errors import ResourceError, StudyError
 from mixwise.mixture import Mixture
 from mixwise.stages.workspace import Workspace
@@ -82,6 +82,5 @@ def _stream(job: TrainingJob) -> Any:
     blend = job.blend()
     streams = [map_sequences(path, job.sequence_length) for path in job.token_files.values()]
     for domain, row in zip(blend.domain, blend.row, strict=True):
-        yield json.dumps(
-            {"domain": blend.domains[domain], "input_ids": streams[domain][row].tolist()}
-        )
+        ids = begin_rows(streams[domain][row], job.start_of_text)
+        yield json.dumps({"domain": blend.domains[domain], "input_ids": ids.tolist()})

@@ -16,13 +16,15 @@ from mixwise.data.sources import expand_user, read_choices
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
 from mixwise.evaluation.choice import ChoiceSet
+from mixwise.evaluation.context import context_tokens, length_boundaries
 from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.mixture import MixtureSpace
 from mixwise.progress import OnProgress, silent
-from mixwise.recipe import Domain, Recipe
+from mixwise.recipe import Recipe
+from mixwise.stages.shortages import find_shortages
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
@@ -126,7 +128,10 @@ class Inputs:
             CheckpointError: If it can give ids that the embedding has no row for.
         """
         tokenizer = BaseTokenizer(
-            self.base_folder, trust_remote_code=self.settings.trust_remote_code
+            self.base_folder,
+            trust_remote_code=self.settings.trust_remote_code,
+            bos=self.recipe.bos,
+            architecture=self.config.model_type,
         )
         if tokenizer.vocabulary_size > self.config.vocab_size:
             raise CheckpointError(
@@ -146,13 +151,14 @@ class Inputs:
             )
         return length
 
-    @property
+    @cached_property
     def context_tokens(self) -> int:
         """Longest input of the model; 2³¹ where its configuration names none."""
-        return int(getattr(self.config, "max_position_embeddings", None) or 2**31)
+        trusts = self.settings.trust_remote_code
+        return context_tokens(self.config, trust_remote_code=trusts) or 2**31
 
     def corpus(self, name: str) -> Corpus:
-        """A domain or text evaluation set, tokenised and found large enough for its task."""
+        """A domain or text evaluation set, tokenised."""
         if name not in self._corpora:
             self._corpora[name] = self._prepare(name)
         return self._corpora[name]
@@ -161,12 +167,12 @@ class Inputs:
         """Tokenise one domain or text evaluation set, or find it in the cache.
 
         Raises:
-            DataError: If its files are missing, empty, broken, or too small for their task.
+            DataError: If its files are missing, empty or broken.
         """
         recipe, key = self.recipe, self.key(name)
         domain = recipe.domains.get(name)
         source = domain or recipe.evaluation.sets[name]
-        corpus = prepare_corpus(
+        return prepare_corpus(
             name,
             source,
             folder=self.settings.recipe_folder,
@@ -178,27 +184,6 @@ class Inputs:
             hash_file=self._hash_file,
             on_progress=self._on_progress,
         )
-        corpus.heldout_sequences(recipe.sequence_length, 1)
-        if domain is not None:
-            self._require_tokens(corpus, domain, key)
-        return corpus
-
-    def _require_tokens(self, corpus: Corpus, domain: Domain, key: str) -> None:
-        """Enough tokens for one sequence, and for the domain's own expert within the cap."""
-        recipe, available = self.recipe, corpus.facts.n_train_tokens
-        if available < recipe.sequence_length:
-            raise DataError(
-                f"`{key}`: {available} training tokens do not fill one sequence of "
-                f"{recipe.sequence_length}: add data or lower `sequence_length`"
-            )
-        repetition = recipe.run_tokens / available
-        if domain.expert is None and repetition > recipe.search.max_repetition:
-            raise DataError(
-                f"`{key}`: its expert reads {recipe.run_tokens:,} tokens, but there are "
-                f"{available:,}: {repetition:.1f} repetitions, more than `search.max_repetition` "
-                f"({recipe.search.max_repetition:g}): lower `horizon_tokens`, raise the limit, add "
-                f"data, or name an `{key}.expert`"
-            )
 
     def key(self, name: str) -> str:
         """Key path of a domain or evaluation set in the recipe."""
@@ -253,7 +238,7 @@ class Inputs:
         sequences = self.corpus(name).heldout_sequences(
             recipe.sequence_length, recipe.evaluation.max_sequences, self.overlap(name)
         )
-        return TextSet(name, sequences)
+        return TextSet(name, sequences.beginning_with(self.tokenizer.start_of_text))
 
     @cached_property
     def suite(self) -> EvaluationSuite:
@@ -261,6 +246,7 @@ class Inputs:
         return EvaluationSuite(
             tuple(self.build_set(name) for name in self.recipe.set_kinds),
             self.recipe.evaluation.batch_sequences,
+            length_boundaries(self.config),
         )
 
     def expert_checkpoint(self, domain: str) -> Checkpoint | None:
@@ -279,6 +265,7 @@ class Inputs:
             return found
         texts = [name for name, kind in self.recipe.set_kinds.items() if kind == "text"]
         found = _collect(self.corpus, texts)
+        found += find_shortages(self.recipe, {n: c.facts for n, c in self._corpora.items()})
         found += _collect(self.expert_checkpoint, self.recipe.domains)
         if not found:
             found = _collect(lambda _: self.space, [""])

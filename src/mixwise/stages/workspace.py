@@ -349,6 +349,7 @@ class Workspace:
             settings=recipe.training.model_copy(update={"trajectory_checkpoints": 0}),
             fingerprint=fingerprint,
             trust_remote_code=inputs.settings.trust_remote_code,
+            start_of_text=inputs.tokenizer.start_of_text,
         )
 
     @cached_property
@@ -356,7 +357,7 @@ class Workspace:
         """Hash of all that the results of the stages depend on; the experts must be trained."""
         inputs = self.inputs
         return hash_section(
-            self.recipe.model_dump_json(exclude={"engine"}),
+            self.recipe.model_dump_json(exclude={"engine", "bos"}),
             self.recipe.engine.task_vectors,
             inputs.base.fingerprint,
             inputs.suite.fingerprint,

@@ -25,7 +25,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.utils import logging as transformers_logging
 
 from mixwise.data.blend import Blend
-from mixwise.data.corpus import map_sequences
+from mixwise.data.corpus import begin_rows, map_sequences
 from mixwise.engine.devices import choose_device
 from mixwise.errors import (
     CheckpointError,
@@ -180,13 +180,15 @@ class _Sequences(torch.utils.data.Dataset[dict[str, Tensor]]):
     def __init__(self, job: TrainingJob, blend: Blend) -> None:
         self._streams = [map_sequences(p, job.sequence_length) for p in job.token_files.values()]
         self._blend = blend
+        self._start_of_text = job.start_of_text
 
     def __len__(self) -> int:
         return len(self._blend.row)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         stream = self._streams[self._blend.domain[index]]
-        return {"input_ids": torch.from_numpy(stream[self._blend.row[index]].astype("int64"))}
+        ids = begin_rows(stream[self._blend.row[index]], self._start_of_text)
+        return {"input_ids": torch.from_numpy(ids)}
 
 
 def _collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -33,6 +33,7 @@ class TrainingJob(BaseModel):
         settings: Optimiser, schedule, precision, device.
         fingerprint: Hash of all that the checkpoint depends on.
         trust_remote_code: Whether code from the base's folder may run.
+        start_of_text: Token that begins every sequence; None where none does.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,6 +49,7 @@ class TrainingJob(BaseModel):
     settings: Training
     fingerprint: str
     trust_remote_code: bool = False
+    start_of_text: int | None = None
 
     @property
     def mixture(self) -> Mixture:

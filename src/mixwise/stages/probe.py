@@ -1,0 +1,143 @@
+"""The base, tried out on the study's own rows: refuses one whose scores would mean nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mixwise.engine.devices import choose_device
+from mixwise.errors import CheckpointError, EvaluationError, RecipeError
+from mixwise.evaluation.choice import ChoiceSet
+from mixwise.evaluation.loss import TextSet
+from mixwise.evaluation.probe import (
+    find_difference,
+    find_leak,
+    find_not_finite,
+    find_not_finite_numbers,
+    longest_read,
+    reading_failure,
+)
+from mixwise.evaluation.rows import Indices
+from mixwise.evaluation.sets import EvaluationSet
+from mixwise.evaluation.suite import PreparedSuite
+from mixwise.merging.live_model import LiveModel
+from mixwise.stages.inputs import Inputs
+
+
+def require_finite(live: LiveModel, inputs: Inputs) -> None:
+    """Refuse a base with a number that is none.
+
+    Raises:
+        CheckpointError: Names the first tensor that holds NaN or an infinity.
+    """
+    name = find_not_finite(live.tensors)
+    if name is not None:
+        raise CheckpointError(
+            f"{inputs.base_folder}: tensor `{name}` of the base holds numbers that are not finite: "
+            "use weights that are whole"
+        )
+
+
+def require_sound(live: LiveModel, inputs: Inputs) -> None:
+    """Refuse a base that cannot read the study's rows, or whose likelihoods mean nothing.
+
+    The rows are read where the model is evaluated, in float32. A model that does not fit there as
+    a whole stays where it is.
+
+    Raises:
+        CheckpointError: If the base is not causal, or its predictions are not finite.
+        RecipeError: If a row is longer than the base can read; names the longest that it can.
+        EvaluationError: If the score of a row depends on the rows beside it.
+    """
+    recipe, sets = inputs.recipe, inputs.suite.sets
+    model: Any = live.module
+    if recipe.evaluation.placement == "device":
+        model = model.to(choose_device(recipe.training.device))
+    text = next(chosen for chosen in sets if isinstance(chosen, TextSet))
+    told: list[EvaluationSet] = [text]  # all texts have rows of one length
+    told += [chosen for chosen in sets if isinstance(chosen, ChoiceSet)]
+    _require_readable(model, inputs, told)
+    _require_causal(model, inputs, text.rows()[0].ids)
+    prepared = PreparedSuite.of(inputs.suite, model)
+    differ = [line for chosen in told for line in _difference_of(model, inputs, prepared, chosen)]
+    if differ:
+        raise EvaluationError("\n".join(differ))
+
+
+def _require_readable(model: Any, inputs: Inputs, sets: Sequence[EvaluationSet]) -> None:
+    """Every length that is trained on or evaluated gives finite predictions."""
+    problems = []
+    for chosen in sets:
+        ids = max((row.ids for row in chosen.rows()), key=len)
+        reason = reading_failure(model, ids)
+        if reason is None:
+            continue
+        n_tokens = longest_read(model, ids)
+        if n_tokens == 0:
+            raise CheckpointError(_cannot_read(inputs, reason))
+        problems.append(_too_long(inputs, chosen, len(ids), n_tokens, reason))
+    if problems:
+        raise RecipeError("\n".join(problems))
+
+
+def _cannot_read(inputs: Inputs, reason: str) -> str:
+    numbers = find_not_finite_numbers(inputs.config.to_dict())
+    found = (
+        f"config.json has {', '.join(numbers[:3])}: correct it"
+        if numbers
+        else ("use weights and a config.json that belong together")
+    )
+    return f"{inputs.base_folder}: the base cannot read two tokens of the data ({reason}): {found}"
+
+
+def _too_long(
+    inputs: Inputs, chosen: EvaluationSet, length: int, n_tokens: int, reason: str
+) -> str:
+    reads = f"the base reads at most {n_tokens:,} of them ({reason})"
+    if isinstance(chosen, TextSet):
+        return (
+            f"`sequence_length`: rows have {length:,} tokens, but {reads}: lower it to {n_tokens:,}"
+        )
+    return (
+        f"`{inputs.key(chosen.name)}`: its longest row has {length:,} tokens, but {reads}: shorten "
+        "its prompts, or give the base's true limit as `max_position_embeddings` in config.json, "
+        "and prompts lose tokens at their beginning"
+    )
+
+
+def _require_causal(model: Any, inputs: Inputs, ids: Indices) -> None:
+    leak = find_leak(model, ids)
+    if leak is None:
+        return
+    switches = [
+        key for key in ("causal", "is_decoder") if getattr(model.config, key, None) is False
+    ]
+    remedy = "give a decoder" + "".join(
+        f", or set `{key}: true` in config.json if it was trained so" for key in switches[:1]
+    )
+    raise CheckpointError(
+        f"{inputs.base_folder}: the base is not causal: changing token {leak.changed} of a row and "
+        f"those behind it moves the prediction from token {leak.moved} by {leak.nats:.2g} nats, so "
+        f"that no loss means anything: {remedy}"
+    )
+
+
+def _difference_of(
+    model: Any, inputs: Inputs, prepared: PreparedSuite, chosen: EvaluationSet
+) -> list[str]:
+    found = find_difference(model, prepared, chosen)
+    if found is None:
+        return []
+    row = (
+        f"`{inputs.key(chosen.name)}`: a row of {found.n_tokens:,} tokens scores {found.alone:.4f} "
+        f"nats per token alone, but {found.batched:.4f}"
+    )
+    if found.after_shared_prompt:
+        return [
+            f"{row} after a prompt that is read once for all its choices, which mixwise cannot do "
+            "with this architecture: leave the set out"
+        ]
+    return [
+        f"{row} among {found.n_rows} rows of up to {found.longest:,} tokens, because the base "
+        "reads a row by its neighbours: set `evaluation.batch_sequences: 1`"
+    ]
