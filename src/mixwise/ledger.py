@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 import struct
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,14 +81,16 @@ class Ledger:
 
     Args:
         path: The SQLite file; made when missing.
+        keep_damaged: Leave damaged rows where they are, for `damaged` to name them.
 
     Raises:
         StudyError: If the file is no ledger of this version, or damaged.
         ResourceError: If the disk is full.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep_damaged: bool = False) -> None:
         self._path = path
+        self._keep_damaged = keep_damaged
         with self._guarded():
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._connection.text_factory = _decode
@@ -108,7 +112,8 @@ class Ledger:
         if version < _VERSION:
             self._bring_up()
         self._require_schema()
-        self._drop_damaged()
+        if not self._keep_damaged:
+            self._drop_damaged()
 
     def _require_sound_pages(self) -> None:
         found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(1)")]
@@ -243,6 +248,12 @@ class Ledger:
                 if checksum != self._checksum(number)
             )
 
+    def __len__(self) -> int:
+        with self._guarded():
+            return int(
+                self._connection.execute("SELECT COUNT(*) FROM observation").fetchone()[0]
+            )
+
     def forget(self, *, run: str | None = None) -> int:
         """Take out what was measured through task vectors or a run that were found wrong.
 
@@ -372,6 +383,30 @@ class Ledger:
         ).fetchall()
         kinds = {kind: _array(blob).reshape(json.loads(shape)) for kind, shape, blob in rows}
         return Derivatives(**kinds) if kinds else None
+
+
+def check_ledger(path: Path) -> tuple[int, tuple[str, ...]]:
+    """Check a ledger as it lies there, and change nothing of it.
+
+    Returns:
+        How many observations it holds, and the fingerprints of those that are damaged.
+
+    Raises:
+        StudyError: If it is no ledger of this version, or damaged as a whole.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / path.name
+        for suffix in ("", "-wal"):
+            if Path(f"{path}{suffix}").is_file():
+                shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
+        try:
+            ledger = Ledger(copy, keep_damaged=True)
+        except StudyError as error:
+            raise StudyError(str(error).replace(str(copy), str(path))) from None
+        try:
+            return len(ledger), ledger.damaged()
+        finally:
+            ledger.close()
 
 
 def _derivatives(measurement: Measurement) -> dict[str, Array]:

@@ -106,6 +106,11 @@ class Study:
         return cls(folder, Path(content["recipe_folder"]))
 
     @property
+    def recipe_hash(self) -> str | None:
+        """Hash of the recipe that the study was made with; None in a study of an older mixwise."""
+        return (_load_study(self.folder) or {}).get("recipe")
+
+    @property
     def recipe(self) -> Recipe:
         """The recipe of the study; one that was edited in the folder is taken as it is, and said.
 
@@ -114,8 +119,7 @@ class Study:
         """
         path = self.folder / RECIPE_FILE
         recipe = load_recipe(path)
-        noted = (_load_study(self.folder) or {}).get("recipe")
-        if noted is not None and noted != hash_file(path):
+        if self.recipe_hash not in (None, hash_file(path)):
             warnings.warn(
                 f"{path}: is not the recipe that the study was made with: it is taken as it is "
                 f"now; to go on with the old one, run `mixwise run RECIPE --study {self.folder}`",
@@ -137,21 +141,26 @@ class Study:
         """Folder of a reference, by the fingerprint of its run."""
         return self.folder / "references" / fingerprint[:16]
 
-    def save_heldout(self, name: str, tokens: npt.NDArray[np.int64]) -> None:
+    def save_heldout(self, name: str, tokens: npt.NDArray[np.int64]) -> str:
         """Keep what a text set is scored on, ``heldout/NAME.npy``, for anyone to measure again.
 
         Args:
             name: Name of the domain or evaluation set.
             tokens: Its held-out sequences, shape ``(n, sequence_length)``.
+
+        Returns:
+            Hash of the file.
         """
         folder = self.folder / "heldout"
         partial = folder / f".{name}.partial.npy"
         try:
             folder.mkdir(exist_ok=True)
             np.save(partial, tokens)
+            digest = hash_file(partial)
             partial.replace(folder / f"{name}.npy")
         except OSError as error:
             raise ResourceError(f"{folder}: cannot be written ({error}): free disk space") from None
+        return digest
 
     def open_ledger(self) -> Ledger:
         """The study's ledger; one that is gone begins anew, and that is said."""

@@ -188,16 +188,15 @@ def prepare_corpus(
         ResourceError: If the disk is full.
     """
     heldout_source = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
-    parts: list[str | int] = [
-        _hash_source(source, folder, key, hash_file),
-        tokenizer.fingerprint,
-        _FORMAT,
-    ]
-    if heldout_files:
-        parts.append(_hash_source(heldout_source, folder, f"{key}.heldout_files", hash_file))
-    else:
-        parts.append(str(heldout_fraction))
-    corpus_key = hash_section(*parts)
+    corpus_key = find_corpus_key(
+        source,
+        folder=folder,
+        key=key,
+        tokenizer=tokenizer,
+        heldout_fraction=heldout_fraction,
+        heldout_files=heldout_files,
+        hash_file=hash_file,
+    )
     target = cache / corpus_key
     cached = load_cached(target, name)
     if cached is None:
@@ -223,6 +222,30 @@ def prepare_corpus(
                 "the disk, or set MIXWISE_CACHE to another folder"
             )
     return Corpus(name, corpus_key, target, CorpusFacts(**cached["facts"]), cached["files"])
+
+
+def find_corpus_key(
+    source: TextSource,
+    *,
+    folder: Path,
+    key: str,
+    tokenizer: Tokenizer,
+    heldout_fraction: float,
+    heldout_files: Sequence[str] = (),
+    hash_file: HashFile = hash_file,
+) -> str:
+    """Hash of all that the tokens of a source come from; see `prepare_corpus` for the arguments."""
+    parts: list[str | int] = [
+        _hash_source(source, folder, key, hash_file),
+        tokenizer.fingerprint,
+        _FORMAT,
+    ]
+    if heldout_files:
+        heldout = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
+        parts.append(_hash_source(heldout, folder, f"{key}.heldout_files", hash_file))
+    else:
+        parts.append(str(heldout_fraction))
+    return hash_section(*parts)
 
 
 def map_sequences(stream: Path, length: int) -> Tokens:

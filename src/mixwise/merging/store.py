@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mixwise.errors import CheckpointError, MixwiseWarning, ResourceError
+from mixwise.errors import CheckpointError, DataError, MixwiseWarning, ResourceError
 from mixwise.files import MEMO_FILE, HashFile, HashMemo
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.merging.encoding import Encoded, StorePrecision
@@ -129,11 +129,10 @@ def open_stored(
         ResourceError: If the file cannot be written.
     """
     fingerprint = fingerprint_of(live.base, expert, f"{precision} {_FORMAT}")
-    if file.is_file():
-        if not _is_sound(file, _memo(file.parent)):
-            warnings.warn(damage_of(file), MixwiseWarning, stacklevel=2)
-        elif _read_fingerprint(file) == fingerprint:
-            return StoredTaskVector(live, file, fingerprint)
+    if _is_damaged(file, _memo(file.parent)):
+        warnings.warn(damage_of(file), MixwiseWarning, stacklevel=2)
+    elif _read_fingerprint(file) == fingerprint:
+        return StoredTaskVector(live, file, fingerprint)
     if open_checkpoint(expert.folder).fingerprint != expert.fingerprint:
         raise CheckpointError(
             f"{expert.folder}: has changed since it was opened: restore it and run the same "
@@ -161,7 +160,7 @@ def find_damaged(folder: Path, *, use_memo: bool = True) -> Iterator[Path]:
     """
     hashes = _memo(folder) if use_memo else hash_store_file
     for file in sorted(folder.glob("*.safetensors")):
-        if not _is_sound(file, hashes):
+        if _is_damaged(file, hashes):
             yield file
 
 
@@ -177,13 +176,12 @@ def _memo(folder: Path) -> HashMemo:
     return HashMemo(folder / MEMO_FILE, hash_file=hash_store_file)
 
 
-def _is_sound(file: Path, hashes: HashFile) -> bool:
-    """Whether a file is what its own header says."""
-    noted = noted_hash(file)
+def _is_damaged(file: Path, hashes: HashFile) -> bool:
+    """Whether a file that is there is not what its own header says."""
     try:
-        return noted is not None and hashes(file) == noted
-    except OSError:
-        return False
+        return noted_hash(file) != hashes(file)
+    except (OSError, DataError):  # missing, or gone by now
+        return file.is_file()
 
 
 def _read_fingerprint(file: Path) -> str | None:

@@ -148,7 +148,7 @@ def write_task_vector(
     """Write the task vector of an expert.
 
     Args:
-        file: Open and empty.
+        file: Empty, open for writing and reading.
         live: The live model of the base.
         expert: A full checkpoint that fits it.
         precision: How the numbers are written down.
@@ -201,14 +201,15 @@ def hash_store_file(path: Path) -> str:
 
 
 def noted_hash(path: Path) -> str | None:
-    """The hash that a file's header names; None where there is no whole header."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-            n_bytes = min(int.from_bytes(start, "little"), path.stat().st_size)
-            noted = _noted_hash(start + file.read(n_bytes))
-    except OSError:
-        return None
+    """The hash that a file's header names; None where there is no whole header.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+        n_bytes = min(int.from_bytes(start, "little"), path.stat().st_size)
+        noted = _noted_hash(start + file.read(n_bytes))
     return None if noted is None else noted.decode()
 
 

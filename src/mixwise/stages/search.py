@@ -29,7 +29,7 @@ def run_search(workspace: Workspace) -> SearchResult:
     """
     recipe, inputs = workspace.recipe, workspace.inputs
     workspace.study.remove_damaged((SEARCH_FILE, CALIBRATION_FILE, RECOMMENDATION_FILE))
-    workspace.save_heldout()
+    heldout = workspace.save_heldout()
     result = METHODS[recipe.search.method].search(problem_of(workspace))
     scored_baselines = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     observations = _ranked(workspace, [*result.scored, *scored_baselines])
@@ -50,6 +50,7 @@ def run_search(workspace: Workspace) -> SearchResult:
             for o in observations
         ],
         "profiles": _profiles(workspace, observations, result.best),
+        "heldout": heldout,
     }
     workspace.save_result(SEARCH_FILE, content)
     return result

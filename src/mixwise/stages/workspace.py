@@ -395,11 +395,13 @@ class Workspace:
         content = self.study.load_json(name)
         return content if content and content.get("recipe") == self.result_key else None
 
-    def save_heldout(self) -> None:
-        """Keep the held-out tokens of every text set in the study's folder."""
-        for chosen in self.inputs.suite.sets:
-            if isinstance(chosen, TextSet):
-                self.study.save_heldout(chosen.name, chosen.sequences.tokens)
+    def save_heldout(self) -> dict[str, str]:
+        """Keep the held-out tokens of every text set in the study's folder; hashes by name."""
+        return {
+            chosen.name: self.study.save_heldout(chosen.name, chosen.sequences.tokens)
+            for chosen in self.inputs.suite.sets
+            if isinstance(chosen, TextSet)
+        }
 
     def summary(self, observation: Observation) -> dict[str, Any]:
         """An observation as JSON: mixture, objective, metrics."""
