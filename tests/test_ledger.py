@@ -286,9 +286,7 @@ def test_other_tables_than_those_of_the_version_are_refused(tmp_path: Path, stat
     path = tmp_path / "l.sqlite"
     full_ledger(path)
     edit(path, statement)
-    with pytest.raises(
-        StudyError, match=r"its table `\w+` is missing or has other col"
-    ):
+    with pytest.raises(StudyError, match=r"its table `\w+` is missing or has other col"):
         Ledger(path)
 
 
@@ -307,7 +305,8 @@ def test_a_full_disk_is_no_damaged_ledger(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l.sqlite")
     ledger._connection.execute("PRAGMA max_page_count = 1")  # what SQLite says of a full disk
     with pytest.raises(ResourceError, match=r"is full\): free disk space"):
-        ledger.add(observation())
+        ledger.add(replace(observation(), provenance={"long": "x" * 100_000}))
+    assert ledger.find("f") is None
     ledger.close()
 
 

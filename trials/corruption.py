@@ -1,7 +1,7 @@
 """Damage every kind of file of a study in every way, and see that no damage is ever used.
 
-``python -m trials.corruption [WORD ...]`` makes one small study, and for each case a copy of it (and of
-its token cache) that is damaged and used again. A case passes if ``mixwise verify`` finds the
+``python -m trials.corruption [WORD ...]`` makes one small study, and for each case a copy of it
+and of its token cache that is damaged and used again. A case passes if ``mixwise verify`` finds the
 damage and the command then either repairs it (exit 0, the same bytes as without damage, and the
 file is named on stderr) or refuses it (exit 1, one line that names the file). WORDs choose the
 cases whose name holds all of them.

@@ -250,9 +250,7 @@ class Ledger:
 
     def __len__(self) -> int:
         with self._guarded():
-            return int(
-                self._connection.execute("SELECT COUNT(*) FROM observation").fetchone()[0]
-            )
+            return int(self._connection.execute("SELECT COUNT(*) FROM observation").fetchone()[0])
 
     def forget(self, *, run: str | None = None) -> int:
         """Take out what was measured through task vectors or a run that were found wrong.

@@ -10,6 +10,7 @@ Method:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import warnings
@@ -132,7 +133,8 @@ def open_stored(
     if _is_damaged(file, _memo(file.parent)):
         warnings.warn(damage_of(file), MixwiseWarning, stacklevel=2)
     elif _read_fingerprint(file) == fingerprint:
-        return StoredTaskVector(live, file, fingerprint)
+        with contextlib.suppress(FileNotFoundError):  # somebody has deleted it by now
+            return StoredTaskVector(live, file, fingerprint)
     if open_checkpoint(expert.folder).fingerprint != expert.fingerprint:
         raise CheckpointError(
             f"{expert.folder}: has changed since it was opened: restore it and run the same "
