@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mixwise.errors import StudyError
+from mixwise.errors import MixwiseWarning, ResourceError, StudyError
 from mixwise.ledger import Ledger
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Derivatives, Measurement, Observation
@@ -161,7 +161,7 @@ def test_a_killed_process_leaves_whole_observations(tmp_path: Path) -> None:
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(content)
-    with pytest.raises(StudyError, match=r"ledger\.sqlite: not a readable ledger .*restore it or"):
+    with pytest.raises(StudyError, match=r"ledger\.sqlite: not a readable ledger .*restore it, or"):
         Ledger(path)
     assert path.read_bytes() == content
 
@@ -176,48 +176,8 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version=99")
     connection.close()
-    with pytest.raises(StudyError, match="version 99, but this mixwise reads version 2: use the"):
+    with pytest.raises(StudyError, match="version 99, but this mixwise reads version 3: use the"):
         Ledger(path)
-
-
-def test_the_hash_of_a_file_follows_its_content(ledger: Ledger, tmp_path: Path) -> None:
-    file = tmp_path / "weights"
-    file.write_bytes(b"one")
-    first = ledger.hash_file(file)
-    file.write_bytes(b"two!")
-    second = ledger.hash_file(file)
-    file.write_bytes(b"one")
-    assert first != second
-    assert ledger.hash_file(file) == first
-
-
-def test_equal_content_has_an_equal_hash(ledger: Ledger, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).write_bytes(b"same")
-    assert ledger.hash_file(tmp_path / "a") == ledger.hash_file(tmp_path / "b")
-
-
-def test_the_hash_of_an_untouched_file_is_remembered(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[Path] = []
-
-    def count(path: Path) -> str:
-        calls.append(path)
-        return f"hash {len(calls)}"
-
-    monkeypatch.setattr("mixwise.ledger.hash_file", count)
-    file = tmp_path / "weights"
-    file.write_bytes(b"one")
-    assert [ledger.hash_file(file) for _ in range(3)] == ["hash 1"] * 3
-    os.utime(file, ns=(0, 0))
-    assert ledger.hash_file(file) == "hash 2"
-    assert len(calls) == 2
-
-
-def test_a_hash_that_failed_is_not_remembered(ledger: Ledger, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="missing"):
-        ledger.hash_file(tmp_path / "missing")
 
 
 def test_derivatives_come_back_as_they_were(ledger: Ledger) -> None:
@@ -244,12 +204,118 @@ def test_a_ledger_from_before_derivatives_is_read(tmp_path: Path) -> None:
     old = Ledger(path)
     old.add(observation())
     old.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP TABLE derivative")
-        connection.execute("PRAGMA user_version=1")
-    connection.close()
-    new = Ledger(path)
+    edit(path, "DROP TABLE derivative")
+    edit(path, "ALTER TABLE observation DROP COLUMN checksum")
+    edit(path, "PRAGMA user_version=1")
+    with pytest.warns(MixwiseWarning, match="recorded no checksums: its 1 rows are taken as they"):
+        new = Ledger(path)
     found = new.find("f")
     assert found is not None
     assert found.measurement("z/loss").derivatives is None
     new.close()
+    Ledger(path).close()  # said once
+
+
+def edit(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(statement)
+    connection.close()
+
+
+def full_ledger(path: Path) -> None:
+    ledger = Ledger(path)
+    slopes = Derivatives(np.ones(3))
+    measured = (Measurement("a/loss", np.arange(5.0), np.ones(5), slopes),)
+    for fingerprint, answer in (("b", "base"), ("p", "proxy"), ("r", "reference")):
+        one = replace(observation(fingerprint, answer), measurements=measured)  # type: ignore[arg-type]
+        ledger.add(replace(one, provenance={"run": f"run of {fingerprint}"}))
+    ledger.close()
+
+
+EDITS = [
+    "UPDATE observation SET fingerprint = 'x' WHERE answer = 'proxy'",
+    "UPDATE observation SET seconds = seconds + 1 WHERE answer = 'proxy'",
+    "UPDATE observation SET mixture = '{\"a\": 1}' WHERE answer = 'proxy'",
+    "UPDATE observation SET provenance = '[' WHERE answer = 'proxy'",
+    "UPDATE observation SET rule = CAST(x'ff' AS TEXT) WHERE answer = 'proxy'",
+    "UPDATE observation SET checksum = '' WHERE answer = 'proxy'",
+    "UPDATE measurement SET value = value - 1 WHERE observation = 2",
+    "UPDATE measurement SET examples = zeroblob(40) WHERE observation = 2",
+    "UPDATE measurement SET example_weights = x'00' WHERE observation = 2",
+    "DELETE FROM measurement WHERE observation = 2",
+    "UPDATE derivative SET shape = '[1]' WHERE observation = 2",
+    "DELETE FROM derivative WHERE observation = 2",
+]
+
+
+@pytest.mark.parametrize("statement", EDITS)
+def test_a_damaged_row_is_taken_out_and_the_others_stay(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "l.sqlite"
+    full_ledger(path)
+    edit(path, statement)
+    with pytest.warns(MixwiseWarning, match=r"1 row\(s\) are damaged .* measured anew"):
+        ledger = Ledger(path)
+    assert [o.fingerprint for o in ledger.observations()] == ["b", "r"]
+    assert ledger.find("p") is None
+    ledger.close()
+    Ledger(path).close()
+
+
+def test_a_row_that_is_damaged_while_the_ledger_is_open_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    full_ledger(path)
+    ledger = Ledger(path)
+    edit(path, EDITS[7])
+    with pytest.warns(MixwiseWarning, match="damaged"):
+        assert ledger.find("p") is None
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE measurement RENAME COLUMN examples TO exemples",
+        "DROP TABLE measurement",
+        "DROP TABLE derivative",
+        "ALTER TABLE observation DROP COLUMN checksum",
+        "PRAGMA user_version=2",
+        "PRAGMA user_version=0",
+    ],
+)
+def test_other_tables_than_those_of_the_version_are_refused(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "l.sqlite"
+    full_ledger(path)
+    edit(path, statement)
+    with pytest.raises(StudyError, match=r"its table `\w+` is missing or has other col"):
+        Ledger(path)
+
+
+def test_a_broken_page_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    full_ledger(path)
+    content = bytearray(path.read_bytes())
+    for k in range(4096 + 8, len(content) - 2000, 4096):
+        content[k - 8 : k + 8] = b"\xff" * 16
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match=r"l\.sqlite: .*: restore it, or delete it together"):
+        Ledger(path)
+
+
+def test_a_full_disk_is_no_damaged_ledger(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite")
+    ledger._connection.execute("PRAGMA max_page_count = 1")  # what SQLite says of a full disk
+    with pytest.raises(ResourceError, match=r"is full\): free disk space"):
+        ledger.add(replace(observation(), provenance={"long": "x" * 100_000}))
+    assert ledger.find("f") is None
+    ledger.close()
+
+
+def test_what_was_measured_through_a_damaged_run_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    full_ledger(path)
+    ledger = Ledger(path)
+    assert ledger.forget(run="another") == 1
+    assert [o.fingerprint for o in ledger.observations()] == ["b", "r"]
+    assert ledger.forget(run="run of r") == 1
+    assert [o.fingerprint for o in ledger.observations()] == ["b"]
+    ledger.close()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mixwise.errors import ResourceError, StudyError
+from mixwise.errors import MixwiseWarning, ResourceError, StudyError
+from mixwise.files import seal
 from mixwise.recipe import load_recipe
 from mixwise.study import RECIPE_FILE, SEARCH_FILE, Study
 
@@ -96,12 +97,54 @@ def test_a_file_is_no_study(tmp_path: Path, recipe_file: Path) -> None:
         Study.create(recipe_file, recipe_file)
 
 
-@pytest.mark.parametrize("note", [None, "", "{", "[]", "{}", '"text"'])
-def test_a_folder_without_a_whole_study_is_not_opened(tmp_path: Path, note: str | None) -> None:
-    if note is not None:
-        (tmp_path / "study.json").write_text(note)
+def test_a_folder_without_a_study_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"no study here: make one with `mixwise run RECIPE"):
         Study.open(tmp_path)
+
+
+@pytest.mark.parametrize("note", [b"", b"{", b"[]", b"{}", b'"text"', b"\xff", b'{"version": 1}'])
+def test_a_damaged_study_file_is_refused_by_name(study: Study, note: bytes) -> None:
+    (study.folder / "study.json").write_bytes(note)
+    with pytest.raises(StudyError, match=r"study\.json: is damaged .* or run `mixwise run RECIPE"):
+        Study.open(study.folder)
+
+
+def test_a_study_of_another_version_is_refused(study: Study) -> None:
+    (study.folder / "study.json").write_text(seal({"version": 7}))
+    with pytest.raises(StudyError, match="has version 7, but this mixwise reads version 1: use"):
+        Study.open(study.folder)
+
+
+def test_a_study_from_before_versions_is_opened(study: Study) -> None:
+    (study.folder / "study.json").write_text(json.dumps({"recipe_folder": "/r"}))
+    assert Study.open(study.folder).recipe_folder == Path("/r")
+
+
+def test_a_recipe_that_was_edited_in_the_study_is_said(study: Study) -> None:
+    with (study.folder / RECIPE_FILE).open("a") as file:
+        file.write("# mine\n")
+    with pytest.warns(MixwiseWarning, match=r"recipe\.yaml: is not the recipe that the study was"):
+        assert study.recipe.base == "b"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"kept": 1}'])
+def test_a_damaged_result_is_refused_where_it_is_read_and_said_where_it_is_written(
+    study: Study, content: bytes
+) -> None:
+    path = study.folder / "validation.json"
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match=r"validation\.json: is damaged .*`mixwise validate "):
+        study.load_json("validation.json")
+    with pytest.warns(MixwiseWarning, match=r"validation\.json: is damaged .*: it is made anew"):
+        study.save_json("validation.json", {"kept": 1})
+    assert study.load_json("validation.json") == {"kept": 1}
+
+
+def test_a_ledger_that_is_gone_is_said(study: Study) -> None:
+    study.save_json(SEARCH_FILE, {"kept": 1})
+    with pytest.warns(MixwiseWarning, match=r"ledger\.sqlite: is missing or empty, but the study"):
+        study.open_ledger().close()
+    study.open_ledger().close()
 
 
 def test_a_folder_that_cannot_be_made_is_a_resource_error(

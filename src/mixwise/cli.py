@@ -279,6 +279,24 @@ def report(study: StudyFolder, as_json: Json = False) -> None:
 
 
 @app.command()
+def verify(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+    """Read everything that the results rest on, and compare its hashes; exit 1 if one is wrong."""
+    from dataclasses import asdict
+
+    from mixwise.stages.inputs import Settings
+    from mixwise.stages.verify import verify_study
+    from mixwise.study import Study
+
+    opened = Study.open(study)
+    settings = Settings(opened.recipe_folder, cache_folder(), trust_remote_code)
+    findings = verify_study(opened, settings)
+    rows = [asdict(finding) for finding in findings]
+    _show({"findings": rows}, as_json, lambda: console.print_findings(rows))
+    if any(finding.state in ("wrong", "missing") for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
 def export(
     study: StudyFolder,
     to: Annotated[

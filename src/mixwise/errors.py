@@ -38,6 +38,10 @@ class StudyError(MixwiseError):
     """The study folder is locked, incomplete or belongs to other settings: choose another."""
 
 
+class DamagedError(StudyError):
+    """A file that mixwise wrote no longer holds what was written: restore it or delete it."""
+
+
 class ResourceError(MixwiseError):
     """The machine has too little disk or memory: free some."""
 

@@ -3,26 +3,36 @@
 An observation is written in one transaction, so a killed process leaves it whole or not at all. It
 is found again by its fingerprint alone, which is a hash of checkpoint content, data, rule and
 evaluation: when one of them changes, the old observation is simply not the one asked for.
+
+Method:
+    SQLite notices a page that makes no sense, but not a number that has become another. So each
+    observation has a checksum over all of its columns and numbers. They are compared when the file
+    is opened and when a row is read; a row that differs is taken out and said, and then it is
+    measured anew like any other that is missing. A file with a broken page is refused by name.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import sqlite3
-from collections.abc import Iterator
+import struct
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from mixwise.errors import ResourceError, StudyError
-from mixwise.files import hash_file
+from mixwise.errors import MixwiseWarning, ResourceError, StudyError
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Array, Derivatives, Measurement, Observation
 
-_VERSION = 2
-_READABLE = (0, 1, _VERSION)  # 0 is an empty file; 1 knew no derivatives
+_VERSION = 3
+_READABLE = (0, 1, 2, _VERSION)  # 0: an empty file; 1 knew no derivatives, 2 no checksums
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS observation (
     id INTEGER PRIMARY KEY,
@@ -34,7 +44,8 @@ CREATE TABLE IF NOT EXISTS observation (
     seconds REAL NOT NULL,
     tokens_trained INTEGER NOT NULL,
     tokens_evaluated INTEGER NOT NULL,
-    provenance TEXT NOT NULL
+    provenance TEXT NOT NULL,
+    checksum TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS measurement (
     observation INTEGER NOT NULL REFERENCES observation(id),
@@ -52,10 +63,17 @@ CREATE TABLE IF NOT EXISTS derivative (
     numbers BLOB NOT NULL,
     PRIMARY KEY (observation, metric, kind)
 );
-CREATE TABLE IF NOT EXISTS file_hash (
-    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, hash TEXT NOT NULL
-);
 """
+_TABLES = ("observation", "measurement", "derivative")
+_COLUMNS = (
+    "fingerprint, answer, rule, mixture, seeds, seconds, tokens_trained, tokens_evaluated, "
+    "provenance"
+)
+_NO_ROOM = {"SQLITE_FULL", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PERM"}
+_CURE = (
+    "restore it, or delete it together with its -wal and -shm files: everything is then evaluated "
+    "anew, and nothing is trained again"
+)
 
 
 class Ledger:
@@ -63,25 +81,24 @@ class Ledger:
 
     Args:
         path: The SQLite file; made when missing.
+        keep_damaged: Leave damaged rows where they are, for `damaged` to name them.
 
     Raises:
-        StudyError: If the file is no ledger of this version.
+        StudyError: If the file is no ledger of this version, or damaged.
+        ResourceError: If the disk is full.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep_damaged: bool = False) -> None:
         self._path = path
-        try:
+        self._keep_damaged = keep_damaged
+        with self._guarded():
             self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.text_factory = _decode
             try:
                 self._prepare()
             except BaseException:
                 self.close()
                 raise
-        except sqlite3.DatabaseError as error:
-            raise StudyError(
-                f"{path}: not a readable ledger ({error}): restore it or choose another study "
-                "folder"
-            ) from None
 
     def _prepare(self) -> None:
         self._connection.execute("PRAGMA journal_mode=WAL")
@@ -91,8 +108,64 @@ class Ledger:
                 f"{self._path}: the ledger has version {version}, but this mixwise reads version "
                 f"{_VERSION}: use the mixwise that wrote it"
             )
-        self._connection.executescript(_SCHEMA)
-        self._connection.execute(f"PRAGMA user_version={_VERSION}")
+        self._require_sound_pages()
+        if version < _VERSION:
+            self._bring_up()
+        self._require_schema()
+        if not self._keep_damaged:
+            self._drop_damaged()
+
+    def _require_sound_pages(self) -> None:
+        found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(1)")]
+        if found != ["ok"]:
+            reason = " ".join(found[0].split())
+            raise StudyError(f"{self._path}: the ledger is damaged ({reason}): {_CURE}")
+
+    def _require_schema(self) -> None:
+        expected = sqlite3.connect(":memory:")
+        expected.executescript(_SCHEMA)
+        for table in _TABLES:
+            if _columns(self._connection, table) != _columns(expected, table):
+                raise self._odd_table(table)
+        expected.close()
+
+    def _odd_table(self, table: str) -> StudyError:
+        return StudyError(
+            f"{self._path}: the ledger is damaged (its table `{table}` is missing or has other "
+            f"columns than its version): {_CURE}"
+        )
+
+    def _bring_up(self) -> None:
+        """Make the tables; rows of an older mixwise, which have no checksum, are taken as is."""
+        numbers: list[int] = []
+        with self._transaction() as connection:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            if version == _VERSION:  # another process has been faster
+                return
+            columns = {name for name, _ in _columns(connection, "observation")}
+            if bool(version) != bool(columns) or "checksum" in columns:
+                raise self._odd_table("observation")
+            if version:
+                connection.execute(
+                    "ALTER TABLE observation ADD COLUMN checksum TEXT NOT NULL DEFAULT ''"
+                )
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute("DROP TABLE IF EXISTS file_hash")
+            numbers += [row[0] for row in connection.execute("SELECT id FROM observation")]
+            for number in numbers:
+                connection.execute(
+                    "UPDATE observation SET checksum = ? WHERE id = ?",
+                    (self._checksum(number), number),
+                )
+            connection.execute(f"PRAGMA user_version={_VERSION}")
+        if numbers:
+            warnings.warn(
+                f"{self._path}: an older mixwise recorded no checksums: its {len(numbers)} rows "
+                "are taken as they are now, and every later change is found",
+                MixwiseWarning,
+                stacklevel=5,
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -125,6 +198,7 @@ class Ledger:
             if cursor.rowcount == 0:
                 return
             number = cursor.lastrowid
+            assert number is not None  # a row was inserted
             connection.executemany(
                 "INSERT INTO measurement VALUES (?, ?, ?, ?, ?)",
                 [
@@ -140,52 +214,141 @@ class Ledger:
                     for kind, numbers in _derivatives(m).items()
                 ],
             )
+            connection.execute(
+                "UPDATE observation SET checksum = ? WHERE id = ?", (self._checksum(number), number)
+            )
 
     def find(self, fingerprint: str) -> Observation | None:
         """The observation with this fingerprint, or None."""
-        row = self._connection.execute(
-            "SELECT * FROM observation WHERE fingerprint = ?", (fingerprint,)
-        ).fetchone()
-        return None if row is None else self._observation(row)
+        with self._guarded():
+            row = self._connection.execute(
+                "SELECT id FROM observation WHERE fingerprint = ?", (fingerprint,)
+            ).fetchone()
+            return None if row is None else self._sound_observation(int(row[0]))
 
     def observations(self, answer: Answer | None = None) -> tuple[Observation, ...]:
         """All observations, or those of one answer, in the order in which they were made."""
-        rows = self._connection.execute(
-            "SELECT * FROM observation WHERE ? IS NULL OR answer = ? ORDER BY id", (answer, answer)
-        ).fetchall()
-        return tuple(self._observation(row) for row in rows)
+        with self._guarded():
+            rows = self._connection.execute(
+                "SELECT id FROM observation WHERE ? IS NULL OR answer = ? ORDER BY id",
+                (answer, answer),
+            ).fetchall()
+            found = [self._sound_observation(int(row[0])) for row in rows]
+        return tuple(observation for observation in found if observation is not None)
 
-    def hash_file(self, path: Path) -> str:
-        """Hash of a file's content; remembered as long as its size and time stamp stand."""
-        stat = path.stat()
-        key = (str(path.absolute()), stat.st_size, stat.st_mtime_ns)
-        row = self._connection.execute(
-            "SELECT hash FROM file_hash WHERE path = ? AND size = ? AND mtime_ns = ?", key
-        ).fetchone()
-        if row is not None:
-            return str(row[0])
-        digest = hash_file(path)
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?, ?)", (*key, digest)
+    def damaged(self) -> tuple[str, ...]:
+        """Fingerprints of the observations that are not what was written."""
+        with self._guarded():
+            rows = self._connection.execute(
+                "SELECT id, fingerprint, checksum FROM observation ORDER BY id"
+            ).fetchall()
+            return tuple(
+                str(fingerprint)
+                for number, fingerprint, checksum in rows
+                if checksum != self._checksum(number)
             )
-        return digest
+
+    def __len__(self) -> int:
+        with self._guarded():
+            return int(self._connection.execute("SELECT COUNT(*) FROM observation").fetchone()[0])
+
+    def forget(self, *, run: str | None = None) -> int:
+        """Take out what was measured through task vectors or a run that were found wrong.
+
+        Every merge rests on every expert, and is measured anew in seconds; so all of them go.
+
+        Args:
+            run: Fingerprint of a run whose own scores go as well.
+
+        Returns:
+            How many observations were taken out.
+        """
+        with self._guarded():
+            rows = self._connection.execute(
+                "SELECT id, answer, provenance FROM observation"
+            ).fetchall()
+        gone = [
+            number
+            for number, answer, provenance in rows
+            if answer == "proxy" or (run is not None and json.loads(provenance).get("run") == run)
+        ]
+        self._remove(gone)
+        return len(gone)
+
+    def _drop_damaged(self) -> None:
+        damaged = set(self.damaged())
+        if not damaged:
+            return
+        rows = self._connection.execute("SELECT id, fingerprint FROM observation").fetchall()
+        self._remove([number for number, fingerprint in rows if str(fingerprint) in damaged])
+        warnings.warn(
+            f"{self._path}: {len(damaged)} row(s) are damaged (not what was written) and are "
+            "taken out: what they held is measured anew when it is needed",
+            MixwiseWarning,
+            stacklevel=5,
+        )
+
+    def _remove(self, numbers: Sequence[int]) -> None:
+        with self._transaction() as connection:
+            for number in numbers:
+                for table in ("measurement", "derivative"):
+                    connection.execute(f"DELETE FROM {table} WHERE observation = ?", (number,))
+                connection.execute("DELETE FROM observation WHERE id = ?", (number,))
+
+    def _checksum(self, number: int) -> str:
+        """Hash of all that an observation consists of, as it stands in the file."""
+        digest = hashlib.blake2b(digest_size=16)
+        for query in (
+            f"SELECT {_COLUMNS} FROM observation WHERE id = ?",
+            "SELECT metric, value, examples, example_weights FROM measurement "
+            "WHERE observation = ? ORDER BY rowid",
+            "SELECT metric, kind, shape, numbers FROM derivative WHERE observation = ? "
+            "ORDER BY rowid",
+        ):
+            for row in self._connection.execute(query, (number,)):
+                for value in row:
+                    content = _bytes(value)
+                    digest.update(f"{type(value).__name__} {len(content)} ".encode() + content)
+            digest.update(b"end")
+        return digest.hexdigest()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Tell a full or locked disk from a damaged file."""
+        try:
+            yield
+        except sqlite3.ProgrammingError:  # a defect of ours, and nothing about the file
+            raise
+        except sqlite3.DatabaseError as error:
+            name = getattr(error, "sqlite_errorname", "")
+            if name.startswith("SQLITE_IOERR") or name in _NO_ROOM:
+                raise ResourceError(
+                    f"{self._path}: cannot be read or written ({error}): free disk space, check "
+                    "its permissions and run the same command again"
+                ) from None
+            raise StudyError(f"{self._path}: not a readable ledger ({error}): {_CURE}") from None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
+        with self._guarded():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk has ended it already
+                    self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise ResourceError(
-                f"{self._path}: cannot be written ({error}): free disk space and "
-                "run the same command again"
-            ) from None
+
+    def _sound_observation(self, number: int) -> Observation | None:
+        """An observation that is what was written; otherwise it is taken out, and None."""
+        row = self._connection.execute(
+            f"SELECT id, {_COLUMNS}, checksum FROM observation WHERE id = ?", (number,)
+        ).fetchone()
+        if row[-1] == self._checksum(number):
+            return self._observation(row[:-1])
+        self._drop_damaged()
+        return None
 
     def _observation(self, row: tuple[object, ...]) -> Observation:
         number, fingerprint, answer, rule, mixture, seeds, seconds, trained, evaluated, source = row
@@ -220,6 +383,30 @@ class Ledger:
         return Derivatives(**kinds) if kinds else None
 
 
+def check_ledger(path: Path) -> tuple[int, tuple[str, ...]]:
+    """Check a ledger as it lies there, and change nothing of it.
+
+    Returns:
+        How many observations it holds, and the fingerprints of those that are damaged.
+
+    Raises:
+        StudyError: If it is no ledger of this version, or damaged as a whole.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / path.name
+        for suffix in ("", "-wal"):
+            if Path(f"{path}{suffix}").is_file():
+                shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
+        try:
+            ledger = Ledger(copy, keep_damaged=True)
+        except StudyError as error:
+            raise StudyError(str(error).replace(str(copy), str(path))) from None
+        try:
+            return len(ledger), ledger.damaged()
+        finally:
+            ledger.close()
+
+
 def _derivatives(measurement: Measurement) -> dict[str, Array]:
     """Arrays of a measurement's derivatives by the name of their field; none when it has none."""
     if measurement.derivatives is None:
@@ -228,6 +415,25 @@ def _derivatives(measurement: Measurement) -> dict[str, Array]:
         field.name: getattr(measurement.derivatives, field.name) for field in fields(Derivatives)
     }
     return {kind: numbers for kind, numbers in kinds.items() if numbers is not None}
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[tuple[str, str]]:
+    """Name and type of each column of a table; none where it is missing."""
+    return [(row[1], row[2]) for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def _bytes(value: object) -> bytes:
+    """A value of SQLite as bytes, exactly."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, float):
+        return struct.pack("<d", value)
+    return str(value).encode("utf-8", "surrogateescape")
+
+
+def _decode(text: bytes) -> str:
+    """Text of SQLite; bytes that are no UTF-8 stay told apart, for the checksum to differ."""
+    return text.decode("utf-8", "surrogateescape")
 
 
 def _blob(numbers: Array) -> bytes:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.errors import ResourceError, StudyError
-from mixwise.files import replace_file
+from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyError
+from mixwise.files import CONTENT_HASH, hash_file, load_sealed, read_bytes, replace_file, seal
 from mixwise.ledger import Ledger
 from mixwise.recipe import Recipe, load_recipe
 
@@ -30,7 +31,19 @@ SEARCH_FILE = "search.json"
 CALIBRATION_FILE = "calibration.json"
 VALIDATION_FILE = "validation.json"
 FINAL_FILE = "final.json"
-_STUDY_FILE = "study.json"
+DIAGNOSIS_FILE = "diagnose.json"
+STUDY_FILE = "study.json"
+LEDGER_FILE = "ledger.sqlite"
+_VERSION = 1  # of study.json
+_STAGES = {  # the command that makes a result
+    SEARCH_FILE: "search",
+    CALIBRATION_FILE: "search",
+    RECOMMENDATION_FILE: "search",
+    VALIDATION_FILE: "validate",
+    FINAL_FILE: "train",
+    DIAGNOSIS_FILE: "diagnose",
+}
+RESULT_FILES = tuple(_STAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,7 @@ class Study:
         """
         if folder.exists() and not folder.is_dir():
             raise StudyError(f"{folder}: is a file, but a study is a folder: choose another name")
-        is_ours = any((folder / name).is_file() for name in (_STUDY_FILE, ".lock"))
+        is_ours = any((folder / name).is_file() for name in (STUDY_FILE, ".lock"))
         if folder.is_dir() and any(folder.iterdir()) and not is_ours:
             raise StudyError(f"{folder}: holds files but no study: choose an empty or new folder")
         try:
@@ -71,27 +84,49 @@ class Study:
     def save_recipe(self, text: str) -> None:
         """Keep the recipe as given, and where its relative paths start from."""
         self.save_text(RECIPE_FILE, text)
-        self.save_json(_STUDY_FILE, {"recipe_folder": str(self.recipe_folder)})
+        content = {
+            "version": _VERSION,
+            "recipe_folder": str(self.recipe_folder),
+            "recipe": hash_file(self.folder / RECIPE_FILE),
+        }
+        self.save_json(STUDY_FILE, content)
 
     @classmethod
     def open(cls, folder: Path) -> Study:
         """Open an existing study.
 
         Raises:
-            StudyError: If the folder is none.
+            StudyError: If the folder is none, its ``study.json`` is damaged or of another version.
         """
-        try:
-            recipe_folder = Path(json.loads((folder / _STUDY_FILE).read_text())["recipe_folder"])
-        except (OSError, ValueError, TypeError, KeyError):
+        content = _load_study(folder)
+        if content is None:
             raise StudyError(
                 f"{folder}: no study here: make one with `mixwise run RECIPE --study {folder}`"
-            ) from None
-        return cls(folder, recipe_folder)
+            )
+        return cls(folder, Path(content["recipe_folder"]))
+
+    @property
+    def recipe_hash(self) -> str | None:
+        """Hash of the recipe that the study was made with; None in a study of an older mixwise."""
+        return (_load_study(self.folder) or {}).get("recipe")
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe of the study."""
-        return load_recipe(self.folder / RECIPE_FILE)
+        """The recipe of the study; one that was edited in the folder is taken as it is, and said.
+
+        Raises:
+            RecipeError: If it cannot be read.
+        """
+        path = self.folder / RECIPE_FILE
+        recipe = load_recipe(path)
+        if self.recipe_hash not in (None, hash_file(path)):
+            warnings.warn(
+                f"{path}: is not the recipe that the study was made with: it is taken as it is "
+                f"now; to go on with the old one, run `mixwise run RECIPE --study {self.folder}`",
+                MixwiseWarning,
+                stacklevel=2,
+            )
+        return recipe
 
     def expert_folder(self, domain: str) -> Path:
         """Folder of the expert of a domain."""
@@ -106,36 +141,80 @@ class Study:
         """Folder of a reference, by the fingerprint of its run."""
         return self.folder / "references" / fingerprint[:16]
 
-    def save_heldout(self, name: str, tokens: npt.NDArray[np.int64]) -> None:
+    def save_heldout(self, name: str, tokens: npt.NDArray[np.int64]) -> str:
         """Keep what a text set is scored on, ``heldout/NAME.npy``, for anyone to measure again.
 
         Args:
             name: Name of the domain or evaluation set.
             tokens: Its held-out sequences, shape ``(n, sequence_length)``.
+
+        Returns:
+            Hash of the file.
         """
         folder = self.folder / "heldout"
         partial = folder / f".{name}.partial.npy"
         try:
             folder.mkdir(exist_ok=True)
             np.save(partial, tokens)
+            digest = hash_file(partial)
             partial.replace(folder / f"{name}.npy")
         except OSError as error:
             raise ResourceError(f"{folder}: cannot be written ({error}): free disk space") from None
+        return digest
 
     def open_ledger(self) -> Ledger:
-        """The study's ledger."""
-        return Ledger(self.folder / "ledger.sqlite")
+        """The study's ledger; one that is gone begins anew, and that is said."""
+        path = self.folder / LEDGER_FILE
+        is_gone = not path.is_file() or path.stat().st_size == 0
+        if is_gone and any((self.folder / name).is_file() for name in RESULT_FILES):
+            warnings.warn(
+                f"{path}: is missing or empty, but the study has results: everything is evaluated "
+                "anew, and nothing is trained again",
+                MixwiseWarning,
+                stacklevel=2,
+            )
+        return Ledger(path)
 
     def load_json(self, name: str) -> Any | None:
-        """Content of one of the study's JSON files, or None when it is not there yet."""
+        """Content of one of the study's results, or None when it is not there yet.
+
+        Raises:
+            DamagedError: If it is not what was written.
+        """
+        stage = _STAGES.get(name, "run")
+        remedy = f"`mixwise {stage} {self.folder}` makes it anew (or delete it)"
         try:
-            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+            return load_sealed(self.folder / name, remedy)
         except FileNotFoundError:
             return None
 
+    def remove_damaged(self, names: Iterable[str]) -> None:
+        """Remove those of some results that are damaged; the caller makes them anew."""
+        for name in names:
+            if self._tell_damaged(name):
+                (self.folder / name).unlink()
+
+    def _tell_damaged(self, name: str) -> bool:
+        """Whether a file that is about to be made anew is damaged, which is said."""
+        path = self.folder / name
+        try:
+            load_sealed(path, "it is made anew")
+        except FileNotFoundError:
+            return False
+        except DamagedError as error:
+            warnings.warn(str(error), MixwiseWarning, stacklevel=4)
+            return True
+        return False
+
     def save_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write one of the study's JSON files, at once or not at all."""
-        self.save_text(name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        """Write one of the study's JSON files, at once or not at all; says if the old is damaged.
+
+        Raises:
+            ResourceError: If it cannot be written, as on a full disk.
+        """
+        text = seal(content)
+        self._tell_damaged(name)
+        self.save_text(name, text)
 
     def save_text(self, name: str, text: str) -> None:
         """Write one of the study's text files, at once or not at all.
@@ -172,3 +251,38 @@ class Study:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+
+def _load_study(folder: Path) -> dict[str, Any] | None:
+    """Content of ``study.json``, or None when there is none.
+
+    Raises:
+        StudyError: If it is damaged or of another version.
+    """
+    path = folder / STUDY_FILE
+    try:
+        text = read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    old = _parse_old(text)
+    if old is not None:
+        return old
+    content = load_sealed(
+        path, f"restore it, or run `mixwise run RECIPE --study {folder}`, which makes it anew"
+    )
+    if content.get("version") != _VERSION:
+        raise StudyError(
+            f"{path}: the study has version {content.get('version')}, but this mixwise reads "
+            f"version {_VERSION}: use the mixwise that made it"
+        )
+    return content
+
+
+def _parse_old(text: bytes) -> dict[str, Any] | None:
+    """Content of the file of a mixwise that knew neither versions nor hashes, or None."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    is_old = isinstance(content, dict) and not {"version", CONTENT_HASH} & content.keys()
+    return content if is_old and isinstance(content.get("recipe_folder"), str) else None

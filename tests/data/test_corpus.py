@@ -1,9 +1,11 @@
+import fcntl
 import itertools
 import json
+import os
 import random
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixwise.data.corpus import Corpus, find_overlap, locate_hash, map_sequences, prepare_corpus
-from mixwise.errors import DataError, ResourceError
+from mixwise.errors import DataError, MixwiseWarning, ResourceError
 from mixwise.progress import Progress
 from mixwise.recipe import TextSource
 
@@ -368,9 +370,51 @@ def test_a_cache_folder_without_its_last_file_is_made_again(folder: Path) -> Non
     first = prepare(folder)
     (first.folder / "facts.json").unlink()
     (first.folder / "train.u32").write_bytes(b"half")
-    again = prepare(folder)
+    with pytest.warns(MixwiseWarning, match=r"facts\.json: is missing: the tokens of `math` are"):
+        again = prepare(folder)
     assert again == first
     assert len(sides(again)[0]) == 16
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-4])
+
+
+def write_junk(path: Path) -> None:
+    path.write_text("[]")
+
+
+FILES = ["facts.json", "train.u32", "heldout.u32", "heldout_bytes.u32", "train_hashes.npy"]
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, write_junk, Path.unlink])
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_cache_is_made_anew_and_said(
+    name: str, damage: Callable[[Path], None], folder: Path
+) -> None:
+    first = prepare(folder)
+    whole = {path.name: path.read_bytes() for path in first.folder.iterdir() if path.suffix != ""}
+    damage(first.folder / name)
+    with pytest.warns(MixwiseWarning, match=rf"{name}: is .*: the tokens of `math` are made anew"):
+        again = prepare(folder)
+    assert again == first
+    assert {path.name: path.read_bytes() for path in again.folder.glob("*.*")} == whole
+
+
+def test_leftovers_of_killed_processes_go_and_those_of_others_stay(folder: Path) -> None:
+    for name in ("dead", "alive"):
+        (folder / "cache" / f".partial-{name}").mkdir(parents=True)
+    descriptor = os.open(folder / "cache" / ".partial-alive", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    prepare(folder)
+    os.close(descriptor)
+    assert [path.name for path in (folder / "cache").glob(".partial-*")] == [".partial-alive"]
 
 
 def test_a_process_that_was_faster_is_no_error(folder: Path) -> None:

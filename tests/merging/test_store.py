@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save_file
 from tests.merging.conftest import FAMILIES, Family, Tensors, edit
 
-from mixwise.errors import CheckpointError, ResourceError
+from mixwise.errors import CheckpointError, MixwiseWarning, ResourceError
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.merging.encoding import StorePrecision
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.store import StoredTaskVector, open_stored
+from mixwise.merging.store import StoredTaskVector, find_damaged, open_stored
 from mixwise.merging.task_vectors import DirectTaskVector
 
 PRECISIONS: tuple[StorePrecision, ...] = ("float32", "bfloat16", "int8")
@@ -101,8 +101,37 @@ def test_broken_file_is_replaced(n_bytes: int, families: dict[str, Family], tmp_
     file = tmp_path / "a.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:n_bytes])
-    stored(families["llama"], tmp_path, "int8")
+    with pytest.warns(MixwiseWarning, match=r"a\.safetensors: is damaged .* made anew"):
+        stored(families["llama"], tmp_path, "int8")
     assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("position", [40, 900, -1, -3000])
+def test_one_flipped_bit_anywhere_in_a_file_is_found(
+    position: int, families: dict[str, Family], tmp_path: Path
+) -> None:
+    stored(families["llama"], tmp_path, "int8")
+    file = tmp_path / "a.safetensors"
+    whole = file.read_bytes()
+    broken = bytearray(whole)
+    broken[position] ^= 0x10
+    file.write_bytes(broken)
+    assert list(find_damaged(tmp_path)) == [file]
+    with pytest.warns(MixwiseWarning, match="its content is not what its header says"):
+        stored(families["llama"], tmp_path, "int8")
+    assert file.read_bytes() == whole
+    assert list(find_damaged(tmp_path, use_memo=False)) == []
+
+
+def test_nothing_is_stored_of_an_expert_that_has_changed_since_it_was_opened(
+    families: dict[str, Family], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(families["llama"].experts["a"], tmp_path / "expert"))
+    live, expert = families["llama"].live(), open_checkpoint(folder)
+    edit(folder, lambda tensors: tensors["model.norm.weight"].mul_(2))
+    with pytest.raises(CheckpointError, match="has changed since it was opened: restore it"):
+        open_stored(tmp_path / "store" / "a.safetensors", live, expert, "int8")
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -38,7 +38,7 @@ def test_file_is_plain_safetensors(
 ) -> None:
     family = families["gpt2"]
     live, expert = family.live(), open_checkpoint(family.experts["b"])
-    with (tmp_path / "file").open("wb") as file:
+    with (tmp_path / "file").open("w+b") as file:
         write_task_vector(file, live, expert, precision, "mark")
     with safe_open(tmp_path / "file", framework="pt") as opened:
         assert opened.metadata()["fingerprint"] == "mark"

@@ -1,6 +1,5 @@
 """Study folders made by hand, in the form in which the stages write them."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from mixwise.diagnostics.fidelity import measure_fidelity
+from mixwise.files import seal
 from mixwise.ledger import Ledger
 from mixwise.mixture import Mixture
 from mixwise.observation import Measurement, Observation
@@ -45,7 +45,7 @@ def make_study(tmp_path: Path) -> MakeStudy:
         }
         for stage in stages:
             for name, content in makers[stage]:
-                (folder / f"{name}.json").write_text(json.dumps(content()), encoding="utf-8")
+                (folder / f"{name}.json").write_text(seal(content()), encoding="utf-8")
         if stages:
             fill_ledger(folder / "ledger.sqlite", parts)
         return folder

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mixwise.errors import StudyError
+from mixwise.files import seal
 from mixwise.report.evidence import calibration_of, diagnosis_of, trust_of
 from mixwise.report.reading import load_contents
 
@@ -49,7 +50,7 @@ def test_an_older_study_has_neither(make_study: MakeStudy) -> None:
 def test_results_of_another_recipe_count_as_missing(make_study: MakeStudy, name: str) -> None:
     folder = make_study()
     content = _json(folder, name) | {"recipe": "another"}
-    (folder / f"{name}.json").write_text(json.dumps(content))
+    (folder / f"{name}.json").write_text(seal(content))
     contents = load_contents(folder)
     found = {"calibration": contents.calibration, "diagnose": contents.diagnosis}
     assert [key for key, value in found.items() if value is None] == [name]
@@ -59,6 +60,6 @@ def test_calibrated_fidelity_of_another_version_says_what_to_do(make_study: Make
     folder = make_study()
     content = json.loads((folder / "recommendation.json").read_text())
     del content["fidelity_calibrated"]["chance"]
-    (folder / "recommendation.json").write_text(json.dumps(content))
+    (folder / "recommendation.json").write_text(seal(content))
     with pytest.raises(StudyError, match=r"another version .* `mixwise validate`"):
         load_contents(folder)

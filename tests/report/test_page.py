@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mixwise.errors import ResourceError
+from mixwise.files import seal
 from mixwise.report.page import save_report
 from mixwise.report.palette import COLOURS
 
@@ -84,7 +85,7 @@ def test_a_hostile_method_or_provenance_stays_text(make_study: MakeStudy) -> Non
         ("recommendation", {"provenance": {"recipe": "0123abcd", HOSTILE: HOSTILE}}),
     ):
         path = folder / f"{name}.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+        path.write_text(seal(json.loads(path.read_text()) | change))
     after = outline(save_report(folder))
     assert HOSTILE in after.text
     assert [tag for tag in after.tags if tag in {"script", "img"}] == [

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mixwise.errors import StudyError
+from mixwise.files import seal
 from mixwise.report.reading import load_contents
 
 MakeStudy = Callable[..., Path]
@@ -34,7 +35,7 @@ def test_final_of_an_earlier_recommendation_is_not_this_ones(make_study: MakeStu
     folder = make_study()
     content = json.loads((folder / "final.json").read_text())
     content["rows"][0]["mixture"] = {"math": 1.0, "code": 0.0, "web": 0.0}
-    (folder / "final.json").write_text(json.dumps(content))
+    (folder / "final.json").write_text(seal(content))
     contents = load_contents(folder)
     assert contents.final is None
     assert contents.recommended is not None
@@ -59,7 +60,7 @@ def test_results_of_another_recipe_count_as_missing(make_study: MakeStudy) -> No
     folder = make_study()
     for name in ("validation.json", "final.json"):
         content = json.loads((folder / name).read_text())
-        (folder / name).write_text(json.dumps(content | {"recipe": "another"}))
+        (folder / name).write_text(seal(content | {"recipe": "another"}))
     contents = load_contents(folder)
     assert contents.validation is contents.final is None
     assert contents.search is not None
@@ -68,7 +69,9 @@ def test_results_of_another_recipe_count_as_missing(make_study: MakeStudy) -> No
 def test_a_broken_file_is_named(make_study: MakeStudy) -> None:
     folder = make_study()
     (folder / "final.json").write_text("{")
-    with pytest.raises(StudyError, match=r"final\.json: not readable JSON .* delete it and run"):
+    with pytest.raises(
+        StudyError, match=r"final\.json: is damaged \(not readable JSON.* delete it and run"
+    ):
         load_contents(folder)
 
 
@@ -85,7 +88,7 @@ def test_fidelity_of_another_version_says_what_to_do(make_study: MakeStudy) -> N
     folder = make_study()
     content = json.loads((folder / "validation.json").read_text())
     del content["fidelity"]["objective"]["chance"]
-    (folder / "validation.json").write_text(json.dumps(content))
+    (folder / "validation.json").write_text(seal(content))
     with pytest.raises(StudyError, match=r"validation\.json: .* another version .* validate"):
         load_contents(folder)
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixwise.stages.diagnose import DIAGNOSIS_FILE, run_diagnosis
+from mixwise.stages.diagnose import run_diagnosis
 from mixwise.stages.inputs import Settings
 from mixwise.stages.validate import run_validation
 from mixwise.stages.workspace import Workspace
-from mixwise.study import Study
+from mixwise.study import DIAGNOSIS_FILE, Study
 
 DOMAINS = ["alpha", "beta", "gamma"]
 

@@ -14,14 +14,13 @@ import pytest
 from mixwise.diagnostics.fidelity import measure_fidelity
 from mixwise.search.calibration import Trained, calibrate
 from mixwise.stages.calibrate import run_calibration
-from mixwise.stages.diagnose import DIAGNOSIS_FILE
 from mixwise.stages.inputs import Settings
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.trust import judge_recommendation
 from mixwise.stages.validate import run_validation
 from mixwise.stages.workspace import Workspace
-from mixwise.study import Study
+from mixwise.study import DIAGNOSIS_FILE, Study
 
 FORETOLD = {
     "word": "do not trust",

@@ -10,12 +10,14 @@ from mixwise.console.diagnosis import print_diagnosis, print_units
 from mixwise.console.plan import print_plan
 from mixwise.console.progress import ProgressBars, progress_bars
 from mixwise.console.text import print_error, print_json, print_lines, print_text
+from mixwise.console.verification import print_findings
 
 __all__ = [
     "ProgressBars",
     "print_diagnosis",
     "print_error",
     "print_fidelity",
+    "print_findings",
     "print_json",
     "print_lines",
     "print_plan",

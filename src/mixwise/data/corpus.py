@@ -8,17 +8,14 @@ Method:
     equal texts have equal hashes, so no text is on both sides. Each side is one stream of tokens,
     documents joined by the end-of-text token; sequences are cut from the stream, the incomplete
     last one is dropped. Both streams are kept in a cache under the hash of everything they come
-    from, and mapped into memory from there.
+    from, and mapped into memory from there (`token_cache`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixwise.data.sources import Document, format_of, read_documents, resolve_files
+from mixwise.data.token_cache import load_cached, part_folder, save_facts
 from mixwise.errors import DataError, ResourceError
 from mixwise.files import HashFile, hash_file
 from mixwise.progress import OnProgress, Progress, silent
@@ -94,12 +92,14 @@ class Corpus:
         key: Hash of all that the tokens come from.
         folder: Its folder in the cache.
         facts: Counts.
+        files: Hash of the content of each file of the folder.
     """
 
     name: str
     key: str
     folder: Path
     facts: CorpusFacts
+    files: Mapping[str, str]
 
     def train_sequences(self, length: int) -> Tokens:
         """Training sequences, shape ``(n, length)``, mapped from disk."""
@@ -109,6 +109,11 @@ class Corpus:
     def train_file(self) -> Path:
         """The training side as one stream of 32-bit ids."""
         return self.folder / "train.u32"
+
+    @property
+    def train_hash(self) -> str:
+        """Hash of the content of the training side."""
+        return self.files["train.u32"]
 
     def heldout_sequences(
         self, length: int, limit: int, without: npt.NDArray[np.uint64] | None = None
@@ -173,7 +178,7 @@ def prepare_corpus(
     hash_file: HashFile = hash_file,
     on_progress: OnProgress = silent,
 ) -> Corpus:
-    """Tokenise a source, or find it in the cache.
+    """Tokenise a source, or find it in the cache, where a damaged one is made anew.
 
     Args:
         name: Name of the domain or evaluation set.
@@ -192,18 +197,18 @@ def prepare_corpus(
         ResourceError: If the disk is full.
     """
     heldout_source = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
-    parts: list[str | int] = [
-        _hash_source(source, folder, key, hash_file),
-        tokenizer.fingerprint,
-        _FORMAT,
-    ]
-    if heldout_files:
-        parts.append(_hash_source(heldout_source, folder, f"{key}.heldout_files", hash_file))
-    else:
-        parts.append(str(heldout_fraction))
-    corpus_key = hash_section(*parts)
+    corpus_key = find_corpus_key(
+        source,
+        folder=folder,
+        key=key,
+        tokenizer=tokenizer,
+        heldout_fraction=heldout_fraction,
+        heldout_files=heldout_files,
+        hash_file=hash_file,
+    )
     target = cache / corpus_key
-    if not (target / "facts.json").is_file():
+    cached = load_cached(target, name)
+    if cached is None:
 
         def documents() -> Iterator[Document]:
             return read_documents(source, folder, key)
@@ -219,8 +224,37 @@ def prepare_corpus(
             )
         counted = _counted(f"tokenising {name}", len(hashes), on_progress)
         _write_corpus(target, sides, tokenizer, counted)
-    facts = CorpusFacts(**json.loads((target / "facts.json").read_text()))
-    return Corpus(name, corpus_key, target, facts)
+        cached = load_cached(target, name)
+        if cached is None:
+            raise ResourceError(
+                f"{target}: the tokens were written, but reading them gives other ones: look at "
+                "the disk, or set MIXWISE_CACHE to another folder"
+            )
+    return Corpus(name, corpus_key, target, CorpusFacts(**cached["facts"]), cached["files"])
+
+
+def find_corpus_key(
+    source: TextSource,
+    *,
+    folder: Path,
+    key: str,
+    tokenizer: Tokenizer,
+    heldout_fraction: float,
+    heldout_files: Sequence[str] = (),
+    hash_file: HashFile = hash_file,
+) -> str:
+    """Hash of all that the tokens of a source come from; see `prepare_corpus` for the arguments."""
+    parts: list[str | int] = [
+        _hash_source(source, folder, key, hash_file),
+        tokenizer.fingerprint,
+        _FORMAT,
+    ]
+    if heldout_files:
+        heldout = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
+        parts.append(_hash_source(heldout, folder, f"{key}.heldout_files", hash_file))
+    else:
+        parts.append(str(heldout_fraction))
+    return hash_section(*parts)
 
 
 def map_sequences(stream: Path, length: int) -> Tokens:
@@ -273,13 +307,19 @@ def _hash_text(text: str) -> int:
 
 
 def _hash_source(source: TextSource, folder: Path, key: str, hash_file: HashFile) -> str:
-    """Hash the content of a source; a dataset of the hub is known by its name and revision."""
+    """Hash the content of a source: of its files, or of all texts of a dataset of the hub.
+
+    A name and a revision do not tell two datasets apart: a folder can have the name, and a branch
+    moves.
+    """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(
         source.model_dump_json(include={"field", "format", "document_characters"}).encode()
     )
     if source.hub is not None:
-        digest.update(source.hub.model_dump_json().encode())
+        for document in read_documents(source, folder, key):
+            text = document.text.encode()
+            digest.update(f"{len(text)} ".encode() + text)
         return digest.hexdigest()
     for path in resolve_files(source.files, folder, f"{key}.files"):
         digest.update(format_of(path).encode() + hash_file(path).encode())
@@ -325,9 +365,7 @@ def _write_corpus(
 ) -> None:
     """Write both sides into a folder beside the target and move it there when it is whole."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
-        try:
+        with part_folder(target) as partial:
             train = _write_side(partial, "train", sides.train, tokenizer, counted)
             heldout = _write_side(partial, "heldout", sides.heldout, tokenizer, counted)
             facts = CorpusFacts(
@@ -338,26 +376,12 @@ def _write_corpus(
                 n_heldout_tokens=heldout.n_tokens,
                 n_train_bytes=train.n_bytes,
             )
-            (partial / "facts.json").write_text(json.dumps(asdict(facts)))
-            _put_in_place(partial, target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            save_facts(partial, asdict(facts))
     except OSError as error:
         raise ResourceError(
             f"{target.parent}: the token cache cannot be written ({error}): free "
             "space there, or set MIXWISE_CACHE to another folder"
         ) from None
-
-
-def _put_in_place(partial: Path, target: Path) -> None:
-    """Move a whole folder to its place, unless another process has been faster."""
-    try:
-        partial.replace(target)
-    except OSError:
-        if (target / "facts.json").is_file():
-            return
-        shutil.rmtree(target)  # what stands there is not whole
-        partial.replace(target)
 
 
 @dataclass(frozen=True, slots=True)

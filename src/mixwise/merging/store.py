@@ -3,30 +3,42 @@
 Method:
     Pages are read when they are merged and may be dropped at any time: N experts cost no memory
     that the system cannot take back. On an accelerator as many tensors as fit are kept there; the
-    others are copied when they are merged. `store_file` has the layout.
+    others are copied when they are merged. `store_file` has the layout. A file is hashed when it
+    is opened, or was within the last day, and is made anew where it is not what was written; what
+    is written comes from an expert whose content was read again and found as it should be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from mixwise.errors import ResourceError
-from mixwise.merging.checkpoint import Checkpoint
+from mixwise.errors import CheckpointError, DataError, MixwiseWarning, ResourceError
+from mixwise.files import MEMO_FILE, HashFile, HashMemo
+from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.merging.encoding import Encoded, StorePrecision
 from mixwise.merging.live_model import LiveModel
-from mixwise.merging.store_file import part_file, tensor_offsets, write_task_vector
+from mixwise.merging.store_file import (
+    hash_store_file,
+    noted_hash,
+    part_file,
+    tensor_offsets,
+    write_task_vector,
+)
 from mixwise.merging.task_vectors import fingerprint_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _DOT_ELEMENTS = 1 << 20  # a call for fewer costs more than it saves by staying in a cache
-_FORMAT = 1  # of the file; raise it when its meaning changes
+_FORMAT = 2  # of the file; raise it when its meaning changes
 
 
 class StoredTaskVector:
@@ -118,8 +130,16 @@ def open_stored(
         ResourceError: If the file cannot be written.
     """
     fingerprint = fingerprint_of(live.base, expert, f"{precision} {_FORMAT}")
-    if _read_fingerprint(file) == fingerprint:
-        return StoredTaskVector(live, file, fingerprint)
+    if _is_damaged(file, _memo(file.parent)):
+        warnings.warn(damage_of(file), MixwiseWarning, stacklevel=2)
+    elif _read_fingerprint(file) == fingerprint:
+        with contextlib.suppress(FileNotFoundError):  # somebody has deleted it by now
+            return StoredTaskVector(live, file, fingerprint)
+    if open_checkpoint(expert.folder).fingerprint != expert.fingerprint:
+        raise CheckpointError(
+            f"{expert.folder}: has changed since it was opened: restore it and run the same "
+            "command again"
+        )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with part_file(file) as opened:
@@ -131,6 +151,39 @@ def open_stored(
             f"{file}: the task vector of {expert.folder} cannot be stored ({error.strerror}): "
             "free some disk, or store it in fewer bits"
         ) from None
+
+
+def find_damaged(folder: Path, *, use_memo: bool = True) -> Iterator[Path]:
+    """Files of a store that are not what was written.
+
+    Args:
+        folder: The store; it may be missing.
+        use_memo: Whether a file that was hashed within the last day is taken for unchanged.
+    """
+    hashes = _memo(folder) if use_memo else hash_store_file
+    for file in sorted(folder.glob("*.safetensors")):
+        if _is_damaged(file, hashes):
+            yield file
+
+
+def damage_of(file: Path) -> str:
+    """What to say of a file of the store that is not what was written."""
+    return (
+        f"{file}: is damaged (its content is not what its header says): the task vector is made "
+        "anew from its checkpoints"
+    )
+
+
+def _memo(folder: Path) -> HashMemo:
+    return HashMemo(folder / MEMO_FILE, hash_file=hash_store_file)
+
+
+def _is_damaged(file: Path, hashes: HashFile) -> bool:
+    """Whether a file that is there is not what its own header says."""
+    try:
+        return noted_hash(file) != hashes(file)
+    except (OSError, DataError):  # missing, or gone by now
+        return file.is_file()
 
 
 def _read_fingerprint(file: Path) -> str | None:

@@ -6,7 +6,8 @@ Notation:
 Method:
     A safetensors file with all tensors of δ end to end (``deltas``, and ``scales`` for 8 bits),
     each padded to whole blocks of 128 elements. The header's metadata hold the index, the
-    fingerprint and the relative error ‖δ − q(δ)‖ / ‖δ‖. It is built in pieces of a million
+    fingerprint, the relative error ‖δ − q(δ)‖ / ‖δ‖, and the hash of the whole file, taken with
+    zeros in its own place. It is built in pieces of a million
     elements, whatever the size of the model, under a name of its own, and moved into place when it
     is whole: a killed build leaves nothing that is read, and two builders do not disturb each
     other.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import glob
+import hashlib
 import itertools
 import json
 import math
@@ -38,6 +40,7 @@ from mixwise.merging.task_vectors import DirectTaskVector
 if TYPE_CHECKING:
     from torch import Tensor
 
+_NO_HASH = "0" * 32  # in place of the hash while it is not known
 _PIECE = 1 << 20  # elements that are encoded at a time
 _DTYPES: Mapping[StorePrecision, str] = {"float32": "F32", "bfloat16": "BF16", "int8": "I8"}
 _ELEMENT_BYTES: Mapping[StorePrecision, int] = {"float32": 4, "bfloat16": 2, "int8": 1}
@@ -75,9 +78,12 @@ class Layout:
         """Number of scales; 0 where there are none."""
         return self.n_elements // BLOCK if self.precision == "int8" else 0
 
-    def header(self, fingerprint: str, relative_error: float) -> bytes:
-        """The file's start; its length does not depend on the error, which is known last."""
+    def header(
+        self, fingerprint: str, relative_error: float, content_hash: str = _NO_HASH
+    ) -> bytes:
+        """The file's start; its length does not depend on error and hash, which are known last."""
         metadata = {
+            "content_hash": content_hash,
             "fingerprint": fingerprint,
             "relative_error": f"{relative_error:.9e}",
             "shapes": json.dumps(self.shapes),
@@ -142,7 +148,7 @@ def write_task_vector(
     """Write the task vector of an expert.
 
     Args:
-        file: Open and empty.
+        file: Empty, open for writing and reading.
         live: The live model of the base.
         expert: A full checkpoint that fits it.
         precision: How the numbers are written down.
@@ -167,8 +173,62 @@ def write_task_vector(
             _write_at(file, start + at * _ELEMENT_BYTES[precision], encoded.deltas)
             if encoded.scales is not None:
                 _write_at(file, start + layout.n_delta_bytes + at // BLOCK * 4, encoded.scales)
+    relative_error = math.sqrt(lost / energy) if energy else 0.0
+    header = layout.header(mark, relative_error)
     file.seek(0)
-    file.write(layout.header(mark, math.sqrt(lost / energy) if energy else 0.0))
+    file.write(header)
+    content_hash = _hash_rest(file, header)
+    file.seek(0)
+    file.write(layout.header(mark, relative_error, content_hash))
+
+
+def hash_store_file(path: Path) -> str:
+    """Hash of a file of the store as its header should have it.
+
+    Returns:
+        32 digits; all zero where the header names no hash.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+        header = start + file.read(min(int.from_bytes(start, "little"), path.stat().st_size))
+        noted = _noted_hash(header)
+        if noted is None:
+            return _NO_HASH
+        return _hash_rest(file, header.replace(noted, _NO_HASH.encode(), 1))
+
+
+def noted_hash(path: Path) -> str | None:
+    """The hash that a file's header names; None where there is no whole header.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+        n_bytes = min(int.from_bytes(start, "little"), path.stat().st_size)
+        noted = _noted_hash(start + file.read(n_bytes))
+    return None if noted is None else noted.decode()
+
+
+def _noted_hash(header: bytes) -> bytes | None:
+    try:
+        found = json.loads(header[8:])["__metadata__"]["content_hash"].encode()
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return found if len(found) == len(_NO_HASH) and found in header else None
+
+
+def _hash_rest(file: IO[bytes], header: bytes) -> str:
+    """Hash of a header and of all that follows it in the file; of 128 bits."""
+    digest = hashlib.blake2b(header)
+    file.flush()
+    file.seek(len(header))
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    return digest.hexdigest()[:32]
 
 
 def _require_finite(delta: Tensor, name: str, expert: Checkpoint) -> None:

@@ -7,12 +7,12 @@ Method:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mixwise.errors import RecipeError, StudyError
+from mixwise.errors import RecipeError
+from mixwise.files import load_sealed
 from mixwise.objective import MEASURES
 from mixwise.recipe import Recipe, parse_recipe
 from mixwise.report.contents import (
@@ -99,14 +99,9 @@ def load_contents(folder: Path) -> Contents:
 def _load(path: Path) -> dict[str, Any]:
     """Content of a JSON file, empty when it is not there."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return load_sealed(path, "delete it and run its stage again")
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise StudyError(
-            f"{path}: not readable JSON ({error}): delete it and run its stage again"
-        ) from None
-    return dict(content)
 
 
 def _of_recipe(content: dict[str, Any], key: str | None) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mixwise.engine.queue import Engine
 from mixwise.engine.resident import release_resident
+from mixwise.errors import DamagedError, MixwiseWarning
+from mixwise.files import HashFile, hash_file
 from mixwise.ledger import Ledger
-from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
+from mixwise.merging.checkpoint import Checkpoint
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation, average_over_seeds
 from mixwise.progress import OnProgress, Progress, silent
@@ -16,8 +19,10 @@ from mixwise.recipe import hash_section
 from mixwise.scorer import VALUES, Request
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.job import Evaluated
-from mixwise.training.job import RunRecord, TrainingJob, load_record
+from mixwise.training.job import RUN_FILE, RunRecord, TrainingJob, load_record
 from mixwise.training.launch import train
+from mixwise.training.run_files import open_run
+from mixwise.training.run_folder import WORK
 
 MakeJob = Callable[[Mixture, int], TrainingJob]
 
@@ -31,6 +36,7 @@ class ReferenceScorer:
         evaluations: Where the trained models are evaluated.
         ledger: Where observations are found and kept.
         seeds: Every mixture is trained once with each.
+        hash_file: Hashes a file; a study passes one that remembers unchanged files.
         on_progress: Told after each training step and each evaluation.
     """
 
@@ -42,6 +48,7 @@ class ReferenceScorer:
         ledger: Ledger,
         *,
         seeds: Sequence[int],
+        hash_file: HashFile = hash_file,
         on_progress: OnProgress = silent,
     ) -> None:
         self._make_job = make_job
@@ -49,6 +56,7 @@ class ReferenceScorer:
         self._evaluations = evaluations
         self._ledger = ledger
         self._seeds = tuple(seeds)
+        self._hash_file = hash_file
         self._on_progress = on_progress
 
     def score(
@@ -69,9 +77,11 @@ class ReferenceScorer:
             TrainingError: If a run diverges; runs that have finished are kept.
         """
         jobs = [self._make_job(mixture, seed) for mixture in mixtures for seed in self._seeds]
-        for _ in train_jobs(jobs, self._engine, self._on_progress):
+        for _ in train_jobs(
+            jobs, self._engine, self._on_progress, ledger=self._ledger, hash_file=self._hash_file
+        ):
             pass
-        trained = [_Trained.open(job, self._ledger) for job in jobs]
+        trained = [_Trained.open(job, self._ledger, self._hash_file) for job in jobs]
         found = {k: self._ledger.find(self._fingerprint(run)) for k, run in enumerate(trained)}
         known = {k: observation for k, observation in found.items() if observation is not None}
         missing = [k for k in range(len(jobs)) if k not in known]
@@ -119,15 +129,37 @@ class _Trained:
     checkpoint: Checkpoint
 
     @classmethod
-    def open(cls, job: TrainingJob, ledger: Ledger) -> _Trained:
+    def open(cls, job: TrainingJob, ledger: Ledger, hash_file: HashFile) -> _Trained:
+        checkpoint = open_trained(job, ledger, hash_file)
         record = load_record(job.output)
-        if record is None:  # train_jobs yields a job only when its record is on disk
+        if record is None or checkpoint is None:  # train_jobs yields a job with a record on disk
             raise RuntimeError(f"{job.output} has no record")
-        return cls(job, record, open_checkpoint(job.output, hash_file=ledger.hash_file))
+        return cls(job, record, checkpoint)
+
+
+def open_trained(job: TrainingJob, ledger: Ledger, hash_file: HashFile) -> Checkpoint | None:
+    """Open the checkpoint of a finished run; no score outlives a run that is found damaged.
+
+    Returns:
+        The checkpoint; None when there is no finished run with these settings.
+
+    Raises:
+        DamagedError: If a file of the run is not what was written.
+    """
+    try:
+        return open_run(job, hash_file)
+    except DamagedError:
+        ledger.forget(run=job.fingerprint)
+        raise
 
 
 def train_jobs(
-    jobs: Sequence[TrainingJob], engine: Engine, on_progress: OnProgress
+    jobs: Sequence[TrainingJob],
+    engine: Engine,
+    on_progress: OnProgress,
+    *,
+    ledger: Ledger,
+    hash_file: HashFile,
 ) -> Iterator[int]:
     """Train what is not trained yet.
 
@@ -135,19 +167,24 @@ def train_jobs(
         jobs: The runs.
         engine: Where they are trained.
         on_progress: Told after each optimiser step of any run.
+        ledger: Forgets the scores of a run that is found damaged.
+        hash_file: Hashes a file; a study passes one that remembers unchanged files.
 
     Yields:
         Index of each job whose checkpoint is on disk: finished ones first, then as they finish.
+
+    Raises:
+        DamagedError: If a finished run is damaged, before anything is trained.
     """
     waiting = []
     for index, job in enumerate(jobs):
-        record = load_record(job.output)
-        if record is not None and record.fingerprint == job.fingerprint:
-            yield index
-        else:
+        if open_trained(job, ledger, hash_file) is None:
             waiting.append(index)
+    yield from (index for index in range(len(jobs)) if index not in waiting)
     if not waiting:
         return
+    for index in waiting:
+        _tell_lost_record(jobs[index])
     release_resident()  # a model that was evaluated in this process: training needs the memory
     steps = dict.fromkeys(range(len(waiting)), 0)
     total = sum(jobs[index].n_steps for index in waiting)
@@ -161,3 +198,19 @@ def train_jobs(
         steps[finished.index] = jobs[waiting[finished.index]].n_steps
         on_progress(Progress("training", sum(steps.values()), total))
         yield waiting[finished.index]
+
+
+def _tell_lost_record(job: TrainingJob) -> None:
+    """Say why a run is trained again whose weights are there."""
+    is_under_way = (job.output / WORK).is_dir()
+    if (
+        not is_under_way
+        and load_record(job.output) is None
+        and any(job.output.glob("*.safetensors"))
+    ):
+        warnings.warn(
+            f"{job.output}: holds tensors but no {RUN_FILE}, so nothing vouches for them: the run "
+            "is trained again",
+            MixwiseWarning,
+            stacklevel=2,
+        )

@@ -33,7 +33,7 @@ from mixwise.diagnostics.interference import (
 from mixwise.diagnostics.verdict import Verdict, bend_of, judge_measured, judge_predicted
 from mixwise.engine.here import HereEngine
 from mixwise.evaluation.suite import PreparedSuite
-from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
+from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.rules import LINEAR
 from mixwise.mixture import Mixture
@@ -43,9 +43,8 @@ from mixwise.scoring.interactions import measure_interactions
 from mixwise.search.simplex import sample
 from mixwise.stages.search import OBJECTIVE
 from mixwise.stages.workspace import Workspace
-from mixwise.study import VALIDATION_FILE
+from mixwise.study import DIAGNOSIS_FILE, VALIDATION_FILE
 
-DIAGNOSIS_FILE = "diagnose.json"
 _N_SEQUENCES = 4  # differentiated of each set
 _N_FORETOLD = 256  # mixtures over which the theory foretells the objective
 _N_NOISE = 2  # mixtures whose seeds show the noise
@@ -131,9 +130,9 @@ def _noise_runs(workspace: Workspace, validation: Mapping[str, Any] | None) -> l
     for row in validation["mixtures"][:_N_NOISE]:
         shares = row["proxy"]["mixture"]
         mixture = Mixture(tuple(shares), tuple(shares.values()))
-        folders = [workspace.job(mixture, seed).output for seed in validation["seeds"]]
-        if all(folder.is_dir() for folder in folders):
-            runs = tuple(open_checkpoint(folder) for folder in folders)
+        jobs = [workspace.job(mixture, seed) for seed in validation["seeds"]]
+        if all(job.output.is_dir() for job in jobs):
+            runs = tuple(workspace.trained(job, f"the run on `{mixture}`") for job in jobs)
             found.append(_SeedRuns(runs, row["references"]))
     return found
 

@@ -26,6 +26,7 @@ def run_final(workspace: Workspace, recommended: Mixture) -> dict[str, Any]:
         The content of that file: rows with predicted and reached objective, and the verdict.
     """
     recipe = workspace.recipe
+    workspace.study.remove_damaged((FINAL_FILE,))
     rivals = [
         entry
         for entry in baselines(recipe.final.baselines, workspace.inputs.available_tokens)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.data.corpus import Corpus, find_overlap, locate_hash, prepare_corpus
+from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
 from mixwise.data.sources import expand_user, read_choices
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
@@ -183,6 +183,19 @@ class Inputs:
             heldout_files=domain.heldout_files if domain else (),
             hash_file=self._hash_file,
             on_progress=self._on_progress,
+        )
+
+    def corpus_key(self, name: str) -> str:
+        """Hash of all that the tokens of a domain or text set come from; tokenises nothing."""
+        domain = self.recipe.domains.get(name)
+        return find_corpus_key(
+            domain or self.recipe.evaluation.sets[name],
+            folder=self.settings.recipe_folder,
+            key=self.key(name),
+            tokenizer=self.tokenizer,
+            heldout_fraction=self.recipe.heldout.fraction if domain else 1.0,
+            heldout_files=domain.heldout_files if domain else (),
+            hash_file=self._hash_file,
         )
 
     def key(self, name: str) -> str:

@@ -12,6 +12,7 @@ from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.validate import run_validation
 from mixwise.stages.workspace import Workspace
+from mixwise.study import FINAL_FILE, VALIDATION_FILE
 
 
 def run_study(workspace: Workspace) -> dict[str, Any]:
@@ -24,6 +25,9 @@ def run_study(workspace: Workspace) -> dict[str, Any]:
         The content of ``recommendation.json``.
     """
     recipe = workspace.recipe
+    made_anew = [VALIDATION_FILE] * bool(recipe.validation.mixtures)
+    made_anew += [FINAL_FILE] * recipe.final.train
+    workspace.study.remove_damaged(made_anew)
     workspace.train_experts()
     found = run_search(workspace)
     calibrated = run_calibration(workspace, found)

@@ -15,7 +15,7 @@ from mixwise.search.methods import METHODS
 from mixwise.search.problem import SearchProblem, SearchResult
 from mixwise.search.surfaces import fit_surface
 from mixwise.stages.workspace import Workspace
-from mixwise.study import SEARCH_FILE
+from mixwise.study import CALIBRATION_FILE, RECOMMENDATION_FILE, SEARCH_FILE
 
 OBJECTIVE = "objective"  # what the objective is called where metrics have names
 _PROFILE_POINTS = 21
@@ -28,7 +28,8 @@ def run_search(workspace: Workspace) -> SearchResult:
         What the recipe's search method found.
     """
     recipe, inputs = workspace.recipe, workspace.inputs
-    workspace.save_heldout()
+    workspace.study.remove_damaged((SEARCH_FILE, CALIBRATION_FILE, RECOMMENDATION_FILE))
+    heldout = workspace.save_heldout()
     result = METHODS[recipe.search.method].search(problem_of(workspace))
     scored_baselines = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     observations = _ranked(workspace, [*result.scored, *scored_baselines])
@@ -49,6 +50,7 @@ def run_search(workspace: Workspace) -> SearchResult:
             for o in observations
         ],
         "profiles": _profiles(workspace, observations, result.best),
+        "heldout": heldout,
     }
     workspace.save_result(SEARCH_FILE, content)
     return result

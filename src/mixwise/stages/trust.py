@@ -19,9 +19,8 @@ import numpy as np
 from mixwise.diagnostics.fidelity import Fidelity, measure_fidelity
 from mixwise.diagnostics.verdict import Verdict, judge_measured
 from mixwise.stages.calibrate import Calibrated, predict_left_out
-from mixwise.stages.diagnose import DIAGNOSIS_FILE
 from mixwise.stages.workspace import Workspace
-from mixwise.study import VALIDATION_FILE
+from mixwise.study import DIAGNOSIS_FILE, VALIDATION_FILE
 
 
 @dataclass(frozen=True, slots=True)

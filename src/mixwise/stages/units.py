@@ -19,7 +19,7 @@ from mixwise.engine.devices import choose_device
 from mixwise.errors import RecipeError, StudyError, nearest
 from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.rows import make_batches
-from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
+from mixwise.merging.checkpoint import Checkpoint
 from mixwise.merging.experts import write_checkpoint
 from mixwise.merging.live_model import LiveModel
 from mixwise.mixture import Mixture
@@ -171,8 +171,9 @@ def _references(workspace: Workspace, mixture: Mixture) -> list[_Subject]:
         record = load_record(file.parent)
         if record is None or record.shares != mixture.as_dict():
             continue
-        if record.fingerprint == workspace.job(mixture, record.seed).fingerprint:
-            found[record.seed] = file.parent
+        job = workspace.job(mixture, record.seed)
+        if record.fingerprint == job.fingerprint:
+            found[record.seed] = job
     if not found:
         raise StudyError(
             f"{workspace.study.folder}: no reference of `{mixture}` is trained with this recipe: "
@@ -181,7 +182,7 @@ def _references(workspace: Workspace, mixture: Mixture) -> list[_Subject]:
     return [
         _Subject(
             f"reference:{mixture} (seed {seed})",
-            open_checkpoint(found[seed], hash_file=workspace.ledger.hash_file),
+            workspace.trained(found[seed], f"the run on `{mixture}`"),
         )
         for seed in sorted(found)
     ]

@@ -32,6 +32,7 @@ def run_validation(workspace: Workspace) -> dict[str, Any]:
     """
     if not workspace.recipe.validation.mixtures:
         raise RecipeError("`validation.mixtures` is 0: set how many references to train")
+    workspace.study.remove_damaged((VALIDATION_FILE,))
     mixtures = choose_references(workspace.inputs)
     seeds = workspace.reference_seeds(workspace.recipe.validation.seeds)
     runs = workspace.reference(seeds).runs(mixtures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,13 +14,15 @@ from mixwise.engine.here import HereEngine
 from mixwise.engine.local import LocalEngine
 from mixwise.engine.queue import Engine
 from mixwise.engine.resident import release_resident
-from mixwise.errors import StudyError
+from mixwise.errors import MixwiseWarning, StudyError
 from mixwise.evaluation.loss import TextSet
+from mixwise.files import MEMO_FILE, HashMemo
 from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.merging.experts import ExpertPool
 from mixwise.merging.ingredients import SECOND_MOMENTS_FILE, ExtraRun
 from mixwise.merging.live_model import LiveModel
 from mixwise.merging.rule_table import find_rule
+from mixwise.merging.store import damage_of, find_damaged
 from mixwise.mixture import Mixture
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
@@ -30,7 +33,7 @@ from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.evaluator import open_pool
 from mixwise.scoring.job import MergeSettings, ModelSettings
 from mixwise.scoring.proxy import ProxyScorer
-from mixwise.scoring.reference import ReferenceScorer, train_jobs
+from mixwise.scoring.reference import ReferenceScorer, open_trained, train_jobs
 from mixwise.search.problem import distinct
 from mixwise.stages.inputs import Inputs, Settings
 from mixwise.stages.seats import choose_seats
@@ -68,8 +71,9 @@ class Workspace:
         self.study = study
         self.recipe = recipe or study.recipe
         self.ledger = study.open_ledger()
+        self.hash_file = HashMemo(study.folder / MEMO_FILE)
         self.inputs = Inputs(
-            self.recipe, settings, hash_file=self.ledger.hash_file, on_progress=on_progress
+            self.recipe, settings, hash_file=self.hash_file, on_progress=on_progress
         )
         self.on_progress = on_progress
         self.rule = find_rule(rule or self.recipe.chosen_rule)
@@ -160,6 +164,7 @@ class Workspace:
     @cached_property
     def merges(self) -> MergeSettings:
         """What the proxy merges; the experts must be trained already."""
+        self._remove_damaged_vectors()
         experts = {name: self.expert(name) for name in self.recipe.domains}
         folders = [expert.folder for expert in experts.values()]
         return MergeSettings(
@@ -171,10 +176,21 @@ class Workspace:
             tuple(self._hash_moments(f) for f in folders if "second moments" in self.rule.needs),
         )
 
+    def _remove_damaged_vectors(self) -> None:
+        """Take damaged files out of the store, and every score that came from them."""
+        for file in find_damaged(self.study.store_folder):
+            n = self.ledger.forget()
+            warnings.warn(
+                f"{damage_of(file)}, and {n} score(s) of merges are measured anew",
+                MixwiseWarning,
+                stacklevel=2,
+            )
+            file.unlink(missing_ok=True)
+
     def _extra_runs(self) -> tuple[ExtraRun, ...]:
         """What the rule merges besides the experts; it must be trained already."""
         runs = [
-            ExtraRun(job.mixture, self._trained(job, f"the run on `{job.mixture}`"))
+            ExtraRun(job.mixture, self.trained(job, f"the run on `{job.mixture}`"))
             for job in self._extra_jobs()
         ]
         if "trajectories" in self.rule.needs:
@@ -192,7 +208,7 @@ class Workspace:
         return [
             ExtraRun(
                 mixture,
-                open_checkpoint(folder, hash_file=self.ledger.hash_file),
+                open_checkpoint(folder, hash_file=self.hash_file),
                 int(folder.name) / self.recipe.n_steps,
             )
             for folder in folders
@@ -205,11 +221,11 @@ class Workspace:
         rows = [row["proxy"]["mixture"] for content in contents for row in content["mixtures"]]
         mixtures = distinct([Mixture(tuple(row), tuple(row.values())) for row in rows])
         jobs = [self.job(mixture, self.reference_seeds(1)[0]) for mixture in mixtures]
-        return [ExtraRun(j.mixture, self._trained(j, f"the run on `{j.mixture}`")) for j in jobs]
+        return [ExtraRun(j.mixture, self.trained(j, f"the run on `{j.mixture}`")) for j in jobs]
 
     def _hash_moments(self, folder: Path) -> str:
         file = folder / SECOND_MOMENTS_FILE
-        return self.ledger.hash_file(file) if file.is_file() else "missing"
+        return self.hash_file(file) if file.is_file() else "missing"
 
     def open_pool(self) -> ExpertPool:
         """All that is merged, beside a live model, in this process."""
@@ -226,6 +242,7 @@ class Workspace:
             self.evaluations,
             self.ledger,
             seeds=seeds,
+            hash_file=self.hash_file,
             on_progress=self.on_progress,
         )
 
@@ -268,13 +285,16 @@ class Workspace:
             StudyError: If the folder of an expert holds a run with other settings.
         """
         self.require_own_experts()
-        jobs = [*self._expert_jobs(), *self._extra_jobs()]
-        for _ in train_jobs(jobs, self.engine, self.on_progress):
-            pass
+        self._train([*self._expert_jobs(), *self._extra_jobs()])
 
     def train_extra_runs(self) -> None:
         """Train what the rule needs besides the experts."""
-        for _ in train_jobs(self._extra_jobs(), self.engine, self.on_progress):
+        self._train(self._extra_jobs())
+
+    def _train(self, jobs: Sequence[TrainingJob]) -> None:
+        for _ in train_jobs(
+            jobs, self.engine, self.on_progress, ledger=self.ledger, hash_file=self.hash_file
+        ):
             pass
 
     def _expert_jobs(self) -> list[TrainingJob]:
@@ -295,21 +315,21 @@ class Workspace:
         brought = self.inputs.expert_checkpoint(domain)
         if brought is not None:
             return brought
-        return self._trained(self.expert_job(domain), f"the expert of `{domain}`")
+        return self.trained(self.expert_job(domain), f"the expert of `{domain}`")
 
-    def _trained(self, job: TrainingJob, what: str) -> Checkpoint:
+    def trained(self, job: TrainingJob, what: str) -> Checkpoint:
         """The opened checkpoint of a finished run.
 
         Raises:
-            StudyError: If it is not trained yet.
+            StudyError: If it is not trained yet, or damaged.
         """
-        record = load_record(job.output)
-        if record is None or record.fingerprint != job.fingerprint:
+        checkpoint = open_trained(job, self.ledger, self.hash_file)
+        if checkpoint is None:
             raise StudyError(
                 f"{job.output}: {what} is not trained yet with this "
                 f"recipe: run `mixwise experts {self.study.folder}` first"
             )
-        return open_checkpoint(job.output, hash_file=self.ledger.hash_file)
+        return checkpoint
 
     def expert_job(self, domain: str) -> TrainingJob:
         """The run that trains the expert of a domain."""
@@ -342,6 +362,7 @@ class Workspace:
             base_fingerprint=inputs.base.fingerprint,
             output=self.study.reference_folder(fingerprint),
             token_files={name: inputs.corpus(name).train_file for name in recipe.domains},
+            token_hashes={name: inputs.corpus(name).train_hash for name in recipe.domains},
             shares=mixture.shares,
             n_sequences=n_sequences,
             sequence_length=recipe.sequence_length,
@@ -375,11 +396,13 @@ class Workspace:
         content = self.study.load_json(name)
         return content if content and content.get("recipe") == self.result_key else None
 
-    def save_heldout(self) -> None:
-        """Keep the held-out tokens of every text set in the study's folder."""
-        for chosen in self.inputs.suite.sets:
-            if isinstance(chosen, TextSet):
-                self.study.save_heldout(chosen.name, chosen.sequences.tokens)
+    def save_heldout(self) -> dict[str, str]:
+        """Keep the held-out tokens of every text set in the study's folder; hashes by name."""
+        return {
+            chosen.name: self.study.save_heldout(chosen.name, chosen.sequences.tokens)
+            for chosen in self.inputs.suite.sets
+            if isinstance(chosen, TextSet)
+        }
 
     def summary(self, observation: Observation) -> dict[str, Any]:
         """An observation as JSON: mixture, objective, metrics."""

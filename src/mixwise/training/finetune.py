@@ -38,6 +38,7 @@ from mixwise.merging.loading import load_module
 from mixwise.recipe import Training
 from mixwise.releases import enable_activation_checkpointing
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
+from mixwise.training.run_files import hash_run_files
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
 from mixwise.training.saving import (
     copy_tokenizer,
@@ -103,6 +104,7 @@ class _Run:
         transformers_logging.set_verbosity_error()
         self.job = job
         self.work = job.output / WORK
+        job.require_tokens()
         self.blend = job.blend()
         set_seed(job.seed)  # Trainer, dropout and PEFT's initialisation read the global generators
         self.trainer = _ExactTrainer(
@@ -123,6 +125,7 @@ class _Run:
             return self._record(time.perf_counter() - started)
         self._save_checkpoint()
         record = self._record(time.perf_counter() - started)
+        record = record.model_copy(update={"files": hash_run_files(self.job.output)})
         save_record(record, self.job.output)
         shutil.rmtree(self.work, ignore_errors=True)
         return record
@@ -171,6 +174,7 @@ class _Run:
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,
             },
+            token_hashes=self.job.token_hashes,
         )
 
 

@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mixwise.data.blend import Blend, blend
 from mixwise.data.corpus import map_sequences
+from mixwise.errors import DamagedError, DataError, first_line
+from mixwise.files import CONTENT_HASH, MEMO_FILE, HashMemo, parse_sealed, read_bytes, seal
 from mixwise.mixture import Mixture
 from mixwise.recipe import Training
 
@@ -34,6 +36,7 @@ class TrainingJob(BaseModel):
         fingerprint: Hash of all that the checkpoint depends on.
         trust_remote_code: Whether code from the base's folder may run.
         start_of_text: Token that begins every sequence; None where none does.
+        token_hashes: Hash of the content of each token file; one that is not named is not checked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +53,7 @@ class TrainingJob(BaseModel):
     fingerprint: str
     trust_remote_code: bool = False
     start_of_text: int | None = None
+    token_hashes: dict[str, str] = {}
 
     @property
     def mixture(self) -> Mixture:
@@ -74,6 +78,20 @@ class TrainingJob(BaseModel):
         }
         return blend(self.mixture, self.n_sequences, available, seed=self.seed)
 
+    def require_tokens(self) -> None:
+        """Refuse token files whose content is not the one that the run was planned with.
+
+        Raises:
+            DataError: Names the first such file.
+        """
+        for name, expected in self.token_hashes.items():
+            file = self.token_files[name]
+            if HashMemo(file.parent / MEMO_FILE)(file) != expected:
+                raise DataError(
+                    f"{file}: the cached tokens of `{name}` have changed while they were in use: "
+                    "run the same command again; they are made anew"
+                )
+
 
 class RunRecord(BaseModel):
     """What is known of a finished run; its file marks the folder as whole.
@@ -89,6 +107,9 @@ class RunRecord(BaseModel):
         losses: Training loss (nats/token) by step, at some fifty steps of the run.
         seconds: Wall time, of the last part if the run was resumed.
         versions: Versions of mixwise, torch and transformers.
+        files: Hash of the content of each file that the run wrote, by its path in the folder;
+            empty in the record of an older mixwise.
+        token_hashes: Hash of the token file of each domain that was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -103,18 +124,44 @@ class RunRecord(BaseModel):
     losses: dict[int, float]
     seconds: float
     versions: dict[str, str]
+    files: dict[str, str] = {}
+    token_hashes: dict[str, str] = {}
 
 
 def load_record(folder: Path) -> RunRecord | None:
-    """The record of the finished run in a folder, or None when there is none."""
+    """The record of the finished run in a folder, or None when there is none.
+
+    Raises:
+        DamagedError: If it is not what was written.
+    """
+    path = folder / RUN_FILE
     try:
-        return RunRecord.model_validate_json((folder / RUN_FILE).read_bytes())
+        text = read_bytes(path)
     except FileNotFoundError:
+        return None
+    remedy = f"restore it, or delete the folder {folder} to train the run again"
+    old = _parse_old(text)
+    if old is not None:
+        return old
+    try:
+        return RunRecord.model_validate(parse_sealed(text, str(path), remedy))
+    except ValidationError as error:
+        raise DamagedError(f"{path}: is damaged ({first_line(error)}): {remedy}") from None
+
+
+def _parse_old(text: bytes) -> RunRecord | None:
+    """The record of a mixwise that knew no hashes, or None."""
+    try:
+        content = json.loads(text)
+        if CONTENT_HASH in content or "files" in content:
+            return None
+        return RunRecord.model_validate(content)
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
 def save_record(record: RunRecord, folder: Path) -> None:
     """Write the record beside a whole checkpoint, at once or not at all."""
     partial = folder / f".{RUN_FILE}"
-    partial.write_text(json.dumps(record.model_dump(), indent=1) + "\n")
+    partial.write_text(seal(record.model_dump()), encoding="utf-8")
     partial.replace(folder / RUN_FILE)
