@@ -12,7 +12,6 @@ import itertools
 import reprlib
 from collections.abc import Iterable
 
-
 _MOST_OPTIONS = 1000  # names that are compared with an unknown one
 
 

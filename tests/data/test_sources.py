@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixwise.data.sources import Document, read_choices, read_documents, resolve_files
+from mixwise.data.matching import resolve_files
+from mixwise.data.sources import Document, read_choices, read_documents
 from mixwise.errors import DataError, MissingDependencyError
-from mixwise.recipe import TextSource
+from mixwise.recipe import EvaluationSet, TextSource
 
 KEY = "domains.math"
 
@@ -201,7 +202,7 @@ def test_a_parquet_file_with_corrupt_pages_is_named(tmp_path: Path) -> None:
 
 def test_a_parquet_column_that_is_missing_names_the_nearest(tmp_path: Path) -> None:
     write_parquet(tmp_path / "d.parquet", texts=["a"])
-    refuse(r"d\.parquet:1: the field `text` is missing .*`texts`", tmp_path, "d.parquet")
+    refuse(r"d\.parquet: the field `text` is missing .*`texts`", tmp_path, "d.parquet")
 
 
 def test_parquet_without_its_package_names_the_extra(
@@ -272,7 +273,11 @@ def test_the_recipe_may_lie_in_a_folder_named_like_a_pattern(tmp_path: Path) -> 
 
 def choose(folder: Path, *rows: object) -> Any:
     write_lines(folder / "q.jsonl", *rows)
-    return list(read_choices(TextSource(files=("q.jsonl",)), folder, "evaluation.sets.quiz"))
+    return list(
+        read_choices(
+            EvaluationSet(files=("q.jsonl",), kind="choice"), folder, "evaluation.sets.quiz"
+        )
+    )
 
 
 def question(**changes: Any) -> dict[str, Any]:
@@ -288,7 +293,7 @@ def test_choice_rows_come_with_their_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["q.parquet", "q.data"])
 def test_choice_rows_of_parquet(tmp_path: Path, name: str) -> None:
     write_parquet(tmp_path / name, prompt=["p"], choices=[["a", "b", "c"]], answer=[2])
-    source = TextSource(files=(name,), format="parquet")
+    source = EvaluationSet(files=(name,), format="parquet", kind="choice")
     (row,) = read_choices(source, tmp_path, "k")
     assert (row.choices, row.answer) == (("a", "b", "c"), 2)
 

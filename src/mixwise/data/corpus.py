@@ -26,7 +26,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.data.sources import Document, format_of, read_documents, resolve_files
+from mixwise.data.formats import format_of
+from mixwise.data.matching import resolve_files, warn_of_left_out
+from mixwise.data.sources import Document, read_documents
 from mixwise.errors import DataError, ResourceError
 from mixwise.files import HashFile, hash_file
 from mixwise.progress import OnProgress, Progress, silent
@@ -182,6 +184,7 @@ def prepare_corpus(
         DataError: If the source cannot be read, or a side would be empty.
         ResourceError: If the disk is full.
     """
+    warn_of_left_out(source, folder, key)
     heldout_source = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
     parts: list[str | int] = [
         _hash_source(source, folder, key, hash_file),
@@ -253,8 +256,8 @@ def _hash_source(source: TextSource, folder: Path, key: str, hash_file: HashFile
     if source.hub is not None:
         digest.update(source.hub.model_dump_json().encode())
         return digest.hexdigest()
-    for path in resolve_files(source.files, folder, f"{key}.files"):
-        digest.update(format_of(path).encode() + hash_file(path).encode())
+    for path in resolve_files(source.files, folder, f"{key}.files", source.format):
+        digest.update(format_of(path, source.format).encode() + hash_file(path).encode())
     return digest.hexdigest()
 
 
