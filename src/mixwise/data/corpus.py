@@ -9,12 +9,13 @@ Method:
     documents joined by the end-of-text token; sequences are cut from the stream, the incomplete
     last one is dropped. Both streams are kept in a cache under the hash of everything they come
     from, and mapped into memory from there.
+    A text of more than a million characters is tokenised in pieces, cut where a line or a word
+    begins, so that memory stays bounded; its tokens may differ from those of the whole at a cut.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import shutil
 import tempfile
@@ -35,8 +36,9 @@ from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import TextSource, hash_section
 
 Tokens = npt.NDArray[np.integer]
-_FORMAT = 1  # of the cache; raise it when the files below change their meaning
-_BATCH = 256  # documents tokenised together
+_FORMAT = 2  # of the cache; raise it when the files below change their meaning
+_BATCH = 256  # pieces of text tokenised together
+_PIECE = 10**6  # characters of the longest piece, and of all that are tokenised together
 
 
 class Tokenizer(Protocol):
@@ -357,26 +359,86 @@ def _write_side(
         (folder / f"{side}.u32").open("wb") as ids_file,
         (folder / f"{side}_bytes.u32").open("wb") as bytes_file,
     ):
-        iterator = iter(documents)
-        while batch := list(itertools.islice(iterator, _BATCH)):
-            texts = [document.text for document in batch if document.text.strip()]
-            n_empty += len(batch) - len(texts)
-            encoded = (
+        length = 0
+        for batch in _batches(_cut_long(documents)):
+            texts = [piece.text for piece in batch if piece.text]
+            encoded = iter(
                 tokenizer.encode(texts)
                 if side == "heldout"
                 else ((ids, []) for ids in tokenizer.ids(texts))
             )
-            for text, (ids, sizes) in zip(texts, encoded, strict=True):
-                np.array([*ids, tokenizer.end_of_text], dtype=np.uint32).tofile(ids_file)
+            for piece in batch:
+                if not piece.text:
+                    n_empty += 1
+                    continue
+                ids, sizes = next(encoded)
+                end = [] if piece.whole is None else [tokenizer.end_of_text]
+                np.array([*ids, *end], dtype=np.uint32).tofile(ids_file)
                 if side == "heldout":
-                    np.array([*sizes, 0], dtype=np.uint32).tofile(bytes_file)
-                hashes.append(_hash_text(text))
-                lengths.append(len(ids) + 1)
-                n_bytes += len(text.encode())
-            counted(len(texts))
+                    np.array([*sizes, *(0 for _ in end)], dtype=np.uint32).tofile(bytes_file)
+                length += len(ids) + len(end)
+                if piece.whole is not None:
+                    hashes.append(_hash_text(piece.whole))
+                    lengths.append(length)
+                    length = 0
+                    n_bytes += len(piece.whole.encode())
+            counted(sum(piece.whole is not None for piece in batch))
     np.save(folder / f"{side}_hashes.npy", np.array(hashes, dtype=np.uint64))
     np.save(folder / f"{side}_lengths.npy", np.array(lengths, dtype=np.int64))
     return _SideFacts(len(hashes), n_empty, sum(lengths), n_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A text to tokenise; with the last piece of a document comes the document's whole text.
+
+    A document that holds white space alone is one empty piece.
+    """
+
+    text: str
+    whole: str | None
+
+
+def _cut_long(documents: Iterable[Document]) -> Iterator[_Piece]:
+    for document in documents:
+        text = document.text
+        if not text.strip():
+            yield _Piece("", None)
+            continue
+        start = 0
+        while len(text) - start > _PIECE:
+            end = _cut_place(text, start, start + _PIECE)
+            yield _Piece(text[start:end], None)
+            start = end
+        yield _Piece(text[start:], text)
+
+
+def _cut_place(text: str, start: int, end: int) -> int:
+    r"""Where a piece may end: after the last line, else before the last space, else at the end.
+
+    Example:
+        >>> _cut_place("one two\nthree four", 0, 12), _cut_place("one two three", 0, 9)
+        (8, 7)
+    """
+    line = text.rfind("\n", start, end)
+    if line > start:
+        return line + 1
+    space = text.rfind(" ", start + 1, end)
+    return space if space > start else end
+
+
+def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+    """Pieces that are tokenised together: so many, of so many characters in all."""
+    batch: list[_Piece] = []
+    size = 0
+    for piece in pieces:
+        if batch and (len(batch) == _BATCH or size + len(piece.text) > _PIECE):
+            yield batch
+            batch, size = [], 0
+        batch.append(piece)
+        size += len(piece.text)
+    if batch:
+        yield batch
 
 
 def _map(path: Path, dtype: type[np.integer]) -> Tokens:

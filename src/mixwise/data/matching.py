@@ -176,18 +176,14 @@ def _why_no_data(path: Path, is_named: bool, wanted: str) -> str:
     known, suffix = known_format(path.name), name_parts(path.name)[0]
     if wanted == "auto":
         return "" if known else f"unknown suffix `{printable(suffix, 20)}`"
-    return (
-        "" if known in (None, wanted) or (known, wanted) == ("json", "jsonl") else f"{known} data"
-    )
+    fits = known in (None, wanted) or (known, wanted) == ("json", "jsonl")
+    return "" if fits else f"{known} data"
 
 
 def _require_one_format(files: list[Path], where: str) -> None:
-    examples = {known_format(path.name): path for path in reversed(files)}
+    examples = {str(known_format(path.name)): path.name for path in reversed(files)}
     if len(examples) > 1:
-        listed = ", ".join(
-            f"{kind} ({printable(path.name, 60)})"
-            for kind, path in sorted(examples.items(), key=str)
-        )
+        listed = ", ".join(f"{k} ({printable(n, 60)})" for k, n in sorted(examples.items()))
         raise DataError(
             f"{where} matches files of {len(examples)} formats: {listed}: give a pattern for "
             "those that are meant, such as `*.jsonl`"

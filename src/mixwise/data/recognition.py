@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,38 +14,9 @@ from mixwise.data.rows import read_rows
 from mixwise.errors import DataError, printable
 
 _TEXT_FIELDS = ("text", "content", "raw_content", "body", "document", "article")
-_LABELS_OF_ROWS = frozenset(  # fields of text that are about a row, not the row's text
-    [
-        "id",
-        "uuid",
-        "guid",
-        "url",
-        "uri",
-        "source",
-        "title",
-        "name",
-        "lang",
-        "language",
-        "license",
-        "licence",
-        "path",
-        "file",
-        "filename",
-        "repo",
-        "repo_name",
-        "date",
-        "timestamp",
-        "created",
-        "added",
-        "author",
-        "domain",
-        "category",
-        "subset",
-        "split",
-        "hash",
-        "meta",
-        "metadata",
-    ]
+_ABOUT = re.compile(  # fields of text that are about a row, not the row's own text
+    r"(.*_)?(id|uuid|guid|url|uri|source|title|name|lang|language|licen[cs]e|path|file|filename|repo"
+    r"|date|timestamp|created|added|author|domain|category|subset|split|hash|meta|metadata)"
 )
 _CHAT = {
     "messages": "chat rows (`messages`)",
@@ -121,7 +93,7 @@ def recognise(path: Path) -> Recognised:
             )
     texts = [name for name, value in values.items() if isinstance(value, str)]
     known = [name for name in _TEXT_FIELDS if name in texts]
-    likely = known[:1] or [name for name in texts if name.lower() not in _LABELS_OF_ROWS]
+    likely = known[:1] or [name for name in texts if not _ABOUT.fullmatch(name.lower())]
     if len(likely) == 1:
         return Recognised(field=likely[0])
     listed = ", ".join(f"`{printable(name, 40)}`" for name in (likely or list(values))[:8])

@@ -94,15 +94,17 @@ training:
   # lora: {{rank: 16, alpha: 32, target_modules: all-linear}}
 
 # objective:                 # by default: the mean held-out loss of all domains
-#   metrics: []              # such as [{{set: manual, measure: loss, weight: 1, direction: null}}]
-#                            # of texts: loss, bits_per_byte
+#   metrics:                 # of texts: loss, bits_per_byte
 #                            # of choices: accuracy, accuracy_norm, answer_bits_per_byte
+#     - {{set: {text_set}, measure: loss, weight: 2, direction: null}}
+#     - {{set: {choice_set}, measure: answer_bits_per_byte}}
 #   aggregation: mean        # or worst
 
 search:
   method: auto               # slopes, bayes, newton, mirror, lattice, mergemix, demix, subsets, …
   # budget: null             # most candidates to score; by default as the method needs
-  # bounds: {{}}               # such as {{math: {{min_share: 0.0, max_share: 1.0}}}}
+  # bounds:
+  #   {domain}: {{min_share: 0.1, max_share: 0.6}}
   max_repetition: 4          # most epochs of any domain
   # seed: 0
 
@@ -129,10 +131,12 @@ final:
 """
 
 _SET_EXAMPLE = """\
-#   sets: {}                 # outside the domains; such as
-#                            # {manual: {files: eval/manual.jsonl, field: text, kind: text},
-#                            #  quiz: {files: eval/quiz.jsonl, kind: choice, fields: {prompt: prompt,
-#                            #    choices: choices, answer: answer, labels: null, separator: ""}}}"""
+#   sets:                    # sets outside the domains that the model should be good at
+#     manual: {files: eval/manual.jsonl, field: text, kind: text}
+#     quiz:                  # rows of multiple choice, and where their parts stand
+#       files: eval/quiz.jsonl
+#       kind: choice
+#       fields: {prompt: prompt, choices: choices, answer: answer, labels: null, separator: ""}"""
 
 _EVALUATION = """\
 #   max_sequences: 64        # per set
@@ -163,8 +167,12 @@ def write_recipe(folder: Path) -> Path:
         raise RecipeError(f"{path}: exists already: edit it, or remove it first")
     bases = sorted(p.parent for p in folder.glob("*/config.json")) if folder.is_dir() else []
     found = _look_at(folder)
+    domain = found.domains[0].name if len(found.domains) >= 2 else _EXAMPLE[0].name
     text = _TEMPLATE.format(
         recipe=RECIPE_FILE,
+        domain=_quote(domain),
+        text_set=_quote(domain) if found.sets else "manual",
+        choice_set=_quote(found.sets[0].name) if found.sets else "quiz",
         domains="\n".join(_domain_lines(found)),
         evaluation="\n".join(_evaluation_lines(found.sets)),
         base=_quote(bases[0].relative_to(folder).as_posix()) if bases else "path/to/base-model",
