@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
 from mixwise.objective import Metric, Term
 from mixwise.recipe import Recipe, hash_section, load_recipe, parse_recipe
-from mixwise.stages.init import write_recipe
 
 MINIMAL: dict[str, Any] = {
     "base": "models/base",
@@ -355,43 +356,168 @@ def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
         load_recipe(tmp_path)
 
 
-def test_the_recipe_that_init_writes_is_valid_and_holds_the_defaults(tmp_path: Path) -> None:
-    written = load_recipe(write_recipe(tmp_path))
-    assert written.domain_names == ("math", "code", "web")
-    names = ("heldout", "evaluation", "training", "objective", "search", "validation", "final")
-    fresh = recipe()
-    assert all(getattr(written, name) == getattr(fresh, name) for name in names)
-    assert written.engine == fresh.engine
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        ("!!int ''", "line 2: '' is no int"),
+        ("!!float ''", "line 2: '' is no float"),
+        ("!!bool foo", "line 2: 'foo' is no bool"),
+        ("!!timestamp foo", "line 2: 'foo' is no timestamp"),
+        ("0x" + "f" * 10_000, ""),
+        ("&a [*a]", "aliases unfold to more than 50,000 values"),
+        ("[" * 5000, ""),
+    ],
+)
+def test_a_value_that_yaml_cannot_build_is_told_in_one_line(value: str, rule: str) -> None:
+    with pytest.raises(RecipeError, match=rf"r\.yaml: .*{rule}") as caught:
+        parse_recipe(f"horizon_tokens: 1000\nbase: {value}\n", "r.yaml")
+    assert len(str(caught.value)) < 1000
 
 
-def test_every_commented_key_that_init_writes_is_valid(tmp_path: Path) -> None:
-    lines = write_recipe(tmp_path).read_text().splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("horizon_tokens"))
-    opened = [re.sub(r"^(\s*)# (?=[\w\s-])", r"\1", line) for line in lines[start:]]
-    raw = yaml.safe_load("\n".join([*lines[:start], *opened]))
-    full = parse_recipe(dump(raw), "r.yaml")
-    assert full.evaluation.sets["quiz"].kind == "choice"
-    assert full.search.bounds["math"].max_share == 0.6
-    assert len(full.objective.metrics) == 2
+@pytest.mark.parametrize("levels", [6, 10, 40])
+@pytest.mark.parametrize("kind", ["list", "merge"])
+def test_aliases_of_aliases_are_bounded(levels: int, kind: str) -> None:
+    if kind == "list":
+        lines = [f"- &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, levels)]
+        text = "base:\n- &a0 [x]\n" + "\n".join(lines)
+    else:
+        lines = [
+            f"k{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}" for i in range(1, levels)
+        ]
+        text = "k0: &a0 {x: 1}\n" + "\n".join(lines)
+    with pytest.raises(RecipeError, match="aliases unfold to more than 50,000 values"):
+        parse_recipe(text, "r.yaml")
 
 
-def test_init_takes_the_data_files_it_finds(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    for name in ("my math.jsonl", "code.parquet", "notes.md"):
-        (tmp_path / "data" / name).touch()
-    (tmp_path / "web.txt.gz").touch()
-    found = load_recipe(write_recipe(tmp_path)).domains
-    assert {name: domain.files for name, domain in found.items()} == {
-        "web": ("web.txt.gz",),
-        "code": ("data/code.parquet",),
-        "my-math": ("data/my math.jsonl",),
-    }
+def test_a_recipe_of_a_megabyte_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("#" * 2**20 + "\n")
+    with pytest.raises(RecipeError, match="larger than 1,048,576 bytes"):
+        load_recipe(path)
 
 
-def test_init_never_overwrites_a_recipe(tmp_path: Path) -> None:
-    write_recipe(tmp_path)
-    with pytest.raises(RecipeError, match="exists already: edit it, or remove it first"):
-        write_recipe(tmp_path)
+def test_a_long_value_is_shortened_in_the_error() -> None:
+    told = refuse("`sequence_length`: .*, but got 'xxx", sequence_length="x" * 100_000)
+    assert len(told) < 300
+    assert len(refuse("`xxx.*: unknown key", **{"x" * 100_000: 1})) < 1000
+
+
+def test_very_many_problems_are_counted() -> None:
+    told = refuse("and 980 more problems", **{f"key{i}": 1 for i in range(1000)})
+    assert len(told.splitlines()) == 21
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"base": "a\x1b[2Jb"},
+        {"base": "a\nmixwise: error: forged"},
+        {"a\x1b[2Jb\nc": 1},
+        {"domains": {"a\x1b[2J": {"files": "x"}, "b": {"files": "y"}}},
+        {"domains": {"a": {"files": "x\u202ey"}, "b": {"files": "y"}}},
+        {"search": {"bounds": {"\x1b\n": {}}}},
+        {"objective": {"metrics": [{"set": "math", "measure": "\x1b"}]}},
+    ],
+)
+def test_control_characters_never_reach_a_message(changes: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=r"^r\.yaml: ") as caught:
+        recipe(**changes)
+    assert all(line.isprintable() for line in str(caught.value).splitlines())
+    assert "mixwise: error: forged" not in str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize("length", [64, 65, 244])
+def test_a_name_has_at_most_64_characters(length: int) -> None:
+    named = {"a" * length: {"files": "x"}, "b": {"files": "y"}}
+    if length == 64:
+        assert len(recipe(domains=named).domain_names[0]) == 64
+    else:
+        refuse(r"a name must consist of at most 64 letters, digits.*: rename it", domains=named)
+
+
+@pytest.mark.parametrize("path", ["a" * 256, "ab/" * 1400, "é" * 128])
+@pytest.mark.parametrize("key", ["base", "files", "heldout_files", "expert"])
+def test_a_path_that_no_file_system_holds_is_told(key: str, path: str) -> None:
+    rule = "a path may have 255 bytes between slashes and 4,095 in all"
+    if key == "base":
+        refuse(f"`base`: {rule}", base=path)
+    else:
+        refuse(
+            rf"`domains\.code.{key}.*`: {rule}", domains=domains(**({"files": "x"} | {key: path}))
+        )
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sequence_length",
+        "horizon_tokens",
+        "training.batch_sequences",
+        "training.gradient_accumulation_steps",
+        "training.warmup_steps",
+        "training.processes_per_run",
+        "training.trajectory_checkpoints",
+        "training.snapshots",
+        "training.seed",
+        "training.learning_rate",
+        "training.lora.rank",
+        "training.lora.alpha",
+        "evaluation.max_sequences",
+        "evaluation.batch_sequences",
+        "evaluation.memory_gb",
+        "search.budget",
+        "search.max_repetition",
+        "calibration.mixtures",
+        "calibration.seeds",
+        "validation.mixtures",
+        "validation.seeds",
+        "final.seeds",
+        "engine.workers",
+        "engine.threads",
+    ],
+)
+def test_absurd_numbers_are_refused(key: str) -> None:
+    value: Any = 10**17
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    refuse(rf"`{re.escape(key)}`: input should be less than or equal to", **value)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=150)
+def test_a_mutated_recipe_is_a_recipe_or_an_error_of_ours(data: st.DataObject) -> None:
+    whole = Path(__file__).parents[1] / "src/mixwise/demo/recipe.yaml"
+    lines = whole.read_text().splitlines()
+    for _ in range(data.draw(st.integers(1, 4))):
+        i = data.draw(st.integers(0, len(lines) - 1))
+        place = data.draw(st.integers(0, len(lines[i])))
+        junk = data.draw(
+            st.one_of(
+                st.text(max_size=6),
+                st.sampled_from(["!!int ''", "&a", "*a", "<<: ", "- ", "null", "9" * 40, "[", "{"]),
+            )
+        )
+        lines[i] = lines[i][:place] + junk + lines[i][place + data.draw(st.integers(0, 5)) :]
+    told = "r.yaml: "
+    try:
+        parse_recipe("\n".join(lines), "r.yaml")
+    except RecipeError as error:
+        told = str(error)
+    assert all(line.startswith("r.yaml: ") for line in told.splitlines())
+    assert all(line.isprintable() and len(line) < 1000 for line in told.splitlines())
+
+
+def test_a_choice_set_takes_no_keys_without_effect() -> None:
+    def sets(**keys: Any) -> dict[str, Any]:
+        return {"sets": {"quiz": {"files": "q.jsonl", **keys}}}
+
+    rule = "`field` has no effect on a choice set: use `fields`"
+    refuse(rule, evaluation=sets(kind="choice", field="question"))
+    rule = "`fields` has no effect on a text set: use `kind: choice`"
+    refuse(rule, evaluation=sets(fields={"prompt": "question"}))
+    refuse("a choice set has rows", evaluation=sets(kind="choice", format="text"))
+    rule = r"`evaluation\.sets\.quiz\.fields\.promt`: unknown key: did you mean `prompt`"
+    refuse(rule, evaluation=sets(kind="choice", fields={"promt": "question"}))
 
 
 def test_every_set_has_every_measure_of_its_kind() -> None:

@@ -6,8 +6,13 @@ checkpoint, free resources. Every text says where, which rule, what came, and wh
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import itertools
+import reprlib
 from collections.abc import Iterable
+
+_MOST_OPTIONS = 1000  # names that are compared with an unknown one
 
 
 class MixwiseError(Exception):
@@ -64,6 +69,45 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def printable(text: str, most: int = 200) -> str:
+    r"""A text from a file, fit for one line of an error text: escaped and shortened.
+
+    Args:
+        text: Whatever a recipe, a data file or a folder holds.
+        most: Characters that are shown of it.
+
+    Example:
+        >>> print(printable("a\x1b[2Jb\nc"))
+        a\x1b[2Jb\nc
+        >>> printable("abcdef", most=3)
+        'abc …'
+    """
+    shown = "".join(
+        letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:most]
+    )
+    return shown if len(text) <= most else f"{shown} …"
+
+
+def shown(value: object, most: int = 80) -> str:
+    """A value for an error text: the beginning of its `repr`, made without the whole of it.
+
+    Example:
+        >>> shown("x" * 1000, most=10)
+        "'xxxxxxxxx …"
+        >>> shown([1, "two"])
+        "[1, 'two']"
+    """
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxlong, short.maxother = 4, 2 * most, 2 * most, 2 * most
+    short.maxdict = short.maxlist = short.maxtuple = short.maxset = 8
+    if isinstance(value, bytes | bytearray):
+        value = bytes(value[:most])
+    text = f"a {type(value).__name__} too large to show"
+    with contextlib.suppress(ValueError, RecursionError):  # a number of very many digits
+        text = short.repr(value)
+    return printable(text, most)
+
+
 def nearest(word: str, options: Iterable[str]) -> str:
     """Suggest the known name closest to an unknown one.
 
@@ -78,8 +122,9 @@ def nearest(word: str, options: Iterable[str]) -> str:
         >>> nearest("learning_rat", ["learning_rate", "seed"])
         'did you mean `learning_rate`?'
     """
-    known = sorted(options)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    known = sorted(itertools.islice(options, _MOST_OPTIONS))
+    close = difflib.get_close_matches(word[:100], [name[:100] for name in known], n=1, cutoff=0.5)
     if close:
-        return f"did you mean `{close[0]}`?"
-    return "valid are: " + ", ".join(f"`{name}`" for name in known)
+        return f"did you mean `{printable(close[0])}`?"
+    listed = [f"`{printable(name, 40)}`" for name in known[:20]]
+    return "valid are: " + ", ".join([*listed, *(["…"] if len(known) > 20 else [])])

@@ -462,3 +462,26 @@ def test_errors_of_the_source_come_through(folder: Path) -> None:
     with pytest.raises(DataError, match=re.escape("d.jsonl:2: broken JSON")):
         prepare(folder)
     assert not (folder / "cache").exists()
+
+
+class BeginningTokenizer(ByteTokenizer):
+    """Begins every text with a token of its own, as one with BOS does."""
+
+    fingerprint = "bytes with a beginning"
+    start_of_text = 1
+
+    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
+        for ids, sizes in super().encode(texts):
+            yield [1, *ids], [0, *sizes]
+
+
+@pytest.mark.parametrize("tokenizer", [ByteTokenizer, BeginningTokenizer])
+def test_a_long_text_is_cut_and_its_tokens_are_those_of_the_whole(
+    folder: Path, tokenizer: type[ByteTokenizer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = prepare(folder, tokenizer())
+    monkeypatch.setattr("mixwise.data.corpus._PIECE", 7)
+    cut = prepare(folder, tokenizer(), cache=folder / "other")
+    for name in ("train.u32", "heldout.u32", "heldout_bytes.u32"):
+        assert (cut.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert cut.facts == whole.facts

@@ -1,7 +1,5 @@
 import gzip
 import json
-import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixwise.data.sources import Document, read_choices, read_documents, resolve_files
+from mixwise.data.sources import Document, read_choices, read_documents
 from mixwise.errors import DataError, MissingDependencyError
-from mixwise.recipe import TextSource
+from mixwise.recipe import EvaluationSet, TextSource
+from mixwise.recipe.sections import ChoiceFields
 
 KEY = "domains.math"
 
@@ -201,7 +200,7 @@ def test_a_parquet_file_with_corrupt_pages_is_named(tmp_path: Path) -> None:
 
 def test_a_parquet_column_that_is_missing_names_the_nearest(tmp_path: Path) -> None:
     write_parquet(tmp_path / "d.parquet", texts=["a"])
-    refuse(r"d\.parquet:1: the field `text` is missing .*`texts`", tmp_path, "d.parquet")
+    refuse(r"d\.parquet: the field `text` is missing .*`texts`", tmp_path, "d.parquet")
 
 
 def test_parquet_without_its_package_names_the_extra(
@@ -218,61 +217,13 @@ def test_an_empty_file_is_named(tmp_path: Path) -> None:
     refuse(r"`domains.math.files`: .*d\.jsonl is empty: remove it or fill it", tmp_path, "d.jsonl")
 
 
-@pytest.mark.parametrize("pattern", ["none.jsonl", "*.jsonl", "folder"])
-def test_a_pattern_without_a_file_is_named(tmp_path: Path, pattern: str) -> None:
-    (tmp_path / "folder").mkdir()
-    rule = rf"`domains.math.files`: `{re.escape(pattern)}` matches no file in .*: correct the path"
-    refuse(rule, tmp_path, pattern)
-
-
-def touch(folder: Path, *names: str) -> None:
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
-
-
-def resolve(folder: Path, *patterns: str) -> list[str]:
-    return [p.relative_to(folder).as_posix() for p in resolve_files(patterns, folder, "k")]
-
-
-def test_files_are_sorted_within_a_pattern_and_patterns_keep_their_order(tmp_path: Path) -> None:
-    touch(tmp_path, "b.txt", "a.txt", "z/c.txt", "z/deep/d.txt")
-    assert resolve(tmp_path, "z/*.txt", "*.txt") == ["z/c.txt", "a.txt", "b.txt"]
-    assert resolve(tmp_path, "**/*.txt") == ["a.txt", "b.txt", "z/c.txt", "z/deep/d.txt"]
-
-
-def test_a_file_is_read_once_however_many_patterns_name_it(tmp_path: Path) -> None:
-    touch(tmp_path, "a.txt", "b.txt")
-    assert resolve(tmp_path, "b.txt", "*.txt", "./b.txt") == ["b.txt", "a.txt"]
-
-
-def test_an_absolute_path_stands_for_itself(tmp_path: Path) -> None:
-    touch(tmp_path, "a.txt")
-    assert resolve_files([str(tmp_path / "a.txt")], Path("/elsewhere"), "k") == (
-        tmp_path / "a.txt",
-    )
-
-
-def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    touch(tmp_path, "a.txt")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert resolve_files(["~/a.txt"], Path(os.sep), "k") == (tmp_path / "a.txt",)
-
-
-def test_a_file_may_be_named_like_a_pattern(tmp_path: Path) -> None:
-    touch(tmp_path, "a[1].txt")
-    assert resolve(tmp_path, "a[1].txt") == ["a[1].txt"]
-
-
-def test_the_recipe_may_lie_in_a_folder_named_like_a_pattern(tmp_path: Path) -> None:
-    touch(tmp_path, "run[1]/a.txt")
-    assert resolve(tmp_path / "run[1]", "*.txt") == ["a.txt"]
-
-
 def choose(folder: Path, *rows: object) -> Any:
     write_lines(folder / "q.jsonl", *rows)
-    return list(read_choices(TextSource(files=("q.jsonl",)), folder, "evaluation.sets.quiz"))
+    return list(
+        read_choices(
+            EvaluationSet(files=("q.jsonl",), kind="choice"), folder, "evaluation.sets.quiz"
+        )
+    )
 
 
 def question(**changes: Any) -> dict[str, Any]:
@@ -288,7 +239,7 @@ def test_choice_rows_come_with_their_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["q.parquet", "q.data"])
 def test_choice_rows_of_parquet(tmp_path: Path, name: str) -> None:
     write_parquet(tmp_path / name, prompt=["p"], choices=[["a", "b", "c"]], answer=[2])
-    source = TextSource(files=(name,), format="parquet")
+    source = EvaluationSet(files=(name,), format="parquet", kind="choice")
     (row,) = read_choices(source, tmp_path, "k")
     assert (row.choices, row.answer) == (("a", "b", "c"), 2)
 
@@ -325,3 +276,211 @@ def test_a_choice_row_needs_all_its_fields(tmp_path: Path, name: str) -> None:
     row[f"{name}s"] = row.pop(name)
     with pytest.raises(DataError, match=rf"q\.jsonl:1: the field `{name}` is missing .*`{name}s`"):
         choose(tmp_path, row)
+
+
+ARC = {
+    "id": "7",
+    "question": "Which is hot?",
+    "choices": {"text": ["ice", "fire", "snow"], "label": ["1", "2", "3"]},
+    "answerKey": "2",
+}
+ARC_FIELDS = {
+    "prompt": "question",
+    "choices": "choices.text",
+    "answer": "answerKey",
+    "labels": "choices.label",
+    "separator": " ",
+}
+HELLASWAG = {"ctx": "A man", "endings": ["sits.", "runs.", "eats.", "sings."], "label": "3"}
+HELLASWAG_FIELDS = {"prompt": "ctx", "choices": "endings", "answer": "label", "separator": " "}
+
+
+def choices_of(folder: Path, name: str, fields: dict[str, Any], **more: Any) -> Any:
+    source = EvaluationSet(files=(name,), kind="choice", fields=ChoiceFields(**fields), **more)
+    return list(read_choices(source, folder, "evaluation.sets.quiz"))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_rows_of_arc_and_hellaswag_are_read_as_they_lie_on_the_hub(
+    tmp_path: Path, kind: str
+) -> None:
+    for name, row in (("arc", ARC), ("hellaswag", HELLASWAG)):
+        path = tmp_path / f"{name}.{kind}"
+        if kind == "jsonl":
+            write_lines(path, row)
+        else:
+            pq.write_table(pa.Table.from_pylist([row]), path)
+    (arc,) = choices_of(tmp_path, f"arc.{kind}", ARC_FIELDS)
+    assert (arc.prompt, arc.choices, arc.answer) == ("Which is hot?", (" ice", " fire", " snow"), 1)
+    (row,) = choices_of(tmp_path, f"hellaswag.{kind}", HELLASWAG_FIELDS)
+    assert (row.prompt, row.choices[3], row.answer) == ("A man", " sings.", 3)
+
+
+def test_choices_may_stand_in_a_field_each_or_in_a_list_of_objects(tmp_path: Path) -> None:
+    write_lines(tmp_path / "piqa.jsonl", {"goal": "g", "sol1": "a", "sol2": "b", "label": 1})
+    fields = {"prompt": "goal", "choices": ("sol1", "sol2"), "answer": "label"}
+    (row,) = choices_of(tmp_path, "piqa.jsonl", fields)
+    assert (row.choices, row.answer) == (("a", "b"), 1)
+    nested = [{"label": "A", "text": "a"}, {"label": "B", "text": "b"}]
+    write_lines(tmp_path / "csqa.jsonl", {"q": {"stem": "s", "choices": nested}, "key": "B"})
+    fields = {"prompt": "q.stem", "choices": "q.choices.text", "answer": "key"}
+    (row,) = choices_of(tmp_path, "csqa.jsonl", fields | {"labels": "q.choices.label"})
+    assert (row.prompt, row.choices, row.answer) == ("s", ("a", "b"), 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"answerKey": "4"}, "`answerKey` must be one of the 3 labels in `choices.label`, but got"),
+        ({"answerKey": None}, "`answerKey` must be one of the 3 labels"),
+        ({"choices": {"text": ["a", "b"], "label": ["1", "1"]}}, "must be one of the 2 labels"),
+        ({"choices": {"label": ["1"]}}, r"`choices.text` is missing \(`.*\.fields\.choices`\)"),
+    ],
+)
+def test_answers_by_label_are_looked_up_exactly(
+    tmp_path: Path, change: dict[str, Any], rule: str
+) -> None:
+    write_lines(tmp_path / "arc.jsonl", ARC | change)
+    with pytest.raises(DataError, match=rf"arc\.jsonl:1: .*{rule}"):
+        choices_of(tmp_path, "arc.jsonl", ARC_FIELDS)
+
+
+@pytest.mark.parametrize("label", ["", "-1", "4", "1.0", "²", "99999"])
+def test_an_answer_in_digits_is_the_index_of_a_choice(tmp_path: Path, label: str) -> None:
+    write_lines(tmp_path / "h.jsonl", HELLASWAG | {"label": label})
+    with pytest.raises(DataError, match=r"h\.jsonl:1: `label` must be the index of a choice"):
+        choices_of(tmp_path, "h.jsonl", HELLASWAG_FIELDS)
+
+
+def test_a_prompt_without_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"`prompt` has 1,000,001 characters, .*: shorten it"):
+        choose(tmp_path, question(prompt="a" * 1_000_001))
+
+
+def test_nested_fields_and_names_with_dots_are_found(tmp_path: Path) -> None:
+    write_lines(tmp_path / "d.jsonl", {"meta": {"body": "a"}}, {"meta.body": "b", "meta": {}})
+    assert texts(tmp_path, "d.jsonl", field="meta.body") == ["a", "b"]
+    write_parquet(tmp_path / "n.parquet", meta=[{"body": "a", "n": 1}], other=[2])
+    assert texts(tmp_path, "n.parquet", field="meta.body") == ["a"]
+    write_parquet(tmp_path / "d.parquet", **{"meta.body": ["b"]})
+    assert texts(tmp_path, "d.parquet", field="meta.body") == ["b"]
+
+
+def test_a_key_that_stands_twice_in_an_object_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text('{"text": "a", "text": "b"}\n')
+    refuse(r"d\.jsonl:1: .*the key `text` stands twice in one object", tmp_path, "d.jsonl")
+
+
+def test_an_array_of_objects_is_read_as_rows(tmp_path: Path) -> None:
+    rows = [{"text": "a"}, {"text": "b"}]
+    (tmp_path / "d.json").write_text(json.dumps(rows, indent=2))
+    assert [(d.text, d.line) for d in read(tmp_path, "d.json")] == [("a", 1), ("b", 2)]
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        ('[{"text": "a"},\n {"text" "b"}]', r"d\.json:2: broken JSON .*: repair the array"),
+        ('[{"text": "a"}, 3]', r"d\.json:2: .* must hold a JSON object, but got int"),
+        ('[{"text": "a"}', r"d\.json:1: broken JSON"),
+        ('{\n  "text": "a"\n}', r"d\.json:1: broken JSON"),
+    ],
+)
+def test_a_broken_array_is_named(tmp_path: Path, content: str, rule: str) -> None:
+    (tmp_path / "d.json").write_text(content)
+    refuse(rule, tmp_path, "d.json")
+
+
+@pytest.mark.parametrize(("name", "mark"), [("d.csv", ","), ("d.tsv", "\t"), ("d.csv.gz", ",")])
+def test_tables_of_text_are_read_by_column(tmp_path: Path, name: str, mark: str) -> None:
+    lines = [["id", "text"], ["1", '"two\nlines, ""quoted"""'], ["2", "b"]]
+    content = "".join(mark.join(line) + "\r\n" for line in lines).encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    found = [(d.text, d.line) for d in read(tmp_path, name)]
+    assert found == [('two\nlines, "quoted"', 2), ("b", 4)]
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        ("a,b\n1,2\n", r"d\.csv: the field `text` is missing .*valid are: `a`, `b`"),
+        ("text,text\n1,2\n", r"d\.csv: the column `text` stands 2 times"),
+        ("text,b\n1,2\n1\n", r"d\.csv:3: the row has 1 cells, but .* names 2 columns"),
+        ('text,b\n"a,2\n', r"d\.csv:2: a broken table"),
+        ('text,b\n"a"b,2\n', r"d\.csv:2: a broken table"),
+    ],
+)
+def test_a_broken_table_is_named(tmp_path: Path, content: str, rule: str) -> None:
+    (tmp_path / "d.csv").write_text(content)
+    refuse(rule, tmp_path, "d.csv")
+
+
+def test_columns_that_nobody_asked_for_cannot_do_harm(tmp_path: Path) -> None:
+    bad = pa.Array.from_buffers(
+        pa.string(), 2, [*pa.array(["ab", "cd"]).buffers()[:2], pa.py_buffer(b"a\xffcd")]
+    )
+    dates = pa.array([10**17, 1], pa.int64()).cast(pa.timestamp("s"))
+    table = pa.table({"text": ["a", "b"], "day": dates, "bad": bad})
+    pq.write_table(table, tmp_path / "d.parquet")
+    assert texts(tmp_path, "d.parquet") == ["a", "b"]
+    refuse(r"d\.parquet:1: `bad` cannot be read \(.*utf-8.*\)", tmp_path, "d.parquet", field="bad")
+    refuse(r"d\.parquet:1: `day` cannot be read", tmp_path, "d.parquet", field="day")
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()]
+)
+def test_every_kind_of_string_column_is_text(tmp_path: Path, kind: Any) -> None:
+    column = pa.array(["a", "b"]).cast(kind) if kind != pa.string_view() else pa.array(["a", "b"])
+    pq.write_table(pa.table({"text": column}), tmp_path / "d.parquet")
+    assert texts(tmp_path, "d.parquet") == ["a", "b"]
+
+
+def test_a_byte_column_is_no_text(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "d.parquet", text=[b"a"])
+    refuse(r"d\.parquet:1: `text` must be a text, but got bytes", tmp_path, "d.parquet")
+
+
+ROWS = b'{"text": "one", "n": [1, null]}\n{"text": "two \\u00e9", "n": {"a": 1.5}}\n'
+TABLE = b'n,text\n1,"one, two"\n2,"a ""b"""\n'
+
+
+def parquet_bytes() -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"text": ["one", "two"], "n": [1, 2]}), sink)
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("d.jsonl", ROWS),
+        ("d.json", b"[" + ROWS.strip().replace(b"\n", b",") + b"]"),
+        ("d.csv", TABLE),
+        ("d.jsonl.gz", gzip.compress(ROWS, mtime=0)),
+        ("d.parquet", parquet_bytes()),
+    ],
+)
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_damaged_bytes_give_documents_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes, data: st.DataObject
+) -> None:
+    damaged = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(damaged) - 1))
+        how = data.draw(st.sampled_from(["set", "cut", "insert"]))
+        if how == "set":
+            damaged[place] = data.draw(st.integers(0, 255))
+        elif how == "insert":
+            damaged[place:place] = data.draw(st.binary(min_size=1, max_size=8))
+        elif place:
+            del damaged[place:]
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / name).write_bytes(damaged)
+    try:
+        told = "".join(texts(folder, name))[:1000]
+    except DataError as error:
+        told = str(error)
+        assert told.isprintable(), told
+    assert len(told) <= 1000

@@ -9,12 +9,13 @@ Method:
     documents joined by the end-of-text token; sequences are cut from the stream, the incomplete
     last one is dropped. Both streams are kept in a cache under the hash of everything they come
     from, and mapped into memory from there (`token_cache`).
+    A text of more than a million characters is tokenised in pieces, cut where a line or a word
+    begins, so that memory stays bounded; its tokens may differ from those of the whole at a cut.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.data.sources import Document, format_of, read_documents, resolve_files
+from mixwise.data.formats import format_of
+from mixwise.data.matching import resolve_files, warn_of_left_out
+from mixwise.data.sources import Document, read_documents
 from mixwise.data.token_cache import load_cached, part_folder, save_facts
 from mixwise.errors import DataError, ResourceError
 from mixwise.files import HashFile, hash_file
@@ -31,8 +34,9 @@ from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import TextSource, hash_section
 
 Tokens = npt.NDArray[np.integer]
-_FORMAT = 1  # of the cache; raise it when the files below change their meaning
-_BATCH = 256  # documents tokenised together
+_FORMAT = 2  # of the cache; raise it when the files below change their meaning
+_BATCH = 256  # pieces of text tokenised together
+_PIECE = 10**6  # characters of the longest piece, and of all that are tokenised together
 
 
 class Tokenizer(Protocol):
@@ -196,6 +200,7 @@ def prepare_corpus(
         DataError: If the source cannot be read, or a side would be empty.
         ResourceError: If the disk is full.
     """
+    warn_of_left_out(source, folder, key)
     heldout_source = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
     corpus_key = find_corpus_key(
         source,
@@ -321,8 +326,8 @@ def _hash_source(source: TextSource, folder: Path, key: str, hash_file: HashFile
             text = document.text.encode()
             digest.update(f"{len(text)} ".encode() + text)
         return digest.hexdigest()
-    for path in resolve_files(source.files, folder, f"{key}.files"):
-        digest.update(format_of(path).encode() + hash_file(path).encode())
+    for path in resolve_files(source.files, folder, f"{key}.files", source.format):
+        digest.update(format_of(path, source.format).encode() + hash_file(path).encode())
     return digest.hexdigest()
 
 
@@ -406,26 +411,89 @@ def _write_side(
         (folder / f"{side}.u32").open("wb") as ids_file,
         (folder / f"{side}_bytes.u32").open("wb") as bytes_file,
     ):
-        iterator = iter(documents)
-        while batch := list(itertools.islice(iterator, _BATCH)):
-            texts = [document.text for document in batch if document.text.strip()]
-            n_empty += len(batch) - len(texts)
-            encoded = (
+        length = 0
+        for batch in _batches(_cut_long(documents)):
+            texts = [piece.text for piece in batch if piece.text]
+            encoded = iter(
                 tokenizer.encode(texts)
                 if side == "heldout"
                 else ((ids, []) for ids in tokenizer.ids(texts))
             )
-            for text, (ids, sizes) in zip(texts, encoded, strict=True):
-                np.array([*ids, tokenizer.end_of_text], dtype=np.uint32).tofile(ids_file)
+            for piece in batch:
+                if not piece.text:
+                    n_empty += 1
+                    continue
+                ids, sizes = next(encoded)
+                if not piece.is_first and tokenizer.start_of_text is not None:
+                    ids, sizes = ids[1:], sizes[1:]  # the text does not begin here
+                end = [] if piece.whole is None else [tokenizer.end_of_text]
+                np.array([*ids, *end], dtype=np.uint32).tofile(ids_file)
                 if side == "heldout":
-                    np.array([*sizes, 0], dtype=np.uint32).tofile(bytes_file)
-                hashes.append(_hash_text(text))
-                lengths.append(len(ids) + 1)
-                n_bytes += len(text.encode())
-            counted(len(texts))
+                    np.array([*sizes, *(0 for _ in end)], dtype=np.uint32).tofile(bytes_file)
+                length += len(ids) + len(end)
+                if piece.whole is not None:
+                    hashes.append(_hash_text(piece.whole))
+                    lengths.append(length)
+                    length = 0
+                    n_bytes += len(piece.whole.encode())
+            counted(sum(piece.whole is not None for piece in batch))
     np.save(folder / f"{side}_hashes.npy", np.array(hashes, dtype=np.uint64))
     np.save(folder / f"{side}_lengths.npy", np.array(lengths, dtype=np.int64))
     return _SideFacts(len(hashes), n_empty, sum(lengths), n_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A text to tokenise; with the last piece of a document comes the document's whole text.
+
+    A document that holds white space alone is one empty piece.
+    """
+
+    text: str
+    whole: str | None
+    is_first: bool = True
+
+
+def _cut_long(documents: Iterable[Document]) -> Iterator[_Piece]:
+    for document in documents:
+        text = document.text
+        if not text.strip():
+            yield _Piece("", None)
+            continue
+        start = 0
+        while len(text) - start > _PIECE:
+            end = _cut_place(text, start, start + _PIECE)
+            yield _Piece(text[start:end], None, is_first=start == 0)
+            start = end
+        yield _Piece(text[start:], text, is_first=start == 0)
+
+
+def _cut_place(text: str, start: int, end: int) -> int:
+    r"""Where a piece may end: after the last line, else before the last space, else at the end.
+
+    Example:
+        >>> _cut_place("one two\nthree four", 0, 12), _cut_place("one two three", 0, 9)
+        (8, 7)
+    """
+    line = text.rfind("\n", start, end)
+    if line > start:
+        return line + 1
+    space = text.rfind(" ", start + 1, end)
+    return space if space > start else end
+
+
+def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+    """Pieces that are tokenised together: so many, of so many characters in all."""
+    batch: list[_Piece] = []
+    size = 0
+    for piece in pieces:
+        if batch and (len(batch) == _BATCH or size + len(piece.text) > _PIECE):
+            yield batch
+            batch, size = [], 0
+        batch.append(piece)
+        size += len(piece.text)
+    if batch:
+        yield batch
 
 
 def _map(path: Path, dtype: type[np.integer]) -> Tokens:

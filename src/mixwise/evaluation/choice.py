@@ -77,7 +77,7 @@ class ChoiceSet:
         """
         every = list(rows)
         if not every:
-            raise DataError(f"`{name}` holds no question: add rows with prompt, choices and answer")
+            raise DataError(f"`{name}` holds no question: add rows to its files")
         spaced = np.linspace(0, len(every) - 1, min(max_rows, len(every))).round().astype(int)
         chosen = [every[i] for i in np.unique(spaced)]
         questions = tuple(_tokenise(row, tokenizer, context_tokens) for row in chosen)

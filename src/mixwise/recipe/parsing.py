@@ -9,10 +9,13 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mixwise.errors import RecipeError, nearest
+from mixwise.errors import RecipeError, nearest, printable, shown
 from mixwise.recipe.recipe import Recipe
 from mixwise.recipe.sections import HubDataset
 
+_MOST_BYTES = 2**20  # of a recipe
+_MOST_NODES = 50_000  # of a recipe whose aliases are written out
+_MOST_LINES = 20  # problems that are told at once
 _UNIONS = (
     ("engine", "workers"),
     ("engine", "threads"),
@@ -27,13 +30,23 @@ def load_recipe(path: Path) -> Recipe:
         RecipeError: If the file is missing or breaks a rule; all problems, one a line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(
-            f"{path}: the recipe cannot be read ({error}): give the path of a YAML "
-            "file, or write one with `mixwise init`"
-        ) from None
-    return parse_recipe(text, str(path))
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        text = content[:_MOST_BYTES].decode()
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"not UTF-8 text at byte {error.start + 1}") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, getattr(error, "strerror", None) or "no path") from None
+    if len(content) > _MOST_BYTES:
+        raise _unreadable(path, f"it is larger than {_MOST_BYTES:,} bytes")
+    return parse_recipe(text, printable(str(path)))
+
+
+def _unreadable(path: Path, reason: str) -> RecipeError:
+    return RecipeError(
+        f"{printable(str(path))}: the recipe cannot be read ({reason}): give the path of a YAML "
+        "file, or write one with `mixwise init`"
+    )
 
 
 def parse_recipe(text: str, origin: str) -> Recipe:
@@ -47,10 +60,12 @@ def parse_recipe(text: str, origin: str) -> Recipe:
         RecipeError: If the text is not YAML, a key is unknown, doubled or missing, or a value
             breaks a rule; all problems, one a line.
     """
+    if len(text) > _MOST_BYTES:
+        raise RecipeError(f"{origin}: larger than {_MOST_BYTES:,} characters: shorten the recipe")
     try:
         raw = yaml.load(text, Loader=_StrictLoader)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+        reason = printable(" ".join(str(error).split()), 500)
         raise RecipeError(f"{origin}: not valid YAML: {reason}") from None
     if not isinstance(raw, dict):
         raise RecipeError(
@@ -62,7 +77,11 @@ def parse_recipe(text: str, origin: str) -> Recipe:
     except ValidationError as error:
         items = [dict(item) for item in error.errors()]
         lines = [line for item in _join_branches(items) for line in _explain(item)]
-        raise RecipeError("\n".join(f"{origin}: {line}" for line in lines)) from None
+        if len(lines) > _MOST_LINES:
+            rest = len(lines) - _MOST_LINES
+            lines = [*lines[:_MOST_LINES], f"and {rest:,} more problems: repair these first"]
+        told = (f"{origin}: {printable(line, 800)}" for line in lines)
+        raise RecipeError("\n".join(told)) from None
 
 
 def _join_branches(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -77,7 +96,31 @@ def _join_branches(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error, not a silent replacement."""
+    """YAML of bounded size, in which a key that stands twice is an error.
+
+    A key that stands twice would replace the first in silence; aliases of aliases would unfold
+    without end; and a value that does not fit its own tag would raise whatever Python raises.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None and _count_nodes(node, {}) > _MOST_NODES:
+            raise yaml.YAMLError(
+                f"its aliases unfold to more than {_MOST_NODES:,} values: write fewer of them"
+            )
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:  # PyYAML's constructors raise whatever Python does
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.YAMLError(
+                f"line {node.start_mark.line + 1}: {shown(node.value)} is no {kind} "
+                f"({printable(str(error), 100)}): change it"
+            ) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
@@ -87,17 +130,29 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.YAMLError(
-                    f"the key `{key}` stands twice (line {key_node.start_mark.line + 1}): "
-                    "rename or remove one"
+                    f"the key `{printable(str(key), 80)}` stands twice "
+                    f"(line {key_node.start_mark.line + 1}): rename or remove one"
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
+def _count_nodes(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values below a node, those behind an alias counted each time that they stand there."""
+    if id(node) not in known:
+        known[id(node)] = _MOST_NODES + 1  # a value that holds itself has no end
+        children = node.value if isinstance(node, yaml.CollectionNode) else []
+        flat = (
+            each for child in children for each in (child if isinstance(child, tuple) else [child])
+        )
+        known[id(node)] = 1 + sum(_count_nodes(child, known) for child in flat)
+    return known[id(node)]
+
+
 def _explain(item: dict[str, Any]) -> list[str]:
     """Turn one pydantic error into lines of `key`: rule, what came, what to do."""
     place = _place(item["loc"])
-    key = ".".join(str(part) for part in place)
+    key = ".".join(printable(str(part), 80) for part in place)
     if item["type"] == "value_error":
         lines = str(item["ctx"]["error"]).splitlines()
         return [f"`{key}`: {line}" if key else line for line in lines]
@@ -106,7 +161,7 @@ def _explain(item: dict[str, Any]) -> list[str]:
     if item["type"] == "missing":
         return [f"`{key}`: this key is required: add it (see `mixwise init` for an example)"]
     rule = item["msg"][0].lower() + item["msg"][1:]
-    return [f"`{key}`: {rule}, but got {item['input']!r}: change it"]
+    return [f"`{key}`: {rule}, but got {shown(item['input'])}: change it"]
 
 
 def _place(location: tuple[object, ...]) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from mixwise.errors import nearest
+from mixwise.errors import nearest, printable
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import MEASURES, Metric, Objective, SetKind, Term
 from mixwise.recipe.sections import (
@@ -23,6 +23,7 @@ from mixwise.recipe.sections import (
     Merge,
     MetricChoice,
     ObjectiveChoice,
+    PathText,
     Search,
     Section,
     Training,
@@ -30,7 +31,7 @@ from mixwise.recipe.sections import (
 )
 
 _LEAST_REFERENCES = 4
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Recipe(Section):
@@ -40,10 +41,10 @@ class Recipe(Section):
         RecipeError: From `load_recipe` and `parse_recipe`, with file, key, rule, value and fix.
     """
 
-    base: str
+    base: PathText
     domains: dict[str, Domain]
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
-    sequence_length: Annotated[int, Field(gt=1)] = 1024
+    sequence_length: Annotated[int, Field(gt=1, le=2**24)] = 1024
     bos: Literal["auto", "always", "never"] = "auto"
     heldout: Heldout = Heldout()
     evaluation: Evaluation = Evaluation()
@@ -147,8 +148,8 @@ class Recipe(Section):
             )
         for key, names in (("domains", self.domains), ("evaluation.sets", self.evaluation.sets)):
             problems += [
-                f"`{key}.{name}`: a name must consist of letters, digits, `_`, `-` and `.` and "
-                "begin with a letter or digit: rename it"
+                f"`{key}.{printable(name, 80)}`: a name must consist of at most 64 letters, "
+                "digits, `_`, `-` and `.` and begin with a letter or digit: rename it"
                 for name in names
                 if not _NAME.fullmatch(name)
             ]
@@ -156,15 +157,15 @@ class Recipe(Section):
         for name in (*self.domains, *self.evaluation.sets):
             if name.lower() in lowered:
                 problems.append(
-                    f"`{name}`: domains and evaluation sets need different names, but "
-                    f"`{lowered[name.lower()]}` exists already: rename one"
+                    f"`{printable(name, 80)}`: domains and evaluation sets need different names, "
+                    f"but `{printable(lowered[name.lower()], 80)}` exists already: rename one"
                 )
             lowered.setdefault(name.lower(), name)
         return problems
 
     def _reference_problems(self) -> list[str]:
         problems = [
-            f"`search.bounds.{name}`: not a domain: {nearest(name, self.domains)}"
+            f"`search.bounds.{printable(name, 80)}`: not a domain: {nearest(name, self.domains)}"
             for name in self.search.bounds
             if name not in self.domains
         ]
@@ -174,7 +175,8 @@ class Recipe(Section):
             kind = self.set_kinds.get(metric.set)
             if kind is None:
                 problems.append(
-                    f"{key}: `{metric.set}` is neither a domain nor an evaluation set: "
+                    f"{key}: `{printable(metric.set, 80)}` is neither a domain nor an evaluation "
+                    "set: "
                     f"{nearest(metric.set, self.set_kinds)}"
                 )
             elif MEASURES[metric.measure].kind != kind:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from mixwise.errors import nearest
+from mixwise.errors import nearest, printable, shown
 from mixwise.objective import MEASURES, Aggregation, Direction, SetKind
 
 
@@ -26,8 +27,26 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-Positive = Annotated[int, Field(gt=0)]
+def _fits_file_system(path: str) -> str:
+    """What Linux and macOS can hold: 255 bytes a name, 4,095 a path."""
+    longest, whole = max(len(part.encode()) for part in path.split("/")), len(path.encode())
+    if longest > 255 or whole > 4095:
+        raise ValueError(
+            "a path may have 255 bytes between slashes and 4,095 in all, but got "
+            f"{longest:,} and {whole:,}: shorten `{printable(path, 40)}`"
+        )
+    return path
+
+
+def _path_that_fits(path: Path) -> Path:
+    return Path(_fits_file_system(str(path)))
+
+
+PathText = Annotated[str, AfterValidator(_fits_file_system)]
+Patterns = Annotated[tuple[PathText, ...], BeforeValidator(_as_tuple)]
+Sequences = Annotated[int, Field(gt=0, le=2**16)]  # of one step: no accelerator holds more
+Seats = Annotated[int, Field(gt=0, le=1024)]  # processes or threads: more abort the process
+Points = Annotated[int, Field(ge=0, le=1000)]  # checkpoints of one run, each as large as a model
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1001)]  # reference seeds are counted up from it
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -48,24 +67,48 @@ class Section(BaseModel):
             raise ValueError(f"input should be a valid number or text, but got {value}: change it")
         return value
 
+    @field_validator("*", mode="after")
+    @classmethod
+    def _no_control_characters(cls, value: object, info: ValidationInfo) -> object:
+        """Names and paths end up in messages, file names and pages; a separator is neither."""
+        texts = value if isinstance(value, tuple) else (value,)
+        if info.field_name == "separator":
+            return value
+        for text in texts:
+            if isinstance(text, str | Path) and not str(text).isprintable():
+                raise ValueError(
+                    "must hold no control characters or line ends, but got "
+                    f"{shown(str(text))}: rename what it names"
+                )
+        return value
+
 
 class HubDataset(Section):
     """A dataset of the Hugging Face hub (needs the extra ``mixwise[hub]``)."""
 
-    dataset: str
+    dataset: PathText
     config: str | None = None
     split: str = "train"
     revision: str | None = None
 
 
+FormatChoice = Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "text"]
+
+
 class TextSource(Section):
-    """Where documents come from: files, globs, or a dataset of the hub."""
+    """Where documents come from: files, globs, or a dataset of the hub.
+
+    ``files``: paths, folders or globs. ``field``: the field or column that holds the text; dots
+    lead into nested objects (``meta.body``). ``format``: by default told by the name
+    (`mixwise.data.formats` has the table); ``text`` reads any file as plain text, such as source
+    code. ``document_characters``: after about so many, plain text is cut into documents.
+    """
 
     files: Patterns = ()
     hub: HubDataset | None = None
     field: str = "text"
-    format: Literal["auto", "jsonl", "parquet", "text"] = "auto"
-    document_characters: Positive = 2000
+    format: FormatChoice = "auto"
+    document_characters: Annotated[int, Field(gt=0, le=10**6)] = 2000
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -78,13 +121,55 @@ class Domain(TextSource):
     """One dataset of the mixture."""
 
     heldout_files: Patterns = ()
-    expert: Path | None = None
+    expert: Annotated[Path, AfterValidator(_path_that_fits)] | None = None
+
+
+class ChoiceFields(Section):
+    """Where the parts of a multiple-choice row stand; dots lead into nested objects.
+
+    ``prompt``: a text. ``choices``: a field with two or more texts, or a list of fields with one
+    each (``[sol1, sol2]``). ``answer``: the index of the right choice, counted from 0, as a number
+    or in digits; or, with ``labels``, one of the texts of that field, which stand in the order of
+    the choices. ``separator`` is put between prompt and choice.
+
+    Rows of ARC: ``{prompt: question, choices: choices.text, answer: answerKey, labels:
+    choices.label, separator: " "}``; of HellaSwag: ``{prompt: ctx, choices: endings, answer: label,
+    separator: " "}``.
+    """
+
+    prompt: str = "prompt"
+    choices: str | tuple[str, ...] = "choices"
+    answer: str = "answer"
+    labels: str | None = None
+    separator: Annotated[str, Field(max_length=100)] = ""
+
+    @field_validator("choices")
+    @classmethod
+    def _two_choices(cls, choices: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(choices, tuple) and len(choices) < 2:
+            raise ValueError(f"needs two or more fields, but got {shown(choices)}: add one")
+        return choices
 
 
 class EvaluationSet(TextSource):
-    """A set that models are measured on but never trained on."""
+    """A set that models are measured on but never trained on.
+
+    ``fields`` belongs to sets of kind ``choice``, ``field`` to those of kind ``text``.
+    """
 
     kind: SetKind = "text"
+    fields: ChoiceFields = ChoiceFields()
+
+    @model_validator(mode="after")
+    def _keys_have_an_effect(self) -> Self:
+        idle = ("fields",) if self.kind == "text" else ("field", "document_characters")
+        for name in idle:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                use = "`kind: choice`" if self.kind == "text" else "`fields`"
+                raise ValueError(f"`{name}` has no effect on a {self.kind} set: use {use}")
+        if self.kind == "choice" and self.format == "text":
+            raise ValueError("a choice set has rows, so `format: text` cannot be: use `jsonl`")
+        return self
 
 
 class Heldout(Section):
@@ -102,18 +187,18 @@ class Evaluation(Section):
     """
 
     sets: dict[str, EvaluationSet] = Field(default_factory=dict)
-    max_sequences: Positive = 64
-    batch_sequences: Positive = 16
+    max_sequences: Annotated[int, Field(gt=0, le=10**6)] = 64
+    batch_sequences: Sequences = 16
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     placement: Literal["device", "split", "layers"] = "device"
-    memory_gb: Annotated[float, Field(gt=0)] | None = None
+    memory_gb: Annotated[float, Field(gt=0, le=10**6)] | None = None
 
 
 class Lora(Section):
     """Shape of the adapters when ``training.method`` is ``lora``."""
 
-    rank: Positive = 16
-    alpha: Annotated[float, Field(gt=0)] = 32.0
+    rank: Annotated[int, Field(gt=0, le=2**16)] = 16
+    alpha: Annotated[float, Field(gt=0, le=10**6)] = 32.0
     target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
 
 
@@ -122,23 +207,23 @@ class Training(Section):
 
     method: Literal["full", "lora"] = "full"
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    batch_sequences: Positive = 16
-    gradient_accumulation_steps: Positive = 1
+    learning_rate: Annotated[float, Field(gt=0, le=1000)] = 1e-4
+    batch_sequences: Sequences = 16
+    gradient_accumulation_steps: Sequences = 1
     schedule: Literal["constant", "cosine", "linear"] = "constant"
-    warmup_steps: Annotated[int, Field(ge=0)] = 3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    warmup_steps: Annotated[int, Field(ge=0, le=10**9)] = 3
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 0.0
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_grad_norm: Annotated[float, Field(gt=0, le=10**12)] = 1.0
     seed: Seed = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    processes_per_run: Positive = 1
+    processes_per_run: Seats = 1
     gradient_checkpointing: bool = False
-    trajectory_checkpoints: Annotated[int, Field(ge=0)] = 0
-    snapshots: Annotated[int, Field(ge=0)] = 8
+    trajectory_checkpoints: Points = 0
+    snapshots: Points = 8
     lora: Lora = Lora()
 
     @model_validator(mode="after")
@@ -158,14 +243,16 @@ class MetricChoice(Section):
 
     set: str
     measure: str
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(gt=0, le=10**9)] = 1.0
     direction: Direction | None = None
 
     @field_validator("measure")
     @classmethod
     def _known_measure(cls, measure: str) -> str:
         if measure not in MEASURES:
-            raise ValueError(f"`{measure}` is not a measure: {nearest(measure, MEASURES)}")
+            raise ValueError(
+                f"`{printable(measure, 80)}` is not a measure: {nearest(measure, MEASURES)}"
+            )
         return measure
 
 
@@ -233,23 +320,23 @@ class Search(Section):
         "subsets-fast",
         "subsets-race",
     ] = "auto"
-    budget: Positive | None = None
+    budget: Annotated[int, Field(gt=0, le=10**6)] | None = None
     bounds: dict[str, Bounds] = Field(default_factory=dict)
-    max_repetition: Annotated[float, Field(gt=0)] = 4.0
+    max_repetition: Annotated[float, Field(gt=0, le=10**6)] = 4.0
     seed: Seed = 0
 
 
 class Calibration(Section):
     """Mixtures that are trained to learn what the proxy misses: the uniform one, then others."""
 
-    mixtures: Annotated[int, Field(ge=0)] = 2
+    mixtures: Annotated[int, Field(ge=0, le=1000)] = 2
     seeds: Annotated[int, Field(gt=0, le=1000)] = 2
 
 
 class Validation(Section):
     """Reference mixtures that are trained to see how far the proxy may be trusted."""
 
-    mixtures: Annotated[int, Field(ge=0)] = 12
+    mixtures: Annotated[int, Field(ge=0, le=10_000)] = 12
     seeds: Annotated[int, Field(gt=0, le=1000)] = 2
 
 
@@ -270,6 +357,6 @@ class Engine(Section):
     ``task_vectors`` is the precision in which the experts' differences from the base are kept.
     """
 
-    workers: Positive | Literal["auto"] = "auto"
-    threads: Positive | Literal["auto"] = "auto"
+    workers: Seats | Literal["auto"] = "auto"
+    threads: Seats | Literal["auto"] = "auto"
     task_vectors: Literal["float32", "bfloat16", "int8"] = "float32"

@@ -1,33 +1,47 @@
-"""Init: a commented recipe, with the data files of a folder as its domains."""
+"""Init: a commented recipe, with the data files of a folder as its domains and sets."""
 
 from __future__ import annotations
 
+import glob
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from mixwise.data.sources import guess_field
-from mixwise.errors import MixwiseError, RecipeError, ResourceError
+from mixwise.data.formats import known_format, name_parts
+from mixwise.data.matching import is_data_name
+from mixwise.data.recognition import Recognised, recognise
+from mixwise.errors import MixwiseError, RecipeError, ResourceError, printable
 from mixwise.study import RECIPE_FILE
 
-_SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".parquet", ".txt", ".txt.gz")
+_PROSE = (".md", ".markdown", ".rst")
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A domain that was found: its name, its files, the field of its text."""
+    """A dataset that was found: its name, its files, where its text or questions stand."""
 
     name: str
-    files: str
+    files: tuple[str, ...]
     field: str = "text"
+    fields: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What a folder holds: domains, choice sets, and data that has no way in, with the reason."""
+
+    domains: tuple[_Found, ...]
+    sets: tuple[_Found, ...]
+    left_out: tuple[str, ...]
 
 
 _EXAMPLE = (
-    _Found("math", "data/math.jsonl"),
-    _Found("code", "data/code/*.parquet", "content"),
-    _Found("web", "data/web.txt"),
+    _Found("math", ("data/math.jsonl",)),
+    _Found("code", ("data/code/*.parquet",), "content"),
+    _Found("web", ("data/web.txt",)),
 )
 
 _TEMPLATE = """\
@@ -41,58 +55,57 @@ domains:              # the datasets to mix, at least two
 {domains}
   # A domain can also come from the hub, name its own held-out files, or bring its expert:
   # news:
-  #   hub: {{dataset: org/name, config: null, split: train}}
-  #   field: text                        # the field that holds the text
-  #   heldout_files: data/news-test.jsonl
-  #   expert: checkpoints/news           # a Hugging Face folder trained from the same base
+  #   hub: {{dataset: org/name, config: null, split: train, revision: null}}   # or files: PATTERN
+  #   field: text                  # the field that holds the text; dots lead into objects
+  #   format: auto                 # by the name; or jsonl, json, csv, tsv, parquet, text
+  #   document_characters: 2000    # plain text is cut into documents of about so many
+  #   heldout_files: []            # or a pattern, such as data/news-test.jsonl
+  #   expert: null                 # or a Hugging Face folder trained from the same base
 
 horizon_tokens: 10_000_000   # tokens of every run: experts, references, the final model
-sequence_length: 1024
+# sequence_length: 1024
 
 # heldout:
 #   fraction: 0.1            # of each domain's documents
 #   overlap: refuse          # or drop: held-out texts that also stand in training rows
 
-# evaluation:
-#   sets:                    # sets outside the domains that the model should be good at
-#     manual: {{files: eval/manual.jsonl, field: text}}
-#     quiz: {{files: eval/quiz.jsonl, kind: choice}}   # rows of prompt, choices, answer (index)
-#   max_sequences: 64        # per set
-#   batch_sequences: 16
-#   precision: float32       # of the model that is evaluated; or bfloat16, float16
-#   placement: device        # or split (over all GPUs), layers (one at a time, for large models)
-#   memory_gb: 8             # what placement `layers` may take; by default half of what is free
+{evaluation}
 
 training:
   # method: full             # or lora
+  # optimizer: adamw         # or sgd, with momentum
   # learning_rate: 1.0e-4
   # batch_sequences: 16
   # gradient_accumulation_steps: 1
   # schedule: constant       # with warm-up; or cosine, linear
   # warmup_steps: 3
   # weight_decay: 0.0
+  # adam_beta1: 0.9
+  # adam_beta2: 0.999
+  # momentum: 0.9            # of sgd
   # max_grad_norm: 1.0
+  seed: 0
   # precision: float32       # or bfloat16: autocast, checkpoints stay in float32
   # device: auto             # or cpu, cuda, mps
   # processes_per_run: 1     # several GPUs for one run, through accelerate
-  # optimizer: adamw         # or sgd, with momentum: 0.9
+  # gradient_checkpointing: false
   # trajectory_checkpoints: 0
-  seed: 0
+  # snapshots: 8             # of one run, to resume from
   # lora: {{rank: 16, alpha: 32, target_modules: all-linear}}
 
 # objective:                 # by default: the mean held-out loss of all domains
 #   metrics:                 # of texts: loss, bits_per_byte
 #                            # of choices: accuracy, accuracy_norm, answer_bits_per_byte
-#     - {{set: manual, measure: loss, weight: 2}}
-#     - {{set: quiz, measure: answer_bits_per_byte}}
+#     - {{set: {text_set}, measure: loss, weight: 2, direction: null}}
+#     - {{set: {choice_set}, measure: answer_bits_per_byte}}
 #   aggregation: mean        # or worst
 
 search:
   method: auto               # slopes, bayes, newton, mirror, lattice, mergemix, demix, subsets, …
-  # budget: 40               # most candidates to score
-  max_repetition: 4          # most epochs of any domain
+  # budget: null             # most candidates to score; by default as the method needs
   # bounds:
-  #   math: {{min_share: 0.1, max_share: 0.6}}
+  #   {domain}: {{min_share: 0.1, max_share: 0.6}}
+  max_repetition: 4          # most epochs of any domain
   # seed: 0
 
 # merge:
@@ -117,13 +130,30 @@ final:
 #   task_vectors: float32    # how experts are stored for merging; or bfloat16, int8
 """
 
+_SET_EXAMPLE = """\
+#   sets:                    # sets outside the domains that the model should be good at
+#     manual: {files: eval/manual.jsonl, field: text, kind: text}
+#     quiz:                  # rows of multiple choice, and where their parts stand
+#       files: eval/quiz.jsonl
+#       kind: choice
+#       fields: {prompt: prompt, choices: choices, answer: answer, labels: null, separator: ""}"""
+
+_EVALUATION = """\
+#   max_sequences: 64        # per set
+#   batch_sequences: 16
+#   precision: float32       # of the model that is evaluated; or bfloat16, float16
+#   placement: device        # or split (over all GPUs), layers (one at a time, for large models)
+#   memory_gb: null          # what placement `layers` may take; by default half of what is free"""
+
 
 def write_recipe(folder: Path) -> Path:
     """Write a recipe into a folder.
 
     Args:
         folder: The folder; made when missing. Data files, and folders of them, in it and in its
-            ``data/`` become domains, a folder with a model's ``config.json`` becomes the base.
+            ``data/`` become domains, or evaluation sets where they hold multiple-choice rows; what
+            has no way in is named with the reason; a folder with a model's ``config.json`` becomes
+            the base.
 
     Returns:
         Path of the recipe.
@@ -136,11 +166,15 @@ def write_recipe(folder: Path) -> Path:
     if path.exists():
         raise RecipeError(f"{path}: exists already: edit it, or remove it first")
     bases = sorted(p.parent for p in folder.glob("*/config.json")) if folder.is_dir() else []
-    found = _find_domains(folder)
-    domains = found if len(found) >= 2 else _EXAMPLE
+    found = _look_at(folder)
+    domain = found.domains[0].name if len(found.domains) >= 2 else _EXAMPLE[0].name
     text = _TEMPLATE.format(
         recipe=RECIPE_FILE,
-        domains="\n".join(_lines(domain) for domain in domains),
+        domain=_quote(domain),
+        text_set=_quote(domain) if found.sets else "manual",
+        choice_set=_quote(found.sets[0].name) if found.sets else "quiz",
+        domains="\n".join(_domain_lines(found)),
+        evaluation="\n".join(_evaluation_lines(found.sets)),
         base=_quote(bases[0].relative_to(folder).as_posix()) if bases else "path/to/base-model",
     )
     try:
@@ -151,35 +185,117 @@ def write_recipe(folder: Path) -> Path:
     return path
 
 
-def _find_domains(folder: Path) -> tuple[_Found, ...]:
+def _look_at(folder: Path) -> _Folder:
     """Each data file, and each folder of data files, of the folder and of its ``data/``."""
-    found: dict[str, _Found] = {}
-    for place in (folder, folder / "data"):
-        for path in sorted(place.glob("*")) if place.is_dir() else []:
-            files = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.is_file())
-            files = [p for p in files if p.name.lower().endswith(_SUFFIXES)]
-            if not files or path == folder / "data":
-                continue
-            name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.split(".")[0]).strip("-_") or "d"
-            pattern = path.relative_to(folder).as_posix() + ("" if path.is_file() else "/*")
-            found.setdefault(name, _Found(name, pattern, _field_of(files[0])))
-    return tuple(found.values())
+    domains: list[_Found] = []
+    sets: list[_Found] = []
+    left_out: list[str] = []
+    names: set[str] = set()
+    for place in _places(folder):
+        files = _data_files(place)
+        if not files:
+            continue
+        shown_place = printable(place.relative_to(folder).as_posix())
+        kinds = sorted({str(known_format(path.name)) for path in files})
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", place.name.split(".")[0]).strip("-_")[:64] or "d"
+        if len(kinds) > 1:
+            problem = f"holds files of several formats ({', '.join(kinds)}): name those meant"
+        elif (
+            not shown_place.isprintable() or not place.relative_to(folder).as_posix().isprintable()
+        ):
+            problem = "its name holds control characters: rename it"
+        elif name.lower() in names:
+            problem = f"another dataset is named `{name}`: give this one a name of its own"
+        else:
+            what = _recognise(files)
+            problem = what.problem
+            if not problem:
+                names.add(name.lower())
+                patterns = tuple(_patterns(place, files, folder))
+                chosen = sets if what.fields else domains
+                chosen.append(_Found(name, patterns, what.field or "text", what.fields))
+        if problem:
+            left_out.append(f"{shown_place}: {problem}")
+    return _Folder(tuple(domains), tuple(sets), tuple(left_out))
 
 
-def _field_of(path: Path) -> str:
+def _places(folder: Path) -> Iterator[Path]:
+    for parent in (folder, folder / "data"):
+        for path in sorted(parent.glob("*")) if parent.is_dir() else []:
+            is_model = (path / "config.json").is_file()
+            if path not in (folder / "data", folder / RECIPE_FILE) and not is_model:
+                yield path
+
+
+def _data_files(place: Path) -> list[Path]:
+    """The data files of a folder, or the file itself; prose is more often about data than data."""
+    paths = [place] if place.is_file() else sorted(p for p in place.glob("*") if p.is_file())
+    return [
+        path
+        for path in paths
+        if known_format(path.name)
+        and is_data_name(path.name)
+        and name_parts(path.name)[0] not in _PROSE
+    ]
+
+
+def _recognise(files: list[Path]) -> Recognised:
     try:
-        return guess_field(path)
-    except MixwiseError:
-        return "text"  # `check` will say what is wrong with the file
+        return recognise(files[0])
+    except MixwiseError as error:
+        if known_format(files[0].name) == "json":  # any program's own file may end in `.json`
+            return Recognised(problem=str(error).splitlines()[0])
+        return Recognised(field="text")  # `check` will say what is wrong with the file
 
 
-def _lines(domain: _Found) -> str:
-    lines = [f"  {_quote(domain.name)}:", f"    files: {_quote(domain.files)}"]
-    if domain.field != "text":
-        lines.append(f"    field: {_quote(domain.field)}")
-    return "\n".join(lines)
+def _patterns(place: Path, files: list[Path], folder: Path) -> Iterator[str]:
+    path = place.relative_to(folder).as_posix()
+    if place.is_file():
+        yield path
+        return
+    for suffix in sorted({"".join(name_parts(file.name)) for file in files}):
+        yield f"{glob.escape(path)}/*{suffix}"
+
+
+def _domain_lines(found: _Folder) -> Iterator[str]:
+    for domain in found.domains if len(found.domains) >= 2 else _EXAMPLE:
+        yield f"  {_quote(domain.name)}:"
+        yield f"    files: {_listed(domain.files)}"
+        if domain.field != "text":
+            yield f"    field: {_quote(domain.field)}"
+    if len(found.domains) == 1:
+        (only,) = found.domains
+        yield f"  # The domains above are examples: {_listed(only.files)} alone was found here."
+    for line in found.left_out:
+        yield f"  # Left out: {line}"
+
+
+def _evaluation_lines(sets: tuple[_Found, ...]) -> Iterator[str]:
+    if not sets:
+        yield "# evaluation:"
+        yield _SET_EXAMPLE
+        yield _EVALUATION
+        return
+    yield "evaluation:"
+    yield "  sets:                    # outside the domains"
+    for found in sets:
+        yield f"    {_quote(found.name)}:"
+        yield f"      files: {_listed(found.files)}"
+        yield "      kind: choice         # multiple choice by log-likelihood"
+        parts = dict(found.fields or {})
+        if list(parts) != list(parts.values()):
+            listed = ", ".join(f"{part}: {field}" for part, field in parts.items())
+            yield f'      fields: {{{listed}, separator: " "}}'
+    yield _EVALUATION.replace("#   ", "  # ")
+
+
+def _listed(files: tuple[str, ...]) -> str:
+    quoted = [_quote(file) for file in files]
+    return quoted[0] if len(quoted) == 1 else f"[{', '.join(quoted)}]"
 
 
 def _quote(text: str) -> str:
     is_plain = re.fullmatch(r"[\w./-]+", text) and yaml.safe_load(text) == text
-    return text if is_plain else '"' + text.replace('"', '\\"') + '"'
+    if is_plain:
+        return text
+    return str(yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**6)).strip()

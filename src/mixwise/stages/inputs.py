@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
-from mixwise.data.sources import expand_user, read_choices
+from mixwise.data.matching import expand_user, warn_of_left_out
+from mixwise.data.sources import read_choices
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
 from mixwise.evaluation.choice import ChoiceSet
@@ -240,6 +241,7 @@ class Inputs:
         recipe = self.recipe
         if recipe.set_kinds[name] == "choice":
             source = recipe.evaluation.sets[name]
+            warn_of_left_out(source, self.settings.recipe_folder, self.key(name))
             rows = read_choices(source, self.settings.recipe_folder, self.key(name))
             return ChoiceSet.tokenise(
                 name,

@@ -1,0 +1,310 @@
+"""Read rows from JSON lines, JSON arrays, CSV, TSV, Parquet or the hub: the fields asked for.
+
+Readers are generators: a corpus never has to fit into memory. A row knows its file and its place,
+counted from 1: the line (JSON lines, CSV), the row (Parquet, hub) or the entry (JSON arrays). A
+field may be a path of names joined by dots; where a name itself holds the dots, that is taken.
+Fields that nobody asked for are not converted where the format allows it (Parquet, hub).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixwise.data.formats import LONGEST_LINE, Format, read_lines
+from mixwise.errors import (
+    DataError,
+    MissingDependencyError,
+    first_line,
+    nearest,
+    printable,
+)
+from mixwise.recipe import HubDataset
+
+_ROWS = 256  # of Parquet that are decoded together
+_CHUNK = 2**16  # characters of a JSON array that are looked at first
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: its fields by name, and where it stands."""
+
+    values: Mapping[str, Any]
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        """``file:line``, fit for an error text."""
+        return f"{printable(self.file)}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A field that is read, and the recipe's key that names it."""
+
+    field: str
+    key: str
+
+
+def read_rows(path: Path, kind: Format, wanted: Sequence[Wanted]) -> Iterator[Row]:
+    """Rows of one file.
+
+    Args:
+        path: The file.
+        kind: Its format; not ``text``.
+        wanted: The fields that will be asked for; a table that lacks one is refused at once.
+
+    Raises:
+        DataError: If the file is broken; names its line or row.
+        MissingDependencyError: If it is Parquet and its package is missing.
+    """
+    if kind == "parquet":
+        return _read_parquet(path, wanted)
+    if kind in ("csv", "tsv"):
+        return _read_csv(path, "," if kind == "csv" else "\t", wanted)
+    return _read_json(path) if kind == "json" else _read_jsonl(path)
+
+
+def pick(row: Row, wanted: Wanted) -> Any:
+    """The value of a field; below a list, the list of the values of its members.
+
+    Raises:
+        DataError: If it is missing.
+    """
+    return _pick(row.values, wanted.field, row, wanted)
+
+
+def _pick(values: Any, field: str, row: Row, wanted: Wanted) -> Any:
+    if isinstance(values, list) and values:
+        return [_pick(value, field, row, wanted) for value in values]
+    if isinstance(values, Mapping):
+        if field in values:
+            return values[field]
+        for name in _heads(field):
+            if name in values:
+                return _pick(values[name], field[len(name) + 1 :], row, wanted)
+    names = values if isinstance(values, Mapping) else {}
+    raise _missing(row.place, wanted, names)
+
+
+def _heads(field: str) -> Iterator[str]:
+    """The beginnings of a path that may be a name, the longest first."""
+    parts = field.split(".")
+    return (".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))
+
+
+def _missing(place: str, wanted: Wanted, names: Iterable[str]) -> DataError:
+    return DataError(
+        f"{place}: the field `{printable(wanted.field, 80)}` is missing (`{wanted.key}`): "
+        f"{nearest(wanted.field, names)}"
+    )
+
+
+def _column(wanted: Wanted, names: Sequence[str], place: str) -> str:
+    """The column of a table that holds a field, or the column that its path begins with."""
+    for name in (wanted.field, *_heads(wanted.field)):
+        if name in names:
+            return name
+    raise _missing(place, wanted, names)
+
+
+def _read_jsonl(path: Path) -> Iterator[Row]:
+    place = printable(str(path))
+    for number, line in read_lines(path):
+        if line.strip():
+            yield Row(_parse_object(line, f"{place}:{number}"), str(path), number)
+
+
+def _parse_object(line: str, place: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at column {error.colno}"
+        raise DataError(f"{place}: broken JSON ({reason}): repair or remove the line") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{place}: JSON that cannot be read ({printable(str(error))}): remove the line"
+        ) from None
+    return _require_object(values, place)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of a key that stands twice, the first would be lost in silence."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        seen: set[str] = set()
+        for twice, _ in pairs:
+            if twice in seen:
+                break
+            seen.add(twice)
+        raise ValueError(f"the key `{printable(twice, 80)}` stands twice in one object")
+    return values
+
+
+def _require_object(values: Any, place: str) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise DataError(
+            f"{place}: a line must hold a JSON object, but got {type(values).__name__}: write one "
+            "object per line"
+        )
+    return values
+
+
+def _read_json(path: Path) -> Iterator[Row]:
+    """JSON lines, or one array of objects, which is held in memory whole."""
+    first = next((line for _, line in read_lines(path) if line.strip()), "")
+    if not first.lstrip().startswith("["):
+        yield from _read_jsonl(path)
+        return
+    place = printable(str(path))
+    for number, values in enumerate(_parse_array(path, place), start=1):
+        yield Row(_require_object(values, f"{place}:{number}"), str(path), number)
+
+
+def _parse_array(path: Path, place: str) -> list[Any]:
+    lines, size = [], 0
+    for _, line in read_lines(path):
+        lines.append(line)
+        size += len(line)
+        if size > LONGEST_LINE:
+            raise DataError(
+                f"{place}: an array of more than {LONGEST_LINE:,} characters: write it as JSON "
+                "lines, which are read one by one"
+            )
+    try:
+        values = json.loads("".join(lines), object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{place}:{error.lineno}: broken JSON ({error.msg} at column {error.colno}): repair "
+            "the array, or write one object per line"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{place}: JSON that cannot be read ({printable(str(error))}): repair the array"
+        ) from None
+    return list(values)
+
+
+def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[Row]:
+    """Rows of a table whose first line names the columns; every value is a text."""
+    place = printable(str(path))
+    csv.field_size_limit(LONGEST_LINE)
+    lines = (line for _, line in read_lines(path))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        header = next(reader, [])
+        columns = [(column, header.index(column)) for column in _columns(wanted, header, place)]
+        line = reader.line_num + 1
+        for cells in reader:
+            if cells and len(cells) != len(header):
+                raise DataError(
+                    f"{place}:{line}: the row has {len(cells)} cells, but the first line names "
+                    f"{len(header)} columns: repair the row, or quote its cells"
+                )
+            if cells:
+                yield Row({name: cells[i] for name, i in columns}, str(path), line)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{place}:{reader.line_num}: a broken table ({error}): repair the line, or quote its "
+            "cells"
+        ) from None
+
+
+def _columns(wanted: Sequence[Wanted], names: Sequence[str], place: str) -> list[str]:
+    """The columns that are read, each once; a name that stands twice would be a guess."""
+    found = list(dict.fromkeys(_column(each, names, place) for each in wanted))
+    for name in found:
+        if names.count(name) > 1:
+            raise DataError(
+                f"{place}: the column `{printable(name, 80)}` stands {names.count(name)} times: "
+                "rename or remove one"
+            )
+    return found or list(names)
+
+
+def _read_parquet(path: Path, wanted: Sequence[Wanted]) -> Iterator[Row]:
+    place = printable(str(path))
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingDependencyError(
+            f"{place}: Parquet needs the package `pyarrow`: pip install 'mixwise[parquet]'"
+        ) from None
+    try:
+        with pyarrow.parquet.ParquetFile(path) as table:
+            names = _columns(wanted, [str(name) for name in table.schema_arrow.names], place)
+            asked = [each.field for each in wanted if each.field not in names]
+            nested = [field for field in asked if field.split(".")[0] in names]
+            whole = [name for name in names if not any(f.startswith(name + ".") for f in nested)]
+            number = 0
+            for batch in table.iter_batches(batch_size=_ROWS, columns=[*whole, *nested]):
+                columns = [
+                    (name, _values(batch.column(name), name, number, place)) for name in names
+                ]
+                for i in range(batch.num_rows):
+                    number += 1
+                    yield Row({name: values[i] for name, values in columns}, str(path), number)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(
+            f"{place}: not a readable Parquet file ({printable(first_line(error))}): replace it"
+        ) from None
+
+
+def _values(column: Any, name: str, done: int, place: str) -> list[Any]:
+    """A column as Python values; where that fails, the row that it fails for is named."""
+    try:
+        values: list[Any] = column.to_pylist()
+        return values
+    except Exception:  # whatever a type of Arrow raises; the row is looked for below
+        for number, value in enumerate(column, start=done + 1):
+            try:
+                value.as_py()
+            except Exception as error:  # the same
+                raise DataError(
+                    f"{place}:{number}: `{printable(name, 80)}` cannot be read "
+                    f"({printable(first_line(error))}): repair the row"
+                ) from None
+        raise
+
+
+def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[Row]:
+    """Rows of a dataset of the hub, the columns asked for alone.
+
+    Raises:
+        DataError: If it cannot be had, lacks a column, or a row cannot be read.
+        MissingDependencyError: If the package `datasets` is missing.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise MissingDependencyError(
+            f"`{key}.hub`: datasets of the hub need the package `datasets`: "
+            "pip install 'mixwise[hub]'"
+        ) from None
+    place = printable(hub.dataset)
+    try:
+        table = datasets.load_dataset(
+            hub.dataset, hub.config, split=hub.split, revision=hub.revision
+        )
+    except Exception as error:  # `datasets` raises errors of many libraries
+        raise DataError(
+            f"`{key}.hub`: `{place}` cannot be read ({printable(first_line(error))}): check the "
+            "name, config and split, and the network"
+        ) from None
+    rows = iter(table.select_columns(_columns(wanted, list(table.column_names), place)))
+    for number in range(1, len(table) + 1):
+        try:
+            values = dict(next(rows))
+        except Exception as error:  # as above
+            raise DataError(
+                f"{place}:{number}: the row cannot be read ({printable(first_line(error))}): "
+                "choose another revision, or repair it"
+            ) from None
+        yield Row(values, hub.dataset, number)

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from mixwise.errors import RecipeError
+from mixwise.recipe import Recipe, load_recipe, parse_recipe
+from mixwise.stages.init import write_recipe
+
+ARC = {"question": "q", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "A"}
+
+
+def write(path: Path, **row: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(row) + "\n")
+
+
+def uncomment(text: str) -> str:
+    """The recipe with every key that is commented out."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if "# news:" in line)
+    opened = [re.sub(r"^(\s*)# (?=[\w\s-])", r"\1", line) for line in lines[start:]]
+    return "\n".join([*lines[:start], *opened])
+
+
+def keys_of(section: type[BaseModel]) -> set[str]:
+    """Names of all keys of a section and of the sections below it."""
+    found = set(section.model_fields)
+    for field in section.model_fields.values():
+        found |= {key for model in models_in(field.annotation) for key in keys_of(model)}
+    return found
+
+
+def models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in models_in(inner)]
+
+
+def test_the_recipe_that_init_writes_is_valid_and_holds_the_defaults(tmp_path: Path) -> None:
+    written = load_recipe(write_recipe(tmp_path))
+    assert written.domain_names == ("math", "code", "web")
+    fresh = Recipe(base=written.base, domains=written.domains, horizon_tokens=10_000_000)
+    assert written == fresh
+
+
+def test_every_key_of_every_section_is_written(tmp_path: Path) -> None:
+    text = write_recipe(tmp_path).read_text()
+    keys = keys_of(Recipe)
+    assert len(keys) > 60
+    assert not [key for key in keys if not re.search(rf"(?<!\w){key}:", text)]
+
+
+def test_every_commented_key_shows_its_default(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path)
+    written, full = load_recipe(path), parse_recipe(uncomment(path.read_text()), "r.yaml")
+    assert full.evaluation.sets["quiz"].kind == "choice"
+    assert full.search.bounds["math"].max_share == 0.6
+    assert len(full.objective.metrics) == 2
+    examples = {"evaluation": {"sets"}, "search": {"bounds"}, "objective": {"metrics"}}
+    for name in set(Recipe.model_fields) - {"domains"}:
+        part, default = getattr(full, name), getattr(written, name)
+        if isinstance(part, BaseModel):
+            part = part.model_dump(exclude=examples.get(name))
+            default = default.model_dump(exclude=examples.get(name))
+        assert part == default, name
+    news = full.domains["news"].model_dump(exclude={"hub"})
+    assert news == full.domains["math"].model_copy(update={"files": ()}).model_dump(exclude={"hub"})
+
+
+def test_each_commented_key_may_be_opened_alone(tmp_path: Path) -> None:
+    lines = write_recipe(tmp_path).read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("horizon_tokens"))
+    n_opened = 0
+    for i in range(start, len(lines)):
+        if not re.match(r"\s*#\s+(- \{|\w+: )", lines[i]) or "set: " in lines[i]:
+            continue
+        opened, indent = list(lines), len(re.match(r"\s*#?\s*", lines[i]).group())  # type: ignore[union-attr]
+        opened[i] = re.sub(r"# ", "", opened[i], count=1)
+        for above in range(i - 1, start, -1):  # the sections that it stands in
+            before = len(re.match(r"\s*#?\s*", lines[above]).group())  # type: ignore[union-attr]
+            if before < indent and lines[above].strip(" #"):
+                indent = before
+                opened[above] = re.sub(r"^(\s*)# ", r"\1", opened[above], count=1)
+            if indent == 0 or (indent == 2 and lines[above].startswith("#")):
+                break
+        if lines[i].strip().startswith(("#     manual", "#       ")):
+            continue  # parts of an example, which stand for nothing alone
+        parse_recipe("\n".join(opened), f"line {i + 1}")
+        n_opened += 1
+    assert n_opened > 30
+
+
+def test_init_takes_the_data_files_it_finds(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("my math.jsonl", "code.parquet", "notes.md"):
+        (tmp_path / "data" / name).touch()
+    (tmp_path / "web.txt.gz").touch()
+    found = load_recipe(write_recipe(tmp_path)).domains
+    assert {name: domain.files for name, domain in found.items()} == {
+        "web": ("web.txt.gz",),
+        "code": ("data/code.parquet",),
+        "my-math": ("data/my math.jsonl",),
+    }
+
+
+def test_a_folder_becomes_a_pattern_of_its_data_files(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "py" / "a.jsonl", id="1", content="x")
+    (tmp_path / "data" / "py" / "README.md").write_text("about")
+    (tmp_path / "data" / "b[1]").mkdir()
+    (tmp_path / "data" / "b[1]" / "b.txt").write_text("b")
+    (tmp_path / "base").mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / "base" / name).write_text("{}")
+    (tmp_path / "package.json").write_text('{"name": "x"}')
+    written = load_recipe(write_recipe(tmp_path))
+    assert written.base == "base"
+    assert {n: (d.files, d.field) for n, d in written.domains.items()} == {
+        "b-1": (("data/b[[]1]/*.txt",), "text"),
+        "py": (("data/py/*.jsonl",), "content"),
+    }
+
+
+def test_multiple_choice_becomes_an_evaluation_set(tmp_path: Path) -> None:
+    write(tmp_path / "arc.jsonl", **ARC)
+    write(tmp_path / "quiz.jsonl", prompt="p", choices=["a", "b"], answer=0)
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.jsonl", text=name)
+    path = write_recipe(tmp_path)
+    written = load_recipe(path)
+    assert written.domain_names == ("a", "b")
+    arc, quiz = written.evaluation.sets["arc"], written.evaluation.sets["quiz"]
+    assert (arc.kind, arc.fields.labels, arc.fields.separator) == ("choice", "choices.label", " ")
+    assert (quiz.kind, quiz.fields.separator) == ("choice", "")
+    assert len(parse_recipe(uncomment(path.read_text()), "r.yaml").objective.metrics) == 2
+
+
+def test_what_has_no_way_in_is_left_out_and_said(tmp_path: Path) -> None:
+    write(tmp_path / "chat.jsonl", id="1", messages=[{"role": "user", "content": "hi"}])
+    write(tmp_path / "alpaca.jsonl", instruction="i", input="", output="o")
+    write(tmp_path / "A.jsonl", text="a")
+    write(tmp_path / "a.csv", text="a")
+    write(tmp_path / "b.jsonl", text="a")
+    path = write_recipe(tmp_path)
+    assert load_recipe(path).domain_names == ("A", "b")
+    text = path.read_text()
+    assert "# Left out: chat.jsonl: chat rows (`messages`) are not supported yet" in text
+    assert "# Left out: alpaca.jsonl: rows of `instruction` and `output`" in text
+    assert "# Left out: a.csv: another dataset is named `a`" in text
+
+
+def test_one_dataset_alone_is_said_beside_the_example(tmp_path: Path) -> None:
+    write(tmp_path / "only.jsonl", text="a")
+    path = write_recipe(tmp_path)
+    assert "# The domains above are examples: only.jsonl alone was found here." in path.read_text()
+    assert load_recipe(path).domain_names == ("math", "code", "web")
+
+
+@pytest.mark.parametrize("name", ["ünï.txt", "a: b #c.txt", 'it\'s "x".txt', "yes.txt", "a\\b.txt"])
+def test_odd_file_names_are_quoted(tmp_path: Path, name: str) -> None:
+    for each in (name, "other.txt"):
+        (tmp_path / each).write_text("text")
+    written = load_recipe(write_recipe(tmp_path))
+    assert {domain.files for domain in written.domains.values()} == {(name,), ("other.txt",)}
+
+
+def test_a_name_with_control_characters_is_left_out(tmp_path: Path) -> None:
+    for name in ("a\x1b[2J\n.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_text("text")
+    path = write_recipe(tmp_path)
+    assert load_recipe(path).domain_names == ("b", "c")
+    assert r"# Left out: a\x1b[2J\n.txt: its name holds control characters" in path.read_text()
+
+
+def test_init_never_overwrites_a_recipe(tmp_path: Path) -> None:
+    write_recipe(tmp_path)
+    with pytest.raises(RecipeError, match="exists already: edit it, or remove it first"):
+        write_recipe(tmp_path)
+
+
+def test_the_examples_of_the_template_are_yaml(tmp_path: Path) -> None:
+    assert isinstance(yaml.safe_load(uncomment(write_recipe(tmp_path).read_text())), dict)
