@@ -35,6 +35,8 @@ def test_there_are_many_cases_and_no_two_have_one_name() -> None:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_merge_is_that_of_plain_transformers_or_refused(name: str, tmp_path: Path) -> None:
+    if not CASES[name].is_known:
+        pytest.skip("this transformers does not know the layout")
     assert judge(CASES[name], tmp_path).startswith("ok")
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from packaging.version import Version
 from safetensors.torch import load_file, save_file
 
 from mixwise.errors import CheckpointError, MixwiseWarning
@@ -216,6 +217,7 @@ class Case:
         refusal: Pattern of the reason for which the case is refused; None if it must be equal.
         warning: Pattern of what is said although the result is right.
         saving: Settings of `save_pretrained`.
+        since: First transformers that knows the layout.
     """
 
     name: str
@@ -226,6 +228,15 @@ class Case:
     refusal: str | None = None
     warning: str | None = None
     saving: Mapping[str, Any] = field(default_factory=dict)
+    since: str = "5.0"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the installed transformers knows the architecture and the layout."""
+        import transformers
+
+        installed = Version(transformers.__version__)
+        return self.model_type in transformers.CONFIG_MAPPING and installed >= Version(self.since)
 
 
 def build(case: Case) -> Any:
@@ -548,7 +559,7 @@ def whole_table() -> tuple[Case, ...]:
         ),
         case("llama pickled", pickled, refusal="holds `pytorch_model.bin`, which may run code"),
         case("llama variant only", variant_only, refusal="`model.safetensors` is missing"),
-        case("llama distributed", distributed, refusal="one file per process"),
+        case("llama distributed", distributed, refusal="one file per process", since="5.20"),
         case("llama with an adapter", adapter_beside, refusal="a full model .* and an adapter"),
         case("llama of another age", with_each_layer("layers", FREQUENCIES)),
         case("llama without prefix", renamed(r"^model\.", "")),
@@ -597,16 +608,24 @@ def whole_table() -> tuple[Case, ...]:
             refusal=r"must have shape \(16, 20\), as config.json says, but got \(16, 24\)",
         ),
         case(
-            "gpt2 as on the hub", both(renamed(r"^transformer\.", ""), with_each_layer("h", MASK))
+            "gpt2 as on the hub",
+            both(renamed(r"^transformer\.", ""), with_each_layer("h", MASK)),
+            since="5.2",
         ),
-        case("gpt2 with masks", with_each_layer("h", MASK)),
-        case("gpt2 old base, new experts", with_each_layer("h", MASK), experts=in_precision(F32)),
-        case("gptj as on the hub", with_each_layer("h", MASK | MASKED)),
+        case("gpt2 with masks", with_each_layer("h", MASK), since="5.2"),
+        case(
+            "gpt2 old base, new experts",
+            with_each_layer("h", MASK),
+            experts=in_precision(F32),
+            since="5.2",
+        ),
+        case("gptj as on the hub", with_each_layer("h", MASK | MASKED), since="5.24"),
         case("gpt_neox as on the hub", with_each_layer("layers", PYTHIA)),
         case(
             "gpt_neox base by today's names",
             renamed("^embed_out", "lm_head"),
             experts=in_precision(F32),
+            since="5.14",
         ),
         case("gpt_neox fp16", both(with_each_layer("layers", PYTHIA), in_precision(F16))),
         case("bert by old names", renamed("LayerNorm.weight", "LayerNorm.gamma")),
@@ -633,7 +652,6 @@ def whole_table() -> tuple[Case, ...]:
 
 def main() -> int:
     """Run the cases that are asked for."""
-    from transformers import CONFIG_MAPPING
     from transformers.utils import logging
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -648,7 +666,7 @@ def main() -> int:
         if asked.list:
             print(each.name)
             continue
-        if each.model_type not in CONFIG_MAPPING:
+        if not each.is_known:
             outcome = "unknown to this transformers"
         else:
             with tempfile.TemporaryDirectory() as folder:

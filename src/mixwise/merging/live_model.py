@@ -181,7 +181,8 @@ class LiveModel:
             raise CheckpointError(
                 f"{where}: tensor `{name}` has no place in the {architecture} that {version()} "
                 "makes of config.json, and would be left out with a warning: "
-                f"{self._remedy(checkpoint)}, or save the model again without it"
+                f"{self._remedy(checkpoint)}, save the model again without it, or install a "
+                "transformers that knows it"
             )
         for mismatch in names.mismatched:
             owner = "config.json says" if is_base else "in the base"

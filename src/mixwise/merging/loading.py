@@ -160,7 +160,8 @@ def _trace(module: Any, folder: Path, given: Mapping[str, torch.Tensor]) -> Name
     except Exception as error:  # whatever the architecture's own code raises
         raise CheckpointError(
             f"{folder}: {version()} cannot load its tensors into a {type(module).__name__} "
-            f"({first_line(error)}): use weights and a config.json that this version can load"
+            f"({first_line(error)}): use weights and a config.json that it can load, or "
+            "another version"
         ) from None
     return _read(loaded, info, given)
 
