@@ -9,7 +9,7 @@ from mixwise.console.answer import (
 from mixwise.console.diagnosis import print_diagnosis, print_units
 from mixwise.console.plan import print_plan
 from mixwise.console.progress import ProgressBars, progress_bars
-from mixwise.console.text import print_error, print_json, print_lines, print_text
+from mixwise.console.text import print_error, print_json, print_lines, print_note, print_text
 
 __all__ = [
     "ProgressBars",
@@ -18,6 +18,7 @@ __all__ = [
     "print_fidelity",
     "print_json",
     "print_lines",
+    "print_note",
     "print_plan",
     "print_recommendation",
     "print_scores",

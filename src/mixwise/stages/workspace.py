@@ -175,7 +175,7 @@ class Workspace:
         """What the rule merges besides the experts; it must be trained already."""
         runs = [
             ExtraRun(job.mixture, self._trained(job, f"the run on `{job.mixture}`"))
-            for job in self._extra_jobs()
+            for job in self.extra_jobs()
         ]
         if "trajectories" in self.rule.needs:
             runs += [run for domain in self.recipe.domains for run in self._trajectory(domain)]
@@ -268,20 +268,20 @@ class Workspace:
             StudyError: If the folder of an expert holds a run with other settings.
         """
         self.require_own_experts()
-        jobs = [*self._expert_jobs(), *self._extra_jobs()]
+        jobs = [*self._expert_jobs(), *self.extra_jobs()]
         for _ in train_jobs(jobs, self.engine, self.on_progress):
             pass
 
     def train_extra_runs(self) -> None:
         """Train what the rule needs besides the experts."""
-        for _ in train_jobs(self._extra_jobs(), self.engine, self.on_progress):
+        for _ in train_jobs(self.extra_jobs(), self.engine, self.on_progress):
             pass
 
     def _expert_jobs(self) -> list[TrainingJob]:
         domains = self.recipe.domains.items()
         return [self.expert_job(name) for name, domain in domains if domain.expert is None]
 
-    def _extra_jobs(self) -> list[TrainingJob]:
+    def extra_jobs(self) -> list[TrainingJob]:
         """Runs that correct the merge; they share the experts' seed, as no reference does."""
         mixtures = self.rule.extra_runs(self.recipe.domain_names)
         return [self.job(mixture, self.recipe.training.seed) for mixture in mixtures]
