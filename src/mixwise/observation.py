@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 Answer = Literal["base", "proxy", "reference"]
 _NOT_FINITE = (
     "training has diverged, a file of the model or of the task vectors is damaged, or the numbers "
-    "are too large for `evaluation.precision`; a set must also hold at least one example"
+    "are too large for `evaluation.precision`"
 )
 
 
@@ -64,7 +64,7 @@ class Measurement:
             bad = int((~np.isfinite(self.examples)).sum())
             raise EvaluationError(
                 f"`{self.metric}` must be finite on every example, but {bad} of "
-                f"{len(self.examples)} are not: {_NOT_FINITE}"
+                f"{len(self.examples)} are not: {_NOT_FINITE}, or the set is empty"
             )
         if self.derivatives is not None and not np.isfinite(self.derivatives.slopes).all():
             raise EvaluationError(

@@ -186,10 +186,10 @@ def leaderboard(candidates: Sequence[Candidate], domains: Sequence[str]) -> Html
             str(rank),
             mixture_bar(c.score.mixture, domains),
             signed(c.score.objective),
+            tag("span", STANDINGS.get(c.standing, "")),
             tag("span", brief(c.score.mixture), class_="words", title=in_words(c.score.mixture)),
             tag("span", c.name),
             tag("span", "yes" if c.within_bounds else "no"),
-            tag("span", STANDINGS.get(c.standing, "")),
         ]
         for rank, c in shown
     ]
@@ -197,10 +197,10 @@ def leaderboard(candidates: Sequence[Candidate], domains: Sequence[str]) -> Html
         "Rank",
         "Shares",
         "Proxy",
+        "Beside the recommended",
         "Mixture",
         "Baseline",
         "Within bounds",
-        "Beside the recommended",
     ]
     marked = next((k for k, (_, c) in enumerate(shown) if c.standing == "recommended"), None)
     content = table("Scored candidates, best first", head, rows, marked=marked)
