@@ -21,7 +21,9 @@ def test_the_value_is_the_weighted_mean_of_the_examples() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_a_value_that_is_not_finite_is_no_measurement(bad: float) -> None:
-    with pytest.raises(EvaluationError, match=r"`a/loss` must be finite .* 1 of 2 are not"):
+    with pytest.raises(
+        EvaluationError, match=r"`a/loss` must be finite .* 1 of 2 are not: training has"
+    ):
         Measurement("a/loss", np.array([1.0, bad]), np.ones(2))
 
 

@@ -194,6 +194,10 @@ def score(
     per_example: Annotated[
         bool, typer.Option("--per-example", help="The derivatives of each example too.")
     ] = False,
+    train: Annotated[
+        bool,
+        typer.Option("--train", help="Train what the rule needs besides the experts, if missing."),
+    ] = False,
     as_json: Json = False,
     trust_remote_code: Trust = False,
 ) -> None:
@@ -203,7 +207,9 @@ def score(
         from mixwise.stages.score import REQUESTS, score_mixtures
 
         request = replace(REQUESTS[derivatives], per_example=per_example)
-        return score_mixtures(workspace, mixture, answer, request)
+        return score_mixtures(
+            workspace, mixture, answer, request, may_train=train, on_note=console.print_note
+        )
 
     scores = _on_study(study, stage, rule=rule, trust_remote_code=trust_remote_code)
     _show(scores, as_json, lambda: console.print_scores(scores))

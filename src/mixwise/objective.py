@@ -59,7 +59,14 @@ MEASURES: Mapping[str, Measure] = {
         Measure(
             "accuracy", "choice", "max", "share", "right choice has the largest likelihood", False
         ),
-        Measure("accuracy_norm", "choice", "max", "share", "the same, likelihood per byte", False),
+        Measure(
+            "accuracy_norm",
+            "choice",
+            "max",
+            "share",
+            "right choice has the largest log-likelihood per UTF-8 byte",
+            False,
+        ),
         Measure(
             "answer_bits_per_byte",
             "choice",

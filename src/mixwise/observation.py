@@ -14,6 +14,10 @@ from mixwise.mixture import Mixture
 
 Array = npt.NDArray[np.float64]
 Answer = Literal["base", "proxy", "reference"]
+_NOT_FINITE = (
+    "training has diverged, a file of the model or of the task vectors is damaged, or the numbers "
+    "are too large for `evaluation.precision`"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,12 +64,12 @@ class Measurement:
             bad = int((~np.isfinite(self.examples)).sum())
             raise EvaluationError(
                 f"`{self.metric}` must be finite on every example, but {bad} of "
-                f"{len(self.examples)} are not: the model has diverged, or the set is empty"
+                f"{len(self.examples)} are not: {_NOT_FINITE}, or the set is empty"
             )
         if self.derivatives is not None and not np.isfinite(self.derivatives.slopes).all():
             raise EvaluationError(
                 f"the slopes of `{self.metric}` must be finite, but are {self.derivatives.slopes}: "
-                "the model has diverged"
+                f"{_NOT_FINITE}"
             )
 
     @property

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from mixwise.console import print_fidelity, print_recommendation
+from mixwise.console import print_fidelity, print_recommendation, print_verdict
 
 Capture = pytest.CaptureFixture[str]
 
@@ -44,7 +44,10 @@ def _recommendation() -> dict[str, Any]:
         },
         "near_optimal": [{}],
         "near_optimal_shares": {"math": [0.5, 0.875], "code": [0.25, 0.25]},
-        "baselines": [{"name": "uniform", "objective": 0.5}],
+        "baselines": [
+            {"name": "uniform", "objective": 0.5, "reference": 1.75, "standing": "equal"},
+            {"name": "only math", "objective": 0.25, "reference": 0.5, "standing": "behind"},
+        ],
         "fidelity": _fidelity(),
         "fidelity_calibrated": _fidelity(rho=1.0, error=0.25),
         "trust": {
@@ -64,6 +67,9 @@ def test_the_recommendation_says_what_to_expect_and_how_far_to_trust(capsys: Cap
     for line in (
         "A model trained on it should reach 1.81 (95 % 1.50 to 2.12), learned from 3 trained "
         "references.",
+        "Objective by the proxy 1.500 (95 % 1.000 to 2.000 over evaluation examples only: what "
+        "merging misses is not in it).",
+        "Baselines should reach: uniform 1.750 (cannot be told apart), only math 0.500.",
         "1 scored mixture cannot be told from the best.",
         "Predicted mixtures that cannot be either have: math 0.50 to 0.88.",
         "Calibrated by the other references: Spearman ρ 1.00 (95 % 0.75 to 1.25); mean absolute "
@@ -75,13 +81,31 @@ def test_the_recommendation_says_what_to_expect_and_how_far_to_trust(capsys: Cap
     assert "train longer" not in out
 
 
+def test_trained_baselines_within_one_noise_width_are_marked(capsys: Capture) -> None:
+    margins = [
+        {"baseline": "uniform", "margin": 0.1, "noise_widths": 0.5, "standing": "equal"},
+        {"baseline": "only a", "margin": 0.4, "noise_widths": 2.0, "standing": "behind"},
+        {"baseline": "only b", "margin": -0.4, "noise_widths": -2.0, "standing": "ahead"},
+    ]
+    print_verdict({"outcome": "lost", "margins": margins})
+    _, equal, behind, ahead = capsys.readouterr().out.splitlines()
+    assert equal.endswith("+0.5 widths (cannot be told apart)")
+    assert behind.endswith("+2.0 widths")
+    assert ahead.endswith("-2.0 widths (better than the recommended one)")
+
+
 def test_what_nothing_tells_is_left_out(capsys: Capture) -> None:
     content = _recommendation()
     content["predicted"] |= {"reference": None, "reference_interval_95": None}
+    content["baselines"] = [
+        {"name": row["name"], "objective": row["objective"]} for row in content["baselines"]
+    ]
     unknown = ("near_optimal_shares", "fidelity", "fidelity_calibrated", "trust")
     print_recommendation(content | dict.fromkeys(unknown))
     out = capsys.readouterr().out
-    assert "Objective by the proxy 1.500" in out
+    assert "Objective by the proxy 1.500 (95 %" in out
+    assert "not in it, and no model was trained to learn it from)." in out
+    assert "Baselines by the proxy: uniform 0.500, only math 0.250." in out
     for word in ("should reach", "Predicted mixtures", "Fidelity", "Calibrated", "Verdict"):
         assert word not in out
 

@@ -58,7 +58,7 @@ def test_geometry_causes_and_verdict_are_printed(capsys: Capture) -> None:
     for part in (
         "│ code │ 0.0250 │ 0.25 │ 1.00 │",
         "│ layer 0 │ 0.3750 │ 0.75 │",
-        "After 4 steps the task vectors had 56% of their length, at a cosine of 0.88",
+        "After 4 steps the task vectors had 56 % of their length, at a cosine of 0.88",
         "│ math │ -0.5000 │",
         "│ quiz/answer_bits │ +0.0625 │ -0.2500 │",
         "it takes two seeds to see it",

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from mixwise.diagnostics.intervals import Array, bootstrap_objective, interval, near_optimal
+from mixwise.diagnostics.intervals import (
+    Array,
+    bootstrap_objective,
+    interval,
+    near_optimal,
+    standings,
+)
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Measurement, Observation
 
@@ -105,6 +111,14 @@ def test_near_optimal_worked_by_hand() -> None:
     sometimes_better = best - 0.1 + 0.2 * (np.arange(1000) % 10 == 0)
     draws = np.stack([clearly_worse, best, sometimes_better], axis=1)
     assert near_optimal(draws, 1) == [1, 2]
+
+
+def test_standings_say_which_side_the_interval_of_the_difference_lies_on() -> None:
+    best = np.linspace(0, 1, 1000)
+    crossing = best + np.where(np.arange(1000) % 2, 0.1, -0.1)
+    draws = np.stack([best - 0.1, best, crossing, best + 0.1, best], axis=1)
+    assert standings(draws, 1) == ["behind", "recommended", "equal", "ahead", "equal"]
+    assert near_optimal(draws, 1) == [1, 2, 3, 4]
 
 
 def test_the_best_one_is_near_itself() -> None:

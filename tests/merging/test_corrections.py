@@ -108,7 +108,7 @@ def test_runs_that_are_missing_are_named() -> None:
         by_centre(Ingredients(3))
     with pytest.raises(RecipeError, match=r"trained on the mixture \(0.5, 0.5, 0.0\)"):
         by_pairs(Ingredients(3, (THIRD,), (1.0,)))
-    with pytest.raises(RecipeError, match="at least one trained reference"):
+    with pytest.raises(RecipeError, match="at least one trained reference: set `calibration"):
         by_references(Ingredients(3))
 
 

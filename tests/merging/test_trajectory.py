@@ -39,5 +39,7 @@ def test_blend_lies_between() -> None:
 
 
 def test_an_expert_without_checkpoints_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"set `training.trajectory_checkpoints`"):
+    with pytest.raises(
+        RecipeError, match=r"set `training.trajectory_checkpoints` .* in a new study"
+    ):
         along_trajectories(Ingredients(2, (A,), (0.5,)))

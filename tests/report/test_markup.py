@@ -1,6 +1,6 @@
 import json
 
-from mixwise.report.markup import Html, data_script, join, label, tag
+from mixwise.report.markup import Html, data_script, join, label, prose, tag
 
 HOSTILE = "</script><script>alert(1)</script>\"'&"
 
@@ -31,3 +31,9 @@ def test_data_cannot_end_its_script_and_reads_back_the_same() -> None:
 
 def test_a_label_shows_markup_instead_of_obeying_it() -> None:
     assert label("<a href='x'>b</a>") == "&lt;a href='x'&gt;b&lt;/a&gt;"
+
+
+def test_code_between_backticks_is_set_as_code_and_escaped() -> None:
+    assert prose("a < `b < c`, `d`") == "a &lt; <code>b &lt; c</code>, <code>d</code>"
+    assert prose("one ` alone, ``, and none") == "one ` alone, ``, and none"
+    assert prose("<script>`") == "&lt;script&gt;`"

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -6,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from tests.report.conftest import ALL_STAGES
 
 from mixwise.errors import ResourceError
 from mixwise.files import seal
@@ -54,7 +56,7 @@ def test_one_file_with_every_section_and_nothing_from_outside(make_study: MakeSt
         "Recommended beside the baselines",
         "Scored candidates",
         "What the proxy misses",
-        "Task vectors, and what they foretell",
+        "Task vectors, and what they predict",
         "Proxy against reference",
         "Metrics along the simplex",
         "Cost spent and avoided",
@@ -114,10 +116,40 @@ def test_a_folder_without_any_file(tmp_path: Path) -> None:
     assert "No mixture is recommended yet" in outline(save_report(tmp_path)).text
 
 
+def test_sentences_hold_no_backticks_and_one_way_to_write_per_cent(make_study: MakeStudy) -> None:
+    for stages in ((), ("search",), ALL_STAGES):
+        page = outline(save_report(make_study(stages=stages)))
+        shown = page.text[: page.text.find("Recipe, as given")]
+        assert "`" not in shown
+        assert not re.findall(r"\d%", shown)
+    assert "<code>calibration.mixtures</code>" in save_report(make_study()).read_text()
+
+
+def test_notices_have_a_section_only_where_there_are_any(make_study: MakeStudy) -> None:
+    folder = make_study()
+    assert 'href="#notices"' not in save_report(folder).read_text()
+    rows = [{"text": f"cache `x` was rebuilt {HOSTILE}", "command": "search", "time": "12:00"}]
+    (folder / "notices.json").write_text(json.dumps({"notices": rows}))
+    before = outline(save_report(make_study())).tags
+    page = outline(save_report(folder))
+    assert "<code>x</code> was rebuilt &lt;/script&gt;" in (folder / "report.html").read_text()
+    assert "#notices" in page.links
+    assert [tag for tag in page.tags if tag in {"script", "img"}] == [
+        tag for tag in before if tag in {"script", "img"}
+    ]
+
+
+def test_half_a_surrogate_pair_does_not_stop_the_page(make_study: MakeStudy) -> None:
+    folder = make_study()
+    (folder / "notices.json").write_text('{"notices": [{"text": "half \\ud800 pair"}]}')
+    assert "half ? pair" in save_report(folder).read_text(encoding="utf-8")
+
+
 def test_subsets_are_shown_without_mixtures_that_are_none(make_study: MakeStudy) -> None:
     page = save_report(make_study(method="subsets")).read_text(encoding="utf-8")
     board = page[page.index('id="candidates"') : page.index('id="calibration"')]
-    assert board.count("<tr>") == 1 + 4  # the recommended one is no plain average
+    assert board.count("<tr>") == 1 + 4  # the recommended one is no plain average, but is shown
+    assert board.count('<tr class="marked">') == 1
 
 
 @pytest.mark.parametrize("n", [2, 32])

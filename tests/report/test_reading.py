@@ -26,9 +26,34 @@ def test_a_whole_study(make_study: MakeStudy) -> None:
     assert contents.recommended is not None
     assert contents.recommended.reached("objective") == 1.25
     assert contents.search is not None
-    assert [c.near_optimal for c in contents.search.candidates] == [True] + [False] * 4
+    assert [c.standing for c in contents.search.candidates] == [
+        "recommended",
+        "equal",
+        "behind",
+        "ahead",
+        "",
+    ]
     assert [c.within_bounds for c in contents.search.candidates] == [True, True] + [False] * 3
     assert contents.provenance["experts web"] == "feed"
+
+
+def test_a_recommended_mixture_that_the_search_had_not_scored_is_among_the_candidates(
+    make_study: MakeStudy,
+) -> None:
+    folder = make_study()
+    path = folder / "recommendation.json"
+    content = json.loads(path.read_text())
+    shares = {"math": 0.5, "code": 0.25, "web": 0.25}
+    content |= {"mixture": shares, "predicted": content["predicted"] | {"objective": 0.9}}
+    path.write_text(json.dumps(content))
+    search = load_contents(folder).search
+    assert search is not None
+    first, second, *others = search.candidates
+    assert (first.standing, first.score.objective) == ("equal", 1.0)  # the best by the proxy
+    assert (second.standing, second.score.objective) == ("recommended", 0.9)
+    assert second.score.mixture == shares
+    assert second.score.metrics == content["predicted"]["metrics"]
+    assert "recommended" not in {candidate.standing for candidate in others}
 
 
 def test_final_of_an_earlier_recommendation_is_not_this_ones(make_study: MakeStudy) -> None:

@@ -14,8 +14,8 @@ from mixwise.report.tables import (
 MakeStudy = Callable[..., Path]
 
 
-def _candidate(objective: float, mixture: dict[str, float]) -> Candidate:
-    return Candidate("", Score(mixture, objective, {}), True, False)
+def _candidate(objective: float, mixture: dict[str, float], standing: str = "") -> Candidate:
+    return Candidate("", Score(mixture, objective, {}), True, standing)
 
 
 def test_the_parts_of_a_bar_are_the_shares() -> None:
@@ -31,6 +31,18 @@ def test_the_leaderboard_keeps_the_order_and_says_what_it_leaves_out() -> None:
     assert text.count("<tr>") == 301
     assert text.index("−1.000") < text.index("−2.000")
     assert "2 more are in search.json" in text
+
+
+def test_the_recommended_candidate_is_marked_and_never_cut_away() -> None:
+    rows = [_candidate(-k, {"a": 0.5, "b": 0.5}) for k in range(310)]
+    rows[1] = _candidate(-1, {"a": 0.25, "b": 0.75}, "equal")
+    rows[305] = _candidate(-305, {"a": 0.75, "b": 0.25}, "recommended")
+    text = leaderboard(rows, ["a", "b"])
+    [marked] = [row for row in text.split("<tr") if row.startswith(' class="marked"')]
+    assert ">306<" in marked
+    assert "<span>recommended</span>" in marked
+    assert text.count("cannot be told apart") == 1
+    assert "9 more are in search.json" in text
 
 
 def test_a_mixture_of_very_many_domains_is_cut_short() -> None:
@@ -51,6 +63,26 @@ def test_a_baseline_shows_its_margin() -> None:
     text = comparison_table(rows, ["a"], {"only b": Margin("only b", -0.25, -1.5)})
     assert "−0.250 (−1.5 noise widths)" in text
     assert "+0.500" in text
+
+
+def test_baselines_that_cannot_be_told_apart_are_marked() -> None:
+    score = Score({"a": 1.0}, 0.5, {})
+    rows = [
+        Comparison("recommended", score, (), 0.75, "recommended"),
+        Comparison("only b", score, (score,), 0.625, "equal"),
+        Comparison("only c", score, (score,), 0.25, "behind"),
+    ]
+    margins = {
+        "only b": Margin("only b", 0.125, 0.5, "equal"),
+        "only c": Margin("only c", 1.0, 4.0, "behind"),
+    }
+    _, marked, equal, behind = comparison_table(rows, ["a"], margins).split("<tr")[1:]
+    assert ">recommended<" in marked
+    assert "+0.625" in equal
+    assert equal.count("cannot be told apart") == 2  # as predicted, and when trained
+    assert "+0.5 noise widths; cannot be told apart" in equal
+    assert "cannot be told apart" not in behind
+    assert ">behind<" in behind
 
 
 def test_metrics_of_base_prediction_and_trained_model(make_study: MakeStudy) -> None:

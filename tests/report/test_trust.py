@@ -33,8 +33,11 @@ def _verdict(word: Word = "trust", *, is_clear: bool = True) -> Verdict:
         ),
         (_verdict("do not trust"), ["cannot be believed", 'class="verdict trust lost"']),
         (_verdict(is_clear=False), ["measured on trained references, but there are too few"]),
-        (replace(_verdict(), basis="predicted"), ["as foretold from the experts alone."]),
-        (replace(_verdict(), remedies=("a", "b")), ["What helps", "<li>A.</li><li>B.</li>"]),
+        (replace(_verdict(), basis="predicted"), ["as predicted from the experts alone."]),
+        (
+            replace(_verdict(), remedies=("a", "set `b`")),
+            ["<li>A.</li><li>Set <code>b</code>.</li>"],
+        ),
     ],
 )
 def test_the_verdict_is_told_in_words(verdict: Verdict, parts: list[str]) -> None:

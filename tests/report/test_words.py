@@ -9,7 +9,9 @@ from mixwise.report.reading import load_contents
 from mixwise.report.words import (
     calibrated_words,
     cost_words,
+    equals_words,
     key_figures,
+    prediction_rows,
     validation_words,
     verdict_words,
 )
@@ -25,7 +27,7 @@ def _final(outcome: str, *margins: float, noise: float | None = 0.5) -> Final:
 @pytest.mark.parametrize(
     ("final", "start", "part"),
     [
-        (None, "Not trained yet", "mixwise train STUDY"),
+        (None, "Not trained yet", "`mixwise train STUDY`"),
         (_final("won", 2.0, 1.0), "Won", "all 2 baselines; the closest, b1, is 1.000 (2.0 noise"),
         (_final("won", 1.0), "Won", "beat the one baseline"),
         (_final("tied", -0.25, 1.0), "Tied", "b0, is 0.250 (0.5 noise widths) ahead"),
@@ -41,33 +43,70 @@ def test_the_verdict_is_one_plain_sentence(final: Final | None, start: str, part
     assert part in words
 
 
-def test_key_figures_of_a_whole_study(make_study: MakeStudy) -> None:
-    figures = {row.name: row for row in key_figures(load_contents(make_study()))}
-    assert figures["Predicted objective"].value == "+1.000"
-    assert "0.875 to 1.125" in figures["Predicted objective"].note
-    assert figures["A trained model should reach"].value == "+1.062"
-    note = figures["A trained model should reach"].note
-    assert note == "95 % 0.750 to 1.375, learned from 10 trained references"
+def test_the_first_figure_is_the_calibrated_prediction_alone(make_study: MakeStudy) -> None:
+    rows = key_figures(load_contents(make_study()))
+    figures = {row.name: row for row in rows}
+    assert rows[0].name == "A trained model should reach"
+    assert rows[0].value == "+1.062"
+    assert rows[0].note == "95 % 0.750 to 1.375, learned from 10 trained references"
     assert figures["Reached when trained"].value == "+1.250"
     assert "mean of 2 seeds; noise width 0.200" in figures["Reached when trained"].note
     assert figures["Fidelity, Spearman ρ"].value == "1.000"
     assert "noise ceiling 1.000" in figures["Fidelity, Spearman ρ"].note
+    assert not [row for row in rows if "0.875" in row.value + row.note]  # of the proxy alone
 
 
 def test_key_figures_before_validation_and_training(make_study: MakeStudy) -> None:
     rows = key_figures(load_contents(make_study(stages=["search"])))
     assert [row.note for row in rows].count("not validated yet") == 1
-    assert rows[1].value == "0.750 to 1.375"
-    assert rows[2].note == "not trained yet"
-    assert rows[2].value == rows[3].value == "—"
+    assert rows[0].value == "0.750 to 1.375"  # a version that predicted the interval alone
+    assert rows[1].note == "not trained yet"
+    assert rows[1].value == rows[2].value == "—"
 
 
-def test_nothing_is_expected_where_nothing_was_trained(make_study: MakeStudy) -> None:
-    contents = load_contents(make_study(stages=["search"]))
+def _uncalibrated(contents: Contents) -> Contents:
     assert contents.prediction is not None
-    bare = replace(contents, prediction=replace(contents.prediction, reference_interval=None))
-    assert key_figures(bare)[1].value == "—"
-    assert "nothing trained" in key_figures(bare)[1].note
+    bare = replace(contents.prediction, reference=None, reference_interval=None)
+    return replace(contents, prediction=bare)
+
+
+def test_without_a_trained_model_the_interval_says_what_it_leaves_out(
+    make_study: MakeStudy,
+) -> None:
+    contents = _uncalibrated(load_contents(make_study(stages=["search"])))
+    first = key_figures(contents)[0]
+    assert (first.name, first.value) == ("The proxy's score", "+1.000")
+    assert first.note.startswith("95 % 0.875 to 1.125 over evaluation examples only; what merging")
+
+
+def test_each_prediction_says_what_its_interval_covers(make_study: MakeStudy) -> None:
+    contents = load_contents(make_study())
+    calibrated, proxy, reached = prediction_rows(contents)
+    assert calibrated[1:3] == ["+1.062", "0.750 to 1.375"]
+    assert "what merging misses, learned from 10 trained references" in calibrated[3]
+    assert proxy[1:3] == ["+1.000", "0.875 to 1.125"]
+    assert "neither what merging misses nor the noise of training" in proxy[3]
+    assert reached[1:3] == ["+1.250", "—"]
+    bare = _uncalibrated(load_contents(make_study(stages=["search"])))
+    assert [row[1] for row in prediction_rows(bare)] == ["+1.000"]
+    assert prediction_rows(load_contents(make_study(stages=()))) == []
+
+
+def test_equal_and_better_baselines_are_named(make_study: MakeStudy) -> None:
+    predicted = load_contents(make_study(stages=("search", "calibration")))
+    assert equals_words(predicted) == (
+        "Cannot be told apart from the recommended mixture (by its prediction): uniform. "
+        "Better than the recommended mixture (by its prediction): only code."
+    )
+    trained = load_contents(make_study())
+    assert equals_words(trained) == ""  # trained for real, the one rival is behind
+    assert trained.final is not None
+    tied = replace(trained.final.verdict.margins[0], standing="equal")
+    final = replace(trained.final, verdict=replace(trained.final.verdict, margins=(tied,)))
+    assert equals_words(replace(trained, final=final)) == (
+        "Cannot be told apart from the recommended mixture (trained for real, within one noise "
+        "width): uniform."
+    )
 
 
 def test_calibrated_fidelity_stands_beside_the_proxys(make_study: MakeStudy) -> None:

@@ -23,7 +23,7 @@ from mixwise.stages.inputs import Settings
 from mixwise.stages.search import problem_of, run_search
 from mixwise.stages.validate import run_validation
 from mixwise.stages.workspace import Workspace
-from mixwise.study import CALIBRATION_FILE, Study
+from mixwise.study import CALIBRATION_FILE, VALIDATION_FILE, Study
 
 Cli = Callable[..., tuple[int, str, str]]
 DOMAINS = ("alpha", "beta", "gamma")
@@ -211,6 +211,23 @@ def test_the_references_of_the_validation_join(done: Done) -> None:
     assert content_of(done.validated)["mixtures"] == content_of(done.calibrated)["mixtures"]
 
 
+def test_a_mixture_that_calibration_and_validation_trained_is_one_reference(
+    done: Done, tmp_path: Path
+) -> None:
+    """The recipe's calibration has seed 1, its validation seeds 1 and 2."""
+    study = Study.open(Path(shutil.copytree(done.validated, tmp_path / "study")))
+    content = json.loads((study.folder / VALIDATION_FILE).read_text())
+    [first, *_] = content_of(done.calibrated)["mixtures"]
+    other = first["references"][0] | {"objective": 0.5}
+    twin = {"proxy": first["proxy"], "references": [first["references"][0], other]}
+    study.save_json(VALIDATION_FILE, content | {"mixtures": [*content["mixtures"], twin]})
+    with at_work(study) as workspace:
+        joined = run_calibration(workspace, done.found).trained
+    assert len(joined) == len(done.after.trained)
+    assert joined[0].seeds == (1, 2)
+    assert joined[0].references.tolist() == [first["references"][0]["objective"], 0.5]
+
+
 def test_recommended_is_the_largest_corrected_score(done: Done) -> None:
     """Proxy and correction, built again from the files, over a fine grid of the whole simplex."""
     steps = np.arange(0, 51)
@@ -244,12 +261,12 @@ def test_a_reference_that_is_left_out_is_predicted_from_the_others(done: Done) -
         assert predicted[k] == pytest.approx(expected)
 
 
-def test_the_centre_rule_trains_its_run_and_is_exact_there(
+def test_the_centre_rule_trains_its_run_when_asked_and_is_exact_there(
     done: Done, tmp_path: Path, mixwise: Cli
 ) -> None:
     study = Study.open(Path(shutil.copytree(done.bare, tmp_path / "study")))
     command = ("score", study.folder, "--mixture", UNIFORM, "--rule", "centre", "--json")
-    code, out, err = mixwise(*command)
+    code, out, err = mixwise(*command, "--train")
     assert code == 0, err
     [run] = references_of(study.folder)
     with at_work(study) as workspace:

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from mixwise.diagnostics.fidelity import measure_fidelity
 from mixwise.search.calibration import Trained, calibrate
-from mixwise.stages.calibrate import run_calibration
+from mixwise.stages.calibrate import Calibrated, run_calibration
 from mixwise.stages.inputs import Settings
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
@@ -22,7 +22,7 @@ from mixwise.stages.validate import run_validation
 from mixwise.stages.workspace import Workspace
 from mixwise.study import DIAGNOSIS_FILE, Study
 
-FORETOLD = {
+PREDICTED = {
     "word": "do not trust",
     "basis": "predicted",
     "is_clear": False,
@@ -38,7 +38,11 @@ class Done:
     folder: Path
     before: dict[str, Any]
     after: dict[str, Any]
-    trained: tuple[Trained, ...]
+    calibrated: Calibrated
+
+    @property
+    def trained(self) -> tuple[Trained, ...]:
+        return self.calibrated.trained
 
 
 @contextmanager
@@ -62,7 +66,7 @@ def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
         run_validation(workspace)
         calibrated = run_calibration(workspace, found)
         after = save_recommendation(workspace, calibrated)
-    return Done(study.folder, before, after, calibrated.trained)
+    return Done(study.folder, before, after, calibrated)
 
 
 def copy(done: Done, tmp_path: Path) -> Study:
@@ -83,7 +87,7 @@ def test_after_validation_the_calibrated_score_is_judged(done: Done) -> None:
     assert done.after["trust"]["basis"] == "measured"
     rho = done.after["fidelity_calibrated"]["spearman"]["value"]
     assert done.after["trust"]["reasons"][0].startswith(f"over 4 references ρ is {rho:.2f}")
-    assert "rule `centre`" not in "".join(done.after["trust"]["remedies"])
+    assert not [r for r in done.after["trust"]["remedies"] if "read the calibrated score" in r]
 
 
 def test_each_reference_is_predicted_without_itself(done: Done) -> None:
@@ -103,22 +107,56 @@ def test_each_reference_is_predicted_without_itself(done: Done) -> None:
     assert found["n_mixtures"] == 4
 
 
-def test_without_validation_a_diagnosis_of_the_same_inputs_foretells(
+def test_trust_does_not_depend_on_the_order_of_the_trained_mixtures(
+    done: Done, tmp_path: Path
+) -> None:
+    expected = json.loads(json.dumps(done.after["trust"]))
+    n = len(done.trained)
+    orders = (range(n)[::-1], np.random.default_rng(0).permutation(n).tolist())
+    with at_work(copy(done, tmp_path)) as workspace:
+        for order in orders:
+            shuffled = replace(done.calibrated, trained=tuple(done.trained[k] for k in order))
+            trust = judge_recommendation(workspace, shuffled)
+            assert json.loads(json.dumps(trust.as_dict()["trust"])) == expected
+            assert trust.fidelity is not None
+            assert (
+                trust.fidelity.spearman.value
+                == (done.after["fidelity_calibrated"]["spearman"]["value"])
+            )
+
+
+def test_without_calibration_the_proxys_own_score_is_judged(done: Done, tmp_path: Path) -> None:
+    study = copy(done, tmp_path)
+    text = (study.folder / "recipe.yaml").read_text()
+    assert "calibration: {mixtures: 2, seeds: 1}" in text
+    changed = text.replace("calibration: {mixtures: 2, seeds: 1}", "calibration: {mixtures: 0}")
+    (study.folder / "recipe.yaml").write_text(changed)
+    with at_work(study) as workspace:
+        content = run_validation(workspace)
+        calibrated = run_calibration(workspace, run_search(workspace))
+        verdict = judge_recommendation(workspace, calibrated).verdict
+    assert verdict is not None
+    rho = content["fidelity"]["objective"]["spearman"]["value"]
+    assert verdict.reasons[0].startswith(f"over 4 references ρ is {rho:.2f}")
+    assert not [r for r in verdict.remedies if "more mixtures for calibration" in r]
+
+
+def test_without_validation_a_diagnosis_of_the_same_inputs_predicts(
     done: Done, tmp_path: Path
 ) -> None:
     study = copy(done, tmp_path)
     (study.folder / "validation.json").unlink()
     with at_work(study) as workspace:
         calibrated = run_calibration(workspace, run_search(workspace))
-        workspace.save_result(DIAGNOSIS_FILE, {"verdict": FORETOLD})
-        foretold = judge_recommendation(workspace, calibrated)
-        measured = {"verdict": FORETOLD | {"basis": "measured"}}
+        workspace.save_result(DIAGNOSIS_FILE, {"verdict": PREDICTED})
+        predicted = judge_recommendation(workspace, calibrated)
+        measured = {"verdict": PREDICTED | {"basis": "measured"}}
         workspace.save_result(DIAGNOSIS_FILE, measured)
         stale = judge_recommendation(workspace, calibrated)
-        study.save_json(DIAGNOSIS_FILE, {"recipe": "another", "verdict": FORETOLD})
+        study.save_json(DIAGNOSIS_FILE, {"recipe": "another", "verdict": PREDICTED})
         other = judge_recommendation(workspace, calibrated)
-    assert json.loads(json.dumps(foretold.as_dict()["trust"])) == FORETOLD
-    assert foretold.fidelity is None
+    assert json.loads(json.dumps(predicted.as_dict()["trust"])) == PREDICTED
+    assert predicted.fidelity is None
     assert stale.verdict is other.verdict is None
 
 

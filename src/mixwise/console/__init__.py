@@ -9,7 +9,7 @@ from mixwise.console.answer import (
 from mixwise.console.diagnosis import print_diagnosis, print_units
 from mixwise.console.plan import print_plan
 from mixwise.console.progress import ProgressBars, progress_bars
-from mixwise.console.text import print_error, print_json, print_lines, print_text
+from mixwise.console.text import print_error, print_json, print_lines, print_note, print_text
 from mixwise.console.verification import print_findings
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "print_findings",
     "print_json",
     "print_lines",
+    "print_note",
     "print_plan",
     "print_recommendation",
     "print_scores",

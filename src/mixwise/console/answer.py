@@ -9,6 +9,11 @@ from mixwise.console.text import print_text
 
 _BAR = 24
 _LEAST_RANGE = 0.005  # shares that are known better than this are not worth a line
+_STANDINGS = {
+    "recommended": "the same mixture",
+    "equal": "cannot be told apart",
+    "ahead": "better than the recommended one",
+}
 
 
 def print_recommendation(content: Mapping[str, Any]) -> None:
@@ -16,14 +21,10 @@ def print_recommendation(content: Mapping[str, Any]) -> None:
     print_text("\nRecommended mixture (shares by tokens)")
     for name, share in content["mixture"].items():
         print_text(f"  {name:<16}{share:6.3f}  {'█' * round(share * _BAR)}")
-    predicted = content["predicted"]
-    low, high = predicted["interval_95"]
-    print_text(
-        f"\nObjective by the proxy {predicted['objective']:.3f} (95 % {low:.3f} to {high:.3f}, "
-        f"{predicted['interval_from']}); baselines: "
-        + ", ".join(f"{row['name']} {row['objective']:.3f}" for row in content["baselines"])
-    )
-    _print_expected(predicted)
+    print_text("")
+    _print_expected(content["predicted"])
+    _print_proxy(content["predicted"])
+    _print_baselines(content["baselines"])
     _print_near_optimal(content)
     if content["fidelity"] is not None:
         print_fidelity(content["fidelity"])
@@ -45,6 +46,31 @@ def _print_expected(predicted: Mapping[str, Any]) -> None:
         f"A model trained on it should reach {predicted['reference']:.2f} (95 % {low:.2f} to "
         f"{high:.2f}), learned from {n} trained reference{'s' * (n != 1)}."
     )
+
+
+def _print_proxy(predicted: Mapping[str, Any]) -> None:
+    """Print the proxy's own score, and what its interval covers."""
+    low, high = predicted["interval_95"]
+    is_known = predicted["reference"] is not None
+    unknown = "" if is_known else ", and no model was trained to learn it from"
+    print_text(
+        f"Objective by the proxy {predicted['objective']:.3f} (95 % {low:.3f} to {high:.3f} over "
+        f"evaluation examples only: what merging misses is not in it{unknown})."
+    )
+
+
+def _print_baselines(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what each baseline should reach, or else its proxy score, and which are as good."""
+    is_calibrated = all(row.get("reference") is not None for row in rows)
+    key = "reference" if is_calibrated else "objective"
+    shown = [f"{row['name']} {row[key]:.3f}{_standing(row)}" for row in rows]
+    start = "Baselines should reach" if is_calibrated else "Baselines by the proxy"
+    print_text(f"{start}: {', '.join(shown)}.")
+
+
+def _standing(row: Mapping[str, Any]) -> str:
+    words = _STANDINGS.get(row.get("standing", ""))
+    return f" ({words})" if words else ""
 
 
 def _print_near_optimal(content: Mapping[str, Any]) -> None:
@@ -143,7 +169,10 @@ def print_verdict(verdict: Mapping[str, Any]) -> None:
     for margin in verdict["margins"]:
         widths = margin["noise_widths"]
         shown = "?" if widths is None else f"{widths:+.1f}"
-        print_text(f"  against {margin['baseline']:<20} {margin['margin']:+.3f}  {shown} widths")
+        print_text(
+            f"  against {margin['baseline']:<20} {margin['margin']:+.3f}  {shown} widths"
+            f"{_standing(margin)}"
+        )
 
 
 def print_scores(scores: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""What diagnosis tells of task vectors, of the proxy's errors, and of units."""
+"""What diagnosis shows of task vectors, of the proxy's errors, and of units."""
 
 from __future__ import annotations
 
@@ -71,9 +71,10 @@ def _print_trajectory(points: list[dict[str, Any]]) -> None:
     if not points:
         return
     halfway = min(points, key=lambda point: abs(fmean(point["progress"]) - 0.5))
+    length, cosine = 100 * fmean(halfway["progress"]), fmean(halfway["alignment"])
     print_text(
-        f"After {halfway['step']} steps the task vectors had {fmean(halfway['progress']):.0%} of "
-        f"their length, at a cosine of {fmean(halfway['alignment']):.2f} with their end."
+        f"After {halfway['step']} steps the task vectors had {length:.0f} % of their length, at a "
+        f"cosine of {cosine:.2f} with their end."
     )
 
 
@@ -120,7 +121,7 @@ def _print_precision(precision: Mapping[str, Any]) -> None:
         worst = max(shares, key=lambda name: shares[name])
         print_text(
             "Error that precision makes in the scores of the uniform mixture: at most "
-            f"{shares[worst]:.2%} of its effect ({worst})."
+            f"{100 * shares[worst]:.2f} % of its effect ({worst})."
         )
 
 

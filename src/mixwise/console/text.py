@@ -39,5 +39,11 @@ def print_error(text: str) -> None:
         console.print(f"mixwise: error: {line}", highlight=False, markup=False, soft_wrap=True)
 
 
+def print_note(text: str) -> None:
+    """Print what the user should know before it happens, on stderr."""
+    console = Console(stderr=True)
+    console.print(f"mixwise: {text}", highlight=False, markup=False, soft_wrap=True)
+
+
 def _stdout() -> Console:
     return Console(width=None if sys.stdout.isatty() else 120)

@@ -15,7 +15,7 @@ Method:
 
         linear − trained in domain m's loss  =  ½ (Σ_k λ_k C^k_mk − Σ_kj λ_kλ_j C^k_mj),
 
-    which is ⅛ δ_mᵀ(H_k − H_j)(δ_k − δ_j) for an equal pair: nil for a single domain, for domains
+    which is ⅛ δ_mᵀ(H_k − H_j)(δ_k − δ_j) for an equal pair: zero for a single domain, for domains
     of one curvature, and for experts that are alike. N Hessian–vector products per domain give all
     of C, and with it every mixture. A metric of no domain has no δ_m; it takes the combination a of
     domains whose first-order effects Σ_k a_k⟨g_k, δᵢ⟩ come nearest to its own.

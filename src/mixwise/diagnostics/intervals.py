@@ -14,6 +14,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 
 Array = npt.NDArray[np.float64]
+Standing = Literal["recommended", "equal", "ahead", "behind"]
 _N_BOOTSTRAP = 1000
 
 
@@ -70,15 +72,32 @@ def interval(draws: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def standings(draws: Array, best: int) -> list[Standing]:
+    """Where models stand beside the recommended one.
+
+    Args:
+        draws: J of each draw and model, shape ``(n_draws, n_models)``.
+        best: Index of the recommended model.
+
+    Returns:
+        For each model: ``equal`` where the 95 % interval of the difference holds 0, so that the two
+        cannot be told apart; ``behind`` or ``ahead`` where it lies on one side; ``recommended`` for
+        the best one itself.
+    """
+    lows, highs = np.percentile(draws[:, best, None] - draws, [2.5, 97.5], axis=0)
+    found: list[Standing] = [
+        "behind" if low > 0 else "ahead" if high < 0 else "equal"
+        for low, high in zip(lows, highs, strict=True)
+    ]
+    found[best] = "recommended"
+    return found
+
+
 def near_optimal(draws: Array, best: int) -> list[int]:
-    """Models that cannot be told from the best one: 95 % interval of the difference holds 0.
+    """Models that are not behind the best one, the best one included.
 
     Args:
         draws: J of each draw and model, shape ``(n_draws, n_models)``.
         best: Index of the best model.
-
-    Returns:
-        Indices, the best one included.
     """
-    behind = draws[:, best, None] - draws
-    return [int(i) for i in np.flatnonzero(np.percentile(behind, 2.5, axis=0) <= 0)]
+    return [k for k, standing in enumerate(standings(draws, best)) if standing != "behind"]

@@ -1,16 +1,24 @@
 """Multiple choice by log-likelihood.
 
 Notation:
-    ℓ_c: log-likelihood of choice c after the prompt, in nats.  B_c: its UTF-8 bytes.
+    ℓ_c: log-likelihood of choice c after the prompt, in nats, summed over its tokens.
+    B_c: UTF-8 bytes of what is scored: the choice, and the white space before it.
 
 Method:
     accuracy: argmax ℓ_c is the right choice;  accuracy_norm: argmax ℓ_c / B_c is;
-    answer_bits_per_byte: −Σ ℓ_right / (ln 2 · Σ B_right).
+    answer_bits_per_byte: −Σ ℓ_right / (ln 2 · Σ B_right).  Of equal choices the first is taken.
     Prompt and choice are tokenised together; white space at the end of the prompt counts as part of
     the choice. A text longer than the model's context loses tokens at its beginning, but not BOS.
 
 Source:
-    The convention of EleutherAI's lm-evaluation-harness (``acc``, ``acc_norm``).
+    ``acc`` and ``acc_norm`` of EleutherAI's lm-evaluation-harness (``process_results`` of its
+    multiple-choice tasks).
+
+Departures:
+    The harness divides by the characters of the choice as the task gives it, without the space that
+    it puts before it. Bytes and the space are counted here, so that every token that is scored is
+    also in the length: the two normalised accuracies may differ in a few questions, and in more of
+    them where the text is not ASCII or the choices are very short.
 """
 
 from __future__ import annotations

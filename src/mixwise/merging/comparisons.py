@@ -28,7 +28,7 @@ Source:
 Departures:
     Those of `mixwise.merging.sparsification`. The methods' authors prune more: d = 0.2 for TIES,
     0.1 for DARE, 0.7 for DELLA, 0.15 for breadcrumbs. In ``fisher`` the optimiser's mean squared
-    gradients of batches stand for the Fisher information, and where it is nil the shares decide.
+    gradients of batches stand for the Fisher information, and where it is zero the shares decide.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def slerp(name: str, vectors: Sequence[Tensor], shares: Tensor) -> Tensor:
 
     Two experts are merged along their great circle, more in the weighted mean of their directions,
     at the weighted mean of their lengths. That is all of mergekit's ``multislerp``: its step in the
-    tangent space at that mean is nil, for the tangent vectors' own weighted mean is. Where there is
+    tangent space at that mean is 0, for the tangent vectors' own weighted mean is. Where there is
     no direction, or two are colinear, the merge is linear. See `ties` for the arguments.
     """
     parts = shares / shares.sum()
@@ -156,7 +156,7 @@ def _weighted_sum(parts: Sequence[Tensor], shares: Tensor) -> Tensor:
 
 
 def _elect(parts: Sequence[Tensor], shares: Tensor) -> list[Tensor]:
-    """Where each part has the sign of the weighted sum, nil counting as positive."""
+    """Where each part has the sign of the weighted sum, zero counting as positive."""
     elected = torch.where(_weighted_sum(parts, shares) >= 0, 1.0, -1.0)
     return [part.sign() == elected for part in parts]
 

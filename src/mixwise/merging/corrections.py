@@ -12,7 +12,7 @@ Method:
     centre        w = h(λ), one run at the uniform mixture
     pairs         wᵢⱼ = 4 λᵢ λⱼ, one run at ½, ½ of every pair; exact to second order under SGD
     pairs+centre  wᵢⱼ = 4 λᵢ λⱼ − w 4/n², w = Σ_{i<j<k} λᵢλⱼλₖ n³ / C(n, 3) at the centre, which is
-                  nil wherever only two domains mix: exact at all of the runs
+                  zero wherever only two domains mix: exact at all of the runs
     references    w = k(λ, M) (K + νI)⁻¹ with whatever runs there are, M; k(λ, μ) =
                   a² h(λ) h(μ) + b² Σᵢⱼ 16 λᵢλⱼμᵢμⱼ: a Gaussian process whose mean is the linear
                   merge, in the space of weights
@@ -100,7 +100,11 @@ def by_references(ingredients: Ingredients) -> Coefficients:
         RecipeError: If there is none.
     """
     if not ingredients.mixtures:
-        raise RecipeError("merge rule `references` needs at least one trained reference: train one")
+        raise RecipeError(
+            "merge rule `references` needs at least one trained reference: set "
+            "`calibration.mixtures` or `validation.mixtures` to 1 or more, and run `mixwise "
+            "search` or `mixwise validate`"
+        )
     known = torch.tensor(ingredients.mixtures, dtype=torch.float64)
     noise = _NOISE * torch.eye(len(known), dtype=torch.float64)
     inverse = torch.linalg.inv(_kernel(known, known) + noise)

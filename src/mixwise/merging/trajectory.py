@@ -62,8 +62,9 @@ def _points_of(ingredients: Ingredients, domain: int) -> tuple[Tensor, Tensor]:
             points.append((fraction, ingredients.n_domains + k))
     if len(points) == 1:
         raise RecipeError(
-            "merge rule `trajectory` needs checkpoints along the runs of all experts: set "
-            "`training.trajectory_checkpoints`"
+            "merge rule `trajectory` needs checkpoints along the runs of all experts, which "
+            "are kept only while they are trained: set `training.trajectory_checkpoints` to 1 or "
+            "more and train the experts in a new study"
         )
     points.sort()
     fractions, places = zip(*points, strict=True)

@@ -26,7 +26,7 @@ ONE_SEED: Mapping[str, Any] = {
     },
 }
 PROXY: Mapping[str, Any] = {
-    "name": "predicted by merging",
+    "name": "proxy, by merging",
     "marker": {"symbol": "diamond-open", "size": 12, "color": PREDICTED, "line": {"width": 2}},
 }
 

@@ -38,12 +38,20 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A scored candidate of the search, or a baseline (then with its name)."""
+    """A scored candidate of the search, or a baseline (then with its name).
+
+    Args:
+        name: Of the baseline; empty for any other.
+        score: By the proxy.
+        within_bounds: Whether it might be recommended.
+        standing: Beside the recommended one: ``recommended``, ``equal``, ``ahead`` or ``behind``;
+            empty where it is not known.
+    """
 
     name: str
     score: Score
     within_bounds: bool
-    near_optimal: bool
+    standing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +62,15 @@ class Comparison:
         name: What it is called; empty for a reference mixture of the validation.
         proxy: By the merged model.
         runs: By trained models, one per seed; empty when it was not trained.
+        expected: Objective of a trained model, as calibration predicts it; None without one.
+        standing: Of its prediction beside the recommended one, as a candidate's; may be empty.
     """
 
     name: str
     proxy: Score
     runs: tuple[Score, ...]
+    expected: float | None = None
+    standing: str = ""
 
     def reached(self, name: str) -> float | None:
         """Mean over seeds of a metric or the objective; None when it was not trained."""
@@ -67,11 +79,19 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """How far the recommendation is ahead of a baseline (negative: behind)."""
+    """How far the recommendation is ahead of a baseline (negative: behind).
+
+    Args:
+        baseline: Its name.
+        margin: Difference of the mean objectives.
+        noise_widths: The same in noise widths; None where the noise is not known.
+        standing: Of the baseline: ``behind``, ``equal``, ``ahead`` or ``unknown``.
+    """
 
     baseline: str
     margin: float
     noise_widths: float | None
+    standing: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +241,21 @@ class MetricFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a command did otherwise than asked: rebuilt, switched off or left out.
+
+    Args:
+        text: What, and what to do about it.
+        command: Which command said so; empty where it is not known.
+        time: When; empty where it is not known.
+    """
+
+    text: str
+    command: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """Everything that the page shows; a stage that is missing is None.
 
@@ -232,13 +267,14 @@ class Contents:
         calibration: What was trained to correct the proxy.
         validation: Fidelity of the proxy.
         trust: How far the recommendation may be trusted; None where nothing tells.
-        diagnosis: Task vectors, and what they foretell.
+        diagnosis: Task vectors, and what they predict.
         final: What was trained in the end.
         metrics: How to read each metric.
         cost: Tokens and runs, as in ``recommendation.json``.
         spent: Time and tokens by kind of work.
         provenance: Hashes, versions and seeds, by name.
         recipe: The recipe's text.
+        notices: What was not as asked, oldest first.
     """
 
     domains: tuple[str, ...]
@@ -255,6 +291,7 @@ class Contents:
     spent: tuple[Spent, ...]
     provenance: Mapping[str, str]
     recipe: str
+    notices: tuple[Notice, ...] = ()
 
     @property
     def recommended(self) -> Comparison | None:
@@ -262,4 +299,5 @@ class Contents:
         if self.prediction is None:
             return None
         runs = self.final.rows[0].runs if self.final else ()
-        return Comparison("recommended", self.prediction.score, runs)
+        found = self.prediction
+        return Comparison("recommended", found.score, runs, found.reference, "recommended")

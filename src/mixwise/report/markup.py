@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
+_CODE = re.compile(r"`([^`\s](?:[^`]*[^`\s])?)`")
 _VOID = frozenset({"meta", "br"})
 _UNSAFE_IN_SCRIPT = str.maketrans(
     {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -53,6 +55,17 @@ def tag(name: str, *children: str, **attributes: str | None) -> Html:
 def join(parts: Iterable[str], separator: str = "") -> Html:
     """Put parts one after the other, escaping those that are plain text."""
     return Html(separator.join(p if isinstance(p, Html) else html.escape(p) for p in parts))
+
+
+def prose(text: str) -> Html:
+    """Escape a sentence, and set what stands between backticks as code.
+
+    Example:
+        >>> prose("set `a.b` to 1 < 2")
+        'set <code>a.b</code> to 1 &lt; 2'
+    """
+    pieces = _CODE.split(text)  # every second one stood between backticks
+    return join(tag("code", piece) if k % 2 else piece for k, piece in enumerate(pieces))
 
 
 def data_script(identifier: str, value: Any) -> Html:

@@ -15,7 +15,7 @@ from string import Template
 from plotly.offline import get_plotlyjs
 
 from mixwise.errors import ResourceError
-from mixwise.report import sections, trust
+from mixwise.report import notices, sections, trust
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
@@ -27,8 +27,9 @@ _SECTIONS = {
     "candidates": ("Scored candidates", sections.candidates),
     "calibration": ("What the proxy misses", trust.calibration),
     "validation": ("Proxy against reference", sections.validation),
-    "diagnosis": ("Task vectors, and what they foretell", trust.diagnosis),
+    "diagnosis": ("Task vectors, and what they predict", trust.diagnosis),
     "profiles": ("Metrics along the simplex", sections.profiles),
+    "notices": ("Notices", notices.notices),
     "cost": ("Cost spent and avoided", sections.cost),
     "provenance": ("Provenance", sections.provenance),
 }
@@ -51,11 +52,12 @@ def save_report(folder: Path) -> Path:
     text = render_page(load_contents(folder))
     partial = folder / f".{REPORT_FILE}.partial"
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(text.encode("utf-8", errors="replace"))  # JSON may hold half a pair
         partial.replace(path)
     except OSError as error:
         raise ResourceError(
-            f"{path}: cannot be written ({error}): free disk space and run the same command again"
+            f"{path}: cannot be written ({error}): run the same command again where there is space "
+            "and permission to write"
         ) from None
     return path
 
@@ -66,7 +68,7 @@ def render_page(contents: Contents) -> str:
     body = join(
         [
             _header(contents),
-            tag("main", *(_section(key, contents) for key in _SECTIONS)),
+            tag("main", *(_section(key, contents) for key in _shown(contents))),
             tag("footer", "Written by mixwise from the files of the study folder."),
         ]
     )
@@ -74,7 +76,7 @@ def render_page(contents: Contents) -> str:
 
 
 def _header(contents: Contents) -> Html:
-    links = [tag("a", title, href=f"#{key}") for key, (title, _) in _SECTIONS.items()]
+    links = [tag("a", _SECTIONS[key][0], href=f"#{key}") for key in _shown(contents)]
     return tag(
         "header",
         tag("h1", "Which mixture to train on"),
@@ -82,6 +84,11 @@ def _header(contents: Contents) -> Html:
         tag("nav", *links, aria_label="Sections"),
         sections.headline(contents),
     )
+
+
+def _shown(contents: Contents) -> list[str]:
+    """The sections of a page: all, and notices where there are any."""
+    return [key for key in _SECTIONS if key != "notices" or contents.notices]
 
 
 def _section(key: str, contents: Contents) -> Html:

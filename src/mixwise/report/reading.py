@@ -36,6 +36,7 @@ from mixwise.report.evidence import (
     trust_of,
     validation_of,
 )
+from mixwise.report.notices import load_notices
 from mixwise.report.spending import load_expert_records, spent_in_ledger, spent_on_experts
 from mixwise.training.job import RunRecord
 
@@ -48,6 +49,7 @@ VALIDATION_FILE = "validation.json"
 DIAGNOSIS_FILE = "diagnose.json"
 FINAL_FILE = "final.json"
 LEDGER_FILE = "ledger.sqlite"
+NOTICES_FILE = "notices.json"
 EXPERTS_FOLDER = "experts"
 
 
@@ -80,8 +82,14 @@ def load_contents(folder: Path) -> Contents:
         search=_search(search, recommendation) if _of_recipe(search, key) else None,
         prediction=_prediction(recommendation) if recommendation else None,
         baselines=tuple(
-            Comparison(row["name"], score_of(row), trained.get(_key(row["mixture"]), ()))
-            for row in recommendation.get("baselines", ())
+            Comparison(
+                row["name"],
+                score_of(row),
+                trained.get(_key(row["mixture"]), ()),
+                row.get("reference"),
+                row.get("standing", ""),
+            )
+            for row in _baselines(recommendation)
         ),
         calibration=calibration_of(calibration) if calibration else None,
         validation=validation_of(validation, recommendation) if validation else None,
@@ -93,6 +101,7 @@ def load_contents(folder: Path) -> Contents:
         spent=(*spent_on_experts(records), *spent_in_ledger(folder / LEDGER_FILE)),
         provenance=_provenance(recommendation, records),
         recipe=text,
+        notices=load_notices(folder / NOTICES_FILE),
     )
 
 
@@ -134,7 +143,21 @@ def _key(mixture: Mapping[str, float] | None) -> tuple[tuple[str, float], ...]:
 
 
 def _search(content: Mapping[str, Any], recommendation: Mapping[str, Any]) -> Search:
-    near = {_key(row["mixture"]) for row in recommendation.get("near_optimal", ())}
+    """The search, with the recommended mixture among its candidates.
+
+    Calibration may recommend a mixture that it scored after the search had ended.
+    """
+    near = {_key(row["mixture"]): row.get("standing", "equal") for row in _near(recommendation)}
+    named = {_key(row["mixture"]): row.get("standing", "") for row in _baselines(recommendation)}
+    standing = named | near
+    rows = list(content["candidates"])
+    if recommendation:
+        best = _key(recommendation["mixture"])
+        standing[best] = "recommended"
+        if best not in {_key(row["mixture"]) for row in rows}:
+            added = {"name": None, "within_bounds": True, "mixture": recommendation["mixture"]}
+            rows.append(added | recommendation["predicted"])
+            rows.sort(key=lambda row: -row["objective"])
     lines = content["profiles"]["lines"].items()
     return Search(
         method=content["method"],
@@ -143,15 +166,26 @@ def _search(content: Mapping[str, Any], recommendation: Mapping[str, Any]) -> Se
         base=score_of(content["base"]),
         candidates=tuple(
             Candidate(
-                row["name"] or "", score_of(row), row["within_bounds"], _key(row["mixture"]) in near
+                row["name"] or "",
+                score_of(row),
+                row["within_bounds"],
+                standing.get(_key(row["mixture"]), ""),
             )
-            for row in content["candidates"]
+            for row in rows
         ),
         profiles=Profiles(
             tuple(content["profiles"]["shares"]),
             {name: {m: tuple(v) for m, v in line.items()} for name, line in lines},
         ),
     )
+
+
+def _near(recommendation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(recommendation.get("near_optimal", ()))
+
+
+def _baselines(recommendation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(recommendation.get("baselines", ()))
 
 
 def _prediction(recommendation: Mapping[str, Any]) -> Prediction:

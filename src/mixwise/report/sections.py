@@ -11,7 +11,7 @@ from mixwise.report.figures import (
     mixture_figure,
     profile_figure,
 )
-from mixwise.report.markup import Html, join, tag
+from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import estimate, is_subset, number
 from mixwise.report.tables import (
     comparison_table,
@@ -27,6 +27,7 @@ from mixwise.report.trust import share_ranges, trust_box
 from mixwise.report.words import (
     calibrated_words,
     cost_words,
+    equals_words,
     key_figures,
     validation_words,
     verdict_words,
@@ -51,7 +52,8 @@ def headline(contents: Contents) -> Html:
     outcome = contents.final.verdict.outcome if contents.final else ""
     return join(
         [
-            tag("p", verdict_words(contents.final), class_=f"verdict {outcome}"),
+            tag("p", prose(verdict_words(contents.final)), class_=f"verdict {outcome}"),
+            equals_note(contents),
             trust_box(contents.trust),
             _key_figures(contents),
             tag("p", _SCALE_NOTE, class_="caption"),
@@ -65,6 +67,12 @@ def headline(contents: Contents) -> Html:
             share_ranges(contents),
         ]
     )
+
+
+def equals_note(contents: Contents) -> Html:
+    """Which baselines are as good as the recommended mixture, as far as can be told."""
+    words = equals_words(contents)
+    return tag("p", words) if words else join([])
 
 
 def _key_figures(contents: Contents) -> Html:
@@ -117,13 +125,21 @@ def candidates(contents: Contents) -> Html:
         return missing("No candidate is scored yet.", "mixwise search STUDY")
     rows = search.candidates
     if search.method == SUBSETS:
-        rows = tuple(row for row in rows if is_subset(row.score.mixture))
+        rows = tuple(
+            row for row in rows if is_subset(row.score.mixture) or row.standing == "recommended"
+        )
     words = (
         f"Search method {search.method} ({search.source}), merge rule {search.rule}. "
-        "Near-optimal candidates cannot be told from the recommended one: the 95 % interval of "
-        f"their difference, over {_drawn(contents)}, holds 0."
+        f"Ranked by the proxy's own score{_calibrated_choice(contents)}. Two that cannot be told "
+        f"apart: the 95 % interval of their difference, over {_drawn(contents)}, holds 0."
     )
     return join([tag("p", words), legend(contents.domains), leaderboard(rows, contents.domains)])
+
+
+def _calibrated_choice(contents: Contents) -> str:
+    if contents.calibration is None or not contents.calibration.mixtures:
+        return ""
+    return "; the recommended mixture has the best calibrated score"
 
 
 def _drawn(contents: Contents) -> str:

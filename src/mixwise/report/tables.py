@@ -31,6 +31,12 @@ from mixwise.report.palette import looks
 _MOST_CANDIDATES = 300
 _MOST_NAMED = 6  # domains of one mixture that a row of the leaderboard names
 _SHORT = 8  # characters of a row's name that need no width of their own
+STANDINGS: Mapping[str, str] = {
+    "recommended": "recommended",
+    "equal": "cannot be told apart",
+    "ahead": "better than the recommended",
+    "behind": "behind",
+}
 _ARROWS = {"min": "lower is better", "max": "higher is better"}
 
 
@@ -108,7 +114,7 @@ def share_table(domains: Sequence[str], columns: Mapping[str, Mapping[str, float
 def comparison_table(
     rows: Sequence[Comparison], domains: Sequence[str], margins: Mapping[str, Margin]
 ) -> Html:
-    """Recommended mixture and baselines: predicted and reached objective.
+    """Recommended mixture and baselines: by the proxy, as calibrated, and as trained.
 
     Args:
         rows: The recommended mixture first.
@@ -120,6 +126,8 @@ def comparison_table(
             row.name,
             mixture_bar(row.proxy.mixture, domains),
             signed(row.proxy.objective),
+            signed(row.expected),
+            tag("span", STANDINGS.get(row.standing, NOTHING), class_="figure"),
             signed(row.reached(OBJECTIVE)),
             _margin(margins.get(row.name)),
             tag("span", ", ".join(signed(run.objective) for run in row.runs) or NOTHING),
@@ -129,7 +137,9 @@ def comparison_table(
     head = [
         "Mixture",
         "Shares",
-        "Predicted",
+        "Proxy",
+        "Should reach",
+        "By prediction",
         "Reached (mean)",
         "Recommended is ahead by",
         "Reached by seed",
@@ -142,11 +152,12 @@ def _margin(margin: Margin | None) -> str:
         return NOTHING
     if margin.noise_widths is None:
         return signed(margin.margin)
-    return f"{signed(margin.margin)} ({widths(margin.noise_widths)})"
+    apart = f"; {STANDINGS['equal']}" if margin.standing == "equal" else ""
+    return f"{signed(margin.margin)} ({widths(margin.noise_widths)}{apart})"
 
 
 def metric_table(base: Score, row: Comparison, metrics: Mapping[str, MetricFacts]) -> Html:
-    """Every metric of the base and of the recommended mixture, predicted and reached."""
+    """Every metric of the base and of the recommended mixture, by the proxy and when trained."""
     body = [
         [
             name + (" (in the objective)" if facts.in_objective else ""),
@@ -158,31 +169,46 @@ def metric_table(base: Score, row: Comparison, metrics: Mapping[str, MetricFacts
         for name, facts in metrics.items()
         if name != OBJECTIVE
     ]
-    head = ["Metric", "Base", "Predicted", "Reached", "Unit"]
+    head = ["Metric", "Base", "Proxy", "Reached", "Unit"]
     return table("Metrics of the recommended mixture", head, body)
 
 
 def leaderboard(candidates: Sequence[Candidate], domains: Sequence[str]) -> Html:
-    """Scored candidates, best first; a very long list is cut, and says so."""
+    """Scored candidates, best first by the proxy; a very long list is cut, and says so.
+
+    The recommended one is marked, and is never cut away.
+    """
+    ranked = list(enumerate(candidates, start=1))
+    chosen = [k for k, c in enumerate(candidates) if c.standing == "recommended"]
+    shown = ranked[:_MOST_CANDIDATES] + [ranked[k] for k in chosen if k >= _MOST_CANDIDATES]
     rows = [
         [
             str(rank),
             mixture_bar(c.score.mixture, domains),
             signed(c.score.objective),
+            tag("span", STANDINGS.get(c.standing, "")),
             tag("span", brief(c.score.mixture), class_="words", title=in_words(c.score.mixture)),
             tag("span", c.name),
             tag("span", "yes" if c.within_bounds else "no"),
-            tag("span", "yes" if c.near_optimal else ""),
         ]
-        for rank, c in enumerate(candidates[:_MOST_CANDIDATES], start=1)
+        for rank, c in shown
     ]
-    head = ["Rank", "Shares", "Predicted", "Mixture", "Baseline", "Within bounds", "Near-optimal"]
-    shown = table("Scored candidates, best first", head, rows)
+    head = [
+        "Rank",
+        "Shares",
+        "Proxy",
+        "Beside the recommended",
+        "Mixture",
+        "Baseline",
+        "Within bounds",
+    ]
+    marked = next((k for k, (_, c) in enumerate(shown) if c.standing == "recommended"), None)
+    content = table("Scored candidates, best first", head, rows, marked=marked)
     left_out = len(candidates) - len(rows)
     if left_out <= 0:
-        return shown
+        return content
     note = f"{count(left_out)} more are in search.json."
-    return join([shown, tag("p", note, class_="caption")])
+    return join([content, tag("p", note, class_="caption")])
 
 
 def brief(shares: Mapping[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""Parts of the page that tell how far to trust the answer: verdict, ranges, calibration, theory."""
+"""Parts of the page that say how far to trust the answer: verdict, ranges, calibration, theory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from mixwise.diagnostics.verdict import Verdict as Trust
 from mixwise.report.contents import OBJECTIVE, Calibration, Contents, Diagnosis
-from mixwise.report.markup import Html, join, tag
+from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import NOTHING, number, share, signed
 from mixwise.report.tables import brief, missing, mixture_bar, table
+from mixwise.report.words import prediction_rows
 
 _MEANING: Mapping[str, str] = {
     "trust": "the order of the mixtures and their predicted scores can both be believed",
@@ -32,13 +33,13 @@ def trust_box(trust: Trust | None) -> Html:
 
 def _meaning(trust: Trust) -> str:
     if trust.basis == "predicted":
-        return f"{_MEANING.get(trust.word, '')}, as foretold from the experts alone"
+        return f"{_MEANING.get(trust.word, '')}, as predicted from the experts alone"
     unclear = "" if trust.is_clear else ", but there are too few to be certain"
     return f"{_MEANING.get(trust.word, '')}, as measured on trained references{unclear}"
 
 
 def _list(title: str, sentences: tuple[str, ...]) -> Html:
-    items = [tag("li", f"{text[:1].upper()}{text[1:]}.") for text in sentences]
+    items = [tag("li", prose(f"{text[:1].upper()}{text[1:]}.")) for text in sentences]
     return join([tag("p", title, class_="caption"), tag("ul", *items)])
 
 
@@ -58,8 +59,8 @@ def share_ranges(contents: Contents) -> Html:
     ]
     words = (
         "Mixtures within these ranges are predicted to be as good, as far as the noise and the "
-        "trained references can tell; not every combination of them is. The line is what is "
-        "recommended."
+        "trained references show; not every combination of them is. The line marks the recommended "
+        "share."
     )
     return join(
         [
@@ -84,12 +85,35 @@ def calibration(contents: Contents) -> Html:
     """What was trained to learn what the proxy misses."""
     found = contents.calibration
     if found is None or not found.mixtures:
-        return tag("p", _without_calibration(contents))
-    return join([tag("p", _words(found, contents)), calibration_table(found, contents.domains)])
+        return join([tag("p", prose(_without_calibration(contents))), prediction_table(contents)])
+    return join(
+        [
+            tag("p", _words(found, contents)),
+            calibration_table(found, contents.domains),
+            prediction_table(contents),
+        ]
+    )
+
+
+def prediction_table(contents: Contents) -> Html:
+    """Both predictions of the recommended mixture, each with what its interval covers."""
+    rows = [
+        [name, value, between, tag("span", covers, class_="words")]
+        for name, value, between, covers in prediction_rows(contents)
+    ]
+    if not rows:
+        return join([])
+    head = ["Score", "Objective", "95 %", "The interval covers"]
+    return join(
+        [
+            tag("h3", "The recommended mixture's objective, and what each interval covers"),
+            table("Predictions of the recommended mixture", head, rows, marked=0),
+        ]
+    )
 
 
 def _without_calibration(contents: Contents) -> str:
-    start = "No mixture was trained for calibration (calibration.mixtures in the recipe)"
+    start = "No mixture was trained for calibration (`calibration.mixtures` in the recipe)"
     if contents.prediction and contents.prediction.reference is not None:
         return (
             f"{start}: the recommendation is the proxy's own. What a model trained on it should "
@@ -137,7 +161,7 @@ def _reason(gain: float | None) -> str:
 
 
 def diagnosis(contents: Contents) -> Html:
-    """Size and angles of the task vectors, and what they foretell of the proxy."""
+    """Size and angles of the task vectors, and what they predict of the proxy."""
     found = contents.diagnosis
     if found is None:
         return missing("The task vectors are not diagnosed yet.", "mixwise diagnose STUDY")

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixwise.diagnostics.fidelity import Fidelity
-from mixwise.report.contents import OBJECTIVE, Contents, Final, Margin, Validation, Verdict
+from mixwise.report.contents import (
+    OBJECTIVE,
+    Contents,
+    Final,
+    Margin,
+    Prediction,
+    Validation,
+    Verdict,
+)
 from mixwise.report.numbers import NOTHING, count, estimate, interval, number, signed
+
+_SHOULD_REACH = "A trained model should reach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,7 @@ def verdict_words(final: Final | None) -> str:
     if final is None:
         return (
             "Not trained yet: the mixture below is what the proxy recommends; "
-            "mixwise train STUDY trains it and its baselines for real."
+            "`mixwise train STUDY` trains it and its baselines for real."
         )
     verdict = final.verdict
     if not verdict.margins:
@@ -60,7 +70,7 @@ def _unknown(verdict: Verdict, closest: Margin) -> str:
     side = "behind" if closest.margin >= 0 else "ahead"
     return (
         f"Unknown: the best baseline, {closest.baseline}, is {_apart(closest)} {side}, but with "
-        "one seed the noise is unknown: set final.seeds to 2 or more."
+        "one seed the noise is unknown: set `final.seeds` to 2 or more."
     )
 
 
@@ -82,21 +92,39 @@ def _apart(margin: Margin) -> str:
     return f"{distance} ({abs(margin.noise_widths):.1f} noise widths)"
 
 
+def equals_words(contents: Contents) -> str:
+    """Say which baselines cannot be told from the recommended mixture; empty where all can."""
+    if contents.final:
+        margins = contents.final.verdict.margins
+        equal = [margin.baseline for margin in margins if margin.standing == "equal"]
+        ahead = [margin.baseline for margin in margins if margin.standing == "ahead"]
+        how = "trained for real, within one noise width"
+    else:
+        rows = contents.baselines
+        equal = [row.name for row in rows if row.standing == "equal"]
+        ahead = [row.name for row in rows if row.standing == "ahead"]
+        how = "by its prediction"
+    found = [
+        f"{start} ({how}): {', '.join(names)}."
+        for start, names in (
+            ("Cannot be told apart from the recommended mixture", equal),
+            ("Better than the recommended mixture", ahead),
+        )
+        if names
+    ]
+    return " ".join(found)
+
+
 def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
-    """Predicted and reached objective and fidelity, each with how sure it is."""
-    prediction, recommended = contents.prediction, contents.recommended
-    if prediction is None or recommended is None:
+    """The prediction, what was reached, and fidelity, each with how sure it is."""
+    recommended = contents.recommended
+    if contents.prediction is None or recommended is None:
         return ()
     reached = recommended.reached(OBJECTIVE)
     n_seeds = len(recommended.runs)
     verdict = contents.final.verdict if contents.final else None
     return (
-        KeyFigure(
-            "Predicted objective",
-            signed(prediction.score.objective),
-            f"95 % {interval(prediction.interval)}, over evaluation examples",
-        ),
-        KeyFigure("A trained model should reach", *_reference_interval(contents)),
+        _predicted_figure(contents.prediction),
         KeyFigure(
             "Reached when trained",
             signed(reached),
@@ -108,16 +136,56 @@ def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
     )
 
 
-def _reference_interval(contents: Contents) -> tuple[str, str]:
-    found = contents.prediction
-    if found is None or found.reference_interval is None:
-        return NOTHING, "nothing trained yet to learn it from"
-    if found.reference is None:
-        return interval(found.reference_interval), "95 %, from the proxy's errors on the references"
+def _predicted_figure(found: Prediction) -> KeyFigure:
+    """The calibrated prediction; without one, the proxy's score and what its interval covers."""
+    if found.reference is not None:
+        note = f"95 % {interval(found.reference_interval)}, {_calibrated_by(found)}"
+        return KeyFigure(_SHOULD_REACH, signed(found.reference), note)
+    if found.reference_interval is not None:  # of a version that predicted the interval alone
+        note = "95 %, from the proxy's errors on the references"
+        return KeyFigure(_SHOULD_REACH, interval(found.reference_interval), note)
+    return KeyFigure(
+        "The proxy's score",
+        signed(found.score.objective),
+        f"95 % {interval(found.interval)} over evaluation examples only; what merging misses is "
+        "not in it, as no trained model shows it yet",
+    )
+
+
+def prediction_rows(contents: Contents) -> list[list[str]]:
+    """Each score of the recommended mixture, its 95 % interval, and what the interval covers."""
+    found, recommended = contents.prediction, contents.recommended
+    if found is None or recommended is None:
+        return []
+    rows = [
+        [
+            "Calibrated: a trained model should reach",
+            signed(found.reference),
+            interval(found.reference_interval),
+            f"what merging misses, {_calibrated_by(found)}, and the noise of training",
+        ],
+        [
+            "Proxy: the merged model's own score",
+            signed(found.score.objective),
+            interval(found.interval),
+            "which evaluation examples were drawn; neither what merging misses nor the noise of "
+            "training",
+        ],
+        [
+            "Reached when trained",
+            signed(recommended.reached(OBJECTIVE)),
+            NOTHING,
+            f"mean of {_seeds(len(recommended.runs))}",
+        ],
+    ]
+    is_known = (found.reference is not None, True, bool(recommended.runs))
+    return [row for row, known in zip(rows, is_known, strict=True) if known]
+
+
+def _calibrated_by(found: Prediction) -> str:
     n = found.n_references
     references = f"{n} trained reference{'s' * (n != 1)}" if n else "trained references"
-    note = f"95 % {interval(found.reference_interval)}, learned from {references}"
-    return signed(found.reference), note
+    return f"learned from {references}"
 
 
 def _fidelity(validation: Validation | None) -> tuple[str, str]:

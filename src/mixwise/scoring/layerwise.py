@@ -73,7 +73,8 @@ def enter(skeleton: Skeleton, batch: Batch, like: State | None = None) -> State:
             continue
     raise CheckpointError(
         f"{skeleton.live.base.folder}: only a model whose layers stand in one row can be read "
-        "layer by layer, but this one does more between them: evaluate it as a whole"
+        "layer by layer, but this one does more between them: set "
+        "`evaluation.placement` to device or split"
     )
 
 

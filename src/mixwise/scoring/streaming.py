@@ -111,8 +111,8 @@ def candidates_within(
     if n_candidates < 1:
         raise ResourceError(
             f"a candidate read layer by layer takes {sizes.shared + sizes.each:,} bytes of "
-            f"memory, but the budget is {budget_bytes:,}: evaluate fewer or shorter sequences "
-            "at a time, or raise the budget"
+            f"memory, but the budget is {budget_bytes:,}: lower `evaluation.batch_sequences` or "
+            "`sequence_length`, or raise `evaluation.memory_gb`"
         )
     return n_candidates
 

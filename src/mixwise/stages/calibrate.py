@@ -59,7 +59,7 @@ class Calibrated:
         return np.asarray(self.surface.value(shares) + self.missed(shares))
 
     def missed(self, shares: Array) -> Array:
-        """What the proxy is expected to miss of mixtures, ``(n,)``; nil without a reference."""
+        """What the proxy is expected to miss of mixtures, ``(n,)``; zero without a reference."""
         return self.belief.predict(shares)[0] if self.belief else np.zeros(len(shares))
 
 
@@ -67,11 +67,11 @@ def run_calibration(workspace: Workspace, result: SearchResult) -> Calibrated:
     """Train what the recipe asks for and correct the search's answer; writes ``calibration.json``.
 
     Where the recipe asks for no calibration, the search's answer stays as it is; what it should
-    reach is still told, as soon as a validation has trained references.
+    reach is still predicted, as soon as a validation has trained references.
     """
     surface = fit_surface(problem_of(workspace), result.scored)
     rows = _train_in_turn(workspace, result, surface)
-    trained = (*(_trained(row) for row in rows), *_validated(workspace))
+    trained = _each_mixture_once([*(_trained(row) for row in rows), *_validated(workspace)])
     belief = calibrate(trained, size=SIZE, noise=NOISE) if trained else None
     content = {
         "seeds": list(workspace.reference_seeds(workspace.recipe.calibration.seeds)),
@@ -86,6 +86,29 @@ def run_calibration(workspace: Workspace, result: SearchResult) -> Calibrated:
     best = _choose(workspace, corrected)
     scored = result.scored if best in result.scored else (*result.scored, best)
     return replace(corrected, result=replace(result, best=best, scored=scored))
+
+
+def _each_mixture_once(trained: Sequence[Trained]) -> tuple[Trained, ...]:
+    """References with the runs of a mixture put together, a run of one seed counted once.
+
+    Calibration may have chosen a mixture that validation trains too. Counted twice, its run would
+    pass for more evidence than it is, and a reference that is left out would predict itself.
+    """
+    runs: dict[tuple[float, ...], dict[int, float]] = {}
+    first: dict[tuple[float, ...], Trained] = {}
+    for one in trained:
+        key = tuple(one.shares.tolist())
+        first.setdefault(key, one)
+        by_seed = zip(one.seeds, one.references.tolist(), strict=True)
+        runs[key] = dict(by_seed) | runs.get(key, {})
+    return tuple(
+        replace(
+            first[key],
+            references=np.array([by_seed[seed] for seed in sorted(by_seed)]),
+            seeds=tuple(sorted(by_seed)),
+        )
+        for key, by_seed in runs.items()
+    )
 
 
 def predict_left_out(trained: Sequence[Trained]) -> Array:

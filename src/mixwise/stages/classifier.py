@@ -66,7 +66,9 @@ def _load_images(path: Path) -> Tensor:
     try:
         images = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({first_line(error)}): give a .npy file") from None
+        raise DataError(
+            f"{path}: cannot be read ({first_line(error)}): give a .npy file that you may read"
+        ) from None
     if not isinstance(images, np.ndarray) or images.ndim != _IMAGE_AXES or not len(images):
         shape = getattr(images, "shape", "several arrays")
         raise DataError(

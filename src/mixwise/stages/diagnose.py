@@ -8,7 +8,7 @@ Method:
     text and of the objective's sets.
 
 Departures:
-    A metric that has no slopes (accuracy) is foretold by one that has, of the same set.
+    A metric that has no slopes (accuracy) is predicted by one that has, of the same set.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ from mixwise.stages.workspace import Workspace
 from mixwise.study import DIAGNOSIS_FILE, VALIDATION_FILE
 
 _N_SEQUENCES = 4  # differentiated of each set
-_N_FORETOLD = 256  # mixtures over which the theory foretells the objective
+_N_PREDICTED = 256  # mixtures over which the theory predicts the objective
+_N_REFERENCES = 12  # advised where the recipe asks for none
 _N_NOISE = 2  # mixtures whose seeds show the noise
 
 
@@ -183,22 +184,31 @@ def _judge(
     theory: _Theory,
     validation: Mapping[str, Any] | None,
 ) -> Verdict:
-    """The verdict on the objective: measured where references were trained, else foretold."""
+    """The verdict on the objective: measured where references were trained, else predicted."""
     if validation is not None:
         rows = validation["mixtures"]
         proxy = np.array([row["proxy"]["objective"] for row in rows])
         runs = [[run["objective"] for run in row["references"]] for row in rows]
         fidelity = measure_fidelity(proxy, runs, sign=1, seed=workspace.recipe.search.seed)
         spread = float(np.std([np.mean(run) for run in runs]))
-        measured = judge_measured(fidelity, spread, workspace.rule.name)
+        measured = judge_measured(
+            fidelity,
+            spread,
+            is_calibrated=False,
+            n_calibration=workspace.recipe.calibration.mixtures,
+        )
         if measured is not None:
             return measured
-    shares = sample(workspace.inputs.space, _N_FORETOLD, seed=workspace.recipe.search.seed)
+    shares = sample(workspace.inputs.space, _N_PREDICTED, seed=workspace.recipe.search.seed)
     first = _objective(workspace, theory.interactions, shares, order=1)
     second = _objective(workspace, theory.interactions, shares, order=2) - first
-    n_references = workspace.recipe.validation.mixtures or 12
-    sizes = geometry.relative_sizes
-    return judge_predicted(bend_of(first, second), sizes, workspace.rule.name, n_references)
+    return judge_predicted(
+        bend_of(first, second),
+        geometry.relative_sizes,
+        workspace.rule.name,
+        n_calibration=workspace.recipe.calibration.mixtures,
+        n_references=workspace.recipe.validation.mixtures or _N_REFERENCES,
+    )
 
 
 def _objective(

@@ -67,17 +67,23 @@ def _verdict(workspace: Workspace, rows: list[dict[str, Any]]) -> dict[str, Any]
             "baseline": row["name"],
             "margin": first["reached"] - row["reached"],
             "noise_widths": (first["reached"] - row["reached"]) / noise if noise else None,
+            "standing": _standing(first["reached"] - row["reached"], noise),
         }
         for row in rivals
     ]
     smallest = min((m["margin"] for m in margins), default=None)
-    if smallest is None or noise is None:
-        outcome = "unknown"
-    elif smallest > noise:
-        outcome = "won"
-    else:
-        outcome = "lost" if smallest < -noise else "tied"
+    outcomes = {"behind": "won", "equal": "tied", "ahead": "lost", "unknown": "unknown"}
+    outcome = "unknown" if smallest is None else outcomes[_standing(smallest, noise)]
     return {"outcome": outcome, "noise_width": noise, "margins": margins}
+
+
+def _standing(margin: float, noise: float | None) -> str:
+    """Where a baseline stands: within one noise width it cannot be told from the recommendation."""
+    if noise is None:
+        return "unknown"
+    if abs(margin) <= noise:
+        return "equal"
+    return "behind" if margin > 0 else "ahead"
 
 
 def _noise(workspace: Workspace, rows: list[dict[str, Any]]) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mixwise import __version__
-from mixwise.diagnostics.intervals import bootstrap_objective, interval, near_optimal
+from mixwise.diagnostics.intervals import Standing, bootstrap_objective, interval, standings
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.designs import lattice
@@ -26,6 +26,12 @@ from mixwise.study import CALIBRATION_FILE, FINAL_FILE, RECOMMENDATION_FILE, VAL
 _N_DRAWS = 1000  # as many as of the examples
 _N_PREDICTED = 512
 _TWO_SIDED = 1.96  # of a normal distribution
+_PROXY_INTERVAL = (
+    "resampled evaluation examples alone: neither what merging misses nor the noise of training"
+)
+_REFERENCE_INTERVAL = (
+    "what merging misses, as trained references show it, and the noise of the final runs"
+)
 
 
 def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> dict[str, Any]:
@@ -38,41 +44,48 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> dict[st
         The content of the file.
     """
     recipe, result = workspace.recipe, calibrated.result
-    candidates = _inside_once(workspace, result)
+    baseline_rows = every_baseline(workspace)
+    scored = workspace.proxy.score([entry.mixture for entry in baseline_rows])
+    compared = _each_once([*_inside(workspace, result.scored), *scored])
     draws = bootstrap_objective(
-        candidates,
+        compared,
         workspace.base_observation,
         workspace.objective,
         workspace.scale,
         seed=recipe.search.seed,
     )
-    best = [str(o.mixture) for o in candidates].index(str(result.best.mixture))
+    best = [o.mixture for o in compared].index(result.best.mixture)
     reference = _reference(workspace, calibrated)
+    stand = standings(draws + reference.draws(compared), best)
+    rows = {
+        str(o.mixture): _row(workspace, calibrated, o, standing)
+        for o, standing in zip(compared, stand, strict=True)
+    }
+    is_known = reference.expected is not None
     validation = workspace.load_result(VALIDATION_FILE)
     final = _final_of(workspace, result)
-    predicted = workspace.objective.value(result.best.values, workspace.scale)
-    baseline_rows = every_baseline(workspace)
-    scored = workspace.proxy.score([entry.mixture for entry in baseline_rows])
     content = {
         "mixture": workspace.summary(result.best)["mixture"],
         "predicted": {
-            "objective": predicted,
+            "go_by": "reference" if is_known else "objective",
+            "objective": rows[str(result.best.mixture)]["objective"],
+            "objective_from": "the merged model (proxy)",
             "interval_95": interval(draws[:, best]),
-            "interval_from": "resampled evaluation examples",
+            "interval_from": _PROXY_INTERVAL,
             "reference": reference.expected,
+            "reference_from": "the proxy, calibrated by trained models" if is_known else None,
             "reference_interval_95": reference.interval,
+            "reference_interval_from": _REFERENCE_INTERVAL if is_known else None,
             "n_references": len(calibrated.trained),
             "metrics": result.best.values,
         },
         "near_optimal": [
-            workspace.summary(candidates[i])
-            for i in near_optimal(draws + reference.draws(candidates), best)
+            rows[str(o.mixture)]
+            for o in _inside(workspace, compared)
+            if rows[str(o.mixture)]["standing"] != "behind"
         ],
         "near_optimal_shares": reference.near_optimal_shares,
-        "baselines": [
-            {"name": entry.name} | workspace.summary(observation)
-            for entry, observation in zip(baseline_rows, scored, strict=True)
-        ],
+        "baselines": [{"name": entry.name, **rows[str(entry.mixture)]} for entry in baseline_rows],
         "fidelity": None if validation is None else validation["fidelity"][OBJECTIVE],
         **judge_recommendation(workspace, calibrated).as_dict(),
         "verdict": None if final is None else final["verdict"],
@@ -81,6 +94,21 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> dict[st
     }
     workspace.study.save_json(RECOMMENDATION_FILE, content)
     return content
+
+
+def _row(
+    workspace: Workspace,
+    calibrated: Calibrated,
+    observation: Observation,
+    standing: Standing,
+) -> dict[str, Any]:
+    """A scored mixture beside the recommended one; ``reference``: what training should reach."""
+    summary = workspace.summary(observation)
+    missed = float(calibrated.missed(shares_of([observation]))[0])
+    return summary | {
+        "reference": summary["objective"] + missed if calibrated.belief else None,
+        "standing": standing,
+    }
 
 
 def _provenance(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
@@ -107,13 +135,14 @@ def _final_of(workspace: Workspace, result: SearchResult) -> Any | None:
     return final if final and final["rows"][0]["mixture"] == mixture else None
 
 
-def _inside_once(workspace: Workspace, result: SearchResult) -> list[Observation]:
-    inside = {
-        str(o.mixture): o
-        for o in result.scored
-        if o.mixture is not None and workspace.inputs.space.contains(o.mixture)
-    }
-    return list(inside.values())
+def _inside(workspace: Workspace, observations: Sequence[Observation]) -> list[Observation]:
+    """Those within the bounds, which alone may be recommended."""
+    space = workspace.inputs.space
+    return [o for o in observations if o.mixture is not None and space.contains(o.mixture)]
+
+
+def _each_once(observations: Sequence[Observation]) -> list[Observation]:
+    return list({str(o.mixture): o for o in observations}.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +165,7 @@ class _Reference:
     seed: int
 
     def draws(self, candidates: Sequence[Observation]) -> Array:
-        """What the proxy may miss of each candidate, ``(1000, n)``; nil without a reference."""
+        """What the proxy may miss of each candidate, ``(1000, n)``; zero without a reference."""
         if self.expected is None:
             return np.zeros((_N_DRAWS, len(candidates)))
         return _draw(self.calibrated, shares_of(candidates), self.seed)

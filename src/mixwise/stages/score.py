@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mixwise.errors import RecipeError
@@ -10,13 +10,20 @@ from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Array, Derivatives, Observation
 from mixwise.scorer import SLOPES, VALUES, Request
 from mixwise.search.problem import distinct
+from mixwise.stages.price import price_words, untrained
 from mixwise.stages.workspace import Workspace
 
 REQUESTS = {"none": VALUES, "slopes": SLOPES, "hessian": Request(order=2)}
 
 
 def score_mixtures(
-    workspace: Workspace, texts: Sequence[str], answer: Answer, request: Request = VALUES
+    workspace: Workspace,
+    texts: Sequence[str],
+    answer: Answer,
+    request: Request = VALUES,
+    *,
+    may_train: bool = False,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> list[dict[str, Any]]:
     """Score mixtures that are written as text.
 
@@ -26,6 +33,8 @@ def score_mixtures(
         answer: ``proxy`` merges the experts; ``reference`` trains, with as many seeds as the
             recipe's validation.
         request: Which derivatives are wanted; the proxy alone has them.
+        may_train: Whether the proxy may train what its merge rule needs besides the experts.
+        on_note: Told what will be trained, before it is.
 
     Returns:
         One object per different mixture: mixture, answer, rule, seeds, objective, metrics, and
@@ -33,12 +42,12 @@ def score_mixtures(
         metric, the domains in the mixture's order.
 
     Raises:
-        RecipeError: If a text is no mixture of the study's domains, or if slopes of a reference
-            are wanted.
+        RecipeError: If a text is no mixture of the study's domains, if slopes of a reference are
+            wanted, or if the merge rule needs runs that are not trained and must not be.
     """
     mixtures = distinct([Mixture.parse(text, workspace.recipe.domain_names) for text in texts])
     if answer == "proxy":
-        workspace.train_extra_runs()
+        _train_what_the_rule_needs(workspace, may_train=may_train, on_note=on_note)
         sets = tuple(workspace.recipe.set_kinds)
         scorer = workspace.make_proxy(slope_sets=sets) if request.order else workspace.proxy
         observations = scorer.score(mixtures, request)
@@ -48,6 +57,9 @@ def score_mixtures(
         )
     else:
         seeds = workspace.reference_seeds(workspace.recipe.validation.seeds)
+        missing = untrained([workspace.job(m, seed) for m in mixtures for seed in seeds])
+        if missing:
+            on_note(f"the reference trains: {price_words(workspace, missing)}")
         observations = workspace.reference(seeds).score(mixtures)
     return [
         {"answer": o.answer, "rule": o.rule, "seeds": list(o.seeds)}
@@ -55,6 +67,23 @@ def score_mixtures(
         | _derivatives(o, request)
         for o in observations
     ]
+
+
+def _train_what_the_rule_needs(
+    workspace: Workspace, *, may_train: bool, on_note: Callable[[str], None]
+) -> None:
+    missing = untrained(workspace.extra_jobs())
+    if not missing:
+        return
+    rule, price = workspace.rule.name, price_words(workspace, missing)
+    if not may_train:
+        raise RecipeError(
+            f"merge rule `{rule}` needs models besides the experts that are not trained yet "
+            f"({price}): add `--train` to train them, or choose a rule that needs none, such as "
+            "`--rule linear`"
+        )
+    on_note(f"merge rule `{rule}` trains what it needs besides the experts: {price}")
+    workspace.train_extra_runs()
 
 
 def _derivatives(observation: Observation, request: Request) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Trust: how well the recommendation's own score foretells the references, and the verdict on it.
+"""Trust: how well the recommendation's own score predicts the references, and the verdict on it.
 
 Method:
     The score that is held against the references of the validation is the one by which the
     recommendation was chosen: the calibrated one, each reference predicted from all the other
     trained mixtures, or the proxy's own where the recipe asks for no calibration. Without a
-    validation that can be ranked, the verdict is the one that a diagnosis has foretold, if there
+    validation that can be ranked, the verdict is the one that a diagnosis has predicted, if there
     is one; nothing is computed for it here.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from mixwise.diagnostics.fidelity import Fidelity, measure_fidelity
 from mixwise.diagnostics.verdict import Verdict, judge_measured
+from mixwise.mixture import Mixture
 from mixwise.stages.calibrate import Calibrated, predict_left_out
 from mixwise.stages.workspace import Workspace
 from mixwise.study import DIAGNOSIS_FILE, VALIDATION_FILE
@@ -29,7 +30,7 @@ class Trust:
 
     Args:
         fidelity: Of the calibrated score, over the references of the validation; None without one.
-        verdict: Measured, else foretold, else None.
+        verdict: Measured, else predicted, else None.
     """
 
     fidelity: Fidelity | None
@@ -48,24 +49,44 @@ def judge_recommendation(workspace: Workspace, calibrated: Calibrated) -> Trust:
 
     Args:
         workspace: The study.
-        calibrated: The references of the validation, if any, are the last of its trained ones.
+        calibrated: Its trained mixtures hold the references of the validation, if there is one.
     """
     validation = workspace.load_result(VALIDATION_FILE)
     if validation is None:
-        return Trust(None, _foretold(workspace))
+        return Trust(None, _predicted(workspace))
     rows, seed = validation["mixtures"], workspace.recipe.search.seed
     runs = [[run["objective"] for run in row["references"]] for row in rows]
-    predicted = predict_left_out(calibrated.trained)[-len(runs) :]
-    fidelity = measure_fidelity(predicted, runs, sign=1, seed=seed)
-    judged, rule = fidelity, f"{workspace.rule.name}, calibrated"
-    if not workspace.recipe.calibration.mixtures:
+    left_out = _left_out(workspace.recipe.domain_names, calibrated)
+    scores = np.array([left_out[_mixture_of(row)] for row in rows])
+    fidelity = judged = measure_fidelity(scores, runs, sign=1, seed=seed)
+    n_calibration = workspace.recipe.calibration.mixtures
+    if not n_calibration:
         plain = np.array([row["proxy"]["objective"] for row in rows])
-        judged, rule = measure_fidelity(plain, runs, sign=1, seed=seed), workspace.rule.name
-    measured = judge_measured(judged, float(np.std([np.mean(run) for run in runs])), rule)
-    return Trust(fidelity, measured or _foretold(workspace))
+        judged = measure_fidelity(plain, runs, sign=1, seed=seed)
+    measured = judge_measured(
+        judged,
+        float(np.std([np.mean(run) for run in runs])),
+        is_calibrated=n_calibration > 0,
+        n_calibration=n_calibration,
+    )
+    return Trust(fidelity, measured or _predicted(workspace))
 
 
-def _foretold(workspace: Workspace) -> Verdict | None:
+def _left_out(domains: tuple[str, ...], calibrated: Calibrated) -> dict[Mixture, float]:
+    """Calibrated score of each trained mixture, predicted from all the others."""
+    predicted = predict_left_out(calibrated.trained)
+    return {
+        Mixture(domains, tuple(trained.shares.tolist())): float(score)
+        for trained, score in zip(calibrated.trained, predicted, strict=True)
+    }
+
+
+def _mixture_of(row: Mapping[str, Any]) -> Mixture:
+    shares = row["proxy"]["mixture"]
+    return Mixture(tuple(shares), tuple(shares.values()))
+
+
+def _predicted(workspace: Workspace) -> Verdict | None:
     diagnosis: Mapping[str, Any] | None = workspace.load_result(DIAGNOSIS_FILE)
     if diagnosis is None or diagnosis["verdict"]["basis"] != "predicted":
         return None

@@ -191,7 +191,7 @@ class Workspace:
         """What the rule merges besides the experts; it must be trained already."""
         runs = [
             ExtraRun(job.mixture, self.trained(job, f"the run on `{job.mixture}`"))
-            for job in self._extra_jobs()
+            for job in self.extra_jobs()
         ]
         if "trajectories" in self.rule.needs:
             runs += [run for domain in self.recipe.domains for run in self._trajectory(domain)]
@@ -285,11 +285,11 @@ class Workspace:
             StudyError: If the folder of an expert holds a run with other settings.
         """
         self.require_own_experts()
-        self._train([*self._expert_jobs(), *self._extra_jobs()])
+        self._train([*self._expert_jobs(), *self.extra_jobs()])
 
     def train_extra_runs(self) -> None:
         """Train what the rule needs besides the experts."""
-        self._train(self._extra_jobs())
+        self._train(self.extra_jobs())
 
     def _train(self, jobs: Sequence[TrainingJob]) -> None:
         for _ in train_jobs(
@@ -301,7 +301,7 @@ class Workspace:
         domains = self.recipe.domains.items()
         return [self.expert_job(name) for name, domain in domains if domain.expert is None]
 
-    def _extra_jobs(self) -> list[TrainingJob]:
+    def extra_jobs(self) -> list[TrainingJob]:
         """Runs that correct the merge; they share the experts' seed, as no reference does."""
         mixtures = self.rule.extra_runs(self.recipe.domain_names)
         return [self.job(mixture, self.recipe.training.seed) for mixture in mixtures]

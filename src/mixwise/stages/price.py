@@ -1,0 +1,47 @@
+"""What runs that are not trained yet would cost, said before they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mixwise.report.numbers import count, duration
+from mixwise.stages.workspace import Workspace
+from mixwise.training.job import TrainingJob, load_record
+
+
+def untrained(jobs: Sequence[TrainingJob]) -> list[TrainingJob]:
+    """The runs of which no finished checkpoint is there."""
+    return [job for job in jobs if not _is_trained(job)]
+
+
+def price_words(workspace: Workspace, jobs: Sequence[TrainingJob]) -> str:
+    """Say how many runs and tokens some jobs are, and how long they should take.
+
+    Args:
+        workspace: The study; the time is that of its slowest expert for each run, and is left out
+            where the user brings all experts.
+        jobs: The runs, at least one.
+
+    Returns:
+        Such as ``2 training runs of 256 tokens each, 512 in all, about 2.0 s one after the other``.
+    """
+    n, each = len(jobs), max(job.n_tokens for job in jobs)
+    words = f"{n} training run{'s' * (n != 1)} of {count(each)} tokens"
+    if n > 1:
+        words += f" each, {count(sum(job.n_tokens for job in jobs))} in all"
+    seconds = _seconds_of_an_expert(workspace)
+    if seconds is None:
+        return words
+    return f"{words}, about {duration(n * seconds)}{' one after the other' * (n > 1)}"
+
+
+def _is_trained(job: TrainingJob) -> bool:
+    record = load_record(job.output)
+    return record is not None and record.fingerprint == job.fingerprint
+
+
+def _seconds_of_an_expert(workspace: Workspace) -> float | None:
+    domains = workspace.recipe.domains.items()
+    jobs = [workspace.expert_job(name) for name, domain in domains if domain.expert is None]
+    records = [load_record(job.output) for job in jobs]
+    return max((record.seconds for record in records if record is not None), default=None)
