@@ -17,7 +17,7 @@ Mixwise = Callable[..., tuple[int, str, str]]
 def share_a_long_prompt(pico: Path) -> Inputs:
     """The pico recipe; its questions get prompts that are worth reading once."""
     path = pico / "recipe.yaml"
-    assert "quiz" in yaml.safe_load(path.read_text())["evaluation"]
+    assert "quiz" in yaml.safe_load(path.read_text())["evaluation"]["sets"]
     lines = (pico / "quiz.jsonl").read_text().replace("one two", "one two " * 8)
     (pico / "quiz.jsonl").write_text(lines)
     return Inputs(load_recipe(path), Settings(pico, pico / "tokens"))
