@@ -150,7 +150,7 @@ def run_again(changes: Sequence[Change], tests: frozenset[str]) -> frozenset[str
         return tests
     print(f"--- with {', '.join(map(str, changes))} put back", flush=True)
     targets = ["--collect-only", "tests"] if tests == {COLLECTION} else sorted(tests)
-    failed = run_tests(["-q", *targets])
+    failed = run_tests(["-q", "--tb=no", *targets])
     after = installed_releases()
     moved = [f"{name}=={old}" for name, old in before.items() if after.get(name) != old]
     if _pip("install", "--no-deps", *moved).returncode:

@@ -6,6 +6,7 @@ python tools/lower_bounds.py
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,4 +55,7 @@ def lower_bounds(project: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(lower_bounds(PROJECT.read_text(encoding="utf-8"))))
+    bounds = lower_bounds(PROJECT.read_text(encoding="utf-8"))
+    if sys.argv[1:]:
+        bounds = [sys.argv[1], *(bound for bound in bounds if not bound.startswith("torch=="))]
+    print("\n".join(bounds))

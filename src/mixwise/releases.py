@@ -6,8 +6,8 @@ Method:
 
     since   what                                            before
     5.21    a head keeps to a mask of positions             to positions that all rows share
+    5.23    ``activation_checkpointing_enable``             ``gradient_checkpointing_enable``
     5.24    ``cache``                                       ``past_key_values``
-    5.24    ``activation_checkpointing_enable``             ``gradient_checkpointing_enable``
 """
 
 from __future__ import annotations

@@ -200,8 +200,8 @@ def _why_by_trial(model: Any) -> str | None:
 def _layer_kinds(config: Any, text_config: Any) -> set[str]:
     """Kinds of layers that keep something else than the keys and values of a window or of all.
 
-    Releases of transformers before 5.20 give some of these layers a plain cache, so what the
-    configuration calls them counts too.
+    A release of transformers may give a kind that it does not know a plain cache, so what the
+    configuration calls its layers counts too.
     """
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
