@@ -626,6 +626,34 @@ def test_lora_study_runs_to_its_end(pico: Path, tmp_path: Path, mixwise: Cli) ->
     assert json.loads(out)["verdict"]["outcome"] in {"won", "tied", "lost"}
 
 
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`")  # in the run's own snapshots
+def test_adapters_of_an_untied_head_are_trained_and_merged(
+    pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import LlamaConfig
+
+    config = LlamaConfig.from_pretrained(pico / "base")
+    config.tie_word_embeddings = False
+    AutoModelForCausalLM.from_config(config).save_pretrained(pico / "base")
+    lora = "method: lora, lora: {rank: 2, alpha: 4, target_modules: [q_proj, lm_head]}"
+    replace("training: {", f"training: {{{lora}, ")(pico)
+    replace("validation: {mixtures: 4, seeds: 2}", "validation: {mixtures: 0}")(pico)
+    replace("calibration: {mixtures: 2, seeds: 1}", "calibration: {mixtures: 0}")(pico)
+    replace("engine:", "final: {train: false}\nengine:")(pico)
+    study = tmp_path / "s"
+    code, _, err = mixwise("run", pico / "recipe.yaml", "--study", study)
+    assert code == 0, err
+    _, out, _ = mixwise("score", study, "--mixture", "beta=1", "--json")
+    model = AutoModelForCausalLM.from_pretrained(pico / "base")
+    expert = PeftModel.from_pretrained(model, study / "experts" / "beta").eval()
+    ids = torch.from_numpy(np.load(study / "heldout" / "mixed.npy").astype(np.int64))
+    with torch.no_grad():
+        own = float(expert(input_ids=ids, labels=ids).loss)
+    assert json.loads(out)[0]["metrics"]["mixed/loss"] == pytest.approx(own, abs=1e-5)
+
+
 def test_check_warns_of_experts_whose_precision_lost_what_they_learned(
     finished: Path, pico: Path, tmp_path: Path, mixwise: Cli
 ) -> None:

@@ -11,8 +11,10 @@ from transformers import (
     GPT2Config,
     LlamaConfig,
     LlamaForCausalLM,
+    PhimoeConfig,
     PretrainedConfig,
     Qwen2Config,
+    RobertaConfig,
 )
 
 from mixwise.errors import CheckpointError
@@ -127,6 +129,25 @@ def test_learned_positions_decide(tmp_path: Path) -> None:
         compare_configs(
             base, save(tmp_path / "a", GPT2Config(n_layer=1, n_positions=512)), GPT2Config
         )
+
+
+def test_padding_decides_where_positions_are_counted_from_it(tmp_path: Path) -> None:
+    pads = {"pad_token_id": 7}
+    assert compare_configs(llama(tmp_path / "a"), llama(tmp_path / "b", **pads), LlamaConfig) == (
+        "pad_token_id",
+    )
+    base = save(tmp_path / "base", RobertaConfig(num_hidden_layers=1))
+    with pytest.raises(CheckpointError, match=r"`pad_token_id` of config.json"):
+        compare_configs(
+            base, save(tmp_path / "c", RobertaConfig(num_hidden_layers=1), **pads), RobertaConfig
+        )
+
+
+def test_jitter_that_also_masks_experts_decides(tmp_path: Path) -> None:
+    base = save(tmp_path / "base", PhimoeConfig(**SIZES), router_jitter_noise=0.01)
+    other = save(tmp_path / "a", PhimoeConfig(**SIZES), router_jitter_noise=0.3)
+    with pytest.raises(CheckpointError, match=r"`router_jitter_noise` .* 0.01, .* 0.3"):
+        compare_configs(base, other, PhimoeConfig)
 
 
 def test_unused_window_is_no_difference(tmp_path: Path) -> None:

@@ -23,30 +23,31 @@ from typing import Any
 from mixwise.errors import CheckpointError, first_line
 
 _HARMLESS: Mapping[str, str] = {  # last part of a key, as a regular expression: why it is harmless
-    r"name_or_path|_commit_hash|transformers_version|.*_version": "tells where a file came from",
+    r"name_or_path|_commit_hash|(transformers|mergekit)_version": "tells where a file came from",
     r"unsloth_.*|.*_timestamp": "a note of the trainer's",
     r"(torch_)?dtype": "the merged model's precision is the recipe's",
     r"use_cache|_?attn_implementation|_?experts_implementation|use_flash_attn.*|use_mamba_kernels"
     r"|chunk_size_feed_forward|pretraining_tp|gradient_checkpointing|torchscript": (
         "another way to compute the same numbers"
     ),
-    r".*dropout(_rate|_prob|_p)?|.*_pdrop|layerdrop|neftune_noise_alpha|initializer_.*"
-    r"|router_(aux_loss|z_loss)_coef|router_jitter_noise|output_router_logits|loss_type": (
-        "acts in training alone"
-    ),
+    r"(?!token_).*dropout(_rate|_prob|_p)?|.*_pdrop|layerdrop|neftune_noise_alpha|initializer_.*"
+    r"|router_(aux_loss|z_loss)_coef|output_router_logits|loss_type": ("acts in training alone"),
     r"output_hidden_states|output_attentions|return_dict": "asks for more answers",
     r"(bos|eos|pad|sep|unk|mask|decoder_start)_token_id|tokenizer_class|prefix": (
         "the base's tokenizer is used"
     ),
     r"id2label|label2id|num_labels|problem_type|finetuning_task|task_specific_params"
     r"|summary_.*|classifier_.*": "belongs to another head",
-    r"do_sample|temperature|top_[kp]|typical_p|repetition_penalty|length_penalty|num_beams"
-    r"|num_beam_groups|num_return_sequences|(max|min)_(new_tokens|length)|early_stopping"
+    r"do_sample|top_p|typical_p|repetition_penalty|length_penalty|num_beams"
+    r"|num_beam_groups|num_return_sequences|(max|min)_new_tokens|early_stopping"
     r"|no_repeat_ngram_size|diversity_penalty|bad_words_ids|forced_.*|suppress_tokens"
     r"|begin_suppress_tokens": "belongs to generation",
 }
 _PATTERN = re.compile("|".join(f"(?:{pattern})" for pattern in _HARMLESS))
 _ABSENT = "absent"
+_COUNT_FROM_PADDING = re.compile(  # the first position is the one after the padding token's id
+    r"camembert|data2vec.*|kosmos.*|musicgen.*|.*roberta.*|trocr|xglm|xmod"
+)
 
 
 def compare_configs(base: Path, expert: Path, config_class: type[Any]) -> tuple[str, ...]:
@@ -107,6 +108,8 @@ def _is_harmless(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -
         return None in both or _ABSENT in both
     if last == "max_window_layers":  # has its effect in `layer_types`, which is compared itself
         return key.replace(last, "layer_types") in ours.keys() & theirs.keys()
+    if last == "pad_token_id":
+        return _COUNT_FROM_PADDING.fullmatch(str(ours.get("model_type"))) is None
     if last == "max_position_embeddings":
         return _has_plain_rotation(key, ours) and _has_plain_rotation(key, theirs)
     return _PATTERN.fullmatch(last) is not None
