@@ -40,6 +40,11 @@ def resident(key: str, build: Callable[[], Kept]) -> Kept:
     return kept
 
 
+def keeps_something() -> bool:
+    """Whether this process keeps anything between its jobs."""
+    return _place.kept is not None
+
+
 def release_resident() -> None:
     """Give up what this process keeps, and the memory of a GPU that it took."""
     _place.key, _place.kept = "", None
