@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from mixwise.plan import (
     Measured,
     ModelShape,
     Plan,
+    diagnosis_bytes,
     evaluation_bytes,
     make_plan,
     training_bytes,
@@ -83,6 +85,24 @@ def test_memory_of_a_run_worked_by_hand() -> None:
     positions = 4 * 10
     expected = 600 * 2**20 + 16 * 1_000_000 + 4 * positions * (10 * 16 * 4 + 100 * 3)
     assert training_bytes(SHAPE, recipe()) == expected
+
+
+def test_memory_of_a_diagnosis_worked_by_hand() -> None:
+    shape = dataclasses.replace(SHAPE, n_heads=5)
+    positions = 4 * 10  # four sequences of each set, at most
+    numbers = 3 * 1_000_000 + positions * (10 * 107 * 4 + 7 * 10 * 5 * 4 + 100 * 8)
+    assert diagnosis_bytes(shape, recipe()) == 600 * 2**20 + 4 * numbers
+    two = recipe(evaluation={"batch_sequences": 2})
+    assert diagnosis_bytes(shape, two) < diagnosis_bytes(shape, recipe())
+
+
+def test_the_store_of_task_vectors_is_counted_once() -> None:
+    store = 2 * 4 * 1_000_000  # two domains
+    made = plan(recipe(), 3)
+    assert made.memory_bytes == 3 * made.run_memory_bytes + 600 * 2**20 + store
+    assert made.diagnosis_bytes == diagnosis_bytes(SHAPE, recipe()) + store
+    lora = plan(recipe(training={"batch_sequences": 4, "method": "lora"}))
+    assert lora.diagnosis_bytes == diagnosis_bytes(SHAPE, recipe())
 
 
 def test_smaller_micro_batches_and_checkpointing_save_activations() -> None:

@@ -7,7 +7,12 @@ Notation:
 Method:
     Activations are estimated from the model's shape: per layer and position some 16 values of the
     hidden width; three copies of the logits. Seconds come from one measured training step and
-    one measured evaluation pass.
+    one measured evaluation pass. `diagnose` differentiates twice, without a fused attention: some
+    107 values of the width, 7 copies of the attention's weights, 8 of the logits.
+
+Source:
+    The last three, and that the first two are within a quarter: peaks of Llamas of two widths, two
+    depths, two vocabularies and two lengths in processes of their own, float32 on a CPU.
 """
 
 from __future__ import annotations
@@ -18,6 +23,10 @@ from mixwise.recipe import Recipe
 
 _ACTIVATIONS_PER_LAYER = 16
 _LOGIT_COPIES = 3
+_TWICE_PER_LAYER = 107  # values of the width, per layer and position, differentiated twice
+_TWICE_ATTENTION = 7  # copies of the attention's weights, the same
+_TWICE_LOGITS = 8
+_TWICE_SEQUENCES = 4  # that `diagnose` differentiates of each set
 _PROCESS_BYTES = 600 * 2**20  # Python, torch and transformers themselves
 
 
@@ -31,6 +40,7 @@ class ModelShape:
         hidden: Width of the hidden state.
         n_layers: Number of layers.
         vocabulary: Rows of the output layer.
+        n_heads: Heads of the attention of a layer; 0 where there is none.
     """
 
     n_parameters: int
@@ -38,6 +48,7 @@ class ModelShape:
     hidden: int
     n_layers: int
     vocabulary: int
+    n_heads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +103,9 @@ class Plan:
         evaluation_tokens: Tokens of one evaluation.
         n_workers: Runs at once.
         run_memory_bytes: Peak memory of one run, or of one evaluation where that is more.
-        memory_bytes: Peak memory of all workers together.
+        memory_bytes: Peak memory of all processes together, the store of task vectors counted once.
         disk_bytes: Size of the finished study and of the snapshots beside it.
+        diagnosis_bytes: Peak memory of `diagnose`, which runs in one process.
         seconds: Estimated time.
     """
 
@@ -110,6 +122,7 @@ class Plan:
     run_memory_bytes: int
     memory_bytes: int
     disk_bytes: int
+    diagnosis_bytes: int
     seconds: float = 0.0
 
     @property
@@ -172,15 +185,29 @@ def training_bytes(shape: ModelShape, recipe: Recipe) -> int:
 def evaluation_bytes(shape: ModelShape, recipe: Recipe) -> int:
     """Peak memory of a worker that evaluates, in bytes: the model and a batch's logits.
 
-    Slopes keep the activations of a batch too. A model that is read layer by layer takes what it is
-    given, or else half of what is free.
+    Slopes keep the activations of a batch too, and gradients. A model that is read layer by layer
+    takes what it is given, or else half of what is free.
     """
     positions = recipe.evaluation.batch_sequences * recipe.sequence_length
     if recipe.evaluation.placement == "layers":
         return _PROCESS_BYTES + int((recipe.evaluation.memory_gb or 0) * 1e9)
     activations = positions * shape.hidden * _ACTIVATIONS_PER_LAYER * shape.n_layers
     logits = positions * shape.vocabulary * _LOGIT_COPIES
-    return _PROCESS_BYTES + 4 * (shape.n_parameters + activations + logits)
+    return _PROCESS_BYTES + 4 * (2 * shape.n_parameters + activations + logits)
+
+
+def diagnosis_bytes(shape: ModelShape, recipe: Recipe) -> int:
+    """Peak memory of `diagnose` in bytes, an estimate: second derivatives of a few sequences.
+
+    It holds the model, its gradients and what they are differentiated along.
+    """
+    rows = min(recipe.evaluation.batch_sequences, recipe.evaluation.max_sequences, _TWICE_SEQUENCES)
+    positions = rows * recipe.sequence_length
+    activations = positions * shape.hidden * _TWICE_PER_LAYER * shape.n_layers
+    attended = positions * recipe.sequence_length * shape.n_heads * shape.n_layers
+    logits = positions * shape.vocabulary * _TWICE_LOGITS
+    state = 3 * shape.n_parameters
+    return _PROCESS_BYTES + 4 * (state + activations + _TWICE_ATTENTION * attended + logits)
 
 
 def _store_bytes(shape: ModelShape, recipe: Recipe) -> int:
@@ -229,6 +256,7 @@ def make_plan(
         evaluation_tokens=evaluation_tokens,
         n_workers=n_workers,
         run_memory_bytes=run_memory,
-        memory_bytes=n_workers * run_memory + _PROCESS_BYTES,
+        memory_bytes=n_workers * run_memory + _PROCESS_BYTES + store,
         disk_bytes=2 * checkpoint * n_runs + n_trajectory * checkpoint + snapshots + store,
+        diagnosis_bytes=diagnosis_bytes(shape, recipe) + store,
     )

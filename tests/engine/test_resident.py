@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import weakref
 
-from mixwise.engine.resident import release_resident, resident
+from mixwise.engine.resident import keeps_something, release_resident, resident
 
 
 class Large:
@@ -26,5 +26,7 @@ def test_another_key_gives_the_old_thing_up_before_the_new_one_is_built() -> Non
 
 def test_released_things_are_built_anew() -> None:
     first = resident("a", Large)
+    assert keeps_something()
     release_resident()
+    assert not keeps_something()
     assert resident("a", Large) is not first

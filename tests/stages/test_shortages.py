@@ -49,7 +49,7 @@ def test_one_horizon_that_fits_all_is_proposed(recipe: Recipe) -> None:
 
 
 def test_where_no_batch_fits_no_horizon_is_proposed(recipe: Recipe) -> None:
-    [line] = find_shortages(recipe, {"alpha": facts(15), "beta": facts(10**6)})
+    [_, line] = find_shortages(recipe, {"alpha": facts(15), "beta": facts(10**6)})
     assert "make batches smaller, raise the limit" in line
     assert line.endswith("bring an `expert` for it")
 

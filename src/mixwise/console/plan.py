@@ -51,6 +51,11 @@ def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = (
             f"at most {plan.n_candidates}, each evaluated on {plan.evaluation_tokens:,} tokens",
         ),
         ("peak memory", f"{plan.memory_bytes / 1e9:.1f} GB"),
+        *(
+            [("peak memory of `diagnose`", f"{plan.diagnosis_bytes / 1e9:.1f} GB")]
+            if plan.diagnosis_bytes > plan.memory_bytes
+            else []
+        ),
         ("disk", f"{plan.disk_bytes / 1e9:.2f} GB"),
         ("estimated time", _duration(plan.seconds)),
     ):

@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from mixwise.engine.queue import Finished, Job, OnStep, Result
+from mixwise.engine.resident import give_memory_back, keeps_something
 from mixwise.errors import ResourceError
 
 _POLL_SECONDS = 0.2
@@ -163,4 +164,8 @@ def _call(function: Callable[[Job, OnStep], Result], job: Job, index: int) -> Re
             raise Stopped
         _worker["steps"].put((index, step))
 
-    return function(job, on_step)
+    try:
+        return function(job, on_step)
+    finally:
+        if not keeps_something():
+            give_memory_back()  # the worker may wait for long

@@ -6,6 +6,8 @@ that needs the memory, as training, it gives the model up.
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,9 +40,26 @@ def resident(key: str, build: Callable[[], Kept]) -> Kept:
     return kept
 
 
+def keeps_something() -> bool:
+    """Whether this process keeps anything between its jobs."""
+    return _place.kept is not None
+
+
 def release_resident() -> None:
     """Give up what this process keeps, and the memory of a GPU that it took."""
     _place.key, _place.kept = "", None
+    give_memory_back()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+
+
+def give_memory_back() -> None:
+    """Give freed memory to the system, which a C library's allocator keeps for the next time.
+
+    Where that is glibc: others do it by themselves.
+    """
+    gc.collect()  # models stand in cycles
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixwise.engine.devices import choose_device
+from mixwise.engine.resident import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line
 from mixwise.merging.adapters import is_linear
 from mixwise.merging.experts import ExpertPool
@@ -79,6 +80,8 @@ def run_check(inputs: Inputs, study_folder: Path) -> Checked:
     require_room(plan, study_folder, on_gpu=seats.n_devices > 0)
     measured = measure_steps(live, inputs, seats.n_threads)
     found = collect_warnings(live, inputs, plan)
+    del live
+    give_memory_back()  # this process waits while the workers train
     return Checked(replace(plan, seconds=plan.time(measured)), tuple(found), tuple(_notes(inputs)))
 
 
@@ -282,6 +285,7 @@ def _shape(live: LiveModel, inputs: Inputs) -> ModelShape:
         int(config.hidden_size),
         int(config.num_hidden_layers),
         int(config.vocab_size),
+        int(getattr(config, "num_attention_heads", None) or 0),
     )
 
 
