@@ -398,14 +398,14 @@ def every_case() -> list[Case]:
         Case(f"reference {how}", "study/references/*/model.safetensors", damage)
         for how, damage in {**BYTES, "swapped": _swap, "NaN": _write_nan}.items()
     ]
+    vector = "study/task_vectors/beta.safetensors"
+    damages = {**BYTES, "zeroed": _zero, "NaN": _fill, "header": _spoil_header}
     for command in (("run",), score):
         cases += [
-            Case(f"store {how}", "study/task_vectors/beta.safetensors", d, command, _is_gone(how))
-            for how, d in {**BYTES, "zeroed": _zero, "NaN": _fill, "header": _spoil_header}.items()
+            Case(f"store {how}", vector, damage, command, _is_gone(how), not _is_gone(how))
+            for how, damage in damages.items()
         ]
-    cases.append(
-        Case("store swapped", "study/task_vectors/beta.safetensors", _swap_file, score, True, False)
-    )
+    cases.append(Case("store swapped", vector, _swap_file, score, True, False))
     for name in RESULTS:
         cases += [
             Case(
