@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mixwise.data.corpus import Corpus, find_overlap, locate_hash, map_sequences, prepare_corpus
 from mixwise.errors import DataError, MixwiseWarning, ResourceError
 from mixwise.progress import Progress
-from mixwise.recipe import TextSource
+from mixwise.recipe import HubDataset, TextSource
 
 END = 256
 
@@ -485,3 +485,21 @@ def test_a_long_text_is_cut_and_its_tokens_are_those_of_the_whole(
     for name in ("train.u32", "heldout.u32", "heldout_bytes.u32"):
         assert (cut.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     assert cut.facts == whole.facts
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # `datasets` leaves its files open
+def test_datasets_of_one_name_are_told_apart_by_their_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    source = TextSource(hub=HubDataset(dataset="ds"))
+    keys = []
+    for project, word in (("one", "a"), ("two", "b"), ("three", "a")):
+        (tmp_path / project / "ds").mkdir(parents=True)
+        write(tmp_path / project / "ds", *(f"{word} {k}" for k in range(10)), name="train.jsonl")
+        monkeypatch.chdir(tmp_path / project)
+        keys.append(prepare(tmp_path / project, source=source).key)
+    assert keys[0] != keys[1]
+    assert keys[0] == keys[2]  # it is the content that counts
+    write(tmp_path / "three" / "ds", *(f"edited {k}" for k in range(10)), name="train.jsonl")
+    assert prepare(tmp_path / "three", source=source).key not in keys
