@@ -112,7 +112,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            return super().construct_object(node, deep)
         except (yaml.YAMLError, RecursionError):
             raise
         except Exception as error:  # PyYAML's constructors raise whatever Python does
