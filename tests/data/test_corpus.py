@@ -417,3 +417,19 @@ def test_errors_of_the_source_come_through(folder: Path) -> None:
     with pytest.raises(DataError, match=re.escape("d.jsonl:2: broken JSON")):
         prepare(folder)
     assert not (folder / "cache").exists()
+
+
+def test_a_long_text_is_tokenised_in_pieces_and_stays_one_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["one two é " * 40, "line\n" * 60, "x" * 333, " ", *TEXTS]
+    write(tmp_path, *texts)
+    whole = prepare(tmp_path, cache=tmp_path / "whole")
+    monkeypatch.setattr("mixwise.data.corpus._PIECE", 50)
+    tokenizer = ByteTokenizer()
+    cut = prepare(tmp_path, tokenizer, cache=tmp_path / "cut")
+    assert tokenizer.n_encoded > len(texts) + 10
+    assert cut.facts == whole.facts
+    names = ("train.u32", "heldout.u32", "heldout_bytes.u32", "train_hashes.npy")
+    for name in (*names, "heldout_hashes.npy", "train_lengths.npy", "heldout_lengths.npy"):
+        assert (cut.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
