@@ -98,7 +98,7 @@ def shown(value: object, most: int = 80) -> str:
         "[1, 'two']"
     """
     short = reprlib.Repr()
-    short.maxlevel, short.maxstring, short.maxlong, short.maxother = 4, 2 * most, 2 * most, 2 * most
+    short.maxlevel, short.maxstring, short.maxlong, short.maxother = 4, 4 * most, 4 * most, 4 * most
     short.maxdict = short.maxlist = short.maxtuple = short.maxset = 8
     if isinstance(value, bytes | bytearray):
         value = bytes(value[:most])

@@ -475,18 +475,6 @@ class BeginningTokenizer(ByteTokenizer):
             yield [1, *ids], [0, *sizes]
 
 
-@pytest.mark.parametrize("tokenizer", [ByteTokenizer, BeginningTokenizer])
-def test_a_long_text_is_cut_and_its_tokens_are_those_of_the_whole(
-    folder: Path, tokenizer: type[ByteTokenizer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = prepare(folder, tokenizer())
-    monkeypatch.setattr("mixwise.data.corpus._PIECE", 7)
-    cut = prepare(folder, tokenizer(), cache=folder / "other")
-    for name in ("train.u32", "heldout.u32", "heldout_bytes.u32"):
-        assert (cut.folder / name).read_bytes() == (whole.folder / name).read_bytes()
-    assert cut.facts == whole.facts
-
-
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # `datasets` leaves its files open
 def test_datasets_of_one_name_are_told_apart_by_their_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -503,3 +491,20 @@ def test_datasets_of_one_name_are_told_apart_by_their_texts(
     assert keys[0] == keys[2]  # it is the content that counts
     write(tmp_path / "three" / "ds", *(f"edited {k}" for k in range(10)), name="train.jsonl")
     assert prepare(tmp_path / "three", source=source).key not in keys
+
+
+@pytest.mark.parametrize("kind", [ByteTokenizer, BeginningTokenizer])
+def test_a_long_text_is_tokenised_in_pieces_and_stays_one_document(
+    tmp_path: Path, kind: type[ByteTokenizer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["one two é " * 40, "line\n" * 60, "x" * 333, " ", *TEXTS]
+    write(tmp_path, *texts)
+    whole = prepare(tmp_path, kind(), cache=tmp_path / "whole")
+    monkeypatch.setattr("mixwise.data.corpus._PIECE", 50)
+    tokenizer = kind()
+    cut = prepare(tmp_path, tokenizer, cache=tmp_path / "cut")
+    assert tokenizer.n_encoded > len(texts) + 10
+    assert cut.facts == whole.facts
+    names = ("train.u32", "heldout.u32", "heldout_bytes.u32", "train_hashes.npy")
+    for name in (*names, "heldout_hashes.npy", "train_lengths.npy", "heldout_lengths.npy"):
+        assert (cut.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name

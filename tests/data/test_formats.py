@@ -51,7 +51,7 @@ def test_the_name_tells_the_format(name: str, kind: str) -> None:
     "name", ["a.jsonl.1", "part-00000", "a.py", "a.arrow", "a.jsonl.zip", "a.gz", "jsonl"]
 )
 def test_a_name_that_is_not_known_is_refused_with_the_remedy(name: str) -> None:
-    with pytest.raises(DataError, match=r"its name ends in .*: rename .*`format: text`"):
+    with pytest.raises(DataError, match=r"no suffix of a data file .*: rename .*`format: text`"):
         format_of(Path(name))
     assert format_of(Path(name), "text") == "text"
 

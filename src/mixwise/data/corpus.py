@@ -9,7 +9,7 @@ Method:
     documents joined by the end-of-text token; sequences are cut from the stream, the incomplete
     last one is dropped. Both streams are kept in a cache under the hash of everything they come
     from, and mapped into memory from there (`token_cache`).
-    A text of more than a million characters is tokenised in pieces, cut where a line or a word
+    A text of more than 200,000 characters is tokenised in pieces, cut where a line or a word
     begins, so that memory stays bounded; its tokens may differ from those of the whole at a cut.
 """
 
@@ -36,7 +36,7 @@ from mixwise.recipe import TextSource, hash_section
 Tokens = npt.NDArray[np.integer]
 _FORMAT = 2  # of the cache; raise it when the files below change their meaning
 _BATCH = 256  # pieces of text tokenised together
-_PIECE = 10**6  # characters of the longest piece, and of all that are tokenised together
+_PIECE = 200_000  # characters of the longest piece, and of all that are tokenised together
 
 
 class Tokenizer(Protocol):
