@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from mixwise.interrupts import end_at_once_when_asked
+
+if __name__ == "__main__":
+    end_at_once_when_asked()  # Ctrl-C may come while the imports below are being loaded
+
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mixwise import __version__, console
-from mixwise.errors import MixwiseError, first_line
 
 if TYPE_CHECKING:
     from mixwise.recipe import Recipe
@@ -358,12 +361,6 @@ def _at_work(
         workspace = Workspace(study, settings, bars, rule, recipe)
         try:
             return stage(workspace)
-        except KeyboardInterrupt:
-            console.print_error(
-                "stopped. Nothing that was finished is lost; to go on from here, run the same "
-                f"command again: mixwise {shlex.join(sys.argv[1:])}"
-            )
-            raise typer.Exit(130) from None
         finally:
             workspace.close()
 
@@ -376,24 +373,8 @@ def _show(content: Any, as_json: bool, print_it: Callable[[], object]) -> None:
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 an error of ours, 2 usage (typer's own), 130 Ctrl-C."""
-    try:
-        app()
-    except MixwiseError as error:
-        if "--json" in sys.argv:
-            problems = str(error).splitlines()
-            console.print_json({"error": type(error).__name__, "problems": problems})
-        console.print_error(str(error))
-        sys.exit(1)
-    except Exception as error:  # a defect of ours: still one line, and where to look
-        if os.environ.get("MIXWISE_TRACEBACK"):
-            raise
-        kind = type(error).__name__
-        console.print_error(
-            f"unexpected {kind}: {first_line(error)}: this is a defect of mixwise; set "
-            "MIXWISE_TRACEBACK=1 and run again to see where"
-        )
-        sys.exit(1)
+    """Run the command line: 0 done, 1 an error, 2 usage, 130, 143 or 129 stopped by a signal."""
+    sys.exit(console.run_to_exit_code(lambda: app(standalone_mode=False)))
 
 
 if __name__ == "__main__":

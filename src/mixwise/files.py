@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mixwise.errors import DataError, ResourceError
+from mixwise.errors import DataError
+from mixwise.shortages import explain_failed_write
 
 HashFile = Callable[[Path], str]
 
@@ -44,6 +45,4 @@ def replace_file(path: Path, content: str | bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise ResourceError(
-            f"{path}: cannot be written ({error}): free disk space and run the same command again"
-        ) from None
+        raise explain_failed_write(error, path) from None

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mixwise.errors import ResourceError, StudyError
+from mixwise.errors import StudyError
 from mixwise.files import hash_file
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Array, Derivatives, Measurement, Observation
+from mixwise.shortages import explain_failed_write, explain_shortage
 
 _VERSION = 2
 _READABLE = (0, 1, _VERSION)  # 0 is an empty file; 1 knew no derivatives
@@ -78,6 +79,9 @@ class Ledger:
                 self.close()
                 raise
         except sqlite3.DatabaseError as error:
+            shortage = explain_shortage(error, path)
+            if shortage is not None:
+                raise shortage from None
             raise StudyError(
                 f"{path}: not a readable ledger ({error}): restore it or choose another study "
                 "folder"
@@ -178,14 +182,12 @@ class Ledger:
             try:
                 yield self._connection
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite ends it itself on a full disk
+                    self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise ResourceError(
-                f"{self._path}: cannot be written ({error}): free disk space and "
-                "run the same command again"
-            ) from None
+            raise explain_failed_write(error, self._path) from None
 
     def _observation(self, row: tuple[object, ...]) -> Observation:
         number, fingerprint, answer, rule, mixture, seeds, seconds, trained, evaluated, source = row

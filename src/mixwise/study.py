@@ -22,6 +22,7 @@ from mixwise.errors import ResourceError, StudyError
 from mixwise.files import replace_file
 from mixwise.ledger import Ledger
 from mixwise.recipe import Recipe, load_recipe
+from mixwise.shortages import explain_failed_write, explain_shortage
 
 RECIPE_FILE = "recipe.yaml"
 RECOMMENDATION_FILE = "recommendation.json"
@@ -63,7 +64,7 @@ class Study:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ResourceError(
+            raise explain_shortage(error, folder) or ResourceError(
                 f"{folder}: cannot be made ({error}): choose another folder"
             ) from None
         return cls(folder, recipe_file.parent.resolve())
@@ -120,7 +121,7 @@ class Study:
             np.save(partial, tokens)
             partial.replace(folder / f"{name}.npy")
         except OSError as error:
-            raise ResourceError(f"{folder}: cannot be written ({error}): free disk space") from None
+            raise explain_failed_write(error, folder) from None
 
     def open_ledger(self) -> Ledger:
         """The study's ledger."""
@@ -155,9 +156,7 @@ class Study:
         try:
             opened = (self.folder / ".lock").open("a+")
         except OSError as error:
-            raise ResourceError(
-                f"{self.folder}: cannot be written ({error}): change that"
-            ) from None
+            raise explain_failed_write(error, self.folder) from None
         with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,17 +7,18 @@ from mixwise.console.answer import (
     print_verdict,
 )
 from mixwise.console.diagnosis import print_diagnosis, print_units
+from mixwise.console.ending import run_to_exit_code
 from mixwise.console.plan import print_plan
 from mixwise.console.progress import ProgressBars, progress_bars
-from mixwise.console.text import print_error, print_json, print_lines, print_text
+from mixwise.console.text import print_json, print_lines, print_note, print_text
 
 __all__ = [
     "ProgressBars",
     "print_diagnosis",
-    "print_error",
     "print_fidelity",
     "print_json",
     "print_lines",
+    "print_note",
     "print_plan",
     "print_recommendation",
     "print_scores",
@@ -25,4 +26,5 @@ __all__ = [
     "print_units",
     "print_verdict",
     "progress_bars",
+    "run_to_exit_code",
 ]

@@ -62,7 +62,7 @@ def parse_recipe(text: str, origin: str) -> Recipe:
     except ValidationError as error:
         items = [dict(item) for item in error.errors()]
         lines = [line for item in _join_branches(items) for line in _explain(item)]
-        raise RecipeError("\n".join(f"{origin}: {line}" for line in lines)) from None
+        raise RecipeError(*(f"{origin}: {line}" for line in lines)) from None
 
 
 def _join_branches(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def _explain(item: dict[str, Any]) -> list[str]:
     place = _place(item["loc"])
     key = ".".join(str(part) for part in place)
     if item["type"] == "value_error":
-        lines = str(item["ctx"]["error"]).splitlines()
+        lines = [str(line) for line in item["ctx"]["error"].args]
         return [f"`{key}`: {line}" if key else line for line in lines]
     if item["type"] == "extra_forbidden":
         return [f"`{key}`: unknown key: {nearest(str(place[-1]), _valid_keys(place[:-1]))}"]

@@ -14,11 +14,11 @@ from string import Template
 
 from plotly.offline import get_plotlyjs
 
-from mixwise.errors import ResourceError
 from mixwise.report import sections, trust
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
+from mixwise.shortages import explain_failed_write
 
 REPORT_FILE = "report.html"
 
@@ -54,9 +54,7 @@ def save_report(folder: Path) -> Path:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        raise ResourceError(
-            f"{path}: cannot be written ({error}): free disk space and run the same command again"
-        ) from None
+        raise explain_failed_write(error, path) from None
     return path
 
 

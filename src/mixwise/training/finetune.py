@@ -13,6 +13,8 @@ Departures:
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import time
 from pathlib import Path
@@ -27,6 +29,7 @@ from transformers.utils import logging as transformers_logging
 from mixwise.data.blend import Blend
 from mixwise.data.corpus import map_sequences
 from mixwise.engine.devices import choose_device
+from mixwise.engine.queue import Stopped
 from mixwise.errors import (
     CheckpointError,
     ResourceError,
@@ -36,6 +39,7 @@ from mixwise.errors import (
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.live_model import load_module
 from mixwise.recipe import Training
+from mixwise.shortages import explain_failed_write, explain_shortage
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
 from mixwise.training.saving import (
@@ -44,6 +48,7 @@ from mixwise.training.saving import (
     save_second_moments,
 )
 
+_NEXT_TO_NOTHING_BYTES = 2**20
 _SCHEDULES = {"constant": "constant_with_warmup", "cosine": "cosine", "linear": "linear"}
 
 
@@ -79,20 +84,25 @@ def finetune_prepared(job: TrainingJob, on_step: OnStep) -> RunRecord:
             f"{job.output}: not enough memory on the GPU ({first_line(error)}): lower "
             "`training.batch_sequences` or raise `training.gradient_accumulation_steps`"
         ) from None
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _is_failed_write(error):
+    except (OSError, SafetensorError, RuntimeError, MemoryError) as error:
+        shortage = explain_shortage(error, job.output)
+        if shortage is not None:
+            raise shortage from None
+        if not (isinstance(error, OSError | SafetensorError) or _is_failed_write(error)):
             raise
-        raise ResourceError(
-            f"{job.output}: the run cannot be written ({first_line(error)}): free space "
-            "there and run the same command again; it goes on from here"
-        ) from None
+        raise explain_failed_write(_reason(error, job.output), job.output) from None
 
 
-def _is_failed_write(error: RuntimeError) -> bool:
-    """Whether torch could not write a snapshot: it knows no error of its own for a full disk."""
-    return any(
-        sign in str(error) for sign in ("PytorchStreamWriter", "inline_container", "No space")
-    )
+def _is_failed_write(error: Exception) -> bool:
+    """Whether torch could not write a snapshot."""
+    return any(sign in str(error) for sign in ("PytorchStreamWriter", "inline_container"))
+
+
+def _reason(error: Exception, folder: Path) -> Exception:
+    """The error, or that of a full disk where torch does not say what was wrong with it."""
+    if _is_failed_write(error) and shutil.disk_usage(folder).free < _NEXT_TO_NOTHING_BYTES:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return error
 
 
 class _Run:
@@ -232,6 +242,7 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         self._on_step = on_step
         n = job.settings.trajectory_checkpoints
         self._trajectory = {round(job.n_steps * (k + 1) / (n + 1)) for k in range(n)}
+        self._stopped: Stopped | None = None
 
     def on_step_end(
         self,
@@ -241,7 +252,7 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         model: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Report the step; save a trajectory checkpoint where one is due."""
+        """Report the step; save a trajectory checkpoint where one is due, a snapshot if stopped."""
         if not state.is_world_process_zero:
             return
         folder = self._job.output / "trajectory" / str(state.global_step)
@@ -250,14 +261,24 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
             shutil.rmtree(partial, ignore_errors=True)
             getattr(model, "module", model).save_pretrained(partial)
             partial.replace(folder)
-        self._on_step(state.global_step)
+        try:
+            self._on_step(state.global_step)
+        except Stopped as stopped:
+            if state.global_step >= state.max_steps:
+                return  # all that is left is to save the model
+            if not self._job.settings.snapshots:
+                raise
+            self._stopped = stopped  # after the snapshot that this step now ends with
+            control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark the snapshot as whole, once every process has written its part."""
+        """Mark the snapshot as whole, once every process has written its part; stop if told."""
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.barrier()
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARK).touch()
+        if self._stopped is not None:
+            raise self._stopped
 
 
 def _build_model(job: TrainingJob) -> Any:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mixwise.engine.resident import release_resident
-from mixwise.errors import ResourceError, StudyError, TrainingError
+from mixwise.errors import StudyError, TrainingError
+from mixwise.shortages import explain_failed_write
 from mixwise.training.job import ERROR_PREFIX, OnStep, RunRecord, TrainingJob, load_record
 from mixwise.training.run_folder import prepare_folder
 
@@ -101,7 +102,7 @@ def _run_lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder.with_name(f".{folder.name}.lock").open("w")
     except OSError as error:
-        raise ResourceError(f"{folder}: cannot be written ({error}): change that") from None
+        raise explain_failed_write(error, folder) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
