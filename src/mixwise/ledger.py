@@ -8,9 +8,11 @@ evaluation: when one of them changes, the old observation is simply not the one 
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -64,15 +66,19 @@ class Ledger:
 
     Args:
         path: The SQLite file; made when missing.
+        read_only: Whether to read a copy in memory of what the file holds now: the file may lie
+            where only reading is allowed, and another process may be writing it.
 
     Raises:
         StudyError: If the file is no ledger of this version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection = (
+                _copy_to_memory(path) if read_only else sqlite3.connect(path, isolation_level=None)
+            )
             try:
                 self._prepare()
             except BaseException:
@@ -238,3 +244,30 @@ def _blob(numbers: Array) -> bytes:
 
 def _array(blob: bytes) -> Array:
     return np.frombuffer(blob, dtype="<f8").astype(np.float64)
+
+
+def _copy_to_memory(path: Path) -> sqlite3.Connection:
+    """What a ledger holds now, without writing anything beside it; nothing where there is none.
+
+    A write-ahead log beside the file is read too. SQLite wants to write next to it, and where that
+    is not allowed, a copy of both is read.
+    """
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    log = path.with_name(f"{path.name}-wal")
+    if not path.is_file():
+        return memory
+    if not log.exists():  # nobody has it open
+        return _fill(memory, path, "immutable=1")
+    try:
+        return _fill(memory, path, "mode=ro")
+    except sqlite3.OperationalError:
+        with tempfile.TemporaryDirectory() as folder:
+            for file in (path, log):
+                shutil.copyfile(file, Path(folder, file.name))
+            return _fill(memory, Path(folder, path.name), "mode=ro")
+
+
+def _fill(memory: sqlite3.Connection, path: Path, mode: str) -> sqlite3.Connection:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as source:
+        source.backup(memory)
+    return memory

@@ -9,11 +9,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,10 @@ SEARCH_FILE = "search.json"
 CALIBRATION_FILE = "calibration.json"
 VALIDATION_FILE = "validation.json"
 FINAL_FILE = "final.json"
+NOTICES_FILE = "notices.json"
 _STUDY_FILE = "study.json"
+_LOCK_FILE = ".lock"
+_LOCK_TRIES, _LOCK_SECONDS = 10, 0.05  # whoever asks for the holder has the lock for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +88,27 @@ class Study:
         try:
             recipe_folder = Path(json.loads((folder / _STUDY_FILE).read_text())["recipe_folder"])
         except (OSError, ValueError, TypeError, KeyError):
-            raise StudyError(
-                f"{folder}: no study here: make one with `mixwise run RECIPE --study {folder}`"
-            ) from None
+            raise StudyError(_why_none(folder)) from None
         return cls(folder, recipe_folder)
+
+    def require_recipe_folder(self) -> None:
+        """Refuse a study whose inputs cannot be found, before one is looked for elsewhere.
+
+        Raises:
+            StudyError: If the folder that its relative paths start from is not there.
+        """
+        if not self.recipe_folder.is_dir():
+            raise StudyError(
+                f"{self.folder / _STUDY_FILE}: `recipe_folder` must be the folder of the recipe, "
+                f"where its relative paths start from, but {self.recipe_folder} is not there: put "
+                "it back, or write its new place into that file, or run `mixwise run RECIPE "
+                f"--study {self.folder}` with the recipe where it is now"
+            )
+
+    @property
+    def holder(self) -> str | None:
+        """The number of the process that works in the study; None when nobody does."""
+        return _holder(self.folder)
 
     @property
     def recipe(self) -> Recipe:
@@ -123,9 +144,9 @@ class Study:
         except OSError as error:
             raise explain_failed_write(error, folder) from None
 
-    def open_ledger(self) -> Ledger:
+    def open_ledger(self, *, read_only: bool = False) -> Ledger:
         """The study's ledger."""
-        return Ledger(self.folder / "ledger.sqlite")
+        return Ledger(self.folder / "ledger.sqlite", read_only=read_only)
 
     def load_json(self, name: str) -> Any | None:
         """Content of one of the study's JSON files, or None when it is not there yet."""
@@ -154,20 +175,60 @@ class Study:
             StudyError: If another process holds it.
         """
         try:
-            opened = (self.folder / ".lock").open("a+")
+            opened = (self.folder / _LOCK_FILE).open("a+")
         except OSError as error:
             raise explain_failed_write(error, self.folder) from None
         with opened as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _try_lock(file):
                 file.seek(0)
                 holder = file.read().strip() or "unknown"
                 raise StudyError(
                     f"{self.folder}: another mixwise (process {holder}) is working in "
                     "this study: wait until it has ended, or stop it"
-                ) from None
+                )
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+
+def _try_lock(file: IO[str]) -> bool:
+    """Take a lock; someone may have it for no more than the moment of a question."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_SECONDS)
+        else:
+            return True
+    return False
+
+
+def _holder(folder: Path) -> str | None:
+    """The number of the process that holds a folder's lock, or None."""
+    try:
+        file = (folder / _LOCK_FILE).open()
+    except OSError:
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read().strip() or "unknown"
+    return None
+
+
+def _why_none(folder: Path) -> str:
+    """Why a folder cannot be opened as a study."""
+    holder = _holder(folder)
+    if holder is not None:
+        return (
+            f"{folder}: a run has just begun here (process {holder}) and is still checking its "
+            "recipe, so there is nothing to read yet: ask again in a moment"
+        )
+    if (folder / _LOCK_FILE).is_file():
+        return (
+            f"{folder}: a run has begun here, but ended before its recipe was checked: begin again "
+            f"with `mixwise run RECIPE --study {folder}`"
+        )
+    return f"{folder}: no study here: make one with `mixwise run RECIPE --study {folder}`"

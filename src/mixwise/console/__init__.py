@@ -8,12 +8,15 @@ from mixwise.console.answer import (
 )
 from mixwise.console.diagnosis import print_diagnosis, print_units
 from mixwise.console.ending import run_to_exit_code
-from mixwise.console.plan import print_plan
-from mixwise.console.progress import ProgressBars, progress_bars
+from mixwise.console.notices import keeping_warnings
+from mixwise.console.plan import print_plan, summarise_plan
+from mixwise.console.progress import Display, progress
+from mixwise.console.status import print_status
 from mixwise.console.text import print_json, print_lines, print_note, print_text
 
 __all__ = [
-    "ProgressBars",
+    "Display",
+    "keeping_warnings",
     "print_diagnosis",
     "print_fidelity",
     "print_json",
@@ -22,9 +25,11 @@ __all__ = [
     "print_plan",
     "print_recommendation",
     "print_scores",
+    "print_status",
     "print_text",
     "print_units",
     "print_verdict",
-    "progress_bars",
+    "progress",
     "run_to_exit_code",
+    "summarise_plan",
 ]

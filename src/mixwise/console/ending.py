@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from mixwise.console.notices import showing_warnings
 from mixwise.console.text import let_output_spell, print_errors, print_json, print_note
 from mixwise.errors import MixwiseError, first_line
 from mixwise.interrupts import Interrupted, listening
@@ -29,7 +30,7 @@ def run_to_exit_code(command: Callable[[], object]) -> int:
     """
     let_output_spell()
     try:
-        with listening():
+        with listening(), showing_warnings():
             code = command()
             return code if isinstance(code, int) else 0
     except Interrupted as stopped:

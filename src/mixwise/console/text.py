@@ -126,10 +126,15 @@ def print_errors(problems: Iterable[str]) -> None:
 
 
 def print_note(text: str) -> None:
-    """Print one line on stderr that says whose it is; where nobody can read it, nothing."""
+    """Print one line on stderr that says whose it is."""
+    print_line(f"mixwise: {text}")
+
+
+def print_line(text: str) -> None:
+    """Print one line on stderr at once; where nobody can read it, nothing."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
-            sys.stderr.write(visible(f"mixwise: {text}") + "\n")
+            sys.stderr.write(visible(text) + "\n")
             sys.stderr.flush()
 
 

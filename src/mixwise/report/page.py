@@ -34,11 +34,12 @@ _SECTIONS = {
 }
 
 
-def save_report(folder: Path) -> Path:
+def save_report(folder: Path, output: Path | None = None) -> Path:
     """Write ``report.html`` from the files of a study, at once or not at all.
 
     Args:
         folder: The study; stages that have not run yet are named on the page.
+        output: The file; by default ``report.html`` in the study.
 
     Returns:
         The report's path.
@@ -47,9 +48,9 @@ def save_report(folder: Path) -> Path:
         StudyError: If a file of the study is broken.
         ResourceError: If the report cannot be written, as on a full disk.
     """
-    path = folder / REPORT_FILE
+    path = output or folder / REPORT_FILE
     text = render_page(load_contents(folder))
-    partial = folder / f".{REPORT_FILE}.partial"
+    partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
