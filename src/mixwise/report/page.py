@@ -14,6 +14,7 @@ from string import Template
 
 from plotly.offline import get_plotlyjs
 
+from mixwise.errors import ResourceError
 from mixwise.report import sections, trust
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, tag
@@ -55,7 +56,9 @@ def save_report(folder: Path, output: Path | None = None) -> Path:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        raise explain_failed_write(error, path) from None
+        raise ResourceError(
+            f"{explain_failed_write(error, path)}, or name another file with `--output`"
+        ) from None
     return path
 
 
