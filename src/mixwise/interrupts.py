@@ -23,6 +23,7 @@ from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SAME_SECONDS = 0.5
+_STOPPING = b"mixwise: stopping: what runs may save itself first; once more ends it at once\n"
 
 
 class Interrupted(BaseException):
@@ -82,6 +83,7 @@ def listening() -> Iterator[None]:
         now = time.monotonic()
         heard.append(now)
         if len(heard) == 1:
+            os.write(2, _STOPPING)
             raise Interrupted(number)
         if now - heard[0] > _SAME_SECONDS:
             os._exit(128 + number)

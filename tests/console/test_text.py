@@ -53,7 +53,7 @@ def test_json_stays_json_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_full_disk_under_stdout_is_called_one(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         monkeypatch.setattr(sys, "stdout", full)
-        with pytest.raises(ResourceError, match="standard output: cannot be written .the disk is"):
+        with pytest.raises(ResourceError, match=r"standard output: cannot be written .the disk is"):
             print_text("lost")
         monkeypatch.undo()
 
