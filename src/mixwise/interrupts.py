@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -83,7 +83,8 @@ def listening() -> Iterator[None]:
         now = time.monotonic()
         heard.append(now)
         if len(heard) == 1:
-            os.write(2, _STOPPING)
+            with suppress(OSError):  # nobody reads it
+                os.write(2, _STOPPING)
             raise Interrupted(number)
         if now - heard[0] > _SAME_SECONDS:
             os._exit(128 + number)

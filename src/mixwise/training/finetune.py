@@ -242,7 +242,7 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         self._on_step = on_step
         n = job.settings.trajectory_checkpoints
         self._trajectory = {round(job.n_steps * (k + 1) / (n + 1)) for k in range(n)}
-        self._stopped: Stopped | None = None
+        self._is_stopped = False
 
     def on_step_end(
         self,
@@ -253,23 +253,34 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         **kwargs: Any,
     ) -> None:
         """Report the step; save a trajectory checkpoint where one is due, a snapshot if stopped."""
-        if not state.is_world_process_zero:
+        if state.is_world_process_zero:
+            self._save_trajectory(state.global_step, model)
+        if not _agree(self._is_told_to_stop(state), args):
             return
-        folder = self._job.output / "trajectory" / str(state.global_step)
-        if state.global_step in self._trajectory and not folder.exists():
+        if state.global_step >= state.max_steps:
+            return  # all that is left is to save the model
+        if not self._job.settings.snapshots:
+            raise Stopped
+        self._is_stopped = True  # after the snapshot that this step now ends with
+        control.should_save = True
+
+    def _save_trajectory(self, step: int, model: Any) -> None:
+        folder = self._job.output / "trajectory" / str(step)
+        if step in self._trajectory and not folder.exists():
             partial = folder.with_name(f".{folder.name}")
             shutil.rmtree(partial, ignore_errors=True)
             getattr(model, "module", model).save_pretrained(partial)
             partial.replace(folder)
+
+    def _is_told_to_stop(self, state: Any) -> bool:
+        """Report the step; whoever takes the report may want the run to stop."""
+        if not state.is_world_process_zero:
+            return False
         try:
             self._on_step(state.global_step)
-        except Stopped as stopped:
-            if state.global_step >= state.max_steps:
-                return  # all that is left is to save the model
-            if not self._job.settings.snapshots:
-                raise
-            self._stopped = stopped  # after the snapshot that this step now ends with
-            control.should_save = True
+        except Stopped:
+            return True
+        return False
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Mark the snapshot as whole, once every process has written its part; stop if told."""
@@ -277,8 +288,17 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
             torch.distributed.barrier()
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARK).touch()
-        if self._stopped is not None:
-            raise self._stopped
+        if self._is_stopped:
+            raise Stopped
+
+
+def _agree(is_told: bool, args: Any) -> bool:
+    """What the first process of a run was told, in all of them: they save together or not."""
+    if args.world_size == 1:
+        return is_told
+    told = torch.tensor([is_told], dtype=torch.int32, device=args.device)
+    torch.distributed.broadcast(told, 0)
+    return bool(told.item())
 
 
 def _build_model(job: TrainingJob) -> Any:

@@ -14,6 +14,7 @@ from mixwise.training.job import TrainingJob
 
 WORK = ".training"
 MARK = "COMPLETE"
+STOP = "stop"  # in the working folder: asks the processes of a spread run to stop
 
 
 def prepare_folder(job: TrainingJob) -> None:
@@ -40,6 +41,7 @@ def _prepare(job: TrainingJob) -> None:
         partial = note.with_suffix(".partial")
         partial.write_text(job.fingerprint)
         partial.replace(note)
+    (note.parent / STOP).unlink(missing_ok=True)
     for snapshot in note.parent.glob("checkpoint-*"):
         if not (snapshot / MARK).is_file():
             shutil.rmtree(snapshot)
