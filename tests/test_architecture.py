@@ -12,7 +12,8 @@ import mixwise
 
 ROOT = Path(mixwise.__file__).parent
 FLOORS = (
-    {"errors"},
+    {"errors", "interrupts"},
+    {"shortages"},
     {"files", "progress", "releases"},
     {"mixture", "objective"},
     {"observation", "scorer", "recipe"},
@@ -22,6 +23,7 @@ FLOORS = (
     {"study"},
     {"stages"},
     {"console", "cli"},
+    {"__main__"},
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 HEAVY = ("torch", "transformers", "peft", "lightgbm", "sklearn", "plotly", "pyarrow", "scipy")

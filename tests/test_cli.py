@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -266,8 +267,21 @@ def finished(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A study that has run to its end, uninterrupted."""
     study = tmp_path_factory.mktemp("finished") / "study"
     command = [*RUN, str(pico_source / "recipe.yaml"), "--study", str(study)]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    (study.parent / "stderr.txt").write_text(done.stderr)
     return study
+
+
+def test_run_without_a_terminal_says_in_lines_what_it_does(finished: Path) -> None:
+    err = (finished.parent / "stderr.txt").read_text().splitlines()
+    lines = [line for line in err if not line.startswith("mixwise: warning: ")]
+    assert all(re.match(r"\d\d:\d\d:\d\d \S", line) for line in lines), lines
+    assert "estimated time about" in lines[0]
+    for k, name in enumerate(("experts", "search", "calibration", "validation"), start=1):
+        told = [line[9:] for line in lines if f"stage {k} of 6: {name}: " in line]
+        assert told[0] == f"stage {k} of 6: {name}: begins"
+        assert re.match(rf"stage {k} of 6: {name}: done in .*: .*; .* of about .* gone", told[-1])
+    assert "finished in" in lines[-1]
 
 
 def test_run_ends_in_a_recommendation_and_a_report(finished: Path) -> None:
@@ -707,6 +721,165 @@ def test_second_process_on_one_study_is_refused(
     assert "another mixwise" in err
 
 
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_study_is_read_while_another_process_works_in_it(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    from mixwise.study import Study
+
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    corner = json.loads(mixwise("score", study, "--mixture", "alpha=1", "--json")[1])
+    writing = Study.open(study).open_ledger()  # its write-ahead log lies beside it
+    with Study.open(study).lock():
+        before = _files(study)
+        code, out, err = mixwise("status", study, "--json")
+        assert code == 0, err
+        assert json.loads(out)["process"] == str(os.getpid())
+        code, out, err = mixwise("score", study, "--mixture", "alpha=1", "--json")
+        assert (code, json.loads(out)) == (0, corner), err
+        assert _files(study) == before
+        assert mixwise("report", study)[0] == 0
+        assert mixwise("export", study)[0] == 0
+        assert mixwise("export", study, "--format", "stream")[0] == 0
+        code, _, err = mixwise("score", study, "--mixture", "alpha=0.9,beta=0.1")
+        assert code == 1
+        assert "another mixwise" in err
+        assert "the scores are not all known yet" in err
+    writing.close()
+
+
+def test_status_says_how_far_a_study_is(finished: Path, tmp_path: Path, mixwise: Cli) -> None:
+    code, out, err = mixwise("status", finished, "--json")
+    assert code == 0, err
+    content = json.loads(out)
+    assert (content["stage"], content["process"]) == ("finished", None)
+    assert content["experts"] == {"done": 3, "total": 3}
+    assert 0 < content["references"]["done"] <= content["references"]["total"] == 22
+    candidates = json.loads((finished / "search.json").read_text())["candidates"]
+    best = max(row["objective"] for row in candidates)
+    assert content["best_so_far"]["objective"] >= best - 1e-12
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    (study / "experts" / "beta" / "run.json").unlink()
+    shutil.rmtree(study / "references")
+    code, out, _ = mixwise("status", study)
+    assert code == 0
+    assert "no process works in it" in out
+    assert "Stage:       experts" in out
+    assert "Experts:     2 of 3 trained" in out
+
+
+def test_a_study_is_read_where_nothing_can_be_written(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    with _mounted_read_only(study):
+        assert mixwise("status", study)[0] == 0
+        code, _, err = mixwise("score", study, "--mixture", "alpha=1", "--json")
+        assert code == 0, err
+        for command in ("report", "export"):
+            code, _, err = mixwise(command, study)
+            assert code == 1
+            assert "Read-only file system" in err
+            assert "--output" in err
+            assert mixwise(command, study, "--output", tmp_path / command)[0] == 0
+            assert (tmp_path / command).stat().st_size > 100
+        code, _, err = mixwise("score", study, "--mixture", "alpha=0.9,beta=0.1")
+        assert code == 1
+        assert "the scores are not all known yet" in err
+
+
+@contextmanager
+def _mounted_read_only(folder: Path) -> Iterator[None]:
+    """The superuser writes whatever the permissions; only a mount keeps it from that."""
+    bind = subprocess.run(["mount", "--bind", folder, folder], capture_output=True, check=False)
+    if bind.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_shares_are_exported_without_base_and_data(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    note = json.loads((study / "study.json").read_text())
+    note["recipe_folder"] = str(tmp_path / "gone")
+    (study / "study.json").write_text(json.dumps(note))
+    code, out, err = mixwise("export", study, "--json")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert sum(facts["tokens"].values()) == facts["horizon_tokens"] == 256
+    for command in (["search", study], ["export", study, "--format", "stream"]):
+        code, _, err = mixwise(*command)
+        assert code == 1
+        assert "study.json: `recipe_folder` must be the folder of the recipe" in err
+    edit_text(study / "recipe.yaml", "learning_rate: 3.0e-3", "learning_rate: 4.0e-3")
+    code, _, err = mixwise("export", study)
+    assert code == 1
+    assert "made from another recipe" in err
+
+
+def test_a_study_that_has_just_begun_says_so(tmp_path: Path, mixwise: Cli) -> None:
+    from mixwise.study import Study
+
+    study = Study(tmp_path, tmp_path)
+    with study.lock():
+        for command in ("report", "export", "status", "search"):
+            code, _, err = mixwise(command, tmp_path)
+            assert code == 1
+            assert f"a run has just begun here (process {os.getpid()})" in err
+    code, _, err = mixwise("status", tmp_path)
+    assert code == 1
+    assert "ended before its recipe was checked" in err
+
+
+@pytest.mark.parametrize("command", [["score"], ["nonsense"], ["check", "none.yaml"]])
+def test_json_is_one_document_whatever_happens(command: list[str], mixwise: Cli) -> None:
+    code, out, err = mixwise(*command, "--json")
+    assert code in {1, 2}
+    document = json.loads(out)
+    assert document["error"] == ("usage" if code == 2 else "RecipeError")
+    assert document["problems"]
+    assert err
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (ZeroDivisionError("by nought"), "ZeroDivisionError", "this is a defect of mixwise"),
+        (MemoryError(), "ResourceError", "not enough memory"),
+        (OSError(28, "No space left on device", "x"), "ResourceError", "x: cannot be written (the"),
+    ],
+)
+def test_json_is_one_document_for_what_nobody_expected(
+    error: Exception,
+    kind: str,
+    text: str,
+    mixwise: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mixwise.recipe.load_recipe", fail)
+    code, out, err = mixwise("check", tmp_path, "--json")
+    document = json.loads(out)
+    assert (code, document["error"]) == (1, kind)
+    assert text in document["problems"][0]
+    assert text in err
+
+
 def kill_and_restart(recipe: Path, study: Path, delays: list[float]) -> None:
     command = [*RUN, str(recipe), "--study", str(study)]
     for delay in delays:
@@ -736,33 +909,43 @@ def test_ten_kills_end_in_the_same_recommendation(
     assert _bytes(tmp_path / "study") == _bytes(finished)
 
 
-def test_ctrl_c_says_how_to_resume(pico: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_a_snapshot_and_says_how_to_resume(
+    number: signal.Signals, pico: Path, tmp_path: Path
+) -> None:
     """In the middle of a run that would go on for minutes."""
     long = "horizon_tokens: 256000\nsearch: {max_repetition: 1000}"
     replace("horizon_tokens: 256", long)(pico)
-    command = [*RUN, str(pico / "recipe.yaml"), "--study", str(tmp_path / "study")]
-    with _hearing_ctrl_c(), subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    command = [*RUN, str(pico / "recipe.yaml"), "--study", str(tmp_path / "study"), "--json"]
+    pipe = subprocess.PIPE
+    with (
+        _hearing(number),
+        subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process,
+    ):
         _wait_for(lambda: list(tmp_path.glob("study/experts/*/.training")))
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=120)
-    assert process.returncode == 130
+        time.sleep(1)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
     assert "run the same command again: mixwise run" in err
     assert "Traceback" not in err
+    assert json.loads(out)["error"] == "stopped"
     assert not list(tmp_path.glob("study/experts/*/run.json"))
+    assert list(tmp_path.glob("study/experts/alpha/.training/checkpoint-*/COMPLETE"))
 
 
 @contextmanager
-def _hearing_ctrl_c() -> Iterator[None]:
-    """Let processes that are started meanwhile hear Ctrl-C, even if these tests run in background.
+def _hearing(number: signal.Signals) -> Iterator[None]:
+    """Let processes that are started meanwhile hear a signal, even if the tests run in background.
 
     A shell without job control starts background jobs with the signal ignored, and what is ignored
     is inherited by every process below.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(number, signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
 
 
 def _wait_for(condition: Callable[[], Any]) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from mixwise.interrupts import end_at_once_when_asked
+
+if __name__ == "__main__":
+    end_at_once_when_asked()  # Ctrl-C may come while the imports below are being loaded
+
 import os
-import shlex
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -14,12 +20,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mixwise import __version__, console
-from mixwise.errors import MixwiseError, first_line
+from mixwise.errors import MixwiseWarning, ResourceError, StudyError
 
 if TYPE_CHECKING:
+    from mixwise.console import Display
     from mixwise.recipe import Recipe
     from mixwise.stages.workspace import Workspace
     from mixwise.study import Study
+
+_UNKNOWN_SCORES = "; the scores are not all known yet, and to measure them takes the study alone"
 
 app = typer.Typer(
     help="Which mixture of my datasets should I train on? Answered by merging experts, verified by "
@@ -74,9 +83,9 @@ def check(
     from mixwise.stages.check import run_check
     from mixwise.stages.inputs import Inputs, Settings
 
-    with console.progress_bars() as bars:
+    with console.progress("check") as shown:
         settings = Settings(recipe.parent.resolve(), cache_folder(), trust_remote_code)
-        checked = run_check(Inputs(loaded, settings, on_progress=bars), study)
+        checked = run_check(Inputs(loaded, settings, on_progress=shown), study)
     if as_json:
         plan, warnings, notes = asdict(checked.plan), checked.warnings, checked.notes
         console.print_json({"plan": plan, "warnings": warnings, "notes": notes})
@@ -117,7 +126,7 @@ def experts(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust 
         workspace.train_experts()
         return {name: str(workspace.expert(name).folder) for name in workspace.recipe.domains}
 
-    trained = _on_study(study, stage, trust_remote_code=trust_remote_code)
+    trained = _on_study(study, "experts", stage, trust_remote_code=trust_remote_code)
     _show(trained, as_json, lambda: console.print_lines(trained))
 
 
@@ -132,7 +141,7 @@ def search(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust =
 
         return save_recommendation(workspace, run_calibration(workspace, run_search(workspace)))
 
-    found = _on_study(study, stage, trust_remote_code=trust_remote_code)
+    found = _on_study(study, "search", stage, trust_remote_code=trust_remote_code)
     _show(found, as_json, lambda: console.print_recommendation(found))
 
 
@@ -150,7 +159,7 @@ def validate(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust
         save_recommendation(workspace, run_calibration(workspace, run_search(workspace)))
         return content
 
-    content = _on_study(study, stage, trust_remote_code=trust_remote_code)
+    content = _on_study(study, "validate", stage, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_fidelity(content["fidelity"]["objective"]))
 
 
@@ -170,7 +179,7 @@ def train(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = 
         save_recommendation(workspace, calibrated)
         return content
 
-    content = _on_study(study, stage, trust_remote_code=trust_remote_code)
+    content = _on_study(study, "train", stage, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_verdict(content["verdict"]))
 
 
@@ -203,15 +212,20 @@ def score(
 ) -> None:
     """Score mixtures by merging, or by training on them."""
 
-    def stage(workspace: Workspace) -> list[dict[str, Any]]:
-        from mixwise.stages.score import REQUESTS, score_mixtures
+    def stage(workspace: Workspace) -> list[dict[str, Any]] | None:
+        from mixwise.stages.score import REQUESTS, known_scores, score_mixtures
 
         request = replace(REQUESTS[derivatives], per_example=per_example)
+        if workspace.is_read_only:
+            return known_scores(workspace, mixture, answer, request)
         return score_mixtures(
             workspace, mixture, answer, request, may_train=train, on_note=console.print_note
         )
 
-    scores = _on_study(study, stage, rule=rule, trust_remote_code=trust_remote_code)
+    known = _read_study(study, stage, rule=rule, trust_remote_code=trust_remote_code)
+    scores = known or _on_study(
+        study, "score", stage, rule=rule, trust_remote_code=trust_remote_code, why=_UNKNOWN_SCORES
+    )
     _show(scores, as_json, lambda: console.print_scores(scores))
 
 
@@ -224,7 +238,7 @@ def diagnose(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust
 
         return run_diagnosis(workspace)
 
-    content = _on_study(study, stage, trust_remote_code=trust_remote_code)
+    content = _on_study(study, "diagnose", stage, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_diagnosis(content))
 
 
@@ -266,7 +280,7 @@ def units(
         return measure_study_units(workspace, model or (), settings)
 
     if study and not (classifier or images):
-        content = _on_study(study, stage, trust_remote_code=trust_remote_code)
+        content = _on_study(study, "units", stage, trust_remote_code=trust_remote_code)
     elif classifier and images and not study:
         content = measure_classifier_units(classifier, images, settings)
     else:
@@ -275,12 +289,18 @@ def units(
 
 
 @app.command()
-def report(study: StudyFolder, as_json: Json = False) -> None:
-    """Write report.html anew from what the study holds."""
+def report(
+    study: StudyFolder,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; by default report.html in the study.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write report.html anew from what the study holds, even while it is being worked on."""
     from mixwise.report.page import save_report
     from mixwise.study import Study
 
-    path = save_report(Study.open(study).folder)
+    path = save_report(Study.open(study).folder, output)
     _show({"report": str(path)}, as_json, lambda: console.print_text(f"Report: {path}"))
 
 
@@ -303,6 +323,16 @@ def verify(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust =
 
 
 @app.command()
+def status(study: StudyFolder, as_json: Json = False) -> None:
+    """Show how far a study is, and which process works in it."""
+    from mixwise.stages.status import read_status
+    from mixwise.study import Study
+
+    content = read_status(Study.open(study))
+    _show(content, as_json, lambda: console.print_status(content))
+
+
+@app.command()
 def export(
     study: StudyFolder,
     to: Annotated[
@@ -316,11 +346,17 @@ def export(
     """Hand the recommended mixture to a trainer."""
 
     def stage(workspace: Workspace) -> dict[str, Any]:
-        from mixwise.stages.export import export_mixture
+        from mixwise.stages.export import export_stream
 
-        return export_mixture(workspace, to, output)
+        return export_stream(workspace, output)
 
-    content = _on_study(study, stage, trust_remote_code=trust_remote_code)
+    if to == "shares":
+        from mixwise.stages.export import export_shares
+        from mixwise.study import Study
+
+        content = export_shares(Study.open(study), output)
+    else:
+        content = _read_study(study, stage, trust_remote_code=trust_remote_code)
     _show(content, as_json, lambda: console.print_text(f"Wrote {content['file']}"))
 
 
@@ -338,16 +374,20 @@ def _run_main_job(recipe: Path, folder: Path, *, as_json: bool, trust_remote_cod
     loaded = load_recipe(recipe)
     study = Study.create(folder, recipe)
 
-    def stage(workspace: Workspace) -> dict[str, Any]:
+    def stage(workspace: Workspace, shown: Display) -> dict[str, Any]:
         from mixwise.stages.check import run_check
         from mixwise.stages.run import run_study
 
-        run_check(workspace.inputs, folder)
+        checked = run_check(workspace.inputs, folder)
         workspace.require_own_experts()
         study.save_recipe(recipe.read_text(encoding="utf-8"))
-        return run_study(workspace)
+        for text in checked.warnings:
+            warnings.warn(text, MixwiseWarning, stacklevel=1)
+        shown.lines.plan(checked.plan.seconds, console.summarise_plan(checked.plan))
+        return run_study(workspace, shown.stage)
 
-    content = _at_work(study, stage, recipe=loaded, trust_remote_code=trust_remote_code)
+    with _at_work(study, "check", recipe=loaded, trust_remote_code=trust_remote_code) as at_work:
+        content = stage(*at_work)
     _show(content, as_json, lambda: console.print_recommendation(content))
     if not as_json:
         console.print_text(f"\nStudy:  {folder}\nReport: {folder / 'report.html'}")
@@ -355,42 +395,77 @@ def _run_main_job(recipe: Path, folder: Path, *, as_json: bool, trust_remote_cod
 
 def _on_study(
     folder: Path,
+    name: str,
     stage: Callable[[Workspace], Any],
     *,
     rule: str | None = None,
     trust_remote_code: bool = False,
+    why: str = "",
 ) -> Any:
-    """Run a stage on a study that exists."""
+    """Run a stage on a study that exists, and that nobody else works on."""
     from mixwise.study import Study
 
-    return _at_work(Study.open(folder), stage, rule=rule, trust_remote_code=trust_remote_code)
+    study = Study.open(folder)
+    study.require_recipe_folder()
+    with _at_work(study, name, rule=rule, trust_remote_code=trust_remote_code, why=why) as (
+        workspace,
+        shown,
+    ):
+        shown.begin(name)
+        return stage(workspace)
 
 
-def _at_work(
-    study: Study,
+def _read_study(
+    folder: Path,
     stage: Callable[[Workspace], Any],
     *,
     rule: str | None = None,
-    recipe: Recipe | None = None,
     trust_remote_code: bool = False,
 ) -> Any:
-    """Run a stage on a study that nobody else works on."""
-    with study.lock(), console.progress_bars() as bars:
+    """Run a stage that measures and writes nothing, whoever else works on the study."""
+    from mixwise.study import Study
+
+    study = Study.open(folder)
+    study.require_recipe_folder()
+    with console.progress("reading") as shown:
         from mixwise.stages.inputs import Settings
         from mixwise.stages.workspace import Workspace
 
         settings = Settings(study.recipe_folder, cache_folder(), trust_remote_code)
-        workspace = Workspace(study, settings, bars, rule, recipe)
+        workspace = Workspace(study, settings, shown, rule, read_only=True)
         try:
             return stage(workspace)
-        except KeyboardInterrupt:
-            console.print_error(
-                "stopped. Nothing that was finished is lost; to go on from here, run the same "
-                f"command again: mixwise {shlex.join(sys.argv[1:])}"
-            )
-            raise typer.Exit(130) from None
         finally:
             workspace.close()
+
+
+@contextmanager
+def _at_work(
+    study: Study,
+    name: str,
+    *,
+    rule: str | None = None,
+    recipe: Recipe | None = None,
+    trust_remote_code: bool = False,
+    why: str = "",
+) -> Iterator[tuple[Workspace, Display]]:
+    """A workspace on a study that nobody else works on, and what shows its progress."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(study.lock())
+        except (StudyError, ResourceError) as error:
+            raise type(error)(f"{error}{why}") from None
+        held.enter_context(console.keeping_warnings(study))
+        shown = held.enter_context(console.progress(name))
+        from mixwise.stages.inputs import Settings
+        from mixwise.stages.leftovers import remove_leftovers
+        from mixwise.stages.workspace import Workspace
+
+        remove_leftovers(study)
+        settings = Settings(study.recipe_folder, cache_folder(), trust_remote_code)
+        workspace = Workspace(study, settings, shown, rule, recipe)
+        held.callback(workspace.close)
+        yield workspace, shown
 
 
 def _show(content: Any, as_json: bool, print_it: Callable[[], object]) -> None:
@@ -401,24 +476,8 @@ def _show(content: Any, as_json: bool, print_it: Callable[[], object]) -> None:
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 an error of ours, 2 usage (typer's own), 130 Ctrl-C."""
-    try:
-        app()
-    except MixwiseError as error:
-        if "--json" in sys.argv:
-            problems = str(error).splitlines()
-            console.print_json({"error": type(error).__name__, "problems": problems})
-        console.print_error(str(error))
-        sys.exit(1)
-    except Exception as error:  # a defect of ours: still one line, and where to look
-        if os.environ.get("MIXWISE_TRACEBACK"):
-            raise
-        kind = type(error).__name__
-        console.print_error(
-            f"unexpected {kind}: {first_line(error)}: this is a defect of mixwise; set "
-            "MIXWISE_TRACEBACK=1 and run again to see where"
-        )
-        sys.exit(1)
+    """Run the command line: 0 done, 1 an error, 2 usage, 130, 143 or 129 stopped by a signal."""
+    sys.exit(console.run_to_exit_code(lambda: app(standalone_mode=False)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,18 @@ _MOST_OPTIONS = 1000  # names that are compared with an unknown one
 
 
 class MixwiseError(Exception):
-    """Root of all errors that mixwise raises on purpose; the command line exits with 1."""
+    """Root of all errors that mixwise raises on purpose; the command line exits with 1.
+
+    Its arguments are the problems that were found, a line each.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The problems, each with its place, rule, value and remedy."""
+        return tuple(str(problem) for problem in self.args)
 
 
 class RecipeError(MixwiseError):

@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mixwise.errors import DamagedError, DataError, ResourceError, StudyError, first_line
+from mixwise.errors import DamagedError, DataError, StudyError, first_line
+from mixwise.shortages import explain_failed_write
 
 HashFile = Callable[[Path], str]
 CONTENT_HASH = "content_hash"  # key of sealed JSON
@@ -51,6 +52,7 @@ class HashMemo:
         path: Its own file, sealed JSON; its folder may be missing.
         hash_file: Hashes a file.
         clock: Seconds since 1970.
+        read_only: Whether to remember nothing beyond this process.
     """
 
     def __init__(
@@ -59,10 +61,12 @@ class HashMemo:
         *,
         hash_file: HashFile = hash_file,
         clock: Callable[[], float] = time.time,
+        read_only: bool = False,
     ) -> None:
         self._path = path
         self._hash_file = hash_file
         self._clock = clock
+        self._read_only = read_only
         self._known = self._load()
 
     def __call__(self, path: Path) -> str:
@@ -95,6 +99,8 @@ class HashMemo:
 
     def _remember(self, name: str, entry: list[Any]) -> None:
         self._known = {**self._load(), **self._known, name: entry}
+        if self._read_only:
+            return
         partial = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
         with contextlib.suppress(OSError):  # a read-only or full disk: no shortcut then
             partial.write_text(seal(self._known), encoding="utf-8")
@@ -192,9 +198,7 @@ def replace_file(path: Path, content: str | bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise ResourceError(
-            f"{path}: cannot be written ({error}): free disk space and run the same command again"
-        ) from None
+        raise explain_failed_write(error, path) from None
 
 
 def _hash(plain: Any) -> str:

@@ -21,15 +21,16 @@ import struct
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from mixwise.errors import MixwiseWarning, ResourceError, StudyError
+from mixwise.errors import MixwiseWarning, StudyError
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Array, Derivatives, Measurement, Observation
+from mixwise.shortages import explain_failed_write, explain_shortage
 
 _VERSION = 3
 _READABLE = (0, 1, 2, _VERSION)  # 0: an empty file; 1 knew no derivatives, 2 no checksums
@@ -69,7 +70,7 @@ _COLUMNS = (
     "fingerprint, answer, rule, mixture, seeds, seconds, tokens_trained, tokens_evaluated, "
     "provenance"
 )
-_NO_ROOM = {"SQLITE_FULL", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PERM"}
+_NOT_DAMAGED = {"SQLITE_FULL", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PERM"}
 _CURE = (
     "restore it, or delete it together with its -wal and -shm files: everything is then evaluated "
     "anew, and nothing is trained again"
@@ -82,17 +83,21 @@ class Ledger:
     Args:
         path: The SQLite file; made when missing.
         keep_damaged: Leave damaged rows where they are, for `damaged` to name them.
+        read_only: Whether to read a copy in memory of what the file holds now: the file may lie
+            where only reading is allowed, and another process may be writing it.
 
     Raises:
         StudyError: If the file is no ledger of this version, or damaged.
         ResourceError: If the disk is full.
     """
 
-    def __init__(self, path: Path, *, keep_damaged: bool = False) -> None:
+    def __init__(self, path: Path, *, keep_damaged: bool = False, read_only: bool = False) -> None:
         self._path = path
         self._keep_damaged = keep_damaged
         with self._guarded():
-            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection = (
+                _copy_to_memory(path) if read_only else sqlite3.connect(path, isolation_level=None)
+            )
             self._connection.text_factory = _decode
             try:
                 self._prepare()
@@ -320,12 +325,12 @@ class Ledger:
         except sqlite3.ProgrammingError:  # a defect of ours, and nothing about the file
             raise
         except sqlite3.DatabaseError as error:
+            shortage = explain_shortage(error, self._path)
+            if shortage is not None:
+                raise shortage from None
             name = getattr(error, "sqlite_errorname", "")
-            if name.startswith("SQLITE_IOERR") or name in _NO_ROOM:
-                raise ResourceError(
-                    f"{self._path}: cannot be read or written ({error}): free disk space, check "
-                    "its permissions and run the same command again"
-                ) from None
+            if name.startswith("SQLITE_IOERR") or name in _NOT_DAMAGED:
+                raise explain_failed_write(error, self._path) from None
             raise StudyError(f"{self._path}: not a readable ledger ({error}): {_CURE}") from None
 
     @contextmanager
@@ -442,3 +447,30 @@ def _blob(numbers: Array) -> bytes:
 
 def _array(blob: bytes) -> Array:
     return np.frombuffer(blob, dtype="<f8").astype(np.float64)
+
+
+def _copy_to_memory(path: Path) -> sqlite3.Connection:
+    """What a ledger holds now, without writing anything beside it; nothing where there is none.
+
+    A write-ahead log beside the file is read too. SQLite wants to write next to it, and where that
+    is not allowed, a copy of both is read.
+    """
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    log = path.with_name(f"{path.name}-wal")
+    if not path.is_file():
+        return memory
+    if not log.exists():  # nobody has it open
+        return _fill(memory, path, "immutable=1")
+    try:
+        return _fill(memory, path, "mode=ro")
+    except sqlite3.OperationalError:
+        with tempfile.TemporaryDirectory() as folder:
+            for file in (path, log):
+                shutil.copyfile(file, Path(folder, file.name))
+            return _fill(memory, Path(folder, path.name), "mode=ro")
+
+
+def _fill(memory: sqlite3.Connection, path: Path, mode: str) -> sqlite3.Connection:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as source:
+        source.backup(memory)
+    return memory

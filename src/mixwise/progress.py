@@ -13,16 +13,49 @@ class Progress:
     Args:
         task: What is being done, in the user's words.
         done: Units finished.
-        total: Units in all.
+        total: Units in all; 0 where nobody knows yet.
+        unit: What is counted, in the plural.
+        note: What else is worth a word, such as the best score so far.
+        is_ceiling: Whether the work may end with fewer units.
     """
 
     task: str
     done: int
     total: int
+    unit: str = ""
+    note: str = ""
+    is_ceiling: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left of it."""
+        return 0 < self.total <= self.done
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of a job that begins, or one that has ended.
+
+    Args:
+        name: Its name.
+        number: Its place among the stages of the job, from 1.
+        n_stages: Stages of the job.
+        outcome: What came out; None while it begins.
+    """
+
+    name: str
+    number: int = 1
+    n_stages: int = 1
+    outcome: str | None = None
 
 
 OnProgress = Callable[[Progress], None]
+OnStage = Callable[[Stage], None]
 
 
 def silent(progress: Progress) -> None:
     """Take a progress report and show nothing."""
+
+
+def silent_stage(stage: Stage) -> None:
+    """Take the word of a stage and show nothing."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyErr
 from mixwise.files import CONTENT_HASH, hash_file, load_sealed, read_bytes, replace_file, seal
 from mixwise.ledger import Ledger
 from mixwise.recipe import Recipe, load_recipe
+from mixwise.shortages import explain_failed_write, explain_shortage
 
 RECIPE_FILE = "recipe.yaml"
 RECOMMENDATION_FILE = "recommendation.json"
@@ -44,6 +46,9 @@ _STAGES = {  # the command that makes a result
     DIAGNOSIS_FILE: "diagnose",
 }
 RESULT_FILES = tuple(_STAGES)
+NOTICES_FILE = "notices.json"
+_LOCK_FILE = ".lock"
+_LOCK_TRIES, _LOCK_SECONDS = 10, 0.05  # whoever asks for the holder has the lock for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Study:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ResourceError(
+            raise explain_shortage(error, folder) or ResourceError(
                 f"{folder}: cannot be made ({error}): choose another folder"
             ) from None
         return cls(folder, recipe_file.parent.resolve())
@@ -100,15 +105,32 @@ class Study:
         """
         content = _load_study(folder)
         if content is None:
-            raise StudyError(
-                f"{folder}: no study here: make one with `mixwise run RECIPE --study {folder}`"
-            )
+            raise StudyError(_why_none(folder))
         return cls(folder, Path(content["recipe_folder"]))
 
     @property
     def recipe_hash(self) -> str | None:
         """Hash of the recipe that the study was made with; None in a study of an older mixwise."""
         return (_load_study(self.folder) or {}).get("recipe")
+
+    def require_recipe_folder(self) -> None:
+        """Refuse a study whose inputs cannot be found, before one is looked for elsewhere.
+
+        Raises:
+            StudyError: If the folder that its relative paths start from is not there.
+        """
+        if not self.recipe_folder.is_dir():
+            raise StudyError(
+                f"{self.folder / STUDY_FILE}: `recipe_folder` must be the folder of the recipe, "
+                f"where its relative paths start from, but {self.recipe_folder} is not there: put "
+                "it back, or write its new place into that file, or run `mixwise run RECIPE "
+                f"--study {self.folder}` with the recipe where it is now"
+            )
+
+    @property
+    def holder(self) -> str | None:
+        """The number of the process that works in the study; None when nobody does."""
+        return _holder(self.folder)
 
     @property
     def recipe(self) -> Recipe:
@@ -159,10 +181,10 @@ class Study:
             digest = hash_file(partial)
             partial.replace(folder / f"{name}.npy")
         except OSError as error:
-            raise ResourceError(f"{folder}: cannot be written ({error}): free disk space") from None
+            raise explain_failed_write(error, folder) from None
         return digest
 
-    def open_ledger(self) -> Ledger:
+    def open_ledger(self, *, read_only: bool = False) -> Ledger:
         """The study's ledger; one that is gone begins anew, and that is said."""
         path = self.folder / LEDGER_FILE
         is_gone = not path.is_file() or path.stat().st_size == 0
@@ -173,7 +195,7 @@ class Study:
                 MixwiseWarning,
                 stacklevel=2,
             )
-        return Ledger(path)
+        return Ledger(path, read_only=read_only)
 
     def load_json(self, name: str) -> Any | None:
         """Content of one of the study's results, or None when it is not there yet.
@@ -232,21 +254,17 @@ class Study:
             StudyError: If another process holds it.
         """
         try:
-            opened = (self.folder / ".lock").open("a+")
+            opened = (self.folder / _LOCK_FILE).open("a+")
         except OSError as error:
-            raise ResourceError(
-                f"{self.folder}: cannot be written ({error}): change that"
-            ) from None
+            raise explain_failed_write(error, self.folder) from None
         with opened as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _try_lock(file):
                 file.seek(0)
                 holder = file.read().strip() or "unknown"
                 raise StudyError(
                     f"{self.folder}: another mixwise (process {holder}) is working in "
                     "this study: wait until it has ended, or stop it"
-                ) from None
+                )
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
@@ -286,3 +304,45 @@ def _parse_old(text: bytes) -> dict[str, Any] | None:
         return None
     is_old = isinstance(content, dict) and not {"version", CONTENT_HASH} & content.keys()
     return content if is_old and isinstance(content.get("recipe_folder"), str) else None
+
+
+def _try_lock(file: IO[str]) -> bool:
+    """Take a lock; someone may have it for no more than the moment of a question."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_SECONDS)
+        else:
+            return True
+    return False
+
+
+def _holder(folder: Path) -> str | None:
+    """The number of the process that holds a folder's lock, or None."""
+    try:
+        file = (folder / _LOCK_FILE).open()
+    except OSError:
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read().strip() or "unknown"
+    return None
+
+
+def _why_none(folder: Path) -> str:
+    """Why a folder cannot be opened as a study."""
+    holder = _holder(folder)
+    if holder is not None:
+        return (
+            f"{folder}: a run has just begun here (process {holder}) and is still checking its "
+            "recipe, so there is nothing to read yet: ask again in a moment"
+        )
+    if (folder / _LOCK_FILE).is_file():
+        return (
+            f"{folder}: a run has begun here, but ended before its recipe was checked: begin again "
+            f"with `mixwise run RECIPE --study {folder}`"
+        )
+    return f"{folder}: no study here: make one with `mixwise run RECIPE --study {folder}`"

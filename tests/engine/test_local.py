@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mixwise.engine.local import LocalEngine
-from mixwise.errors import ResourceError, TrainingError
+from mixwise.engine.queue import Stopped
+from mixwise.errors import MixwiseWarning, ResourceError, TrainingError
 
 OnStep = Callable[[int], None]
 MAIN = """\
@@ -21,6 +23,21 @@ from tests.engine.test_local import ignore, write_forever
 
 if __name__ == "__main__":
     list(LocalEngine(1, 1).run(write_forever, [sys.argv[1]], ignore))
+"""
+
+
+SIGNALLED = """\
+import sys
+from mixwise.engine.local import LocalEngine
+from mixwise.interrupts import Interrupted, listening
+from tests.engine.test_local import ignore, save_when_stopped
+
+if __name__ == "__main__":
+    try:
+        with listening():
+            list(LocalEngine(2, 1).run(save_when_stopped, [sys.argv[1]] * 2, ignore))
+    except Interrupted as stopped:
+        sys.exit(stopped.exit_code)
 """
 
 
@@ -57,6 +74,26 @@ def write_forever(job: str, on_step: OnStep) -> None:
         time.sleep(0.1)
 
 
+def save_when_stopped(job: str, on_step: OnStep) -> None:
+    Path(job, f"pid-{os.getpid()}").touch()
+    try:
+        for step in range(1200):
+            on_step(step)
+            time.sleep(0.05)
+    except Stopped:
+        time.sleep(0.5)
+        Path(job, f"saved-{os.getpid()}").touch()
+        raise
+
+
+def warn_twice(job: int, on_step: OnStep) -> int:
+    for _ in range(2):
+        warnings.warn(f"job {job}: file made anew", MixwiseWarning, stacklevel=2)
+    if job == 7:
+        raise TrainingError("job seven diverged")
+    return job
+
+
 @pytest.fixture(scope="module")
 def engine() -> LocalEngine:
     return LocalEngine(n_workers=2, n_threads=1)
@@ -83,13 +120,47 @@ def test_a_killed_worker_is_a_clear_error(engine: LocalEngine) -> None:
 
 def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(MAIN)
-    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     command = [sys.executable, str(tmp_path / "main.py"), str(tmp_path)]
     with subprocess.Popen(command, env=environment) as process:
         wait_for(lambda: list(tmp_path.glob("pid-*")))
         worker = int(next(tmp_path.glob("pid-*")).name.split("-")[1])
         process.kill()
     wait_for(lambda: not is_running(worker))
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_every_job_save_before_the_processes_end(
+    number: signal.Signals, whole_group: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "main.py").write_text(SIGNALLED)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    command = [sys.executable, str(tmp_path / "main.py"), str(tmp_path)]
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        wait_for(lambda: len(list(tmp_path.glob("pid-*"))) == 2)
+        if whole_group:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        assert process.wait(timeout=60) == 128 + number
+    workers = {int(path.name.split("-")[1]) for path in tmp_path.glob("pid-*")}
+    assert {int(path.name.split("-")[1]) for path in tmp_path.glob("saved-*")} == workers
+    wait_for(lambda: not any(is_running(worker) for worker in workers))
+
+
+def test_warnings_of_a_job_are_given_where_it_was_asked_for(engine: LocalEngine) -> None:
+    with pytest.warns(MixwiseWarning, match="job 3: file made anew") as caught:
+        assert [f.result for f in engine.run(warn_twice, [3], ignore)] == [3]
+    assert len(caught) == 2
+
+
+def test_warnings_of_a_job_that_fails_are_given_too(engine: LocalEngine) -> None:
+    with (
+        pytest.warns(MixwiseWarning, match="job 7: file made anew"),
+        pytest.raises(TrainingError, match="job seven diverged"),
+    ):
+        list(engine.run(warn_twice, [7], ignore))
 
 
 def is_running(process: int) -> bool:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mixwise.engine.queue import Stopped
 from mixwise.errors import CheckpointError, ResourceError, TrainingError
 from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.ingredients import SECOND_MOMENTS_FILE
@@ -84,6 +86,44 @@ def test_every_sequence_begins_with_the_start_of_text(pico_base: Path, tmp_path:
     other = job.model_copy(update={"output": tmp_path / "other", "start_of_text": None})
     finetune(other, ignore)
     assert_same(weights(job.output), weights(other.output))
+
+
+def stop_at(step: int) -> Callable[[int], None]:
+    def on_step(done: int) -> None:
+        if done >= step:
+            raise Stopped
+
+    return on_step
+
+
+def test_a_run_that_is_told_to_stop_leaves_a_snapshot_of_that_step_and_goes_on_from_it(
+    pico_base: Path, tmp_path: Path
+) -> None:
+    whole = make_job(pico_base, tmp_path, "whole", snapshots=1)
+    stopped = whole.model_copy(update={"output": tmp_path / "stopped"})
+    finetune(whole, ignore)
+    with pytest.raises(Stopped):
+        finetune(stopped, stop_at(5))
+    assert (stopped.output / ".training" / "checkpoint-5" / "COMPLETE").is_file()
+    assert load_record(stopped.output) is None
+    steps: list[int] = []
+    finetune(stopped, steps.append)
+    assert steps == list(range(6, STEPS + 1))
+    assert_same(weights(whole.output), weights(stopped.output))
+
+
+def test_a_run_that_is_told_to_stop_at_its_last_step_is_finished(
+    pico_base: Path, tmp_path: Path
+) -> None:
+    job = make_job(pico_base, tmp_path, "run")
+    assert finetune(job, stop_at(STEPS)) == load_record(job.output)
+
+
+def test_without_snapshots_a_stop_leaves_none(pico_base: Path, tmp_path: Path) -> None:
+    job = make_job(pico_base, tmp_path, "run", snapshots=0)
+    with pytest.raises(Stopped):
+        finetune(job, stop_at(3))
+    assert not list(job.output.glob(".training/checkpoint-*"))
 
 
 def test_seed_and_mixture_change_the_weights(pico_base: Path, tmp_path: Path) -> None:

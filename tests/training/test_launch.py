@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training.test_finetune import ignore, make_job
+from tests.training.test_finetune import ignore, make_job, stop_at
 
+from mixwise.engine.queue import Stopped
 from mixwise.errors import StudyError, TrainingError
 from mixwise.training.launch import train
 
@@ -22,6 +23,26 @@ def test_two_processes_train_the_same_model_as_one(calm_base: Path, tmp_path: Pa
     record = train(shared, steps.append)
     assert steps == list(range(1, record.n_steps + 1))
     left, right = (load_file(job.output / "model.safetensors") for job in (alone, shared))
+    for name, tensor in left.items():
+        assert torch.allclose(tensor, right[name], atol=1e-5), name
+
+
+def test_a_spread_run_that_is_told_to_stop_leaves_a_snapshot_and_goes_on_from_it(
+    calm_base: Path, tmp_path: Path
+) -> None:
+    long = {"n_sequences": 600}  # it must not be at its end when it hears that it should stop
+    whole = make_job(calm_base, tmp_path, "whole", snapshots=1).model_copy(update=long)
+    job = make_job(calm_base, tmp_path, "spread", processes_per_run=2, snapshots=1)
+    job = job.model_copy(update=long)
+    train(whole, ignore)
+    with pytest.raises(Stopped):
+        train(job, stop_at(2))
+    [mark] = job.output.glob(".training/checkpoint-*/COMPLETE")
+    stopped_at = int(mark.parent.name.split("-")[1])
+    steps: list[int] = []
+    record = train(job, steps.append)
+    assert steps == list(range(stopped_at + 1, record.n_steps + 1))
+    left, right = (load_file(run.output / "model.safetensors") for run in (whole, job))
     for name, tensor in left.items():
         assert torch.allclose(tensor, right[name], atol=1e-5), name
 

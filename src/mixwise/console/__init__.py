@@ -7,15 +7,18 @@ from mixwise.console.answer import (
     print_verdict,
 )
 from mixwise.console.diagnosis import print_diagnosis, print_units
-from mixwise.console.plan import print_plan
-from mixwise.console.progress import ProgressBars, progress_bars
-from mixwise.console.text import print_error, print_json, print_lines, print_note, print_text
+from mixwise.console.ending import run_to_exit_code
+from mixwise.console.notices import keeping_warnings
+from mixwise.console.plan import print_plan, summarise_plan
+from mixwise.console.progress import Display, progress
+from mixwise.console.status import print_status
+from mixwise.console.text import print_json, print_lines, print_note, print_text
 from mixwise.console.verification import print_findings
 
 __all__ = [
-    "ProgressBars",
+    "Display",
+    "keeping_warnings",
     "print_diagnosis",
-    "print_error",
     "print_fidelity",
     "print_findings",
     "print_json",
@@ -24,8 +27,11 @@ __all__ = [
     "print_plan",
     "print_recommendation",
     "print_scores",
+    "print_status",
     "print_text",
     "print_units",
     "print_verdict",
-    "progress_bars",
+    "progress",
+    "run_to_exit_code",
+    "summarise_plan",
 ]

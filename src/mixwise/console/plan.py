@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from mixwise.console.lines import duration
 from mixwise.console.text import print_table, print_text
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = (
             else []
         ),
         ("disk", f"{plan.disk_bytes / 1e9:.2f} GB"),
-        ("estimated time", _duration(plan.seconds)),
+        ("estimated time", duration(plan.seconds)),
     ):
         costs.add_row(*row)
     print_table(table)
@@ -69,9 +70,9 @@ def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = (
     print_text("The recipe is fine.")
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"
+def summarise_plan(plan: Plan) -> str:
+    """What a job will do, in one line."""
+    return (
+        f"{plan.n_experts} experts, at most {plan.n_candidates} candidates, {plan.n_references} "
+        f"references and {plan.n_final} final runs, {plan.n_workers} at once"
+    )

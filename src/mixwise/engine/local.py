@@ -1,7 +1,11 @@
 """Run independent jobs on this machine, in worker processes.
 
 Workers are started once and kept; each has its share of the cores, or one GPU of its own. A worker
-ends by itself when the process that started it is gone, however that one was killed.
+ends by itself when the process that started it is gone, however that one was killed. Told to stop,
+a job has half a minute to save what it has done; then its worker ends.
+
+Signals reach the process that started the workers, and it tells them; a worker that gets a SIGTERM
+of its own, as from a scheduler that ends every process of a job, stops in the same way.
 """
 
 from __future__ import annotations
@@ -12,20 +16,21 @@ import queue
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Generic
 
-from mixwise.engine.queue import Finished, Job, OnStep, Result
+from mixwise.engine.queue import Finished, Job, OnStep, Result, Stopped
 from mixwise.engine.resident import give_memory_back, keeps_something
-from mixwise.errors import ResourceError
+from mixwise.errors import MixwiseWarning, ResourceError
 
 _POLL_SECONDS = 0.2
-
-
-class Stopped(Exception):  # noqa: N818 - it is no error
-    """Raised inside a job after the engine was told to stop."""
+_GRACE_SECONDS = 30.0  # for a snapshot; schedulers kill after as long
 
 
 class LocalEngine:
@@ -43,7 +48,7 @@ class LocalEngine:
         self._n_devices = n_devices
         self._context = multiprocessing.get_context("spawn")
         self._steps: Any = self._context.Queue()
-        self._stop = self._context.Event()
+        self._stop = self._context.RawValue("b", 0)  # no lock, which a killed worker might hold
         self._executor: ProcessPoolExecutor | None = None
 
     def run(
@@ -53,8 +58,8 @@ class LocalEngine:
         on_step: Callable[[int, int], None],
     ) -> Iterator[Finished[Result]]:
         """Run a function over jobs and yield each as it finishes; see `Engine.run`."""
-        self._stop.clear()
-        futures: dict[Future[Result], int] = {
+        self._stop.value = 0
+        futures: dict[Future[_Done[Result]], int] = {
             self._pool().submit(_call, function, job, index): index
             for index, job in enumerate(jobs)
         }
@@ -63,9 +68,15 @@ class LocalEngine:
                 done, _ = wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
                 self._drain(on_step)
                 for future in done:
-                    yield Finished(futures.pop(future), future.result())
-        except BrokenProcessPool:
+                    index = futures.pop(future)
+                    yield Finished(index, _unpack(future))
+        except (BrokenProcessPool, Stopped) as error:
             self.close()
+            if isinstance(error, Stopped):
+                raise ResourceError(
+                    "a worker process was told to stop (SIGTERM) by someone else: run the same "
+                    "command again; it goes on from here"
+                ) from None
             raise ResourceError(
                 "a worker process was killed, most likely for lack of memory: lower "
                 "`engine.workers` or `training.batch_sequences`; the same command "
@@ -73,12 +84,11 @@ class LocalEngine:
             ) from None
         finally:
             if futures:
-                self._stop.set()
                 self.close()
 
     def close(self) -> None:
         """Stop the workers; jobs that have not begun are dropped."""
-        self._stop.set()
+        self._stop.value = 1
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
@@ -112,7 +122,41 @@ class LocalEngine:
             on_step(index, step)
 
 
-_worker: dict[str, Any] = {}  # what a worker process knows of its engine
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[Result]):
+    """What comes back from a worker: a result, and what was warned of on the way."""
+
+    result: Result
+    warnings: tuple[str, ...]
+
+
+def _unpack(future: Future[_Done[Result]]) -> Result:
+    """The result of a job; its warnings are given here, as if it had run in this process."""
+    error = future.exception()
+    texts = getattr(error, _WARNINGS, ()) if error else future.result().warnings
+    for text in texts:
+        warnings.warn(text, MixwiseWarning, stacklevel=2)
+    return future.result().result
+
+
+_WARNINGS = "mixwise_warnings"  # attribute of an error that a job has raised
+
+
+@dataclass(slots=True)
+class _Worker:
+    """What a worker process knows of its engine, and of itself."""
+
+    steps: Any = None
+    stop: Any = None
+    is_busy: bool = False
+    is_told: bool = False  # by a signal of its own
+
+    @property
+    def must_stop(self) -> bool:
+        return self.is_told or bool(self.stop.value)
+
+
+_worker = _Worker()
 
 
 def _begin_worker(
@@ -123,8 +167,12 @@ def _begin_worker(
     stop: Any,
     parent: int,
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and tells us
+    for number in (signal.SIGINT, signal.SIGHUP):  # the parent hears them and tells us
+        signal.signal(number, signal.SIG_IGN)
+    _worker.steps, _worker.stop = steps, stop
+    signal.signal(signal.SIGTERM, _hear_sigterm)
     end_without(lambda: os.getppid() == parent)
+    threading.Thread(target=_end_in_time, daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     steps.cancel_join_thread()  # reports that nobody reads any more must not hold the process
     if n_devices:
@@ -132,7 +180,23 @@ def _begin_worker(
     import torch
 
     torch.set_num_threads(n_threads)
-    _worker.update(steps=steps, stop=stop)
+
+
+def _hear_sigterm(number: int, frame: FrameType | None) -> None:
+    _worker.is_told = True
+    if not _worker.is_busy:
+        os._exit(128 + number)
+
+
+def _end_in_time() -> None:
+    """End this process some time after it was told to stop, whatever its job does."""
+    while not _worker.must_stop:
+        time.sleep(_POLL_SECONDS)
+    until = time.monotonic() + _GRACE_SECONDS
+    while time.monotonic() < until and (_worker.is_busy or not _worker.is_told):
+        time.sleep(_POLL_SECONDS)
+    time.sleep(_POLL_SECONDS)  # for the job's last word to leave this process
+    os._exit(1)
 
 
 def _slice_of_devices(seat: int, n_devices: int) -> str:
@@ -158,14 +222,38 @@ def end_without(is_there: Callable[[], bool]) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _call(function: Callable[[Job, OnStep], Result], job: Job, index: int) -> Result:
+def _call(function: Callable[[Job, OnStep], Result], job: Job, index: int) -> _Done[Result]:
     def on_step(step: int) -> None:
-        if _worker["stop"].is_set():
+        if _worker.must_stop:
             raise Stopped
-        _worker["steps"].put((index, step))
+        _worker.steps.put((index, step))
 
+    texts: list[str] = []
+    _worker.is_busy = True
     try:
-        return function(job, on_step)
+        with _keeping_warnings(texts):
+            return _Done(function(job, on_step), tuple(texts))
+    except Exception as error:
+        setattr(error, _WARNINGS, tuple(texts))
+        raise
     finally:
+        _worker.is_busy = False
         if not keeps_something():
             give_memory_back()  # the worker may wait for long
+
+
+@contextmanager
+def _keeping_warnings(texts: list[str]) -> Iterator[None]:
+    """Keep our own warnings for the process that asked; all others are shown here, as ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", MixwiseWarning)
+        show = warnings.showwarning
+
+        def keep(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, MixwiseWarning):
+                texts.append(str(message))
+            else:
+                show(message, category, *place, **more)
+
+        warnings.showwarning = keep
+        yield

@@ -15,6 +15,10 @@ Result = TypeVar("Result")
 OnStep = Callable[[int], None]
 
 
+class Stopped(Exception):  # noqa: N818 - it is no error
+    """Raised inside a job, by its callback of steps, after the engine was told to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finished(Generic[Result]):
     """A job that is done: its index among the jobs, and its result."""

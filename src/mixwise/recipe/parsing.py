@@ -80,8 +80,7 @@ def parse_recipe(text: str, origin: str) -> Recipe:
         if len(lines) > _MOST_LINES:
             rest = len(lines) - _MOST_LINES
             lines = [*lines[:_MOST_LINES], f"and {rest:,} more problems: repair these first"]
-        told = (f"{origin}: {printable(line, 800)}" for line in lines)
-        raise RecipeError("\n".join(told)) from None
+        raise RecipeError(*(f"{origin}: {printable(line, 800)}" for line in lines)) from None
 
 
 def _join_branches(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -154,7 +153,7 @@ def _explain(item: dict[str, Any]) -> list[str]:
     place = _place(item["loc"])
     key = ".".join(printable(str(part), 80) for part in place)
     if item["type"] == "value_error":
-        lines = str(item["ctx"]["error"]).splitlines()
+        lines = [str(line) for line in item["ctx"]["error"].args]
         return [f"`{key}`: {line}" if key else line for line in lines]
     if item["type"] == "extra_forbidden":
         return [f"`{key}`: unknown key: {nearest(str(place[-1]), _valid_keys(place[:-1]))}"]

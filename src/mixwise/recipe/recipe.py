@@ -136,7 +136,7 @@ class Recipe(Section):
     def _consistent(self) -> Self:
         problems = [*self._name_problems(), *self._reference_problems(), *self._size_problems()]
         if problems:
-            raise ValueError("\n".join(problems))
+            raise ValueError(*problems)
         return self
 
     def _name_problems(self) -> list[str]:

@@ -19,6 +19,7 @@ from mixwise.report import notices, sections, trust
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
+from mixwise.shortages import explain_failed_write
 
 REPORT_FILE = "report.html"
 
@@ -35,11 +36,12 @@ _SECTIONS = {
 }
 
 
-def save_report(folder: Path) -> Path:
+def save_report(folder: Path, output: Path | None = None) -> Path:
     """Write ``report.html`` from the files of a study, at once or not at all.
 
     Args:
         folder: The study; stages that have not run yet are named on the page.
+        output: The file; by default ``report.html`` in the study.
 
     Returns:
         The report's path.
@@ -48,16 +50,15 @@ def save_report(folder: Path) -> Path:
         StudyError: If a file of the study is broken.
         ResourceError: If the report cannot be written, as on a full disk.
     """
-    path = folder / REPORT_FILE
+    path = output or folder / REPORT_FILE
     text = render_page(load_contents(folder))
-    partial = folder / f".{REPORT_FILE}.partial"
+    partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_bytes(text.encode("utf-8", errors="replace"))  # JSON may hold half a pair
         partial.replace(path)
     except OSError as error:
         raise ResourceError(
-            f"{path}: cannot be written ({error}): run the same command again where there is space "
-            "and permission to write"
+            f"{explain_failed_write(error, path)}, or name another file with `--output`"
         ) from None
     return path
 

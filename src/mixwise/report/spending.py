@@ -33,7 +33,7 @@ def spent_in_ledger(path: Path) -> list[Spent]:
     """One row per kind of answer; all that was ever measured in the study, whatever the recipe."""
     if not path.is_file():
         return []
-    ledger = Ledger(path)
+    ledger = Ledger(path, read_only=True)
     try:
         observations = ledger.observations()
     finally:

@@ -11,16 +11,18 @@ Method:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mixwise.engine.queue import Engine
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.merging.checkpoint import Checkpoint
 from mixwise.mixture import Mixture
+from mixwise.progress import OnProgress, Progress, silent
 from mixwise.scorer import Part, Request
 from mixwise.scoring.job import Evaluated, EvaluationJob, MergeSettings, ModelSettings, evaluate
 from mixwise.scoring.parts import join, split
 
+_TASK = "evaluating"
 _TOGETHER = 8  # mixtures of LoRA experts, or of a model that is read layer by layer
 
 
@@ -34,6 +36,7 @@ class Evaluations:
         suite: What is measured.
         merges: How mixtures are merged; without it only checkpoints can be measured.
         slope_sets: Sets whose slopes are taken when slopes are wanted.
+        on_progress: Told of the batches of an evaluation, which can last for minutes.
     """
 
     engine: Engine
@@ -41,6 +44,8 @@ class Evaluations:
     suite: EvaluationSuite
     merges: MergeSettings | None = None
     slope_sets: tuple[str, ...] = ()
+    on_progress: OnProgress = silent
+    _passes: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -79,7 +84,9 @@ class Evaluations:
             for part in parts
         ]
         waiting: list[dict[Part, tuple[Evaluated, ...]]] = [{} for _ in groups]
-        for finished in self.engine.run(evaluate, jobs, lambda index, step: None):
+        batches = _Batches(len(jobs), self.on_progress, self._passes, f"{request} {len(parts)}")
+        for finished in self.engine.run(evaluate, jobs, batches.count):
+            batches.finish(finished.index)
             group, piece = divmod(finished.index, len(parts))
             waiting[group][parts[piece]] = finished.result
             if len(waiting[group]) == len(parts):
@@ -107,3 +114,44 @@ class Evaluations:
             seconds=sum(result.seconds for result in pieces.values()),
             n_tokens=sum(result.n_tokens for result in pieces.values()),
         )
+
+
+class _Batches:
+    """Counts the forward passes of jobs; how many one takes is known when the first has ended.
+
+    Args:
+        n_jobs: Jobs in all.
+        on_progress: Told of every batch.
+        passes: Forward passes of one job by kind of job; what is found here is noted there.
+        kind: What these jobs ask for.
+    """
+
+    def __init__(
+        self, n_jobs: int, on_progress: OnProgress, passes: dict[str, int], kind: str
+    ) -> None:
+        self._n_left = n_jobs
+        self._on_progress = on_progress
+        self._passes = passes
+        self._kind = kind
+        self._done: dict[int, int] = {}
+        self._n_finished = 0
+
+    def count(self, index: int, n_passes: int) -> None:
+        """Take the number of forward passes that a job has done."""
+        self._done[index] = n_passes
+        per_job = self._passes.get(self._kind, 0)
+        left = sum(max(per_job - done, 0) for done in self._done.values())
+        left += per_job * (self._n_left - len(self._done))
+        done = self._n_finished + sum(self._done.values())
+        total = done + max(left, 1) if per_job else 0
+        self._on_progress(Progress(_TASK, done, total, "batches"))
+
+    def finish(self, index: int) -> None:
+        """Take the word that a job has ended."""
+        n_passes = self._done.pop(index, 0)
+        self._passes[self._kind] = max(self._passes.get(self._kind, 0), n_passes)
+        self._n_finished += n_passes
+        self._n_left -= 1
+        if not self._n_left:
+            n = max(self._n_finished, 1)
+            self._on_progress(Progress(_TASK, n, n, "batches"))

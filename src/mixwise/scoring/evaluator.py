@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
 import torch
 
+from mixwise.engine.queue import OnStep
 from mixwise.errors import EvaluationError
 from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
 from mixwise.merging.adapters import LoraExpert
@@ -35,6 +37,7 @@ from mixwise.scoring.derivatives import measure_derivatives
 from mixwise.scoring.job import Evaluated, EvaluationJob, MergeSettings, ModelSettings
 from mixwise.scoring.streaming import evaluate_streamed
 
+_TELL_SECONDS = 0.5
 _SLOPE_PASSES = 3  # a forward pass, and a backward pass that costs two
 _HESSIAN_PASSES = 6  # more for each domain: forward and backward through the gradient's graph
 
@@ -42,7 +45,7 @@ _HESSIAN_PASSES = 6  # more for each domain: forward and backward through the gr
 class Evaluator(Protocol):
     """Measures the subjects of jobs that share a base, a precision and a suite."""
 
-    def evaluate(self, job: EvaluationJob) -> tuple[Evaluated, ...]:
+    def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
         """Measure the subjects of a job, one result each."""
         ...
 
@@ -74,12 +77,13 @@ class LiveEvaluator:
         self._suite = PreparedSuite.of(suite, self._live.module)
         self._pools = _Pools(self._live)
 
-    def evaluate(self, job: EvaluationJob) -> tuple[Evaluated, ...]:
+    def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
         """Measure the subjects of a job, one result each."""
-        unmerged = self._evaluate_unmerged(job)
-        if unmerged is not None:
-            return unmerged
-        return tuple(self._evaluate(subject, job) for subject in job.subjects)
+        with _counting_passes(self._live.module, on_step):
+            unmerged = self._evaluate_unmerged(job)
+            if unmerged is not None:
+                return unmerged
+            return tuple(self._evaluate(subject, job) for subject in job.subjects)
 
     def _evaluate(self, subject: Mixture | Checkpoint, job: EvaluationJob) -> Evaluated:
         started = time.perf_counter()
@@ -159,7 +163,7 @@ class LayerEvaluator:
         self._pools = _Pools(self._skeleton.live)
         self._budget_bytes = model.memory_bytes or _free_bytes(model.device) // 2
 
-    def evaluate(self, job: EvaluationJob) -> tuple[Evaluated, ...]:
+    def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
         """Measure the subjects of a job, all mixtures of it together."""
         mixtures = [subject for subject in job.subjects if isinstance(subject, Mixture)]
         if mixtures:
@@ -187,6 +191,26 @@ class LayerEvaluator:
         )
         seconds = time.perf_counter() - started
         return _shared(measured, seconds, self._suite.n_tokens(job.request.part))
+
+
+@contextmanager
+def _counting_passes(module: torch.nn.Module, on_step: OnStep) -> Iterator[None]:
+    """Tell how many forward passes a model has done, a few times a second."""
+    n_passes, told = 0, time.monotonic()
+
+    def count(*_: object) -> None:
+        nonlocal n_passes, told
+        n_passes += 1
+        if time.monotonic() - told > _TELL_SECONDS:
+            told = time.monotonic()
+            on_step(n_passes)
+
+    handle = module.register_forward_hook(count)
+    try:
+        yield
+        on_step(n_passes)
+    finally:
+        handle.remove()
 
 
 class _Pools:

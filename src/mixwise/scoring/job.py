@@ -138,6 +138,10 @@ class Evaluated:
 def evaluate(job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
     """Measure models in this process; the function that engines run.
 
+    Args:
+        job: The models, and what is wanted of them.
+        on_step: Called with the number of forward passes so far, now and then.
+
     Returns:
         One result for each subject of the job.
 
@@ -147,4 +151,4 @@ def evaluate(job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
     from mixwise.scoring.evaluator import open_evaluator  # torch, which the asking side can spare
 
     key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
-    return resident(key, lambda: open_evaluator(job.model, job.suite)).evaluate(job)
+    return resident(key, lambda: open_evaluator(job.model, job.suite)).evaluate(job, on_step)

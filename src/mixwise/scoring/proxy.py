@@ -11,7 +11,8 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
@@ -35,7 +36,7 @@ class ProxyScorer:
         evaluations: Where merges are evaluated; it knows the experts.
         rule: Name of the merge rule.
         ledger: Where observations are found and kept.
-        on_progress: Told after each candidate.
+        on_progress: Told after each mixture.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class ProxyScorer:
         self._rule = rule
         self._ledger = ledger
         self._on_progress = on_progress
+        self._listener: Callable[[Observation, Request], None] | None = None
         self._raced: dict[str, list[tuple[Part, Observation]]] = {}
 
     def score(
@@ -59,12 +61,35 @@ class ProxyScorer:
         wanted = {str(mixture): mixture for mixture in mixtures}
         found = {key: self._find(mixture, request) for key, mixture in wanted.items()}
         known = {key: observation for key, observation in found.items() if observation is not None}
+        for observation in known.values():
+            self._tell(observation, request)
         for observation in self._measure(list(wanted.values()), set(known), request):
             known[str(observation.mixture)] = observation
-            self._on_progress(Progress("scoring merged candidates", len(known), len(wanted)))
+            self._tell(observation, request)
+            if self._listener is None:
+                self._on_progress(
+                    Progress("scoring merged models", len(known), len(wanted), "mixtures")
+                )
         if not request.part.is_whole:
             self._remember(known, request.part)
         return tuple(known[str(mixture)] for mixture in mixtures)
+
+    @contextmanager
+    def told_to(self, listener: Callable[[Observation, Request], None]) -> Iterator[None]:
+        """Tell each observation, new or found in the ledger, to someone who counts for himself.
+
+        Args:
+            listener: Takes an observation and what had been asked for.
+        """
+        self._listener = listener
+        try:
+            yield
+        finally:
+            self._listener = None
+
+    def _tell(self, observation: Observation, request: Request) -> None:
+        if self._listener is not None:
+            self._listener(observation, request)
 
     def _measure(
         self, mixtures: Sequence[Mixture], known: Set[str], request: Request

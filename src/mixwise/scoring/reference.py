@@ -88,7 +88,7 @@ class ReferenceScorer:
         subjects = [trained[k].checkpoint for k in missing]
         for index, evaluated in self._evaluations.run(subjects, VALUES):
             known[missing[index]] = self._record(trained[missing[index]], evaluated)
-            self._on_progress(Progress("evaluating trained models", len(known), len(jobs)))
+            self._on_progress(Progress("evaluating trained models", len(known), len(jobs), "runs"))
         return tuple(known[k] for k in range(len(jobs)))
 
     def _record(self, run: _Trained, evaluated: Evaluated) -> Observation:
@@ -188,15 +188,23 @@ def train_jobs(
     release_resident()  # a model that was evaluated in this process: training needs the memory
     steps = dict.fromkeys(range(len(waiting)), 0)
     total = sum(jobs[index].n_steps for index in waiting)
+    n_done = len(jobs) - len(waiting)
+
+    def tell(k: int) -> None:
+        note = f"{n_done} of {len(jobs)} runs done"
+        if engine.n_workers == 1:
+            note += f", now {_name_of(jobs[waiting[k]])}"
+        on_progress(Progress("training", sum(steps.values()), total, "steps", note))
 
     def on_step(k: int, step: int) -> None:
         steps[k] = step
-        on_progress(Progress("training", sum(steps.values()), total))
+        tell(k)
 
-    on_progress(Progress("training", 0, total))
+    tell(0)
     for finished in engine.run(train, [jobs[index] for index in waiting], on_step):
         steps[finished.index] = jobs[waiting[finished.index]].n_steps
-        on_progress(Progress("training", sum(steps.values()), total))
+        n_done += 1
+        tell(finished.index)
         yield waiting[finished.index]
 
 
@@ -214,3 +222,10 @@ def _tell_lost_record(job: TrainingJob) -> None:
             MixwiseWarning,
             stacklevel=2,
         )
+
+
+def _name_of(job: TrainingJob) -> str:
+    """A run in the user's words: an expert by its domain, any other by its mixture and seed."""
+    if len(job.mixture.support) == 1:
+        return f"{job.mixture.support[0]} (seed {job.seed})"
+    return f"{job.mixture} (seed {job.seed})"

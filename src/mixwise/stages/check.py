@@ -111,7 +111,7 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     """
     problems = inputs.problems()
     if problems:
-        raise DataError("\n".join(problems))
+        raise DataError(*problems)
     require_rule_needs(inputs)
     search = inputs.recipe.search
     method = method_for(search.method, inputs.recipe.objective_terms)

@@ -290,10 +290,10 @@ class Inputs:
 
 def _collect(step: Callable[[str], object], names: Iterable[str]) -> list[str]:
     """Run a step for every name, and gather the lines of the errors of those that fail."""
-    found = []
+    found: list[str] = []
     for name in names:
         try:
             step(name)
         except MixwiseError as error:
-            found += str(error).splitlines()
+            found += error.problems
     return found

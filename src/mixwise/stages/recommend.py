@@ -18,6 +18,7 @@ from mixwise.search.methods import METHODS
 from mixwise.search.problem import Array, SearchResult, shares_of
 from mixwise.search.simplex import sample
 from mixwise.stages.calibrate import Calibrated
+from mixwise.stages.export import key_of
 from mixwise.stages.search import OBJECTIVE, every_baseline
 from mixwise.stages.trust import judge_recommendation
 from mixwise.stages.workspace import Workspace
@@ -90,6 +91,11 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> dict[st
         **judge_recommendation(workspace, calibrated).as_dict(),
         "verdict": None if final is None else final["verdict"],
         "cost": _cost(workspace, result),
+        "run": {
+            "n_sequences": recipe.n_steps * recipe.training.batch_sequences,
+            "sequence_length": recipe.sequence_length,
+            "available_tokens": workspace.inputs.available_tokens,
+        },
         "provenance": _provenance(workspace, result),
     }
     workspace.study.save_json(RECOMMENDATION_FILE, content)
@@ -117,6 +123,7 @@ def _provenance(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
     return {
         "mixwise": __version__,
         "recipe": workspace.result_key,
+        "recipe_alone": key_of(recipe),
         "base": inputs.base.fingerprint,
         "experts": {name: workspace.expert(name).fingerprint for name in recipe.domains},
         "data": {name: inputs.corpus(name).key for name in recipe.domains},

@@ -29,7 +29,7 @@ def require_rule_needs(inputs: Inputs) -> None:
     if "trajectories" in needs:
         problems += _without_trajectories(inputs)
     if problems:
-        raise RecipeError("\n".join(problems))
+        raise RecipeError(*problems)
 
 
 def _without_second_moments(inputs: Inputs) -> Iterator[str]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from mixwise.progress import OnStage, Stage, silent_stage
+from mixwise.recipe import Recipe
 from mixwise.report.page import save_report
 from mixwise.search.problem import mixture_of
 from mixwise.stages.calibrate import run_calibration
@@ -15,29 +19,75 @@ from mixwise.stages.workspace import Workspace
 from mixwise.study import FINAL_FILE, VALIDATION_FILE
 
 
-def run_study(workspace: Workspace) -> dict[str, Any]:
+def run_study(workspace: Workspace, on_stage: OnStage = silent_stage) -> dict[str, Any]:
     """Do whatever of the main job is not done yet.
 
     The recommendation is written as soon as the search has ended and is calibrated, and again with
     what validation and final training add.
 
+    Args:
+        workspace: The study.
+        on_stage: Told when a stage begins, and when it ends with what came out.
+
     Returns:
         The content of ``recommendation.json``.
     """
-    recipe = workspace.recipe
+    recipe, stages = workspace.recipe, _Stages(workspace.recipe, on_stage)
     made_anew = [VALIDATION_FILE] * bool(recipe.validation.mixtures)
     made_anew += [FINAL_FILE] * recipe.final.train
     workspace.study.remove_damaged(made_anew)
-    workspace.train_experts()
-    found = run_search(workspace)
-    calibrated = run_calibration(workspace, found)
-    recommendation = save_recommendation(workspace, calibrated)
-    if recipe.validation.mixtures:
-        run_validation(workspace)
+    with stages.enter("experts") as outcome:
+        workspace.train_experts()
+        outcome.append(f"{len(recipe.domains)} experts")
+    with stages.enter("search") as outcome:
+        found = run_search(workspace)
+        best = workspace.objective.value(found.best.values, workspace.scale)
+        outcome.append(f"{len(found.scored)} candidates scored, best {best:.3f} by the proxy")
+    with stages.enter("calibration") as outcome:
         calibrated = run_calibration(workspace, found)
         recommendation = save_recommendation(workspace, calibrated)
+        outcome.append(f"recommended {_shown(recommendation)}")
+    if recipe.validation.mixtures:
+        with stages.enter("validation") as outcome:
+            validation = run_validation(workspace)
+            calibrated = run_calibration(workspace, found)
+            recommendation = save_recommendation(workspace, calibrated)
+            outcome.append(f"{len(validation['mixtures'])} references compared with the proxy")
+            outcome.append(f"recommended {_shown(recommendation)}")
     if recipe.final.train:
-        run_final(workspace, mixture_of(calibrated.result.best))
-        recommendation = save_recommendation(workspace, calibrated)
-    save_report(workspace.study.folder)
+        with stages.enter("final training") as outcome:
+            final = run_final(workspace, mixture_of(calibrated.result.best))
+            recommendation = save_recommendation(workspace, calibrated)
+            outcome.append(f"the recommendation {final['verdict']['outcome']}")
+    with stages.enter("report") as outcome:
+        outcome.append(str(save_report(workspace.study.folder)))
     return recommendation
+
+
+class _Stages:
+    """The stages of a recipe, in their order.
+
+    Args:
+        recipe: The recipe.
+        on_stage: Told when a stage begins and ends.
+    """
+
+    def __init__(self, recipe: Recipe, on_stage: OnStage) -> None:
+        self._names = ["experts", "search", "calibration"]
+        self._names += ["validation"] * bool(recipe.validation.mixtures)
+        self._names += ["final training"] * recipe.final.train
+        self._names += ["report"]
+        self._on_stage = on_stage
+
+    @contextmanager
+    def enter(self, name: str) -> Iterator[list[str]]:
+        """Tell that a stage begins; at its end, what the block has put in the list."""
+        number, outcome = self._names.index(name) + 1, list[str]()
+        self._on_stage(Stage(name, number, len(self._names)))
+        yield outcome
+        self._on_stage(Stage(name, number, len(self._names), ", ".join(outcome)))
+
+
+def _shown(recommendation: dict[str, Any]) -> str:
+    shares = recommendation["mixture"].items()
+    return " ".join(f"{name}={share:.3g}" for name, share in shares if share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mixwise.errors import RecipeError
+from mixwise.errors import RecipeError, StudyError
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Array, Derivatives, Observation
 from mixwise.scorer import SLOPES, VALUES, Request
@@ -84,6 +84,23 @@ def _train_what_the_rule_needs(
         )
     on_note(f"merge rule `{rule}` trains what it needs besides the experts: {price}")
     workspace.train_extra_runs()
+
+
+def known_scores(
+    workspace: Workspace, texts: Sequence[str], answer: Answer, request: Request = VALUES
+) -> list[dict[str, Any]] | None:
+    """The same scores, read from the ledger; None when one of them is not there.
+
+    Args:
+        workspace: The study, opened for reading.
+        texts: As in `score_mixtures`.
+        answer: As there.
+        request: As there.
+    """
+    try:
+        return score_mixtures(workspace, texts, answer, request)
+    except StudyError:  # not measured, or not even trained
+        return None
 
 
 def _derivatives(observation: Observation, request: Request) -> dict[str, Any]:

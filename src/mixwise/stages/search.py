@@ -10,8 +10,10 @@ import numpy as np
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Term
 from mixwise.observation import Observation
+from mixwise.progress import Progress
+from mixwise.scorer import Request
 from mixwise.search.baselines import NamedMixture, baselines
-from mixwise.search.methods import METHODS
+from mixwise.search.methods import METHODS, method_for
 from mixwise.search.problem import SearchProblem, SearchResult
 from mixwise.search.surfaces import fit_surface
 from mixwise.stages.workspace import Workspace
@@ -19,6 +21,7 @@ from mixwise.study import CALIBRATION_FILE, RECOMMENDATION_FILE, SEARCH_FILE
 
 OBJECTIVE = "objective"  # what the objective is called where metrics have names
 _PROFILE_POINTS = 21
+_TASK = "search"
 
 
 def run_search(workspace: Workspace) -> SearchResult:
@@ -30,7 +33,11 @@ def run_search(workspace: Workspace) -> SearchResult:
     recipe, inputs = workspace.recipe, workspace.inputs
     workspace.study.remove_damaged((SEARCH_FILE, CALIBRATION_FILE, RECOMMENDATION_FILE))
     heldout = workspace.save_heldout()
-    result = METHODS[recipe.search.method].search(problem_of(workspace))
+    problem = problem_of(workspace)
+    candidates = _Candidates(workspace)
+    with workspace.proxy.told_to(candidates.take):
+        result = METHODS[recipe.search.method].search(problem)
+    candidates.end()
     scored_baselines = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     observations = _ranked(workspace, [*result.scored, *scored_baselines])
     names = {str(entry.mixture): entry.name for entry in every_baseline(workspace)}
@@ -54,6 +61,47 @@ def run_search(workspace: Workspace) -> SearchResult:
     }
     workspace.save_result(SEARCH_FILE, content)
     return result
+
+
+class _Candidates:
+    """Tells how many candidates are scored, of at most how many, and the best so far.
+
+    Args:
+        workspace: The study; whoever shows its progress is told.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        search = workspace.recipe.search
+        method = method_for(search.method, workspace.objective)
+        design = method.design(workspace.inputs.space, search.budget, search.seed)
+        self._workspace = workspace
+        self._most = search.budget or len(design) + method.n_checks
+        self._seen: set[str] = set()
+        self._best: float | None = None
+        self._tell()
+
+    def take(self, observation: Observation, request: Request) -> None:
+        """Take an observation; a part of one, as in a race, is not compared with whole ones."""
+        self._seen.add(str(observation.mixture))
+        if request.part.is_whole and _inside(self._workspace, observation):
+            value = self._workspace.objective.value(observation.values, self._workspace.scale)
+            self._best = value if self._best is None else max(value, self._best)
+        self._tell()
+
+    def end(self) -> None:
+        """Tell that no more candidates come."""
+        n = max(len(self._seen), 1)
+        self._workspace.on_progress(Progress(_TASK, n, n, "candidates", self._note))
+
+    @property
+    def _note(self) -> str:
+        return "" if self._best is None else f"best so far {self._best:.3f}"
+
+    def _tell(self) -> None:
+        most = max(self._most, len(self._seen) + 1)  # done only at `end`
+        self._workspace.on_progress(
+            Progress(_TASK, len(self._seen), most, "candidates", self._note, is_ceiling=True)
+        )
 
 
 def problem_of(workspace: Workspace) -> SearchProblem:

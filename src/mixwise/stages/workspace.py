@@ -12,6 +12,7 @@ from typing import Any
 from mixwise.engine.devices import choose_device
 from mixwise.engine.here import HereEngine
 from mixwise.engine.local import LocalEngine
+from mixwise.engine.nothing import NoEngine
 from mixwise.engine.queue import Engine
 from mixwise.engine.resident import release_resident
 from mixwise.errors import MixwiseWarning, StudyError
@@ -58,6 +59,7 @@ class Workspace:
         on_progress: Told how far each stage has come.
         rule: Merge rule of the proxy; None for the recipe's.
         recipe: By default the one that the study holds.
+        read_only: Whether nothing is measured and nothing written: what is not known is refused.
     """
 
     def __init__(
@@ -67,11 +69,14 @@ class Workspace:
         on_progress: OnProgress = silent,
         rule: str | None = None,
         recipe: Recipe | None = None,
+        *,
+        read_only: bool = False,
     ) -> None:
         self.study = study
+        self.is_read_only = read_only
         self.recipe = recipe or study.recipe
-        self.ledger = study.open_ledger()
-        self.hash_file = HashMemo(study.folder / MEMO_FILE)
+        self.ledger = study.open_ledger(read_only=read_only)
+        self.hash_file = HashMemo(study.folder / MEMO_FILE, read_only=read_only)
         self.inputs = Inputs(
             self.recipe, settings, hash_file=self.hash_file, on_progress=on_progress
         )
@@ -86,8 +91,10 @@ class Workspace:
         self.ledger.close()
 
     @cached_property
-    def engine(self) -> LocalEngine:
+    def engine(self) -> Engine:
         """Where training runs."""
+        if self.is_read_only:
+            return NoEngine()
         seats = choose_seats(self.recipe)
         return LocalEngine(seats.n_workers, seats.n_threads, seats.n_devices)
 
@@ -113,9 +120,9 @@ class Workspace:
             memory_bytes=int(wanted.memory_gb * 1e9) if wanted.memory_gb else None,
             trust_remote_code=self.inputs.settings.trust_remote_code,
         )
-        is_shared = seats.n_workers > 1 and wanted.placement != "split"
+        is_shared = self.is_read_only or (seats.n_workers > 1 and wanted.placement != "split")
         engine: Engine = self.engine if is_shared else HereEngine()
-        return Evaluations(engine, settings, self.inputs.suite)
+        return Evaluations(engine, settings, self.inputs.suite, on_progress=self.on_progress)
 
     @property
     def objective(self) -> Objective:

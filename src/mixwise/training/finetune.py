@@ -13,6 +13,8 @@ Departures:
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import time
 from pathlib import Path
@@ -27,6 +29,7 @@ from transformers.utils import logging as transformers_logging
 from mixwise.data.blend import Blend
 from mixwise.data.corpus import begin_rows, map_sequences
 from mixwise.engine.devices import choose_device
+from mixwise.engine.queue import Stopped
 from mixwise.errors import (
     CheckpointError,
     ResourceError,
@@ -37,6 +40,7 @@ from mixwise.merging.checkpoint import open_checkpoint
 from mixwise.merging.loading import load_module
 from mixwise.recipe import Training
 from mixwise.releases import enable_activation_checkpointing
+from mixwise.shortages import explain_failed_write, explain_shortage
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
 from mixwise.training.run_files import hash_run_files
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
@@ -46,6 +50,7 @@ from mixwise.training.saving import (
     save_second_moments,
 )
 
+_NEXT_TO_NOTHING_BYTES = 2**20
 _SCHEDULES = {"constant": "constant_with_warmup", "cosine": "cosine", "linear": "linear"}
 
 
@@ -81,20 +86,25 @@ def finetune_prepared(job: TrainingJob, on_step: OnStep) -> RunRecord:
             f"{job.output}: not enough memory on the GPU ({first_line(error)}): lower "
             "`training.batch_sequences` or raise `training.gradient_accumulation_steps`"
         ) from None
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _is_failed_write(error):
+    except (OSError, SafetensorError, RuntimeError, MemoryError) as error:
+        shortage = explain_shortage(error, job.output)
+        if shortage is not None:
+            raise shortage from None
+        if not (isinstance(error, OSError | SafetensorError) or _is_failed_write(error)):
             raise
-        raise ResourceError(
-            f"{job.output}: the run cannot be written ({first_line(error)}): free space "
-            "there and run the same command again; it goes on from here"
-        ) from None
+        raise explain_failed_write(_reason(error, job.output), job.output) from None
 
 
-def _is_failed_write(error: RuntimeError) -> bool:
-    """Whether torch could not write a snapshot: it knows no error of its own for a full disk."""
-    return any(
-        sign in str(error) for sign in ("PytorchStreamWriter", "inline_container", "No space")
-    )
+def _is_failed_write(error: Exception) -> bool:
+    """Whether torch could not write a snapshot."""
+    return any(sign in str(error) for sign in ("PytorchStreamWriter", "inline_container"))
+
+
+def _reason(error: Exception, folder: Path) -> Exception:
+    """The error, or that of a full disk where torch does not say what was wrong with it."""
+    if _is_failed_write(error) and shutil.disk_usage(folder).free < _NEXT_TO_NOTHING_BYTES:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return error
 
 
 class _Run:
@@ -242,6 +252,7 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         self._on_step = on_step
         n = job.settings.trajectory_checkpoints
         self._trajectory = {round(job.n_steps * (k + 1) / (n + 1)) for k in range(n)}
+        self._is_stopped = False
 
     def on_step_end(
         self,
@@ -251,23 +262,53 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         model: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Report the step; save a trajectory checkpoint where one is due."""
-        if not state.is_world_process_zero:
+        """Report the step; save a trajectory checkpoint where one is due, a snapshot if stopped."""
+        if state.is_world_process_zero:
+            self._save_trajectory(state.global_step, model)
+        if not _agree(self._is_told_to_stop(state), args):
             return
-        folder = self._job.output / "trajectory" / str(state.global_step)
-        if state.global_step in self._trajectory and not folder.exists():
+        if state.global_step >= state.max_steps:
+            return  # all that is left is to save the model
+        if not self._job.settings.snapshots:
+            raise Stopped
+        self._is_stopped = True  # after the snapshot that this step now ends with
+        control.should_save = True
+
+    def _save_trajectory(self, step: int, model: Any) -> None:
+        folder = self._job.output / "trajectory" / str(step)
+        if step in self._trajectory and not folder.exists():
             partial = folder.with_name(f".{folder.name}")
             shutil.rmtree(partial, ignore_errors=True)
             getattr(model, "module", model).save_pretrained(partial)
             partial.replace(folder)
-        self._on_step(state.global_step)
+
+    def _is_told_to_stop(self, state: Any) -> bool:
+        """Report the step; whoever takes the report may want the run to stop."""
+        if not state.is_world_process_zero:
+            return False
+        try:
+            self._on_step(state.global_step)
+        except Stopped:
+            return True
+        return False
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark the snapshot as whole, once every process has written its part."""
+        """Mark the snapshot as whole, once every process has written its part; stop if told."""
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.barrier()
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARK).touch()
+        if self._is_stopped:
+            raise Stopped
+
+
+def _agree(is_told: bool, args: Any) -> bool:
+    """What the first process of a run was told, in all of them: they save together or not."""
+    if args.world_size == 1:
+        return is_told
+    told = torch.tensor([is_told], dtype=torch.int32, device=args.device)
+    torch.distributed.broadcast(told, 0)
+    return bool(told.item())
 
 
 def _build_model(job: TrainingJob) -> Any:

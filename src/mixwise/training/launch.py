@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mixwise.engine.queue import Stopped
 from mixwise.engine.resident import release_resident
-from mixwise.errors import ResourceError, StudyError, TrainingError
+from mixwise.errors import StudyError, TrainingError
+from mixwise.shortages import explain_failed_write
 from mixwise.training.job import ERROR_PREFIX, OnStep, RunRecord, TrainingJob, load_record
-from mixwise.training.run_folder import prepare_folder
+from mixwise.training.run_folder import STOP, WORK, prepare_folder
+
+_GRACE_SECONDS = 25.0  # within the time that the engine leaves a job
 
 
 def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
@@ -60,6 +64,11 @@ def _launch(job: TrainingJob, on_step: OnStep) -> RunRecord:
                     if line.strip().isdigit():
                         on_step(int(line))
                 code = process.wait()
+            except Stopped:
+                _stop(process, job)
+                if load_record(job.output) is None:
+                    raise
+                code = 0  # it was at its end
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
@@ -68,6 +77,18 @@ def _launch(job: TrainingJob, on_step: OnStep) -> RunRecord:
             log.seek(0)
             raise TrainingError(_reason(log.read().decode(errors="replace"), code))
     return record
+
+
+def _stop(process: subprocess.Popen[str], job: TrainingJob) -> None:
+    """Ask the processes of a run to leave a snapshot, and end those that don't in time.
+
+    The worker that this runs in is ended itself some seconds later, if need be, and they with it.
+    """
+    try:
+        (job.output / WORK / STOP).touch()
+        process.communicate(timeout=_GRACE_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _n_threads() -> int:
@@ -101,7 +122,7 @@ def _run_lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder.with_name(f".{folder.name}.lock").open("w")
     except OSError as error:
-        raise ResourceError(f"{folder}: cannot be written ({error}): change that") from None
+        raise explain_failed_write(error, folder) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from mixwise.shortages import explain_failed_write
 from mixwise.training.job import TrainingJob
 
 WORK = ".training"
 MARK = "COMPLETE"
+STOP = "stop"  # in the working folder: asks the processes of a spread run to stop
 
 
 def prepare_folder(job: TrainingJob) -> None:
@@ -20,7 +22,17 @@ def prepare_folder(job: TrainingJob) -> None:
 
     What a run with other settings has left is removed, and snapshots that were not written to their
     end. One process does this before any other opens the folder.
+
+    Raises:
+        ResourceError: If the folder cannot be written, as on a full disk.
     """
+    try:
+        _prepare(job)
+    except OSError as error:
+        raise explain_failed_write(error, job.output) from None
+
+
+def _prepare(job: TrainingJob) -> None:
     note = job.output / WORK / "fingerprint"
     if not note.is_file() or note.read_text() != job.fingerprint:
         for path in job.output.iterdir() if job.output.is_dir() else ():
@@ -29,6 +41,7 @@ def prepare_folder(job: TrainingJob) -> None:
         partial = note.with_suffix(".partial")
         partial.write_text(job.fingerprint)
         partial.replace(note)
+    (note.parent / STOP).unlink(missing_ok=True)
     for snapshot in note.parent.glob("checkpoint-*"):
         if not (snapshot / MARK).is_file():
             shutil.rmtree(snapshot)

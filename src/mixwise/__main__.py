@@ -1,0 +1,15 @@
+"""Entry of the command line: Ctrl-C is heard before anything else is loaded."""
+
+from mixwise.interrupts import end_at_once_when_asked
+
+
+def main() -> None:
+    """Run the command line; see `mixwise.cli`."""
+    end_at_once_when_asked()
+    from mixwise.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

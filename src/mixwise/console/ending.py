@@ -1,0 +1,88 @@
+"""How a command ends: one line for a person, one JSON document for a program, one exit code.
+
+0 done, 1 an error, 2 usage, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. With ``--json`` stdout holds one
+document whatever happens: the result, or ``{"error": kind, "problems": [lines]}``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from mixwise.console.notices import showing_warnings
+from mixwise.console.text import let_output_spell, print_errors, print_json, print_note
+from mixwise.errors import MixwiseError, first_line
+from mixwise.interrupts import Interrupted, listening
+from mixwise.shortages import explain_shortage
+
+_USAGE = 2
+
+
+def run_to_exit_code(command: Callable[[], object]) -> int:
+    """Run a command and say how it ended.
+
+    Args:
+        command: Prints its result; returns an exit code of its own, or anything else for 0.
+
+    Returns:
+        The exit code.
+    """
+    let_output_spell()
+    try:
+        with listening(), showing_warnings():
+            code = command()
+            return code if isinstance(code, int) else 0
+    except Interrupted as stopped:
+        _print_document("stopped", (str(stopped),))
+        print_note(str(stopped))
+        return stopped.exit_code
+    except MixwiseError as error:
+        return _fail(error)
+    except Exception as error:
+        if _is_of_usage(error):
+            return _explain_usage(error)
+        shortage = explain_shortage(error)
+        if shortage is not None:
+            return _fail(shortage)
+        if os.environ.get("MIXWISE_TRACEBACK"):
+            raise
+        return _fail(_as_defect(error), type(error).__name__)
+
+
+def _fail(error: MixwiseError, kind: str | None = None) -> int:
+    _print_document(kind or type(error).__name__, error.problems)
+    print_errors(error.problems)
+    return 1
+
+
+def _as_defect(error: Exception) -> MixwiseError:
+    """A defect of ours: still one line, and where to look."""
+    return MixwiseError(
+        f"unexpected {type(error).__name__}: {first_line(error)}: this is a defect of mixwise; "
+        "set MIXWISE_TRACEBACK=1 and run again to see where"
+    )
+
+
+def _is_of_usage(error: Exception) -> bool:
+    """Whether the command line itself was wrong; typer brings a click of its own, or takes one."""
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _explain_usage(error: Exception) -> int:
+    from typer.rich_utils import rich_format_error
+
+    message: str = error.format_message()  # type: ignore[attr-defined]  # `_is_of_usage`
+    _print_document("usage", (message or "a command is missing",))
+    rich_format_error(error)  # type: ignore[arg-type]  # as above
+    return _USAGE
+
+
+def _print_document(kind: str, problems: tuple[str, ...]) -> None:
+    """Print what a program reads instead of a result, where one is asked for."""
+    if "--json" not in sys.argv:
+        return
+    try:
+        print_json({"error": kind, "problems": list(problems)})
+    except MixwiseError:
+        return  # nowhere to write it; stderr says why

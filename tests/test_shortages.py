@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+
+import pytest
+
+from mixwise.errors import MixwiseError, StudyError
+from mixwise.shortages import explain_failed_write, explain_shortage
+
+FULL = [
+    OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+    OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+    sqlite3.OperationalError("database or disk is full"),
+    RuntimeError("[enforce fail at inline_container.cc:668] . PytorchStreamWriter failed: "
+                 "No space left on device"),
+]  # fmt: skip
+SHORT = [
+    MemoryError(),
+    OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=str)
+def test_a_full_disk_is_called_a_full_disk(error: Exception) -> None:
+    text = str(explain_shortage(error, "study/ledger.sqlite"))
+    assert text.startswith("study/ledger.sqlite: cannot be written (the disk is full")
+    assert "nothing that was finished is lost" in text
+
+
+@pytest.mark.parametrize("error", SHORT, ids=repr)
+def test_memory_that_is_used_up_is_called_so(error: Exception) -> None:
+    assert str(explain_shortage(error)).startswith("not enough memory (")
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("No luck"), OSError(errno.EACCES, "Permission denied"), RuntimeError("x")]
+)
+def test_other_errors_are_left_to_others(error: Exception) -> None:
+    assert explain_shortage(error) is None
+
+
+def test_our_own_errors_are_not_explained_again() -> None:
+    assert explain_shortage(StudyError("the disk is full of old studies")) is None
+
+
+def test_a_place_for_reading_alone_is_no_full_disk() -> None:
+    error = explain_failed_write(OSError(errno.EROFS, "Read-only file system"), "s")
+    assert str(error).startswith("s: cannot be written (Read-only file system)")
+    assert "free space" not in str(error)
+    assert isinstance(error, MixwiseError)
