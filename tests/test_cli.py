@@ -342,10 +342,28 @@ def test_scores_are_found_again_only_if_nothing_changed(
     study = Path(shutil.copytree(finished, tmp_path / "study"))
     before = json.loads(mixwise("score", study, "--mixture", "alpha=1", "--json")[1])[0]
     path = study / "experts" / "alpha" / "model.safetensors"
-    tensors = load_file(path)
+    whole, tensors = path.read_bytes(), load_file(path)
     save_file({k: t * 1.01 for k, t in tensors.items()}, path, metadata={"format": "pt"})
+    code, _, err = mixwise("score", study, "--mixture", "alpha=1")
+    assert code == 1
+    assert "alpha/model.safetensors: is not the file that was trained" in err
+    path.write_bytes(whole)
     after = json.loads(mixwise("score", study, "--mixture", "alpha=1", "--json")[1])[0]
-    assert after["metrics"]["mixed/loss"] != before["metrics"]["mixed/loss"]
+    assert after["metrics"] == before["metrics"]
+
+
+def test_verify_names_what_is_wrong_and_exits_with_1(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    code, out, _ = mixwise("verify", study)
+    assert code == 0, out
+    assert " wrong" not in out
+    (study / "experts" / "alpha" / "config.json").write_text("{}")
+    code, out, _ = mixwise("verify", study, "--json")
+    assert code == 1
+    [wrong] = [row for row in json.loads(out)["findings"] if row["state"] == "wrong"]
+    assert "config.json: is not the file that was trained" in wrong["advice"]
 
 
 def test_score_tells_slopes_and_curvature(finished: Path, mixwise: Cli) -> None:
