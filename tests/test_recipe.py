@@ -426,6 +426,11 @@ def test_control_characters_never_reach_a_message(changes: dict[str, Any]) -> No
     assert "mixwise: error: forged" not in str(caught.value).splitlines()
 
 
+def test_joined_letters_and_wide_spaces_are_no_control_characters() -> None:
+    files = ("می\u200cخواهم.txt", "a\u3000b.txt", "a\u00a0b.txt")
+    assert recipe(domains=domains(files=list(files))).domains["code"].files == files
+
+
 @pytest.mark.parametrize("length", [64, 65, 244])
 def test_a_name_has_at_most_64_characters(length: int) -> None:
     named = {"a" * length: {"files": "x"}, "b": {"files": "y"}}

@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import difflib
 import itertools
+import re
 import reprlib
 from collections.abc import Iterable
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MOST_OPTIONS = 1000  # names that are compared with an unknown one
 
 
@@ -78,6 +80,11 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its kind where it has none; for use in another's."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def holds_control_characters(text: str) -> bool:
+    """Whether a text would move a terminal's cursor, break its line or turn its direction."""
+    return _CONTROL.search(text) is not None
 
 
 def printable(text: str, most: int = 200) -> str:

@@ -18,7 +18,7 @@ from mixwise.errors import DataError, printable, shown
 from mixwise.recipe import EvaluationSet, TextSource
 
 _LONG_DOCUMENT = 4  # a plain-text document is cut at any line end after 4 × `document_characters`
-_LONGEST_CHOICE = 10**6  # characters of a prompt or choice, which is tokenised as a whole
+_LONGEST_CHOICE = 10**6  # characters of a prompt or a choice, which is tokenised whole
 
 
 @dataclass(frozen=True, slots=True)

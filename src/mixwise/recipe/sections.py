@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from mixwise.errors import nearest, printable, shown
+from mixwise.errors import holds_control_characters, nearest, printable, shown
 from mixwise.objective import MEASURES, Aggregation, Direction, SetKind
 
 
@@ -75,7 +75,7 @@ class Section(BaseModel):
         if info.field_name == "separator":
             return value
         for text in texts:
-            if isinstance(text, str | Path) and not str(text).isprintable():
+            if isinstance(text, str | Path) and holds_control_characters(str(text)):
                 raise ValueError(
                     "must hold no control characters or line ends, but got "
                     f"{shown(str(text))}: rename what it names"

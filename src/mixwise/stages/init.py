@@ -13,7 +13,12 @@ import yaml
 from mixwise.data.formats import known_format, name_parts
 from mixwise.data.matching import is_data_name
 from mixwise.data.recognition import Recognised, recognise
-from mixwise.errors import MixwiseError, RecipeError, ResourceError, printable
+from mixwise.errors import (
+    MixwiseError,
+    RecipeError,
+    ResourceError,
+    printable,
+)
 from mixwise.study import RECIPE_FILE
 
 _PROSE = (".md", ".markdown", ".rst")
