@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 LOCK := requirements.lock
 
-.PHONY: demo test check bench format lint types tests test-slow test-latest test-lowest lock browser clean
+.PHONY: demo test check bench format lint types tests trials test-slow test-latest test-lowest lock browser clean
 
 demo: $(READY)
 	$(BIN)/mixwise demo --study demo-study
@@ -39,6 +39,11 @@ SCRATCH ?= .bench
 bench: $(READY)
 	$(BIN)/pip install --quiet cma
 	$(BIN)/python -m benchmarks --scratch $(SCRATCH) $(ONLY)
+
+# Many cases of one kind, a line each: corrupted files; architectures and checkpoint layouts. Both take long.
+trials: $(READY)
+	$(BIN)/python -m trials.architectures
+	$(BIN)/python -m trials.corruption
 
 # Ten kills of the whole job, at random moments.
 test-slow: $(READY)

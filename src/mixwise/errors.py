@@ -56,7 +56,7 @@ class StudyError(MixwiseError):
     """The study folder is locked, incomplete or belongs to other settings: choose another."""
 
 
-class DamagedError(StudyError):
+class DamagedError(MixwiseError):
     """A file that mixwise wrote no longer holds what was written: restore it or delete it."""
 
 

@@ -94,7 +94,7 @@ class HashMemo:
     def _load(self) -> dict[str, Any]:
         try:
             return load_sealed(self._path, "it is made anew")
-        except (FileNotFoundError, NotADirectoryError, StudyError):
+        except (FileNotFoundError, NotADirectoryError, StudyError, DamagedError):
             return {}
 
     def _remember(self, name: str, entry: list[Any]) -> None:

@@ -43,6 +43,7 @@ def test_matrices_that_did_not_move_are_named(families: dict[str, Family], tmp_p
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.filterwarnings("ignore:.*is saved in float64.*")
 def test_expert_that_is_the_base_is_refused_in_any_precision(
     dtype: torch.dtype, families: dict[str, Family], tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mixwise.console.text import print_note
-from mixwise.errors import MixwiseWarning, StudyError
+from mixwise.errors import DamagedError, MixwiseWarning, StudyError
 
 if TYPE_CHECKING:
     from mixwise.study import Study
@@ -42,16 +42,17 @@ def keeping_warnings(study: Study) -> Iterator[None]:
 
 def keep_notice(study: Study, text: str) -> None:
     """Put a notice last in ``notices.json``; each text stands there once, with its newest time."""
+    from mixwise.files import seal
     from mixwise.study import NOTICES_FILE
 
     try:
         content = study.load_json(NOTICES_FILE) or {}
-    except (StudyError, ValueError):  # damaged: it is made anew
+    except (StudyError, DamagedError, ValueError):  # damaged: it is made anew
         content = {}
     others = [notice for notice in content.get("notices", ()) if notice["text"] != text]
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     notice = {"text": text, "command": command, "time": datetime.now(UTC).isoformat("T", "seconds")}
-    study.save_json(NOTICES_FILE, {"notices": [*others, notice]})
+    study.save_text(NOTICES_FILE, seal({"notices": [*others, notice]}))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mixwise.errors import DataError, MixwiseWarning, StudyError
+from mixwise.errors import DamagedError, DataError, MixwiseWarning, StudyError
 from mixwise.files import MEMO_FILE, HashMemo, hash_file, load_sealed, seal
 
 FACTS_FILE = "facts.json"
@@ -64,7 +64,7 @@ def _damage(folder: Path, hashes: HashMemo) -> str | None:
         return f"{facts}: is missing"
     except DataError:
         return f"{folder / file}: is missing or cannot be read"
-    except StudyError as error:
+    except (StudyError, DamagedError) as error:
         return str(error).removesuffix(": it is made anew")
     return None
 

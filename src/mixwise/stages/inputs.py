@@ -25,7 +25,7 @@ from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.mixture import MixtureSpace
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe
-from mixwise.stages.shortages import find_shortages
+from mixwise.stages.token_needs import unmet_token_needs
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
@@ -280,7 +280,7 @@ class Inputs:
             return found
         texts = [name for name, kind in self.recipe.set_kinds.items() if kind == "text"]
         found = _collect(self.corpus, texts)
-        found += find_shortages(self.recipe, {n: c.facts for n, c in self._corpora.items()})
+        found += unmet_token_needs(self.recipe, {n: c.facts for n, c in self._corpora.items()})
         found += _collect(self.expert_checkpoint, self.recipe.domains)
         if not found:
             found = _collect(lambda _: self.space, [""])

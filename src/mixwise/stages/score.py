@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mixwise.errors import RecipeError, StudyError
+from mixwise.errors import DamagedError, RecipeError, StudyError
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Array, Derivatives, Observation
 from mixwise.scorer import SLOPES, VALUES, Request
@@ -99,7 +99,7 @@ def known_scores(
     """
     try:
         return score_mixtures(workspace, texts, answer, request)
-    except StudyError:  # not measured, or not even trained
+    except (StudyError, DamagedError):  # not measured, not even trained, or not as it was written
         return None
 
 

@@ -192,7 +192,8 @@ class Workspace:
                 MixwiseWarning,
                 stacklevel=2,
             )
-            file.unlink(missing_ok=True)
+            if not self.is_read_only:
+                file.unlink(missing_ok=True)
 
     def _extra_runs(self) -> tuple[ExtraRun, ...]:
         """What the rule merges besides the experts; it must be trained already."""

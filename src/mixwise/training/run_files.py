@@ -19,6 +19,7 @@ from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
 from mixwise.training.job import RUN_FILE, RunRecord, TrainingJob, load_record, save_record
 
 _SUFFIXES = {".safetensors", ".json", ".py", ".model", ".txt", ".jinja"}  # not a model card
+_LOADED = {".safetensors", ".json", ".py"}  # one more of these may change what is loaded
 
 
 def hash_run_files(folder: Path, hash_file: HashFile = hash_file) -> dict[str, str]:
@@ -59,7 +60,8 @@ def require_unchanged(
                 f"{again}; what was measured through it is measured anew"
             )
     for path in _files(folder):
-        if path.relative_to(folder).as_posix() not in record.files:
+        is_known = path.relative_to(folder).as_posix() in record.files
+        if path.suffix in _LOADED and not is_known:
             raise DamagedError(f"{path}: was not written by the run: remove it, or {again}")
     return record
 

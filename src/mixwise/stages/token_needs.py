@@ -8,7 +8,7 @@ from mixwise.data.corpus import CorpusFacts
 from mixwise.recipe import Recipe
 
 
-def find_shortages(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
+def unmet_token_needs(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
     """What the sources lack, a line for each kind of shortage.
 
     Args:
