@@ -319,3 +319,18 @@ def test_what_was_measured_through_a_damaged_run_is_forgotten(tmp_path: Path) ->
     assert ledger.forget(run="run of r") == 1
     assert [o.fingerprint for o in ledger.observations()] == ["b"]
     ledger.close()
+
+
+def test_the_other_merges_of_a_damaged_mixture_go_along(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    full_ledger(path)
+    ledger = Ledger(path)
+    other = Mixture(("zz", "b", "ä"), (1.0, 0.0, 0.0))
+    ledger.add(replace(observation("slopes of p", "proxy")))
+    ledger.add(replace(observation("another", "proxy"), mixture=other))
+    ledger.close()
+    edit(path, EDITS[7])
+    with pytest.warns(MixwiseWarning, match=r"1 row\(s\) are damaged"):
+        ledger = Ledger(path)
+    assert [o.fingerprint for o in ledger.observations()] == ["b", "r", "another"]
+    ledger.close()

@@ -85,7 +85,7 @@ def empty(path: Path) -> None:
         ("study/experts/beta/model.safetensors", zero_end, "experts/beta"),
         ("study/experts/beta/run.json", empty, "experts/beta"),
         ("study/references/*/model.safetensors", zero_end, "references/"),
-        ("study/task_vectors/beta.safetensors", zero_end, "task_vectors/beta.safetensors"),
+        ("study/task_vectors/beta.safetensors", halve, "task_vectors/beta.safetensors"),
         ("study/heldout/beta.npy", zero_end, "heldout/beta.npy"),
         ("cache/*/train.u32", zero_end, "cached tokens of"),
         ("source/base/model.safetensors", zero_end, "base"),
