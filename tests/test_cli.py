@@ -779,7 +779,8 @@ def test_status_says_how_far_a_study_is(finished: Path, tmp_path: Path, mixwise:
     content = json.loads(out)
     assert (content["stage"], content["process"]) == ("finished", None)
     assert content["experts"] == {"done": 3, "total": 3}
-    assert 0 < content["references"]["done"] <= content["references"]["total"] == 22
+    n_references = len(list(finished.glob("references/*/run.json")))
+    assert content["references"] == {"done": n_references, "total": 22}  # other tests train some
     candidates = json.loads((finished / "search.json").read_text())["candidates"]
     best = max(row["objective"] for row in candidates)
     assert content["best_so_far"]["objective"] >= best - 1e-12

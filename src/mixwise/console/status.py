@@ -14,9 +14,12 @@ def print_status(content: Mapping[str, Any]) -> None:
     at_work = f"process {process} works in it" if process else "no process works in it"
     print_text(f"Study:       {content['study']} ({at_work})")
     print_text(f"Stage:       {content['stage']}")
-    for name, most in (("experts", ""), ("references", "at most ")):
-        done, total = content[name]["done"], content[name]["total"]
-        print_text(f"{name.capitalize() + ':':<13}{done} of {most}{total} trained")
+    experts, references = content["experts"], content["references"]
+    print_text(f"Experts:     {experts['done']} of {experts['total']} trained")
+    print_text(
+        f"References:  {references['done']} trained; the recipe asks for at most "
+        f"{references['total']}"
+    )
     print_text(f"Candidates:  {content['candidates']} scored")
     best = content["best_so_far"]
     if best is not None:
