@@ -123,8 +123,8 @@ class Study:
             raise StudyError(
                 f"{self.folder / STUDY_FILE}: `recipe_folder` must be the folder of the recipe, "
                 f"where its relative paths start from, but {self.recipe_folder} is not there: put "
-                "it back, or write its new place into that file, or run `mixwise run RECIPE "
-                f"--study {self.folder}` with the recipe where it is now"
+                f"it back, or run `mixwise run RECIPE --study {self.folder}` with the recipe where "
+                "it is now"
             )
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mixwise.errors import StudyError
+from mixwise.errors import DamagedError, StudyError
 from mixwise.files import seal
 from mixwise.report.reading import load_contents
 
@@ -45,7 +45,7 @@ def test_a_recommended_mixture_that_the_search_had_not_scored_is_among_the_candi
     content = json.loads(path.read_text())
     shares = {"math": 0.5, "code": 0.25, "web": 0.25}
     content |= {"mixture": shares, "predicted": content["predicted"] | {"objective": 0.9}}
-    path.write_text(json.dumps(content))
+    path.write_text(seal(content))
     search = load_contents(folder).search
     assert search is not None
     first, second, *others = search.candidates
@@ -95,7 +95,7 @@ def test_a_broken_file_is_named(make_study: MakeStudy) -> None:
     folder = make_study()
     (folder / "final.json").write_text("{")
     with pytest.raises(
-        StudyError, match=r"final\.json: is damaged \(not readable JSON.* delete it and run"
+        DamagedError, match=r"final\.json: is damaged \(not readable JSON.* delete it and run"
     ):
         load_contents(folder)
 

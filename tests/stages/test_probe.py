@@ -128,6 +128,7 @@ def test_an_encoder_is_refused(config: PretrainedConfig, remedy: str, pico: Path
     ],
     ids=lambda config: config.model_type,
 )
+@pytest.mark.filterwarnings("ignore:.*prompts are read anew with every choice")
 def test_a_decoder_passes(config: PretrainedConfig, pico: Path) -> None:
     put_base(pico, config, scale=0.2)
     ask_long_questions(pico, 1, 5, 200)

@@ -130,7 +130,7 @@ def test_without_calibration_the_proxys_own_score_is_judged(done: Done, tmp_path
     text = (study.folder / "recipe.yaml").read_text()
     assert "calibration: {mixtures: 2, seeds: 1}" in text
     changed = text.replace("calibration: {mixtures: 2, seeds: 1}", "calibration: {mixtures: 0}")
-    (study.folder / "recipe.yaml").write_text(changed)
+    study.save_recipe(changed)
     with at_work(study) as workspace:
         content = run_validation(workspace)
         calibrated = run_calibration(workspace, run_search(workspace))

@@ -207,7 +207,7 @@ class Training(Section):
 
     method: Literal["full", "lora"] = "full"
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0, le=1000)] = 1e-4
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     batch_sequences: Sequences = 16
     gradient_accumulation_steps: Sequences = 1
     schedule: Literal["constant", "cosine", "linear"] = "constant"

@@ -47,7 +47,8 @@ def save_report(folder: Path, output: Path | None = None) -> Path:
         The report's path.
 
     Raises:
-        StudyError: If a file of the study is broken.
+        DamagedError: If a file of the study is not what was written.
+        StudyError: If one is of another version or cannot be read.
         ResourceError: If the report cannot be written, as on a full disk.
     """
     path = output or folder / REPORT_FILE

@@ -63,7 +63,7 @@ def load_contents(folder: Path) -> Contents:
         Its contents; stages that have not run yet are None.
 
     Raises:
-        StudyError: If one of the files is broken.
+        DamagedError: If one of the files is not what was written.
     """
     search = _load(folder / SEARCH_FILE)
     recommendation = _load(folder / RECOMMENDATION_FILE)

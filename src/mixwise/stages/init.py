@@ -69,6 +69,7 @@ domains:              # the datasets to mix, at least two
 
 horizon_tokens: 10_000_000   # tokens of every run: experts, references, the final model
 # sequence_length: 1024
+# bos: auto                  # rows begin with BOS as the tokenizer wants it; or always, never
 
 # heldout:
 #   fraction: 0.1            # of each domain's documents

@@ -73,7 +73,7 @@ def _train_what_the_rule_needs(
     workspace: Workspace, *, may_train: bool, on_note: Callable[[str], None]
 ) -> None:
     missing = untrained(workspace.extra_jobs())
-    if not missing:
+    if not missing or workspace.is_read_only:  # what is not trained is not known
         return
     rule, price = workspace.rule.name, price_words(workspace, missing)
     if not may_train:
