@@ -205,9 +205,7 @@ def _look_at(folder: Path) -> _Folder:
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", place.name.split(".")[0]).strip("-_")[:64] or "d"
         if len(kinds) > 1:
             problem = f"holds files of several formats ({', '.join(kinds)}): name those meant"
-        elif (
-            not shown_place.isprintable() or not place.relative_to(folder).as_posix().isprintable()
-        ):
+        elif holds_control_characters(place.name):
             problem = "its name holds control characters: rename it"
         elif name.lower() in names:
             problem = f"another dataset is named `{name}`: give this one a name of its own"
