@@ -17,6 +17,7 @@ from mixwise.errors import (
     MixwiseError,
     RecipeError,
     ResourceError,
+    holds_control_characters,
     printable,
 )
 from mixwise.study import RECIPE_FILE
