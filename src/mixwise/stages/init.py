@@ -17,6 +17,7 @@ from mixwise.errors import (
     MixwiseError,
     RecipeError,
     ResourceError,
+    holds_control_characters,
     printable,
 )
 from mixwise.study import RECIPE_FILE
@@ -206,9 +207,7 @@ def _look_at(folder: Path) -> _Folder:
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", place.name.split(".")[0]).strip("-_")[:64] or "d"
         if len(kinds) > 1:
             problem = f"holds files of several formats ({', '.join(kinds)}): name those meant"
-        elif (
-            not shown_place.isprintable() or not place.relative_to(folder).as_posix().isprintable()
-        ):
+        elif holds_control_characters(place.name):
             problem = "its name holds control characters: rename it"
         elif name.lower() in names:
             problem = f"another dataset is named `{name}`: give this one a name of its own"
