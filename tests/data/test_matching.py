@@ -76,6 +76,12 @@ def test_a_file_is_taken_once_however_many_links_lead_to_it(tmp_path: Path) -> N
     assert resolve(tmp_path, "**/*.jsonl", "sub/up/*.jsonl") == ["a.jsonl", "sub/b.jsonl"]
 
 
+def test_a_link_to_a_folder_around_the_search_brings_no_other_domain_in(tmp_path: Path) -> None:
+    touch(tmp_path, "other.jsonl", "mine/a.jsonl", "mine/deep/b.jsonl")
+    (tmp_path / "mine" / "deep" / "up").symlink_to(tmp_path)
+    assert resolve(tmp_path, "mine/**/*.jsonl") == ["mine/a.jsonl", "mine/deep/b.jsonl"]
+
+
 def test_a_link_out_of_the_folder_is_followed(tmp_path: Path) -> None:
     touch(tmp_path, "blobs/1234", "snapshot/other.txt")
     (tmp_path / "snapshot" / "a.jsonl").symlink_to("../blobs/1234")

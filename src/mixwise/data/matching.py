@@ -1,8 +1,9 @@
 """Which files a source names: paths, folders and patterns, each file once.
 
 A path that names one file is taken at its word. A folder or a pattern takes data files only, all of
-one format; what it leaves out is said. Links are followed, but a folder is entered once, so links
-in a circle end, and a file is taken once under the first of its names.
+one format; what it leaves out is said. Links are followed, but a folder is entered once, a link to
+a folder around the search is not followed at all, and a file is taken once under the first of its
+names.
 """
 
 from __future__ import annotations
@@ -218,7 +219,7 @@ def _list(folder: Path, part: str) -> list[Path]:
 def _walk(start: Path) -> Iterator[Path]:
     """A folder and all below it, each once: those that links lead to come last."""
     seen: set[tuple[int, int]] = set()
-    waiting = [start]
+    waiting, inside = [start], start.resolve()
     while waiting:
         links: list[Path] = []
         while waiting:
@@ -231,5 +232,7 @@ def _walk(start: Path) -> Iterator[Path]:
             seen.add((status.st_dev, status.st_ino))
             yield place
             for child in reversed(_list(place, "*")):
-                (links if child.is_symlink() else waiting).append(child)
+                is_link = child.is_symlink()
+                if not (is_link and inside.is_relative_to(child.resolve())):
+                    (links if is_link else waiting).append(child)
         waiting = links[::-1]
