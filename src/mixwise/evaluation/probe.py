@@ -8,7 +8,7 @@ Method:
     Context: the longest row is read; where that fails, bisection finds the longest that can be.
     Causal: all tokens from k on are replaced by others of the row, for k at the start, in the
     middle and at the end. Predictions from tokens before k must stay as they were: the largest move
-    must be within rounding (64 ε of the largest loss), or below 1/10,000 of the largest move behind
+    must be within rounding (16 ε of the largest loss), or below 1/10,000 of the largest move behind
     k. In decoders it is exactly zero, or rounding where tokens are sorted by expert; in encoders,
     even in untrained ones, it is at least 7/10,000, in trained ones of the order of 1.
     Batches: rows alone against the same rows among others, as an evaluation reads them. They may
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOLERANCE_NATS = 1e-3  # per token, between a row alone and the same row in a batch
-_ROUNDING = 64  # in units of the dtype's ε
+_ROUNDING = 16  # in units of the dtype's ε
 _LEAST_LEAK = 1e-4  # of the effect on the positions that may change
 _PIECE = 1024  # positions whose loss is taken together
 
