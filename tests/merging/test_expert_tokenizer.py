@@ -68,7 +68,7 @@ PAD = {
             lambda r: r["added_tokens"][0].update(lstrip=True),
             "the added tokens, number 0, lstrip must be false, but is true",
         ),
-        (turn_merges, "the merges, number 3, number 0 must be"),
+        (turn_merges, "the merges, number 3 must be"),
         (lambda r: r["model"]["merges"].pop(), r"the merges, number \d+ must be .*, but is null"),
         (
             lambda r: r["model"].update(ignore_merges=True),

@@ -156,11 +156,15 @@ def _difference(name: str, ours: Any, theirs: Any) -> str:
     if isinstance(ours, dict) and isinstance(theirs, dict):
         key = next(k for k in {**ours, **theirs} if ours.get(k) != theirs.get(k))
         return _difference(f"{name}, {key}", ours.get(key), theirs.get(key))
-    if isinstance(ours, list) and isinstance(theirs, list):
+    if isinstance(ours, list) and isinstance(theirs, list) and not _is_merge(ours):
         pairs = zip_longest(ours, theirs)
         k, (a, b) = next((k, pair) for k, pair in enumerate(pairs) if pair[0] != pair[1])
         return _difference(f"{name}, number {k}", a, b)
     return f"{name} must be {_shown(ours)}, but is {_shown(theirs)}"
+
+
+def _is_merge(part: list[Any]) -> bool:
+    return len(part) == 2 and all(isinstance(token, str) for token in part)
 
 
 def _error(expert: Path, what: str, which: str) -> CheckpointError:
