@@ -464,7 +464,6 @@ def test_a_path_that_no_file_system_holds_is_told(key: str, path: str) -> None:
         "training.trajectory_checkpoints",
         "training.snapshots",
         "training.seed",
-        "training.learning_rate",
         "training.lora.rank",
         "training.lora.alpha",
         "evaluation.max_sequences",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mixwise.errors import MixwiseWarning, ResourceError, StudyError
+from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyError
 from mixwise.files import seal
 from mixwise.recipe import load_recipe
 from mixwise.study import RECIPE_FILE, SEARCH_FILE, Study
@@ -105,7 +105,9 @@ def test_a_folder_without_a_study_is_not_opened(tmp_path: Path) -> None:
 @pytest.mark.parametrize("note", [b"", b"{", b"[]", b"{}", b'"text"', b"\xff", b'{"version": 1}'])
 def test_a_damaged_study_file_is_refused_by_name(study: Study, note: bytes) -> None:
     (study.folder / "study.json").write_bytes(note)
-    with pytest.raises(StudyError, match=r"study\.json: is damaged .* or run `mixwise run RECIPE"):
+    with pytest.raises(
+        DamagedError, match=r"study\.json: is damaged .* or run `mixwise run RECIPE"
+    ):
         Study.open(study.folder)
 
 
@@ -133,7 +135,7 @@ def test_a_damaged_result_is_refused_where_it_is_read_and_said_where_it_is_writt
 ) -> None:
     path = study.folder / "validation.json"
     path.write_bytes(content)
-    with pytest.raises(StudyError, match=r"validation\.json: is damaged .*`mixwise validate "):
+    with pytest.raises(DamagedError, match=r"validation\.json: is damaged .*`mixwise validate "):
         study.load_json("validation.json")
     with pytest.warns(MixwiseWarning, match=r"validation\.json: is damaged .*: it is made anew"):
         study.save_json("validation.json", {"kept": 1})

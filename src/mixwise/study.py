@@ -101,7 +101,8 @@ class Study:
         """Open an existing study.
 
         Raises:
-            StudyError: If the folder is none, its ``study.json`` is damaged or of another version.
+            StudyError: If the folder is none, or its ``study.json`` of another version.
+            DamagedError: If that file is not what was written.
         """
         content = _load_study(folder)
         if content is None:
@@ -275,7 +276,8 @@ def _load_study(folder: Path) -> dict[str, Any] | None:
     """Content of ``study.json``, or None when there is none.
 
     Raises:
-        StudyError: If it is damaged or of another version.
+        StudyError: If it is of another version.
+        DamagedError: If it is not what was written.
     """
     path = folder / STUDY_FILE
     try:

@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tests.test_study import make_study
 
-from mixwise.errors import CheckpointError, EvaluationError, MixwiseWarning, StudyError
+from mixwise.errors import CheckpointError, DamagedError, EvaluationError, MixwiseWarning
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.scorer import Scorer
@@ -136,7 +136,7 @@ def test_an_expert_that_is_not_the_trained_one_is_refused_and_its_scores_are_for
     workspace.train_experts()
     workspace.proxy.score([HALF])
     shutil.copy(study.expert_folder("beta") / "model.safetensors", study.expert_folder("alpha"))
-    with pytest.raises(StudyError, match=r"alpha/model\.safetensors: is not the file that was"):
+    with pytest.raises(DamagedError, match=r"alpha/model\.safetensors: is not the file that was"):
         workspace.expert("alpha")
     assert not workspace.ledger.observations("proxy")
     workspace.close()

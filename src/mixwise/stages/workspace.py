@@ -329,7 +329,8 @@ class Workspace:
         """The opened checkpoint of a finished run.
 
         Raises:
-            StudyError: If it is not trained yet, or damaged.
+            StudyError: If it is not trained yet.
+            DamagedError: If a file of it is not what was written.
         """
         checkpoint = open_trained(job, self.ledger, self.hash_file)
         if checkpoint is None:
