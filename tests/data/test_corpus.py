@@ -446,7 +446,9 @@ def test_a_process_that_was_faster_by_a_hair_is_no_error(
 
 def test_a_cache_that_cannot_be_written_names_the_setting(folder: Path) -> None:
     (folder / "file").touch()
-    with pytest.raises(ResourceError, match=r"token cache cannot be written .*MIXWISE_CACHE"):
+    with pytest.raises(
+        ResourceError, match=r"the token cache: .*cannot be written .*MIXWISE_CACHE"
+    ):
         prepare(folder, cache=folder / "file")
 
 

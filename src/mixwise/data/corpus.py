@@ -32,6 +32,7 @@ from mixwise.errors import DataError, ResourceError
 from mixwise.files import HashFile, hash_file
 from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import TextSource, hash_section
+from mixwise.shortages import explain_failed_write
 
 Tokens = npt.NDArray[np.integer]
 _FORMAT = 2  # of the cache; raise it when the files below change their meaning
@@ -384,8 +385,8 @@ def _write_corpus(
             save_facts(partial, asdict(facts))
     except OSError as error:
         raise ResourceError(
-            f"{target.parent}: the token cache cannot be written ({error}): free "
-            "space there, or set MIXWISE_CACHE to another folder"
+            f"the token cache: {explain_failed_write(error, target.parent)}, or set MIXWISE_CACHE "
+            "to another folder"
         ) from None
 
 

@@ -33,6 +33,7 @@ from mixwise.merging.store_file import (
     write_task_vector,
 )
 from mixwise.merging.task_vectors import fingerprint_of
+from mixwise.shortages import explain_failed_write
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -148,8 +149,8 @@ def open_stored(
             return StoredTaskVector(live, Path(opened.name), fingerprint)  # whoever replaces it
     except OSError as error:
         raise ResourceError(
-            f"{file}: the task vector of {expert.folder} cannot be stored ({error.strerror}): "
-            "free some disk, or store it in fewer bits"
+            f"the task vector of {expert.folder}: {explain_failed_write(error, file)}; it takes "
+            "less room in fewer bits (`engine.task_vectors`)"
         ) from None
 
 
