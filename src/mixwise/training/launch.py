@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from mixwise.training.job import ERROR_PREFIX, OnStep, RunRecord, TrainingJob, l
 from mixwise.training.run_folder import STOP, WORK, prepare_folder
 
 _GRACE_SECONDS = 25.0  # within the time that the engine leaves a job
+
+_ERROR_LINE = re.compile(r"(\[rank\d+\]:)?\s*[\w.]*(Error|Exception)\b")  # last of a traceback
 
 
 def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
@@ -112,7 +115,10 @@ def _reason(log: str, code: int) -> str:
     ours = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
     if ours:
         return ours[0]
-    return f"torch.distributed.run exited with {code}: {lines[-1] if lines else 'it wrote nothing'}"
+    errors = [line for line in lines if _ERROR_LINE.match(line)] or lines[-1:]
+    return (
+        f"torch.distributed.run exited with {code}: {errors[0] if errors else 'it wrote nothing'}"
+    )
 
 
 @contextmanager
