@@ -132,12 +132,14 @@ class _Run:
         started = time.perf_counter()
         self.trainer.train(resume_from_checkpoint=last_snapshot(self.work))
         if not self.trainer.accelerator.is_main_process:
+            _leave_together()
             return self._record(time.perf_counter() - started)
         self._save_checkpoint()
         record = self._record(time.perf_counter() - started)
         record = record.model_copy(update={"files": hash_run_files(self.job.output)})
         save_record(record, self.job.output)
         shutil.rmtree(self.work, ignore_errors=True)
+        _leave_together()
         return record
 
     def _save_checkpoint(self) -> None:
@@ -309,6 +311,12 @@ def _agree(is_told: bool, args: Any) -> bool:
     told = torch.tensor([is_told], dtype=torch.int32, device=args.device)
     torch.distributed.broadcast(told, 0)
     return bool(told.item())
+
+
+def _leave_together() -> None:
+    """Wait for all processes of a run: one that ends early cuts off those that still talk to it."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 def _build_model(job: TrainingJob) -> Any:

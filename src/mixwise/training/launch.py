@@ -76,7 +76,7 @@ def _launch(job: TrainingJob, on_step: OnStep) -> RunRecord:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
         record = load_record(job.output)
-        if code or record is None:
+        if record is None:  # it is written last: with it the run is whole, however it ended
             log.seek(0)
             raise TrainingError(_reason(log.read().decode(errors="replace"), code))
     return record
