@@ -26,9 +26,9 @@ from benchmarks.truth.pool import OBJECTIVES, Pool, judged_beds, load_pool
 from rich.console import Console
 from rich.table import Table
 
-from mixwise.diagnostics.fidelity import Fidelity, measure_fidelity
+from mixwise.decision.discrepancy import Trained, calibrate
+from mixwise.decision.fidelity import Fidelity, measure_fidelity
 from mixwise.mixture import Mixture
-from mixwise.search.calibration import Trained, calibrate
 from mixwise.stages.calibrate import NOISE, SIZE
 
 Array = npt.NDArray[np.float64]

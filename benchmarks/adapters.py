@@ -24,10 +24,10 @@ from safetensors.torch import save_file
 from mixwise.data.corpus import HeldoutSequences
 from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
-from mixwise.merging.adapters import LoraExpert, write_adapters
-from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
-from mixwise.merging.live_model import LiveModel
-from mixwise.scoring.adapter_batch import candidate_cost, measure_unmerged
+from mixwise.merging.task_vectors.adapters import LoraExpert, write_adapters
+from mixwise.models.checkpoint import Checkpoint, open_checkpoint
+from mixwise.models.live_model import LiveModel
+from mixwise.scoring.worker.adapter_batch import candidate_cost, measure_unmerged
 
 RANK = 16
 _SEQUENCE_TOKENS = 256

@@ -21,8 +21,8 @@ from benchmarks.truth.diagnoses import load_diagnosis
 from benchmarks.truth.pool import OBJECTIVES, Pool, judged_beds, load_pool
 from scipy.stats import spearmanr
 
+from mixwise.decision.discrepancy import evenness
 from mixwise.diagnostics.interference import predict_error
-from mixwise.search.calibration import evenness
 
 Array = npt.NDArray[np.float64]
 _POWERS = (0.5, 0.75, 1.0, 1.5)

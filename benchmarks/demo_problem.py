@@ -13,9 +13,9 @@ import yaml
 
 import mixwise
 from mixwise.search.problem import SearchProblem
-from mixwise.stages.inputs import Settings
-from mixwise.stages.workspace import Workspace
-from mixwise.study import Study
+from mixwise.study.folder import Study
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 
 DEMO = Path(mixwise.__file__).parent / "demo"
 DOMAINS = ("python", "c", "german", "french", "glosses", "spanish", "sqlite", "perl")

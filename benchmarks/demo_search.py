@@ -16,12 +16,12 @@ from pathlib import Path
 from benchmarks.claims import Claim, save_claims
 from benchmarks.demo_problem import demo_problem
 
-from mixwise.diagnostics.intervals import bootstrap_objective, interval
+from mixwise.decision.bootstrap import bootstrap_objective, interval
 from mixwise.ledger import Ledger
 from mixwise.scoring.proxy import ProxyScorer
-from mixwise.search.methods import METHODS
+from mixwise.search.method_table import METHODS
 from mixwise.search.problem import SearchProblem, SearchResult
-from mixwise.stages.workspace import Workspace
+from mixwise.study.session import Workspace
 
 METHOD_NAMES = ("lattice", "mergemix", "slopes")
 

@@ -46,11 +46,11 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from mixwise.data.corpus import HeldoutSequences
 from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import LINEAR
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.rules.rule import LINEAR
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import open_checkpoint
+from mixwise.models.live_model import LiveModel
 
 _N_EXPERTS = 4
 _TOKENS = (1_024, 2_048, 4_096, 16_384)

@@ -24,10 +24,10 @@ import torch
 from benchmarks.claims import Claim, save_claims
 from benchmarks.models import add_scratch_option, large_base, large_pool, scratch_folder
 
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import LINEAR
+from mixwise.merging.rules.rule import LINEAR
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import open_checkpoint
+from mixwise.models.live_model import LiveModel
 
 N_EXPERTS = (4, 8, 16, 32)
 N_FILES = 4

@@ -8,7 +8,7 @@ Method:
     is left allows, half of them spread over the candidates and half where J is predicted best, and
     interpolate the others by a Gaussian process; then train candidates one by one where it saves
     most expected regret, what the proxy misses being learned from all runs so far
-    (`mixwise.search.calibration`, `mixwise.search.next_reference`). The pick is the best expected.
+    (`mixwise.decision`). The pick is the best expected.
 
 Departures:
     `mixwise run` merges at mixtures of its own choosing, with slopes; a table has candidates only.
@@ -21,9 +21,9 @@ import numpy.typing as npt
 from benchmarks.purse import Pick, Purse, objective
 from benchmarks.surrogates import fit_process
 
+from mixwise.decision.discrepancy import Trained, calibrate
+from mixwise.decision.next_reference import choose_next
 from mixwise.mixture import Mixture
-from mixwise.search.calibration import Trained, calibrate
-from mixwise.search.next_reference import choose_next
 
 Array = npt.NDArray[np.float64]
 MERGED_SHARE = 0.8

@@ -32,10 +32,10 @@ from transformers import (
 from transformers.utils import logging
 
 import mixwise
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.encoding import StorePrecision
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.live_model import LiveModel
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.task_vectors.encoding import StorePrecision
+from mixwise.models.checkpoint import open_checkpoint
+from mixwise.models.live_model import LiveModel
 
 
 @dataclass(frozen=True, slots=True)

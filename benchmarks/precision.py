@@ -31,12 +31,12 @@ from benchmarks.models import (
     scratch_folder,
 )
 
-from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
-from mixwise.merging.encoding import StorePrecision
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.live_model import LiveModel, Precision, Rounding
-from mixwise.merging.rules import LINEAR
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.rules.rule import LINEAR
+from mixwise.merging.task_vectors.encoding import StorePrecision
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import Checkpoint, open_checkpoint
+from mixwise.models.live_model import LiveModel, Precision, Rounding
 
 SETS = ("outils", "libc", "sqlite")
 N_SEQUENCES = 32

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from benchmarks.truth.design import Split
 from benchmarks.truth.pool import Pool
 
-from mixwise.diagnostics.fidelity import seed_noise
+from mixwise.decision.fidelity import seed_noise
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

@@ -30,9 +30,9 @@ from scipy.stats import norm
 from mixwise.mixture import Mixture
 from mixwise.observation import Measurement, Observation
 from mixwise.scorer import VALUES, Part, Request
-from mixwise.search.designs import lattice
+from mixwise.search.methods.racing import look_schedule, race
 from mixwise.search.problem import SearchProblem
-from mixwise.search.racing import look_schedule, race
+from mixwise.search.space.designs import lattice
 
 _ALPHA = 0.05
 

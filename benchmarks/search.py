@@ -36,7 +36,7 @@ from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.scorer import VALUES, Request, Scorer
-from mixwise.search.methods import METHODS
+from mixwise.search.method_table import METHODS
 from mixwise.search.problem import SearchProblem, mixture_of
 
 Array = npt.NDArray[np.float64]

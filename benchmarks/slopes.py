@@ -24,15 +24,15 @@ from benchmarks.claims import Claim, save_claims
 from benchmarks.models import add_scratch_option, large_base, large_experts, scratch_folder
 
 from mixwise.evaluation.rows import Batch, batch_nats
-from mixwise.merging.adapters import LoraExpert
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import LINEAR
-from mixwise.merging.store import open_stored
+from mixwise.merging.multi_lora import UnmergedAdapters
+from mixwise.merging.rules.rule import LINEAR
 from mixwise.merging.tangents import WeightMap, tangents_of
-from mixwise.merging.task_vectors import TaskVector
-from mixwise.merging.unmerged import UnmergedAdapters
-from mixwise.scoring.slopes import AdapterSlopes, Differentiator, ModelSlopes
+from mixwise.merging.task_vectors.adapters import LoraExpert
+from mixwise.merging.task_vectors.store import open_stored
+from mixwise.merging.task_vectors.task_vector import TaskVector
+from mixwise.models.checkpoint import open_checkpoint
+from mixwise.models.live_model import LiveModel
+from mixwise.scoring.derivatives.slopes import AdapterSlopes, Differentiator, ModelSlopes
 
 _FILES = 8
 _LORA_EXPERTS = 8

@@ -67,13 +67,13 @@ def measure(way: str, scratch: Path) -> None:
     from mixwise.data.corpus import HeldoutSequences
     from mixwise.evaluation.loss import TextSet
     from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
-    from mixwise.merging.checkpoint import open_checkpoint
-    from mixwise.merging.experts import ExpertPool
-    from mixwise.merging.live_model import LiveModel
-    from mixwise.merging.rules import LINEAR
+    from mixwise.merging.pool import ExpertPool
+    from mixwise.merging.rules.rule import LINEAR
     from mixwise.merging.skeleton import Skeleton
     from mixwise.mixture import Mixture
-    from mixwise.scoring.streaming import evaluate_streamed
+    from mixwise.models.checkpoint import open_checkpoint
+    from mixwise.models.live_model import LiveModel
+    from mixwise.scoring.worker.streaming import evaluate_streamed
 
     folders = large_experts(scratch, _N_EXPERTS)
     rng, rule = np.random.default_rng(0), LINEAR

@@ -25,9 +25,9 @@ from benchmarks.claims import Claim, save_claims
 from benchmarks.search import Meter, Question, measured_question, synthetic_question
 from benchmarks.synthetic import KINDS
 
+from mixwise.search.methods.subsets import subsets
+from mixwise.search.methods.subsets_fast import search_subsets_fast
 from mixwise.search.problem import SearchProblem
-from mixwise.search.subsets import subsets
-from mixwise.search.subsets_fast import search_subsets_fast
 
 _NEAR = 0.01  # of the table's range
 

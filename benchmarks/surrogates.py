@@ -6,7 +6,8 @@ Notation:
 Method:
     trees: LightGBM.  line: ridge regression on λ.  law: y = c + exp(b·λ), where shares that add up
     to 1 make a constant factor part of b; c from a grid below the smallest loss, by the error left
-    out one by one.  process: `mixwise.search.gaussian_process`, noise and curvature by evidence.
+    out one by one.  process: Gaussian process (`mixwise.search.surrogates`),
+    noise and curvature by evidence.
 
 Source:
     Liu et al. 2024 (RegMix, arXiv 2407.01492): trees and line; Ye et al. 2024 (arXiv 2403.16952,
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.search.gaussian_process import JUMPING_KERNELS, KERNELS, Evidence, fit_all
+from mixwise.search.surrogates.gaussian_process import JUMPING_KERNELS, KERNELS, Evidence, fit_all
 
 Array = npt.NDArray[np.float64]
 Predict = Callable[[Array], Array]

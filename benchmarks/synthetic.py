@@ -28,8 +28,8 @@ from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.scorer import VALUES, Request
 from mixwise.search.problem import SearchProblem
-from mixwise.search.simplex import climb, extreme_points, sample
-from mixwise.search.surfaces import smooth_objective
+from mixwise.search.space.simplex import climb, extreme_points, sample
+from mixwise.search.surrogates.objective_model import smooth_objective
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["interior", "face", "corner", "flat", "noisy"]

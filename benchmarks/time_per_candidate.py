@@ -19,13 +19,13 @@ import torch
 from benchmarks.claims import Claim, save_claims
 from benchmarks.models import add_scratch_option, large_base, large_pool, scratch_folder
 
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.encoding import StorePrecision
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.live_model import LiveModel
-from mixwise.merging.neighbours import RunningSum
-from mixwise.merging.rules import LINEAR
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.rules.rule import LINEAR
+from mixwise.merging.running_sum import RunningSum
+from mixwise.merging.task_vectors.encoding import StorePrecision
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import open_checkpoint
+from mixwise.models.live_model import LiveModel
 
 PRECISIONS: tuple[StorePrecision, ...] = ("float32", "bfloat16", "int8")
 GRAY_CODE_STORE: StorePrecision = "bfloat16"

@@ -25,12 +25,12 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from mixwise.diagnostics.unit_layers import find_classifier_layers
-from mixwise.diagnostics.units import classes, measure_units
-from mixwise.stages.inputs import Settings
+from mixwise.diagnostics.units.layers import find_classifier_layers
+from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.stages.units import UnitSettings, measure_study_units
-from mixwise.stages.workspace import Workspace
-from mixwise.study import Study
+from mixwise.study.folder import Study
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 LANGUAGE = "language model"

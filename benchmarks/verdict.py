@@ -34,10 +34,10 @@ from benchmarks.truth.pool import Array, Pool, judged_beds, load_pool
 from rich.console import Console
 from rich.table import Table
 
-from mixwise.diagnostics.agreement import spearman_rows
-from mixwise.diagnostics.fidelity import measure_fidelity
+from mixwise.decision.agreement import spearman_rows
+from mixwise.decision.fidelity import measure_fidelity
+from mixwise.decision.trust import BEND_LIMIT, RANK_LIMIT, bend_of, level_works
 from mixwise.diagnostics.interference import predict_error, predict_linear
-from mixwise.diagnostics.verdict import BEND_LIMIT, RANK_LIMIT, bend_of, level_works
 
 _N_RANDOM = 25
 _N_BOOTSTRAP = 1000

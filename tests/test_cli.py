@@ -493,8 +493,8 @@ def test_units_of_one_expert_are_those_of_its_corner_and_its_checkpoint(
     assert expert["agreement"] == corner["agreement"]
     assert expert["layers"] == corner["layers"]
 
-    from mixwise.diagnostics.unit_layers import find_mlp_layers
-    from mixwise.diagnostics.units import measure_units, next_tokens
+    from mixwise.diagnostics.units.layers import find_mlp_layers
+    from mixwise.diagnostics.units.silencing import measure_units, next_tokens
 
     module = AutoModelForCausalLM.from_pretrained(finished / "experts" / "beta").eval()
     ids = [
@@ -621,7 +621,7 @@ def test_results_of_other_data_are_not_taken_for_these(
 
 
 def test_a_changed_configuration_changes_the_fingerprint_of_the_base(pico: Path) -> None:
-    from mixwise.merging.checkpoint import open_checkpoint
+    from mixwise.models.checkpoint import open_checkpoint
 
     before = open_checkpoint(pico / "base").fingerprint
     config = pico / "base" / "config.json"
@@ -728,7 +728,7 @@ def test_papers_methods_run(
 def test_second_process_on_one_study_is_refused(
     finished: Path, tmp_path: Path, mixwise: Cli
 ) -> None:
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
 
     study = Path(shutil.copytree(finished, tmp_path / "study"))
     with Study.open(study).lock():
@@ -748,7 +748,7 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
 def test_a_study_is_read_while_another_process_works_in_it(
     finished: Path, tmp_path: Path, mixwise: Cli
 ) -> None:
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
 
     study = Path(shutil.copytree(finished, tmp_path / "study"))
     corner = json.loads(mixwise("score", study, "--mixture", "alpha=1", "--json")[1])
@@ -847,7 +847,7 @@ def test_shares_are_exported_without_base_and_data(
 
 
 def test_a_study_that_has_just_begun_says_so(tmp_path: Path, mixwise: Cli) -> None:
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
 
     study = Study(tmp_path, tmp_path)
     with study.lock():

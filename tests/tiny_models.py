@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
-from mixwise.merging.live_model import LiveModel
-from mixwise.merging.loading import load_module
+from mixwise.models.checkpoint import Checkpoint, open_checkpoint
+from mixwise.models.live_model import LiveModel
+from mixwise.models.loading import load_module
 
 VOCABULARY = 41
 KINDS = ("llama tied", "llama untied", "gpt2", "qwen2")

@@ -22,8 +22,8 @@ from benchmarks.processes import find_tool
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mixwise.merging.comparisons import DENSITY, OUTLIERS, RANK_SPREAD
-from mixwise.merging.sparsification import generator_for
+from mixwise.merging.rules.comparisons import DENSITY, OUTLIERS, RANK_SPREAD
+from mixwise.merging.rules.sparsification import generator_for
 
 GOLDENS = Path("tests/merging/data/mergekit.json")
 TENSOR = "layer.weight"

@@ -29,11 +29,11 @@ from packaging.version import Version
 from safetensors.torch import load_file, save_file
 
 from mixwise.errors import CheckpointError, MixwiseWarning
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.live_model import LiveModel
+from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rule_table import find_rule
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import open_checkpoint
+from mixwise.models.live_model import LiveModel
 
 Tensors = dict[str, torch.Tensor]
 Layout = Callable[[Path], None]

@@ -185,7 +185,7 @@ def _run_cli(arguments: Sequence[str]) -> None:
 
 def _in_new_process(function: Callable[[], None]) -> Outcome:
     """Run a function in a fork of this process, which has imported what takes seconds."""
-    import mixwise.scoring.evaluator
+    import mixwise.scoring.worker.evaluator
     import mixwise.training.finetune  # noqa: F401  what a fork need not import again
 
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:

@@ -25,14 +25,14 @@ from benchmarks.truth.table import TABLES
 from mixwise.diagnostics.geometry import measure_geometry, measure_trajectory
 from mixwise.diagnostics.interference import Interactions, noise_of_runs
 from mixwise.evaluation.suite import PreparedSuite
-from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.rules import LINEAR
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.rules.rule import LINEAR
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.observation import Measurement
 from mixwise.scorer import Part
-from mixwise.scoring.interactions import measure_interactions
-from mixwise.stages.workspace import Workspace
+from mixwise.scoring.derivatives.interactions import measure_interactions
+from mixwise.study.session import Workspace
 
 _N_NOISE = 3  # mixtures whose seeds are averaged
 _DIGITS = 6

@@ -22,9 +22,9 @@ from benchmarks.truth.table import Kind, Run, append_runs, load_runs
 
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
-from mixwise.stages.inputs import Settings
-from mixwise.stages.workspace import Workspace
-from mixwise.study import Study
+from mixwise.study.folder import Study
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 
 _TOGETHER = 8  # runs between two looks at the table
 _EXPERTS_SEED = 0

@@ -22,7 +22,7 @@ from benchmarks.truth.table import TABLES, load_runs
 from mixwise.merging.rule_table import RULES
 from mixwise.mixture import Mixture
 from mixwise.search.problem import distinct
-from mixwise.stages.workspace import Workspace
+from mixwise.study.session import Workspace
 
 _DIGITS = 6
 

@@ -27,7 +27,7 @@ from benchmarks.truth.merges import load_merged
 from benchmarks.truth.table import Kind, Run, load_runs, table_file
 from tokenizers import Tokenizer
 
-from mixwise.diagnostics.fidelity import seed_shifts
+from mixwise.decision.fidelity import seed_shifts
 from mixwise.mixture import Mixture
 
 Array = npt.NDArray[np.float64]

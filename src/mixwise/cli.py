@@ -25,8 +25,8 @@ from mixwise.errors import MixwiseWarning, ResourceError, StudyError
 if TYPE_CHECKING:
     from mixwise.console import Display
     from mixwise.recipe import Recipe
-    from mixwise.stages.workspace import Workspace
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
+    from mixwise.study.session import Workspace
 
 _UNKNOWN_SCORES = "; the scores are not all known yet, and to measure them takes the study alone"
 
@@ -81,7 +81,7 @@ def check(
 
     loaded = load_recipe(recipe)
     from mixwise.stages.check import run_check
-    from mixwise.stages.inputs import Inputs, Settings
+    from mixwise.study.inputs import Inputs, Settings
 
     with console.progress("check") as shown:
         settings = Settings(recipe.parent.resolve(), cache_folder(), trust_remote_code)
@@ -298,7 +298,7 @@ def report(
 ) -> None:
     """Write report.html anew from what the study holds, even while it is being worked on."""
     from mixwise.report.page import save_report
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
 
     path = save_report(Study.open(study).folder, output)
     _show({"report": str(path)}, as_json, lambda: console.print_text(f"Report: {path}"))
@@ -309,9 +309,9 @@ def verify(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust =
     """Read everything that the results rest on, and compare its hashes; exit 1 if one is wrong."""
     from dataclasses import asdict
 
-    from mixwise.stages.inputs import Settings
     from mixwise.stages.verify import verify_study
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
+    from mixwise.study.inputs import Settings
 
     opened = Study.open(study)
     settings = Settings(opened.recipe_folder, cache_folder(), trust_remote_code)
@@ -326,7 +326,7 @@ def verify(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust =
 def status(study: StudyFolder, as_json: Json = False) -> None:
     """Show how far a study is, and which process works in it."""
     from mixwise.stages.status import read_status
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
 
     content = read_status(Study.open(study))
     _show(content, as_json, lambda: console.print_status(content))
@@ -346,13 +346,13 @@ def export(
     """Hand the recommended mixture to a trainer."""
 
     def stage(workspace: Workspace) -> dict[str, Any]:
-        from mixwise.stages.export import export_stream
+        from mixwise.export.shares import export_stream
 
         return export_stream(workspace, output)
 
     if to == "shares":
-        from mixwise.stages.export import export_shares
-        from mixwise.study import Study
+        from mixwise.export.shares import export_shares
+        from mixwise.study.folder import Study
 
         content = export_shares(Study.open(study), output)
     else:
@@ -369,7 +369,7 @@ def cache_folder() -> Path:
 
 def _run_main_job(recipe: Path, folder: Path, *, as_json: bool, trust_remote_code: bool) -> None:
     from mixwise.recipe import load_recipe
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
 
     loaded = load_recipe(recipe)
     study = Study.create(folder, recipe)
@@ -403,7 +403,7 @@ def _on_study(
     why: str = "",
 ) -> Any:
     """Run a stage on a study that exists, and that nobody else works on."""
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
 
     study = Study.open(folder)
     study.require_recipe_folder()
@@ -423,13 +423,13 @@ def _read_study(
     trust_remote_code: bool = False,
 ) -> Any:
     """Run a stage that measures and writes nothing, whoever else works on the study."""
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
 
     study = Study.open(folder)
     study.require_recipe_folder()
     with console.progress("reading") as shown:
-        from mixwise.stages.inputs import Settings
-        from mixwise.stages.workspace import Workspace
+        from mixwise.study.inputs import Settings
+        from mixwise.study.session import Workspace
 
         settings = Settings(study.recipe_folder, cache_folder(), trust_remote_code)
         workspace = Workspace(study, settings, shown, rule, read_only=True)
@@ -457,9 +457,9 @@ def _at_work(
             raise type(error)(f"{error}{why}") from None
         held.enter_context(console.keeping_warnings(study))
         shown = held.enter_context(console.progress(name))
-        from mixwise.stages.inputs import Settings
-        from mixwise.stages.leftovers import remove_leftovers
-        from mixwise.stages.workspace import Workspace
+        from mixwise.study.inputs import Settings
+        from mixwise.study.leftovers import remove_leftovers
+        from mixwise.study.session import Workspace
 
         remove_leftovers(study)
         settings = Settings(study.recipe_folder, cache_folder(), trust_remote_code)

@@ -7,7 +7,7 @@ import pytest
 
 from mixwise.console.notices import keep_notice, keeping_warnings, showing_warnings
 from mixwise.errors import MixwiseWarning
-from mixwise.study import NOTICES_FILE, Study
+from mixwise.study.folder import NOTICES_FILE, Study
 
 
 def warn(text: str) -> None:

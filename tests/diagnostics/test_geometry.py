@@ -17,9 +17,9 @@ from mixwise.diagnostics.geometry import (
     measure_geometry,
     measure_trajectory,
 )
-from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.live_model import LiveModel
+from mixwise.merging.pool import ExpertPool
+from mixwise.models.checkpoint import Checkpoint, open_checkpoint
+from mixwise.models.live_model import LiveModel
 
 Tensors = dict[str, torch.Tensor]
 

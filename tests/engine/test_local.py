@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mixwise.engine.local import LocalEngine
-from mixwise.engine.queue import Stopped
+from mixwise.engine.protocol import Stopped
 from mixwise.errors import MixwiseWarning, ResourceError, TrainingError
 
 OnStep = Callable[[int], None]

@@ -8,15 +8,15 @@ from typing import get_args
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.scoring.derived import DOMAINS
+from tests.derived import DOMAINS
 from tests.tiny_models import double_live, save_adapter, save_base, save_full_expert
 
 from mixwise.errors import CheckpointError, RecipeError
-from mixwise.merging.checkpoint import Checkpoint
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.ingredients import SECOND_MOMENTS_FILE, ExtraRun
+from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rule_table import RULES, NamedRule, find_rule
+from mixwise.merging.rules.inputs import ExtraRun
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, Checkpoint
 from mixwise.recipe.sections import Merge
 
 SHARES = (0.2, 0.3, 0.5)

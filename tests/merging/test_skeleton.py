@@ -10,12 +10,12 @@ from safetensors.torch import load_file, save_file
 from tests.evaluation.models import tiny_model
 
 from mixwise.errors import CheckpointError
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.live_model import LiveModel
-from mixwise.merging.rules import LINEAR, MergeRule
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.rules.rule import LINEAR, MergeRule
 from mixwise.merging.skeleton import Skeleton, merge_tensors
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import open_checkpoint
+from mixwise.models.live_model import LiveModel
 
 NAMES = ("a", "b", "c")
 MIXTURES = (

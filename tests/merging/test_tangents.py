@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.scoring.derived import (
+from tests.derived import (
     BENT_SUM,
     BENT_WEIGHTS,
     DOMAINS,
@@ -17,7 +17,7 @@ from tests.scoring.derived import (
 from torch import Tensor
 from torch.autograd.functional import hessian, jacobian
 
-from mixwise.merging.rules import MergeRule
+from mixwise.merging.rules.rule import MergeRule
 from mixwise.merging.tangents import CombineTangents, WeightMap, tangents_of
 
 SHARES = (0.2, 0.3, 0.5)

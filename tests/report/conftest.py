@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixwise.diagnostics.fidelity import measure_fidelity
+from mixwise.decision.fidelity import measure_fidelity
 from mixwise.files import seal
 from mixwise.ledger import Ledger
 from mixwise.mixture import Mixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mixwise.diagnostics.agreement import Figures
-from mixwise.diagnostics.fidelity import Fidelity, measure_fidelity
+from mixwise.decision.agreement import Figures
+from mixwise.decision.fidelity import Fidelity, measure_fidelity
 from mixwise.report import fidelity_tables
 from mixwise.report.fidelity_tables import fidelity_table, metric_fidelity_table
 from mixwise.report.numbers import estimate

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mixwise.diagnostics.verdict import Verdict, Word
+from mixwise.decision.trust import Verdict, Word
 from mixwise.report.contents import Calibration, Contents
 from mixwise.report.reading import load_contents
 from mixwise.report.trust import (

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from tests.test_study import make_study
 
-from mixwise.engine.here import HereEngine
 from mixwise.engine.local import LocalEngine
+from mixwise.engine.serial import HereEngine
 from mixwise.mixture import Mixture
 from mixwise.scorer import SLOPES, VALUES, Part, Request
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.proxy import ProxyScorer
-from mixwise.stages.inputs import Settings
-from mixwise.stages.workspace import Workspace
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 
 NAMES = ("alpha", "beta", "gamma")
 MIXTURES = (

@@ -13,8 +13,8 @@ from mixwise.errors import CheckpointError, DamagedError, EvaluationError, Mixwi
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.scorer import Scorer
-from mixwise.stages.inputs import Settings
-from mixwise.stages.workspace import Workspace
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 from mixwise.training.job import load_record, save_record
 from mixwise.training.run_files import hash_run_files
 

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mixwise.decision.discrepancy import Trained, calibrate
 from mixwise.mixture import Mixture
 from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import load_recipe
-from mixwise.search.calibration import Trained, calibrate
-from mixwise.search.designs import centre
 from mixwise.search.problem import SearchResult, mixture_of
-from mixwise.search.surfaces import fit_surface
+from mixwise.search.space.designs import centre
+from mixwise.search.surrogates.objective_model import fit_surface
 from mixwise.stages.calibrate import Calibrated, predict_left_out, run_calibration
-from mixwise.stages.inputs import Settings
 from mixwise.stages.search import problem_of, run_search
 from mixwise.stages.validate import run_validation
-from mixwise.stages.workspace import Workspace
-from mixwise.study import CALIBRATION_FILE, VALIDATION_FILE, Study
+from mixwise.study.folder import CALIBRATION_FILE, VALIDATION_FILE, Study
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 
 Cli = Callable[..., tuple[int, str, str]]
 DOMAINS = ("alpha", "beta", "gamma")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from mixwise.stages.diagnose import run_diagnosis
-from mixwise.stages.inputs import Settings
 from mixwise.stages.validate import run_validation
-from mixwise.stages.workspace import Workspace
-from mixwise.study import DIAGNOSIS_FILE, Study
+from mixwise.study.folder import DIAGNOSIS_FILE, Study
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 
 DOMAINS = ["alpha", "beta", "gamma"]
 

@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from mixwise.errors import CheckpointError, DataError, EvaluationError, RecipeError
 from mixwise.recipe import load_recipe
 from mixwise.stages.check import require_inputs
-from mixwise.stages.inputs import Inputs, Settings
 from mixwise.stages.probe import require_sound
+from mixwise.study.inputs import Inputs, Settings
 
 SIZES: Mapping[str, Any] = {
     "vocab_size": 320,

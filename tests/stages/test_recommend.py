@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixwise.diagnostics.intervals import bootstrap_objective
+from mixwise.decision.bootstrap import bootstrap_objective
 from mixwise.mixture import Mixture
 from mixwise.report.reading import load_contents
 from mixwise.search.problem import SearchResult, shares_of
 from mixwise.stages.calibrate import Calibrated, run_calibration
-from mixwise.stages.inputs import Settings
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import every_baseline, run_search
-from mixwise.stages.workspace import Workspace
-from mixwise.study import Study
+from mixwise.study.folder import Study
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from mixwise.errors import RecipeError
-from mixwise.stages.inputs import Settings
 from mixwise.stages.score import score_mixtures
-from mixwise.stages.workspace import Workspace
-from mixwise.study import Study
+from mixwise.study.folder import Study
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 
 Cli = Callable[..., tuple[int, str, str]]
 MIXTURE = "alpha=0.5,beta=0.5"

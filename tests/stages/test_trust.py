@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixwise.diagnostics.fidelity import measure_fidelity
-from mixwise.search.calibration import Trained, calibrate
+from mixwise.decision.discrepancy import Trained, calibrate
+from mixwise.decision.fidelity import measure_fidelity
 from mixwise.stages.calibrate import Calibrated, run_calibration
-from mixwise.stages.inputs import Settings
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.trust import judge_recommendation
 from mixwise.stages.validate import run_validation
-from mixwise.stages.workspace import Workspace
-from mixwise.study import DIAGNOSIS_FILE, Study
+from mixwise.study.folder import DIAGNOSIS_FILE, Study
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 
 PREDICTED = {
     "word": "do not trust",

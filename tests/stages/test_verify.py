@@ -8,12 +8,12 @@ import pytest
 
 from mixwise.mixture import Mixture
 from mixwise.stages.calibrate import run_calibration
-from mixwise.stages.inputs import Settings
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.verify import Finding, verify_study
-from mixwise.stages.workspace import Workspace
-from mixwise.study import Study
+from mixwise.study.folder import Study
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mixwise.engine.queue import Stopped
+from mixwise.engine.protocol import Stopped
 from mixwise.errors import CheckpointError, ResourceError, TrainingError
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.ingredients import SECOND_MOMENTS_FILE
+from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, open_checkpoint
 from mixwise.recipe import Lora, Training
 from mixwise.training.finetune import finetune
 from mixwise.training.job import TrainingJob, load_record

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from tests.training.test_finetune import ignore, make_job, stop_at
 
-from mixwise.engine.queue import Stopped
+from mixwise.engine.protocol import Stopped
 from mixwise.errors import StudyError, TrainingError
 from mixwise.training.launch import train
 

@@ -16,7 +16,7 @@ from mixwise.console.text import print_note
 from mixwise.errors import DamagedError, MixwiseWarning, StudyError
 
 if TYPE_CHECKING:
-    from mixwise.study import Study
+    from mixwise.study.folder import Study
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def keeping_warnings(study: Study) -> Iterator[None]:
 def keep_notice(study: Study, text: str) -> None:
     """Put a notice last in ``notices.json``; each text stands there once, with its newest time."""
     from mixwise.files import seal
-    from mixwise.study import NOTICES_FILE
+    from mixwise.study.folder import NOTICES_FILE
 
     try:
         content = study.load_json(NOTICES_FILE) or {}

@@ -10,7 +10,7 @@ from mixwise.console.lines import duration
 from mixwise.console.text import print_table, print_text
 
 if TYPE_CHECKING:
-    from mixwise.plan import Plan
+    from mixwise.study.plan import Plan
 
 
 def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = ()) -> None:

@@ -26,9 +26,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.task_vectors import TaskVector
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.task_vectors.task_vector import TaskVector
+from mixwise.models.checkpoint import open_checkpoint
 
 Array = npt.NDArray[np.float64]
 Matrix = tuple[tuple[float, ...], ...]

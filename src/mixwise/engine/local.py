@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Generic
 
-from mixwise.engine.queue import Finished, Job, OnStep, Result, Stopped
-from mixwise.engine.resident import give_memory_back, keeps_something
+from mixwise.engine.protocol import Finished, Job, OnStep, Result, Stopped
+from mixwise.engine.worker_cache import give_memory_back, keeps_something
 from mixwise.errors import MixwiseWarning, ResourceError
 
 _POLL_SECONDS = 0.2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from mixwise.engine.queue import Finished, Job, OnStep, Result
+from mixwise.engine.protocol import Finished, Job, OnStep, Result
 from mixwise.errors import StudyError
 
 

@@ -14,7 +14,8 @@ import torch
 from torch.nn.functional import pad
 
 from mixwise.errors import RecipeError, nearest
-from mixwise.merging.comparisons import (
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.rules.comparisons import (
     breadcrumbs,
     dare_linear,
     dare_ties,
@@ -23,7 +24,7 @@ from mixwise.merging.comparisons import (
     slerp,
     ties,
 )
-from mixwise.merging.corrections import (
+from mixwise.merging.rules.corrections import (
     by_centre,
     by_pairs,
     by_pairs_and_centre,
@@ -33,11 +34,16 @@ from mixwise.merging.corrections import (
     pair_and_centre_runs,
     pair_runs,
 )
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.ingredients import Ingredients
-from mixwise.merging.optimiser_aware import optimiser_aware, optimiser_aware_by_centre
-from mixwise.merging.rules import LINEAR, Coefficients, Combine, MergeRule, shares_as_merge_weights
-from mixwise.merging.trajectory import along_trajectories, blended
+from mixwise.merging.rules.inputs import Ingredients
+from mixwise.merging.rules.optimiser_aware import optimiser_aware, optimiser_aware_by_centre
+from mixwise.merging.rules.rule import (
+    LINEAR,
+    Coefficients,
+    Combine,
+    MergeRule,
+    shares_as_merge_weights,
+)
+from mixwise.merging.rules.trajectory import along_trajectories, blended
 from mixwise.mixture import Mixture
 
 Need = Literal["trajectories", "references", "second moments"]

@@ -22,17 +22,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mixwise.errors import CheckpointError
-from mixwise.merging.checkpoint import Checkpoint
-from mixwise.merging.chunks import chunk_elements
-from mixwise.merging.encoding import BLOCK
-from mixwise.merging.live_model import LiveModel, Precision
-from mixwise.merging.loading import build_module
+from mixwise.merging.task_vectors.encoding import BLOCK
+from mixwise.models.checkpoint import Checkpoint
+from mixwise.models.chunks import chunk_elements
+from mixwise.models.live_model import LiveModel, Precision
+from mixwise.models.loading import build_module
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mixwise.merging.experts import ExpertPool
-    from mixwise.merging.rules import MergeRule
+    from mixwise.merging.pool import ExpertPool
+    from mixwise.merging.rules.rule import MergeRule
     from mixwise.mixture import Mixture
 
 Tensors = Mapping[str, "Tensor"]

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from torch.autograd.functional import hessian, jacobian, jvp
 
-from mixwise.merging.adapters import LoraExpert
-from mixwise.merging.rules import Coefficients, Combine, MergeRule
-from mixwise.merging.task_vectors import TaskVector
+from mixwise.merging.rules.rule import Coefficients, Combine, MergeRule
+from mixwise.merging.task_vectors.adapters import LoraExpert
+from mixwise.merging.task_vectors.task_vector import TaskVector
 from mixwise.observation import Array
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from mixwise.diagnostics.fidelity import Fidelity
-from mixwise.diagnostics.verdict import Verdict as Trust
+from mixwise.decision.fidelity import Fidelity
+from mixwise.decision.trust import Verdict as Trust
 
 OBJECTIVE = "objective"
 

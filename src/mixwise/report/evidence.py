@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from mixwise.diagnostics.agreement import Figures
-from mixwise.diagnostics.fidelity import Estimate, Fidelity
-from mixwise.diagnostics.verdict import Verdict as Trust
+from mixwise.decision.agreement import Figures
+from mixwise.decision.fidelity import Estimate, Fidelity
+from mixwise.decision.trust import Verdict as Trust
 from mixwise.errors import StudyError
 from mixwise.report.contents import Calibration, Comparison, Diagnosis, Score, Validation
 

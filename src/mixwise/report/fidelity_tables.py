@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mixwise.diagnostics.fidelity import Estimate, Fidelity
+from mixwise.decision.fidelity import Estimate, Fidelity
 from mixwise.report.contents import OBJECTIVE, MetricFacts
 from mixwise.report.markup import Html, tag
 from mixwise.report.numbers import NOTHING, estimate, number, signed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mixwise.diagnostics.fidelity import Estimate
+from mixwise.decision.fidelity import Estimate
 
 NOTHING = "—"
 _MINUTE, _HOUR = 60, 3600

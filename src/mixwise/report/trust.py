@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mixwise.diagnostics.verdict import Verdict as Trust
+from mixwise.decision.trust import Verdict as Trust
 from mixwise.report.contents import OBJECTIVE, Calibration, Contents, Diagnosis
 from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import NOTHING, number, share, signed

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixwise.diagnostics.fidelity import Fidelity
+from mixwise.decision.fidelity import Fidelity
 from mixwise.report.contents import (
     OBJECTIVE,
     Contents,

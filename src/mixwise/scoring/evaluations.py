@@ -13,14 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from mixwise.engine.queue import Engine
+from mixwise.engine.protocol import Engine
 from mixwise.evaluation.suite import EvaluationSuite
-from mixwise.merging.checkpoint import Checkpoint
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import Checkpoint
 from mixwise.progress import OnProgress, Progress, silent
 from mixwise.scorer import Part, Request
-from mixwise.scoring.job import Evaluated, EvaluationJob, MergeSettings, ModelSettings, evaluate
 from mixwise.scoring.parts import join, split
+from mixwise.scoring.worker.job import (
+    Evaluated,
+    EvaluationJob,
+    MergeSettings,
+    ModelSettings,
+    evaluate,
+)
 
 _TASK = "evaluating"
 _TOGETHER = 8  # mixtures of LoRA experts, or of a model that is read layer by layer

@@ -23,8 +23,8 @@ from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import hash_section
 from mixwise.scorer import VALUES, Part, Request
 from mixwise.scoring.evaluations import Evaluations
-from mixwise.scoring.job import Evaluated
 from mixwise.scoring.parts import join
+from mixwise.scoring.worker.job import Evaluated
 
 _ORDERS: tuple[Literal[0, 1, 2], ...] = (0, 1, 2)
 

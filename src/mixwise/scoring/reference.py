@@ -6,19 +6,19 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mixwise.engine.queue import Engine
-from mixwise.engine.resident import release_resident
+from mixwise.engine.protocol import Engine
+from mixwise.engine.worker_cache import release_resident
 from mixwise.errors import DamagedError, MixwiseWarning
 from mixwise.files import HashFile, hash_file
 from mixwise.ledger import Ledger
-from mixwise.merging.checkpoint import Checkpoint
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import Checkpoint
 from mixwise.observation import Observation, average_over_seeds
 from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import hash_section
 from mixwise.scorer import VALUES, Request
 from mixwise.scoring.evaluations import Evaluations
-from mixwise.scoring.job import Evaluated
+from mixwise.scoring.worker.job import Evaluated
 from mixwise.training.job import RUN_FILE, RunRecord, TrainingJob, load_record
 from mixwise.training.launch import train
 from mixwise.training.run_files import open_run

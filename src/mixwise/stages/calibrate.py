@@ -2,7 +2,7 @@
 
 Method:
     The uniform mixture is trained first, then those whose training is expected to save the most
-    regret (`mixwise.search.next_reference`), as long as that is more than a hundredth of a spread.
+    regret (`next_reference`), as long as that is more than a hundredth of a spread.
     What the proxy misses is learned from them, and from the references of the validation where
     there are any; recommended is the mixture with the largest proxy score so corrected.
 """
@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
+from mixwise.decision.discrepancy import Calibration, Trained, calibrate, leave_one_out
+from mixwise.decision.next_reference import choose_next
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
-from mixwise.search.calibration import Calibration, Trained, calibrate, leave_one_out
-from mixwise.search.designs import centre
-from mixwise.search.methods import METHODS
-from mixwise.search.next_reference import choose_next
-from mixwise.search.optimum import maximise
+from mixwise.search.method_table import METHODS
 from mixwise.search.problem import Array, SearchResult, distinct, mixture_of
-from mixwise.search.simplex import sample
-from mixwise.search.surfaces import Surface, fit_surface
+from mixwise.search.space.designs import centre
+from mixwise.search.space.optimum import maximise
+from mixwise.search.space.simplex import sample
+from mixwise.search.surrogates.objective_model import Surface, fit_surface
 from mixwise.stages.search import problem_of
-from mixwise.stages.workspace import Workspace
-from mixwise.study import CALIBRATION_FILE, VALIDATION_FILE
+from mixwise.study.folder import CALIBRATION_FILE, VALIDATION_FILE
+from mixwise.study.session import Workspace
 
 # In units of the objective, which are spreads between experts; from the truth bed's development
 # mixtures. The references that are trained outweigh both.

@@ -11,24 +11,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mixwise.decision.baselines import baselines
 from mixwise.engine.devices import choose_device
-from mixwise.engine.resident import give_memory_back
+from mixwise.engine.worker_cache import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line
-from mixwise.merging.adapters import is_linear
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.live_model import LiveModel
-from mixwise.merging.movement import require_moved
+from mixwise.merging.fit.movement import require_moved
+from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rule_table import find_rule
-from mixwise.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
+from mixwise.merging.task_vectors.adapters import is_linear
+from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Recipe
-from mixwise.search.baselines import baselines
-from mixwise.search.methods import method_for
-from mixwise.stages.inputs import Inputs
+from mixwise.search.method_table import method_for
 from mixwise.stages.probe import require_finite, require_sound
-from mixwise.stages.rule_needs import require_rule_needs
-from mixwise.stages.seats import choose_seats
 from mixwise.stages.validate import choose_references
-from mixwise.stages.warnings import collect_warnings
+from mixwise.study.inputs import Inputs
+from mixwise.study.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
+from mixwise.study.requirements import require_rule_needs
+from mixwise.study.warnings import collect_warnings
+from mixwise.study.workers import choose_seats
 
 _ROOM = 1.1  # free disk that must be there, as a multiple of what the study will take
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mixwise.diagnostics.unit_layers import find_classifier_layers, has_mlps
-from mixwise.diagnostics.units import classes, measure_units
+from mixwise.diagnostics.units.layers import find_classifier_layers, has_mlps
+from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.errors import CheckpointError, DataError, first_line
 from mixwise.stages.units import UnitSettings, as_json, find_layers
 

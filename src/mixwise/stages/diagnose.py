@@ -20,7 +20,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mixwise.diagnostics.fidelity import measure_fidelity
+from mixwise.decision.fidelity import measure_fidelity
+from mixwise.decision.trust import Verdict, bend_of, judge_measured, judge_predicted
 from mixwise.diagnostics.geometry import Geometry, measure_geometry, measure_trajectory
 from mixwise.diagnostics.interference import (
     Array,
@@ -30,20 +31,19 @@ from mixwise.diagnostics.interference import (
     predict_linear,
     predict_pair_errors,
 )
-from mixwise.diagnostics.verdict import Verdict, bend_of, judge_measured, judge_predicted
-from mixwise.engine.here import HereEngine
+from mixwise.engine.serial import HereEngine
 from mixwise.evaluation.suite import PreparedSuite
-from mixwise.merging.checkpoint import Checkpoint
-from mixwise.merging.experts import ExpertPool
-from mixwise.merging.rules import LINEAR
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.rules.rule import LINEAR
 from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import Checkpoint
 from mixwise.objective import MEASURES, Metric, Objective
 from mixwise.scorer import VALUES, Part
-from mixwise.scoring.interactions import measure_interactions
-from mixwise.search.simplex import sample
+from mixwise.scoring.derivatives.interactions import measure_interactions
+from mixwise.search.space.simplex import sample
 from mixwise.stages.search import OBJECTIVE
-from mixwise.stages.workspace import Workspace
-from mixwise.study import DIAGNOSIS_FILE, VALIDATION_FILE
+from mixwise.study.folder import DIAGNOSIS_FILE, VALIDATION_FILE
+from mixwise.study.session import Workspace
 
 _N_SEQUENCES = 4  # differentiated of each set
 _N_PREDICTED = 256  # mixtures over which the theory predicts the objective

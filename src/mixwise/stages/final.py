@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from mixwise.diagnostics.fidelity import seed_noise
+from mixwise.decision.baselines import NamedMixture, baselines
+from mixwise.decision.fidelity import seed_noise
 from mixwise.mixture import Mixture
-from mixwise.search.baselines import NamedMixture, baselines
-from mixwise.stages.workspace import Workspace
-from mixwise.study import FINAL_FILE, VALIDATION_FILE
+from mixwise.study.folder import FINAL_FILE, VALIDATION_FILE
+from mixwise.study.session import Workspace
 
 RECOMMENDED = "recommended"
 

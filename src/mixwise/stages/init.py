@@ -20,7 +20,7 @@ from mixwise.errors import (
     holds_control_characters,
     printable,
 )
-from mixwise.study import RECIPE_FILE
+from mixwise.study.folder import RECIPE_FILE
 
 _PROSE = (".md", ".markdown", ".rst")
 

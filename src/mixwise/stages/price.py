@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mixwise.report.numbers import count, duration
-from mixwise.stages.workspace import Workspace
+from mixwise.study.session import Workspace
 from mixwise.training.job import TrainingJob, load_record
 
 

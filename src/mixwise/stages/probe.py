@@ -20,8 +20,8 @@ from mixwise.evaluation.probe import (
 from mixwise.evaluation.rows import Indices
 from mixwise.evaluation.sets import EvaluationSet
 from mixwise.evaluation.suite import PreparedSuite
-from mixwise.merging.live_model import LiveModel
-from mixwise.stages.inputs import Inputs
+from mixwise.models.live_model import LiveModel
+from mixwise.study.inputs import Inputs
 
 
 def require_finite(live: LiveModel, inputs: Inputs) -> None:

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from mixwise import __version__
-from mixwise.diagnostics.intervals import Standing, bootstrap_objective, interval, standings
+from mixwise.decision.bootstrap import Standing, bootstrap_objective, interval, standings
+from mixwise.export.shares import key_of
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
-from mixwise.search.designs import lattice
-from mixwise.search.lattice import N_CHECKS
-from mixwise.search.methods import METHODS
+from mixwise.search.method_table import METHODS
+from mixwise.search.methods.lattice import N_CHECKS
 from mixwise.search.problem import Array, SearchResult, shares_of
-from mixwise.search.simplex import sample
+from mixwise.search.space.designs import lattice
+from mixwise.search.space.simplex import sample
 from mixwise.stages.calibrate import Calibrated
-from mixwise.stages.export import key_of
 from mixwise.stages.search import OBJECTIVE, every_baseline
 from mixwise.stages.trust import judge_recommendation
-from mixwise.stages.workspace import Workspace
-from mixwise.study import CALIBRATION_FILE, FINAL_FILE, RECOMMENDATION_FILE, VALIDATION_FILE
+from mixwise.study.folder import CALIBRATION_FILE, FINAL_FILE, RECOMMENDATION_FILE, VALIDATION_FILE
+from mixwise.study.session import Workspace
 
 _N_DRAWS = 1000  # as many as of the examples
 _N_PREDICTED = 512

@@ -15,8 +15,8 @@ from mixwise.stages.final import run_final
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.validate import run_validation
-from mixwise.stages.workspace import Workspace
-from mixwise.study import FINAL_FILE, VALIDATION_FILE
+from mixwise.study.folder import FINAL_FILE, VALIDATION_FILE
+from mixwise.study.session import Workspace
 
 
 def run_study(workspace: Workspace, on_stage: OnStage = silent_stage) -> dict[str, Any]:

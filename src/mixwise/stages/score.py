@@ -11,7 +11,7 @@ from mixwise.observation import Answer, Array, Derivatives, Observation
 from mixwise.scorer import SLOPES, VALUES, Request
 from mixwise.search.problem import distinct
 from mixwise.stages.price import price_words, untrained
-from mixwise.stages.workspace import Workspace
+from mixwise.study.session import Workspace
 
 REQUESTS = {"none": VALUES, "slopes": SLOPES, "hessian": Request(order=2)}
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from mixwise.decision.baselines import NamedMixture, baselines
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Term
 from mixwise.observation import Observation
 from mixwise.progress import Progress
 from mixwise.scorer import Request
-from mixwise.search.baselines import NamedMixture, baselines
-from mixwise.search.methods import METHODS, method_for
+from mixwise.search.method_table import METHODS, method_for
 from mixwise.search.problem import SearchProblem, SearchResult
-from mixwise.search.surfaces import fit_surface
-from mixwise.stages.workspace import Workspace
-from mixwise.study import CALIBRATION_FILE, RECOMMENDATION_FILE, SEARCH_FILE
+from mixwise.search.surrogates.objective_model import fit_surface
+from mixwise.study.folder import CALIBRATION_FILE, RECOMMENDATION_FILE, SEARCH_FILE
+from mixwise.study.session import Workspace
 
 OBJECTIVE = "objective"  # what the objective is called where metrics have names
 _PROFILE_POINTS = 21

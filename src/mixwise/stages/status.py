@@ -15,7 +15,7 @@ from typing import Any
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.recipe import Recipe
-from mixwise.study import (
+from mixwise.study.folder import (
     CALIBRATION_FILE,
     FINAL_FILE,
     NOTICES_FILE,

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from mixwise.diagnostics.fidelity import Fidelity, measure_fidelity
-from mixwise.diagnostics.verdict import Verdict, judge_measured
+from mixwise.decision.fidelity import Fidelity, measure_fidelity
+from mixwise.decision.trust import Verdict, judge_measured
 from mixwise.mixture import Mixture
 from mixwise.stages.calibrate import Calibrated, predict_left_out
-from mixwise.stages.workspace import Workspace
-from mixwise.study import DIAGNOSIS_FILE, VALIDATION_FILE
+from mixwise.study.folder import DIAGNOSIS_FILE, VALIDATION_FILE
+from mixwise.study.session import Workspace
 
 
 @dataclass(frozen=True, slots=True)

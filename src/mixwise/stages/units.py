@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixwise.diagnostics.unit_layers import UnitLayer, find_mlp_layers, find_named_layers
-from mixwise.diagnostics.units import N_DRAWS, FrivolousUnits, measure_units, next_tokens
+from mixwise.diagnostics.units.layers import UnitLayer, find_mlp_layers, find_named_layers
+from mixwise.diagnostics.units.silencing import N_DRAWS, FrivolousUnits, measure_units, next_tokens
 from mixwise.engine.devices import choose_device
 from mixwise.errors import RecipeError, StudyError, nearest
 from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.rows import make_batches
-from mixwise.merging.checkpoint import Checkpoint
-from mixwise.merging.experts import write_checkpoint
-from mixwise.merging.live_model import LiveModel
+from mixwise.merging.pool import write_checkpoint
 from mixwise.mixture import Mixture
-from mixwise.scoring.evaluator import open_pool
-from mixwise.stages.workspace import Workspace
-from mixwise.study import RECOMMENDATION_FILE
+from mixwise.models.checkpoint import Checkpoint
+from mixwise.models.live_model import LiveModel
+from mixwise.scoring.worker.evaluator import open_pool
+from mixwise.study.folder import RECOMMENDATION_FILE
+from mixwise.study.session import Workspace
 from mixwise.training.job import RUN_FILE, load_record
 
 if TYPE_CHECKING:

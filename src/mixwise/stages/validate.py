@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from mixwise.diagnostics.fidelity import Fidelity, measure_fidelity
+from mixwise.decision.baselines import baselines
+from mixwise.decision.fidelity import Fidelity, measure_fidelity
+from mixwise.decision.references import spread_references
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
-from mixwise.search.baselines import baselines
-from mixwise.search.methods import method_for
-from mixwise.search.references import spread_references
-from mixwise.stages.inputs import Inputs
+from mixwise.search.method_table import method_for
 from mixwise.stages.search import OBJECTIVE
-from mixwise.stages.workspace import Workspace
-from mixwise.study import VALIDATION_FILE
+from mixwise.study.folder import VALIDATION_FILE
+from mixwise.study.inputs import Inputs
+from mixwise.study.session import Workspace
 
 
 def run_validation(workspace: Workspace) -> dict[str, Any]:

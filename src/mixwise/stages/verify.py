@@ -16,9 +16,8 @@ from mixwise.data.token_cache import check_cached
 from mixwise.errors import MixwiseError, MixwiseWarning
 from mixwise.files import hash_file
 from mixwise.ledger import check_ledger
-from mixwise.merging.store import damage_of, find_damaged
-from mixwise.stages.inputs import Inputs, Settings
-from mixwise.study import (
+from mixwise.merging.task_vectors.store import damage_of, find_damaged
+from mixwise.study.folder import (
     LEDGER_FILE,
     RECIPE_FILE,
     RECOMMENDATION_FILE,
@@ -28,6 +27,7 @@ from mixwise.study import (
     STUDY_FILE,
     Study,
 )
+from mixwise.study.inputs import Inputs, Settings
 from mixwise.training.job import RUN_FILE, load_record
 from mixwise.training.run_files import require_unchanged
 

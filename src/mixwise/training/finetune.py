@@ -29,15 +29,15 @@ from transformers.utils import logging as transformers_logging
 from mixwise.data.blend import Blend
 from mixwise.data.corpus import begin_rows, map_sequences
 from mixwise.engine.devices import choose_device
-from mixwise.engine.queue import Stopped
+from mixwise.engine.protocol import Stopped
 from mixwise.errors import (
     CheckpointError,
     ResourceError,
     TrainingError,
     first_line,
 )
-from mixwise.merging.checkpoint import open_checkpoint
-from mixwise.merging.loading import load_module
+from mixwise.models.checkpoint import open_checkpoint
+from mixwise.models.loading import load_module
 from mixwise.recipe import Training
 from mixwise.releases import enable_activation_checkpointing
 from mixwise.shortages import explain_failed_write, explain_shortage

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mixwise.engine.queue import Stopped
-from mixwise.engine.resident import release_resident
+from mixwise.engine.protocol import Stopped
+from mixwise.engine.worker_cache import release_resident
 from mixwise.errors import StudyError, TrainingError
 from mixwise.shortages import explain_failed_write
 from mixwise.training.job import ERROR_PREFIX, OnStep, RunRecord, TrainingJob, load_record

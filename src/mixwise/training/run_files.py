@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mixwise.errors import DamagedError, MixwiseWarning
 from mixwise.files import HashFile, hash_file
-from mixwise.merging.checkpoint import Checkpoint, open_checkpoint
+from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.training.job import RUN_FILE, RunRecord, TrainingJob, load_record, save_record
 
 _SUFFIXES = {".safetensors", ".json", ".py", ".model", ".txt", ".jinja"}  # not a model card

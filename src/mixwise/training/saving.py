@@ -13,8 +13,7 @@ from pathlib import Path
 from transformers import Trainer
 
 from mixwise.errors import MixwiseError
-from mixwise.merging.checkpoint import ADAPTER_FILE, FULL_FILE
-from mixwise.merging.ingredients import SECOND_MOMENTS_FILE
+from mixwise.models.checkpoint import ADAPTER_FILE, FULL_FILE, SECOND_MOMENTS_FILE
 
 
 def save_model(trainer: Trainer, folder: Path) -> None:

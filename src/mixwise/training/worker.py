@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from mixwise.engine.local import end_without
-from mixwise.engine.queue import Stopped
+from mixwise.engine.protocol import Stopped
 from mixwise.errors import MixwiseError
 from mixwise.training.finetune import finetune_prepared
 from mixwise.training.job import ERROR_PREFIX, TrainingJob

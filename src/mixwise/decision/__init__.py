@@ -1,0 +1,1 @@
+"""From two answers to a recommendation and how far to trust it; no torch, no files."""

@@ -1,0 +1,227 @@
+"""Whether to believe the proxy, in words, with the reasons and what would help.
+
+Notation:
+    x, y: the objective by the proxy and by real training, over mixtures, ``(n,)``.
+    s: standard deviation of the objective between mixtures.  ρ: Spearman.
+    b: the same of the objective's second-order part, over the same of its first-order part.
+
+Method:
+    The ranking works where ρ ≥ 0.9 of what noise allows; the level where mean |x − y| ≤ s/4 plus
+    what a perfect proxy would show, as there is noise in y.
+
+        trust                    both work
+        trust the ranking only   the ranking works
+        do not trust             it does not
+
+    Where references were trained, both are measured, and that is the verdict; it is marked where
+    the interval of ρ reaches across the limit. Before that the ranking is predicted from b, how
+    much of the predicted differences between mixtures is of second order, and the level is never
+    trusted: the noise that merging averages away is as large as what curvature does, and experts
+    alone do not show it.
+
+    A remedy is named only where ``docs/science.md`` measured that it helps (§4 calibration, shorter
+    horizons and lower rates), or where it settles what is not known (more references). Correcting
+    the merge's weights is none of them: it mends the level and spoils the ranks (§3).
+
+Source:
+    The limits of ρ and s/4 were set before the truth bed was looked at, what a perfect proxy would
+    show was added when it was seen that none could pass. b and its limit are the best predictor of
+    all that experts alone show, and a weak one (`benchmarks/verdict.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mixwise.decision.fidelity import Fidelity
+
+Array = npt.NDArray[np.float64]
+Word = Literal["trust", "trust the ranking only", "do not trust"]
+Basis = Literal["measured", "predicted"]
+RANK_LIMIT = 0.9
+LEVEL_LIMIT = 0.25
+BEND_LIMIT = 0.73
+_LINEAR = "linear"
+LARGE_UPDATE = 0.15  # relative size of a task vector beyond which second order is no guide
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether to believe the proxy.
+
+    Args:
+        word: The verdict.
+        basis: Whether references were trained for it, or theory predicts it.
+        is_clear: Whether a measured verdict holds over the whole interval of ρ, and is more than
+            chance could give; a predicted one is never clear.
+        reasons: Why, a sentence each.
+        remedies: What would help, a sentence each; none where nothing is wrong.
+    """
+
+    word: Word
+    basis: Basis
+    is_clear: bool
+    reasons: tuple[str, ...]
+    remedies: tuple[str, ...]
+
+
+def level_works(error: float, noiseless: float, spread: float) -> bool:
+    """Whether the level works.
+
+    Args:
+        error: Mean absolute error of the proxy.
+        noiseless: The same of a perfect proxy; 0 where the noise is not known.
+        spread: Standard deviation of the objective between mixtures; all three in its unit.
+    """
+    return error <= LEVEL_LIMIT * spread + noiseless
+
+
+def bend_of(first: Array, second: Array) -> float:
+    """How much of the differences between mixtures is of second order.
+
+    Args:
+        first: First-order part of the objective by the linear merge, shape ``(n_mixtures,)``.
+        second: Second-order part, the same shape.
+
+    Returns:
+        sd(second) / sd(first); infinite where the first-order parts are all the same.
+
+    Example:
+        >>> bend_of(np.array([0.0, 2.0]), np.array([0.5, 0.0]))
+        0.25
+    """
+    scale = float(first.std())
+    return float(second.std()) / scale if scale > 0 else float("inf")
+
+
+def judge_measured(
+    fidelity: Fidelity, spread: float, *, is_calibrated: bool, n_calibration: int
+) -> Verdict | None:
+    """Judge the proxy by references.
+
+    Args:
+        fidelity: Of the objective.
+        spread: Standard deviation of the objective between the references.
+        is_calibrated: Whether the judged scores are calibrated ones.
+        n_calibration: Mixtures that the study trains for calibration.
+
+    Returns:
+        The verdict, or None where the references cannot be ranked.
+    """
+    rho, error = fidelity.spearman, fidelity.mean_absolute_error.value
+    if rho.value is None or rho.low is None or rho.high is None or error is None or spread <= 0:
+        return None
+    limit = RANK_LIMIT * (fidelity.ceiling or 1.0)
+    noiseless = fidelity.noiseless and fidelity.noiseless.mean_absolute_error.value
+    allowed = noiseless or 0.0
+    ranks, levels = rho.value >= limit, level_works(error, allowed, spread)
+    by_chance = fidelity.chance.spearman.high  # few references rank perfectly by chance
+    is_clear = rho.high < limit or (rho.low >= limit and rho.value > (by_chance or 0.0))
+    reasons = (
+        f"over {fidelity.n_mixtures} references ρ is {rho.value:.2f} ({rho.low:.2f} to "
+        f"{rho.high:.2f}); at least {limit:.2f} is needed, nine tenths of what noise allows",
+        f"the mean error is {_percent(error / spread)} of the standard deviation between mixtures; "
+        f"the limit is {_percent(LEVEL_LIMIT + allowed / spread)} ({_percent(LEVEL_LIMIT)} and "
+        f"{_percent(allowed / spread)} for the noise of the references)",
+    )
+    calibration = _calibration_remedy(n_calibration, is_calibrated=is_calibrated)
+    remedies = _remedies(calibration, ranks=ranks, levels=levels)
+    if not is_clear:
+        remedies = (
+            *remedies,
+            "validate with more mixtures (`validation.mixtures`): "
+            f"{fidelity.n_mixtures} references are too few to be certain",
+        )
+    return Verdict(_word(ranks=ranks, levels=levels), "measured", is_clear, reasons, remedies)
+
+
+def judge_predicted(
+    bend: float,
+    relative_sizes: Sequence[float],
+    rule: str,
+    *,
+    n_calibration: int,
+    n_references: int,
+) -> Verdict:
+    """Judge the proxy before any reference is trained.
+
+    Args:
+        bend: b of the objective.
+        relative_sizes: ‖δᵢ‖ / ‖θ₀‖.
+        rule: The proxy's merge rule.
+        n_calibration: Mixtures that the study trains for calibration.
+        n_references: References that a validation should have.
+    """
+    ranks = bend <= BEND_LIMIT and max(relative_sizes) <= LARGE_UPDATE
+    reasons = [
+        f"the second-order terms vary {bend:.2f}× as much between mixtures as the first-order "
+        f"terms; above {BEND_LIMIT:.2f}× rankings were less reliable in our benchmark, though this "
+        "is a weak sign",
+        "the level cannot be known without references: merging averages away noise that a trained "
+        "model keeps",
+    ]
+    if max(relative_sizes) > LARGE_UPDATE:
+        reasons.append(
+            f"the largest update is {_percent(max(relative_sizes))} of the base; beyond "
+            f"{_percent(LARGE_UPDATE)} the theory is no guide"
+        )
+    if rule != _LINEAR:
+        reasons.append(f"this prediction is for the linear merge, but the study uses `{rule}`")
+    calibration = _calibration_remedy(n_calibration, is_calibrated=False)
+    advice = (
+        f"train {n_references} references, which measure what is only predicted here (set "
+        "`validation.mixtures`, then `mixwise validate`)"
+    )
+    return Verdict(
+        _word(ranks=ranks, levels=False),
+        "predicted",
+        False,
+        tuple(reasons),
+        (*_remedies(calibration, ranks=ranks, levels=False), advice),
+    )
+
+
+def _word(*, ranks: bool, levels: bool) -> Word:
+    if not ranks:
+        return "do not trust"
+    return "trust" if levels else "trust the ranking only"
+
+
+def _remedies(calibration: str, *, ranks: bool, levels: bool) -> tuple[str, ...]:
+    """What makes the level right, then what makes the ranking right."""
+    found = [] if levels else [calibration]
+    if not ranks:
+        found.append(
+            "search with experts that move less, by a lower `training.learning_rate` or a shorter "
+            "`horizon_tokens`: in our benchmark their merges ranked better, though a very short "
+            "horizon predicts a long one badly"
+        )
+    return tuple(found)
+
+
+def _calibration_remedy(n_calibration: int, *, is_calibrated: bool) -> str:
+    """What mends the level, for a study that trains so many mixtures for calibration."""
+    if is_calibrated:
+        return (
+            f"train more mixtures for calibration (`calibration.mixtures` is {n_calibration}): in "
+            "our benchmark eight left a smaller error than one, in every setting"
+        )
+    if n_calibration:
+        return (
+            "read the calibrated score, not the proxy's own: it corrects the level by "
+            f"{n_calibration} trained mixture{'s' * (n_calibration != 1)} (`calibration.mixtures`)"
+        )
+    return (
+        "set `calibration.mixtures` to 1 or more: a trained model keeps noise that merging "
+        "averages away, and one trained mixture shows how much of it; in our benchmark this cut "
+        "the error in eight of nine settings and kept the ranks"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

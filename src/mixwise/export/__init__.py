@@ -1,0 +1,1 @@
+"""Hand the recommended mixture to a trainer."""

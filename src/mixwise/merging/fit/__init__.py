@@ -1,0 +1,1 @@
+"""Does an expert fit the base: configuration, tokenizer, what moved."""

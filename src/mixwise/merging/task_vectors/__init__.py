@@ -1,0 +1,1 @@
+"""Expert minus base: read from checkpoints and adapters, encoded, kept in files."""

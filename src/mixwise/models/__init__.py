@@ -1,0 +1,1 @@
+"""A network on disk and in memory: open, load, overwrite."""

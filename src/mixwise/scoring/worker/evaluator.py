@@ -1,0 +1,273 @@
+"""A model in a worker, the experts it can be merged from, and the sets that it is measured on.
+
+Method:
+    A live model takes what is to be measured one after the other; LoRA candidates that share a job
+    are served unmerged, in one pass, where that is cheaper. A model that does not fit beside its
+    experts is read layer by layer, all candidates of the job together.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from mixwise.engine.protocol import OnStep
+from mixwise.errors import EvaluationError
+from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
+from mixwise.merging.fit.movement import require_moved
+from mixwise.merging.multi_lora import can_serve
+from mixwise.merging.pool import ExpertPool, write_checkpoint
+from mixwise.merging.rule_table import find_rule
+from mixwise.merging.rules.rule import LINEAR, MergeRule
+from mixwise.merging.skeleton import Skeleton
+from mixwise.merging.task_vectors.adapters import LoraExpert
+from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import Checkpoint
+from mixwise.models.live_model import LiveModel
+from mixwise.observation import Measurement
+from mixwise.recipe import hash_section
+from mixwise.scoring.derivatives.measured import measure_derivatives
+from mixwise.scoring.worker.adapter_batch import candidate_cost, measure_unmerged
+from mixwise.scoring.worker.job import Evaluated, EvaluationJob, MergeSettings, ModelSettings
+from mixwise.scoring.worker.streaming import evaluate_streamed
+
+_TELL_SECONDS = 0.5
+_SLOPE_PASSES = 3  # a forward pass, and a backward pass that costs two
+_HESSIAN_PASSES = 6  # more for each domain: forward and backward through the gradient's graph
+
+
+class Evaluator(Protocol):
+    """Measures the subjects of jobs that share a base, a precision and a suite."""
+
+    def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
+        """Measure the subjects of a job, one result each."""
+        ...
+
+
+def open_evaluator(model: ModelSettings, suite: EvaluationSuite) -> Evaluator:
+    """Load what a worker needs for all jobs with this model and suite."""
+    if model.placement == "layers":
+        return LayerEvaluator(model, suite)
+    return LiveEvaluator(model, suite)
+
+
+class LiveEvaluator:
+    """A whole model in memory, on one device or split over several.
+
+    Args:
+        model: The live model.
+        suite: What is measured.
+    """
+
+    def __init__(self, model: ModelSettings, suite: EvaluationSuite) -> None:
+        self._live = LiveModel.load(
+            model.base,
+            precision=model.precision,
+            rounding="stochastic" if model.precision == "bfloat16" else "nearest",
+            device=model.device,
+            device_map="auto" if model.placement == "split" else None,
+            trust_remote_code=model.trust_remote_code,
+        )
+        self._suite = PreparedSuite.of(suite, self._live.module)
+        self._pools = _Pools(self._live)
+
+    def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
+        """Measure the subjects of a job, one result each."""
+        with _counting_passes(self._live.module, on_step):
+            unmerged = self._evaluate_unmerged(job)
+            if unmerged is not None:
+                return unmerged
+            return tuple(self._evaluate(subject, job) for subject in job.subjects)
+
+    def _evaluate(self, subject: Mixture | Checkpoint, job: EvaluationJob) -> Evaluated:
+        started = time.perf_counter()
+        try:
+            if isinstance(subject, Checkpoint):
+                write_checkpoint(self._live, subject)
+                measurements = self._suite.evaluate(self._live.module, job.request.part)
+            else:
+                measurements = self._evaluate_merge(subject, job)
+        except EvaluationError as error:
+            raise EvaluationError(f"{_name(subject)}: {error}") from None
+        return Evaluated(measurements, time.perf_counter() - started, self._n_tokens(job))
+
+    def _evaluate_merge(self, mixture: Mixture, job: EvaluationJob) -> tuple[Measurement, ...]:
+        pool, rule = self._pools.open(job.merges)
+        if job.request.order:
+            return measure_derivatives(
+                pool, mixture, rule, self._suite, request=job.request, sets=job.slope_sets
+            )
+        pool.merge(mixture, rule)
+        return self._suite.evaluate(self._live.module, job.request.part)
+
+    def _evaluate_unmerged(self, job: EvaluationJob) -> tuple[Evaluated, ...] | None:
+        """All subjects in one pass, or None where that is not possible or not cheaper."""
+        mixtures = [subject for subject in job.subjects if isinstance(subject, Mixture)]
+        if len(mixtures) < 2 or len(mixtures) < len(job.subjects) or job.request.order:
+            return None
+        pool, rule = self._pools.open(job.merges)
+        experts = [v for v in pool.vectors if isinstance(v, LoraExpert)]
+        if rule.coefficients is None or not experts or not can_serve(self._live, experts):
+            return None
+        part, sets = job.request.part, self._suite.suite.sets
+        batches = [batch for chosen in sets for batch in self._suite.batches(chosen, part)]
+        cost = candidate_cost(
+            self._live,
+            experts,
+            n_candidates=len(mixtures),
+            n_batches=len(batches),
+            batch_tokens=sum(batch.n_tokens for batch in batches) // len(batches),
+        )
+        if cost.merged <= cost.unmerged:
+            return None
+        merge_weights = np.array([rule.coefficients(pool.shares(m)).tolist() for m in mixtures])
+        started = time.perf_counter()
+        measured = measure_unmerged(self._live, experts, merge_weights, self._suite, part=part)
+        n_tokens = sum(batch.n_tokens for batch in batches)
+        return _shared(measured, time.perf_counter() - started, n_tokens)
+
+    def _n_tokens(self, job: EvaluationJob) -> int:
+        """Tokens read for one subject: where slopes are taken, one counts as several passes."""
+        part, order = job.request.part, job.request.order
+        if order == 0 or job.merges is None:
+            return self._suite.n_tokens(part)
+        passes = _SLOPE_PASSES + (len(job.merges.experts) * _HESSIAN_PASSES if order == 2 else 0)
+        return sum(
+            self._suite.n_tokens_of(chosen, part) * (passes if chosen.name in job.slope_sets else 1)
+            for chosen in self._suite.suite.sets
+        )
+
+
+class LayerEvaluator:
+    """A model of which one layer at a time is in memory; it gives values and no slopes.
+
+    Args:
+        model: The model.
+        suite: What is measured.
+    """
+
+    def __init__(self, model: ModelSettings, suite: EvaluationSuite) -> None:
+        self._skeleton = Skeleton(
+            model.base,
+            precision=model.precision,
+            device=model.device,
+            trust_remote_code=model.trust_remote_code,
+        )
+        self._suite = PreparedSuite(suite, model.device)
+        self._pools = _Pools(self._skeleton.live)
+        self._budget_bytes = model.memory_bytes or _free_bytes(model.device) // 2
+
+    def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
+        """Measure the subjects of a job, all mixtures of it together."""
+        mixtures = [subject for subject in job.subjects if isinstance(subject, Mixture)]
+        if mixtures:
+            return self._evaluate(*self._pools.open(job.merges), mixtures, job)
+        found: list[Evaluated] = []
+        for subject in job.subjects:
+            if isinstance(subject, Checkpoint):  # an expert of its own, all of which is taken
+                pool = ExpertPool(self._skeleton.live, {"only": subject})
+                only = Mixture.single(["only"], "only")
+                found += self._evaluate(pool, LINEAR, [only], job)
+        return tuple(found)
+
+    def _evaluate(
+        self, pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture], job: EvaluationJob
+    ) -> tuple[Evaluated, ...]:
+        started = time.perf_counter()
+        measured = evaluate_streamed(
+            self._skeleton,
+            pool,
+            rule,
+            mixtures,
+            self._suite,
+            budget_bytes=self._budget_bytes,
+            part=job.request.part,
+        )
+        seconds = time.perf_counter() - started
+        return _shared(measured, seconds, self._suite.n_tokens(job.request.part))
+
+
+@contextmanager
+def _counting_passes(module: torch.nn.Module, on_step: OnStep) -> Iterator[None]:
+    """Tell how many forward passes a model has done, a few times a second."""
+    n_passes, told = 0, time.monotonic()
+
+    def count(*_: object) -> None:
+        nonlocal n_passes, told
+        n_passes += 1
+        if time.monotonic() - told > _TELL_SECONDS:
+            told = time.monotonic()
+            on_step(n_passes)
+
+    handle = module.register_forward_hook(count)
+    try:
+        yield
+        on_step(n_passes)
+    finally:
+        handle.remove()
+
+
+class _Pools:
+    """The experts of the last job, kept open for the next.
+
+    Args:
+        live: The live model that they are merged into.
+    """
+
+    def __init__(self, live: LiveModel) -> None:
+        self._live = live
+        self._pool: ExpertPool | None = None
+        self._rule = LINEAR
+        self._key = ""
+
+    def open(self, merges: MergeSettings | None) -> tuple[ExpertPool, MergeRule]:
+        """The experts, and the rule by which they are merged."""
+        if merges is None:
+            raise RuntimeError("a mixture cannot be merged without experts")
+        key = hash_section(*merges.provenance.values(), str(merges.store))
+        if self._pool is None or self._key != key:
+            self._pool = open_pool(self._live, merges)
+            self._rule = find_rule(merges.rule).bind(self._pool)
+            self._key = key
+            devices = {tensor.device for tensor in self._live.tensors.values()}
+            self._pool.place({d: _free_bytes(str(d)) // 2 for d in devices if d.type == "cuda"})
+        return self._pool, self._rule
+
+
+def open_pool(live: LiveModel, merges: MergeSettings) -> ExpertPool:
+    """All that a rule merges, beside a live model; an expert that is the base is refused."""
+    pool = ExpertPool(
+        live,
+        merges.experts,
+        extras=merges.extras,
+        with_second_moments=bool(merges.second_moments),
+        folder=merges.store,
+        precision=merges.precision,
+    )
+    for expert in merges.experts.values():
+        require_moved(live, expert)
+    return pool
+
+
+def _free_bytes(device: str) -> int:
+    """Memory that is free on a device."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+
+
+def _shared(
+    measured: Sequence[tuple[Measurement, ...]], seconds: float, n_tokens: int
+) -> tuple[Evaluated, ...]:
+    """Results of candidates that were measured together: each took its share of the time."""
+    return tuple(Evaluated(m, seconds / len(measured), n_tokens) for m in measured)
+
+
+def _name(subject: Mixture | Checkpoint) -> str:
+    return f"merge of `{subject}`" if isinstance(subject, Mixture) else str(subject.folder)

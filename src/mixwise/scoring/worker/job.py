@@ -1,0 +1,156 @@
+"""What is to be measured, as a value that can go to a worker, and the function that measures it.
+
+Source:
+    The two answers of a study differ in nothing but their tensors: merges and trained checkpoints
+    are written into the same live model and measured by the same suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mixwise.engine.protocol import OnStep
+from mixwise.engine.worker_cache import resident
+from mixwise.merging.rules.inputs import ExtraRun
+from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import Checkpoint
+from mixwise.observation import Measurement
+from mixwise.recipe import hash_section
+from mixwise.scorer import VALUES, Request
+
+if TYPE_CHECKING:
+    from mixwise.evaluation.suite import EvaluationSuite
+    from mixwise.merging.task_vectors.encoding import StorePrecision
+    from mixwise.models.live_model import Precision
+
+Placement = Literal["device", "split", "layers"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Where and in which precision models are evaluated.
+
+    Args:
+        base: The base that all of them share.
+        device: Torch device.
+        precision: dtype of the live model.
+        placement: ``device``, the whole model on one device; ``split``, over all that the worker
+            sees; ``layers``, one layer at a time, for models that do not fit beside their experts.
+        memory_bytes: What one layer at a time may take; None for half of what is free.
+        trust_remote_code: Whether code from the base's folder may run.
+    """
+
+    base: Checkpoint
+    device: str = "cpu"
+    precision: Precision = "float32"
+    placement: Placement = "device"
+    memory_bytes: int | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a score depends on besides the tensors that are evaluated."""
+        return {
+            "base": self.base.fingerprint,
+            "precision": self.precision,
+            "device": self.device.partition(":")[0],
+            "placement": self.placement,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSettings:
+    """What mixtures are merged from, and how.
+
+    Args:
+        experts: Opened experts by domain.
+        rule: Name of the merge rule.
+        store: Folder of the task vectors; None to take them from the checkpoints each time.
+        precision: In which they are stored.
+        extras: Runs that the rule needs besides the experts.
+        second_moments: Hashes of the experts' second moments, where the rule needs them.
+    """
+
+    experts: Mapping[str, Checkpoint]
+    rule: str
+    store: Path | None
+    precision: StorePrecision
+    extras: tuple[ExtraRun, ...] = ()
+    second_moments: tuple[str, ...] = ()
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a merge depends on besides the mixture and the base."""
+        experts = {f"expert {name}": expert.fingerprint for name, expert in self.experts.items()}
+        extras = {
+            f"run {run.mixture} to {run.fraction:g}": run.checkpoint.fingerprint
+            for run in self.extras
+        }
+        moments = {"second moments": " ".join(self.second_moments)} if self.second_moments else {}
+        return {
+            "rule": self.rule,
+            "task vectors": self.precision,
+            **experts,
+            **extras,
+            **moments,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationJob:
+    """Models to measure.
+
+    Args:
+        model: The live model to write them into.
+        suite: What they are measured on.
+        subjects: Mixtures to merge, or checkpoints as they are.
+        request: What is wanted of each.
+        merges: How mixtures are merged; needed for them alone.
+        slope_sets: Sets whose slopes are taken, when slopes are wanted.
+    """
+
+    model: ModelSettings
+    suite: EvaluationSuite
+    subjects: tuple[Mixture | Checkpoint, ...]
+    request: Request = VALUES
+    merges: MergeSettings | None = None
+    slope_sets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    """What was measured of one model.
+
+    Args:
+        measurements: One per metric.
+        seconds: Wall time of writing the model and measuring it.
+        n_tokens: Tokens that were read, in forward passes.
+    """
+
+    measurements: tuple[Measurement, ...]
+    seconds: float
+    n_tokens: int
+
+
+def evaluate(job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
+    """Measure models in this process; the function that engines run.
+
+    Args:
+        job: The models, and what is wanted of them.
+        on_step: Called with the number of forward passes so far, now and then.
+
+    Returns:
+        One result for each subject of the job.
+
+    Raises:
+        EvaluationError: If a value is not finite; names the metric and the model.
+    """
+    from mixwise.scoring.worker.evaluator import (
+        open_evaluator,  # torch, which the asking side can spare
+    )
+
+    key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
+    return resident(key, lambda: open_evaluator(job.model, job.suite)).evaluate(job, on_step)

@@ -1,0 +1,1 @@
+"""The simplex cut by bounds: points, projections, maxima."""

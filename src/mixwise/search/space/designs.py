@@ -1,0 +1,123 @@
+"""Points of the mixture space at which to score: lattice, centre, spread inside.
+
+Notation:
+    N: domains.  {N, 2} lattice: corners and midpoints of the edges, N(N+1)/2 points.
+    l, u: bounds of each share.
+
+Method:
+    Where bounds cut the simplex, its corners give way to the extreme points of what is left, and
+    edges to pairs of those. Points inside are a Sobol sequence mapped by −log, normalised, which
+    spreads evenly over the simplex, shrunk to l + (1 − Σl) z; those beyond u are passed over, and
+    only where too few are left are they projected.
+
+Source:
+    Scheffé 1958 (simplex lattice); McLean and Anderson 1966 (extreme vertices).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.search.problem import Array, distinct
+from mixwise.search.surrogates.regressors import quadratic_features
+
+_MOST_CORNERS = 256  # whose pairs are looked at
+_SOBOL_POINTS = 2**14  # drawn at most to find points within the bounds
+
+
+def centre(space: MixtureSpace) -> Mixture:
+    """The mixture of the space that is nearest to uniform."""
+    n = len(space.domains)
+    return space.mixture(np.full(n, 1 / n))
+
+
+def lattice(space: MixtureSpace) -> tuple[Mixture, ...]:
+    """Extreme points and midpoints of their pairs: enough for a full quadratic, and no more.
+
+    Args:
+        space: Where the points must lie.
+
+    Returns:
+        The {N, 2} lattice for the whole simplex. Where bounds make more points than a quadratic has
+        coefficients, those that determine it best (greedy D-optimality).
+
+    Example:
+        >>> [str(m) for m in lattice(MixtureSpace.whole(["a", "b"]))]
+        ['a=1', 'b=1', 'a=0.5,b=0.5']
+    """
+    corners = _corners(space)[:_MOST_CORNERS]
+    points = np.concatenate([corners, _midpoints(corners)])
+    n_domains = len(space.domains)
+    wanted = n_domains * (n_domains + 1) // 2
+    if len(points) > wanted:
+        points = points[_most_telling(points, wanted)]
+    return distinct([Mixture(space.domains, tuple(point)) for point in points])
+
+
+def spread(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...]:
+    """Low-discrepancy points inside the space.
+
+    Args:
+        space: Where the points must lie.
+        n: How many.
+        seed: Scrambles the sequence.
+    """
+    if n <= 0:
+        return ()
+    from scipy.stats import qmc  # a second to import, and `check` does without it
+
+    low, high = np.asarray(space.lower), np.asarray(space.upper)
+    uniform = qmc.Sobol(len(low), seed=seed).random(_SOBOL_POINTS)
+    spacings = -np.log(np.clip(uniform, 1e-12, 1 - 1e-12))
+    points = low + (1 - low.sum()) * spacings / spacings.sum(axis=1, keepdims=True)
+    is_inside = (points <= high).all(axis=1)
+    chosen = np.concatenate([points[is_inside], points[~is_inside]])[:n]
+    return tuple(space.mixture(point) for point in chosen)
+
+
+def seed_points(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...]:
+    """Corners, centre, edge midpoints, and low-discrepancy points inside.
+
+    Args:
+        space: Where the points must lie.
+        n: How many in all; edges take at most half of what corners and centre leave.
+        seed: Decides which edges, where there are too many, and scrambles the points inside.
+    """
+    corners = _corners(space)[: max(1, n - 1)]
+    fixed = distinct([*_mixtures(space, corners), centre(space)])[:n]
+    edges = _midpoints(corners[:_MOST_CORNERS])
+    room = (n - len(fixed)) // 2
+    if len(edges) > room:
+        edges = edges[np.sort(np.random.default_rng(seed).permutation(len(edges))[:room])]
+    points = distinct([*fixed, *_mixtures(space, edges)])
+    return distinct([*points, *spread(space, n - len(points), seed=seed)])
+
+
+def _corners(space: MixtureSpace) -> Array:
+    return np.array([vertex.shares for vertex in space.vertices()])
+
+
+def _midpoints(corners: Array) -> Array:
+    """Midpoints of all pairs, which lie in the space because it is convex."""
+    left, right = np.triu_indices(len(corners), k=1)
+    return np.asarray((corners[left] + corners[right]) / 2)
+
+
+def _mixtures(space: MixtureSpace, points: Array) -> list[Mixture]:
+    return [Mixture(space.domains, tuple(point)) for point in points]
+
+
+def _most_telling(points: Array, n: int) -> list[int]:
+    """Greedy D-optimal choice: each point adds most to the determinant of the information."""
+    features = quadratic_features(points)
+    inverse = np.eye(features.shape[1]) * 1e6
+    chosen: list[int] = []
+    for _ in range(n):
+        leverage = ((features @ inverse) * features).sum(axis=1)
+        leverage[chosen] = -1
+        best = int(leverage.argmax())
+        chosen.append(best)
+        column = inverse @ features[best]
+        inverse -= np.outer(column, column) / (1 + features[best] @ column)
+    return sorted(chosen)

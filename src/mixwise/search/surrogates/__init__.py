@@ -1,0 +1,1 @@
+"""Regressions from mixture to metric, and what they say of the objective."""

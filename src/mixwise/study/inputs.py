@@ -1,0 +1,299 @@
+"""Everything that a recipe names, opened and checked: base, tokenizer, corpora, evaluation sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
+from mixwise.data.matching import expand_user, warn_of_left_out
+from mixwise.data.sources import read_choices
+from mixwise.data.tokenizer import BaseTokenizer
+from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
+from mixwise.evaluation.choice import ChoiceSet
+from mixwise.evaluation.context import context_tokens, length_boundaries
+from mixwise.evaluation.loss import TextSet
+from mixwise.evaluation.suite import EvaluationSuite
+from mixwise.files import HashFile, hash_file
+from mixwise.mixture import MixtureSpace
+from mixwise.models.checkpoint import Checkpoint, open_checkpoint
+from mixwise.progress import OnProgress, silent
+from mixwise.recipe import Recipe
+from mixwise.study.token_needs import unmet_token_needs
+
+_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What does not come from the recipe: where it lies, where caches lie, what may run.
+
+    Args:
+        recipe_folder: Where the recipe's relative paths start from.
+        cache: Folder of the token cache.
+        trust_remote_code: Whether code from a model's folder may run.
+    """
+
+    recipe_folder: Path
+    cache: Path
+    trust_remote_code: bool = False
+
+
+class Inputs:
+    """The inputs of a recipe; each is opened when it is first asked for.
+
+    Args:
+        recipe: The recipe.
+        settings: Folders and permissions.
+        hash_file: Hashes files; a study passes one that remembers unchanged files.
+        on_progress: Told how far tokenising has come.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        settings: Settings,
+        *,
+        hash_file: HashFile = hash_file,
+        on_progress: OnProgress = silent,
+    ) -> None:
+        self.recipe = recipe
+        self.settings = settings
+        self._hash_file = hash_file
+        self._on_progress = on_progress
+        self._corpora: dict[str, Corpus] = {}
+
+    @cached_property
+    def base_folder(self) -> Path:
+        """Folder of the base model; a model of the hub is downloaded first.
+
+        Raises:
+            CheckpointError: If there is no such folder and no such model.
+        """
+        local = self.settings.recipe_folder / expand_user(self.recipe.base)
+        if local.is_dir():
+            return local.resolve()
+        name, _, revision = self.recipe.base.partition("@")
+        if name.startswith((".", "/", "~")) or name.count("/") > 1:
+            raise CheckpointError(f"`base`: {local} is no folder: correct the path")
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+        try:
+            wanted = [*_HUB_FILES, *(["*.py"] if self.settings.trust_remote_code else [])]
+            return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+        except (OSError, ValueError, HFValidationError, HfHubHTTPError) as error:
+            reason = first_line(error)
+            raise CheckpointError(
+                f"`base`: `{name}` is neither a folder beside the recipe nor a "
+                f"model of the hub that can be reached ({reason}): correct the "
+                "name or the path"
+            ) from None
+
+    @cached_property
+    def base(self) -> Checkpoint:
+        """The base's opened checkpoint."""
+        checkpoint = open_checkpoint(self.base_folder, hash_file=self._hash_file)
+        if checkpoint.is_adapter:
+            raise CheckpointError(f"`base`: {self.base_folder} is an adapter: give a full model")
+        return checkpoint
+
+    @cached_property
+    def config(self) -> Any:
+        """The base's configuration (its text part, where it has several)."""
+        from transformers import AutoConfig
+
+        try:
+            config = AutoConfig.from_pretrained(
+                self.base_folder, trust_remote_code=self.settings.trust_remote_code
+            )
+        except Exception as error:  # whatever the architecture's own code raises
+            reason = first_line(error)
+            raise CheckpointError(
+                f"{self.base_folder}: config.json cannot be used ({reason}): "
+                "give a folder that transformers can open"
+            ) from None
+        return config.get_text_config()
+
+    @cached_property
+    def tokenizer(self) -> BaseTokenizer:
+        """The base's tokenizer.
+
+        Raises:
+            CheckpointError: If it can give ids that the embedding has no row for.
+        """
+        tokenizer = BaseTokenizer(
+            self.base_folder,
+            trust_remote_code=self.settings.trust_remote_code,
+            bos=self.recipe.bos,
+            architecture=self.config.model_type,
+        )
+        if tokenizer.vocabulary_size > self.config.vocab_size:
+            raise CheckpointError(
+                f"{self.base_folder}: the tokenizer has {tokenizer.vocabulary_size} tokens, but "
+                f"the embedding only {self.config.vocab_size} rows: use the tokenizer that "
+                "belongs to the model"
+            )
+        return tokenizer
+
+    @property
+    def _fitting_length(self) -> int:
+        length = self.recipe.sequence_length
+        if length > self.context_tokens:
+            raise RecipeError(
+                f"`sequence_length` must be at most {self.context_tokens}, the context of the "
+                f"base, but got {length}: lower it"
+            )
+        return length
+
+    @cached_property
+    def context_tokens(self) -> int:
+        """Longest input of the model; 2³¹ where its configuration names none."""
+        trusts = self.settings.trust_remote_code
+        return context_tokens(self.config, trust_remote_code=trusts) or 2**31
+
+    def corpus(self, name: str) -> Corpus:
+        """A domain or text evaluation set, tokenised."""
+        if name not in self._corpora:
+            self._corpora[name] = self._prepare(name)
+        return self._corpora[name]
+
+    def _prepare(self, name: str) -> Corpus:
+        """Tokenise one domain or text evaluation set, or find it in the cache.
+
+        Raises:
+            DataError: If its files are missing, empty or broken.
+        """
+        recipe, key = self.recipe, self.key(name)
+        domain = recipe.domains.get(name)
+        source = domain or recipe.evaluation.sets[name]
+        return prepare_corpus(
+            name,
+            source,
+            folder=self.settings.recipe_folder,
+            key=key,
+            tokenizer=self.tokenizer,
+            cache=self.settings.cache,
+            heldout_fraction=recipe.heldout.fraction if domain else 1.0,
+            heldout_files=domain.heldout_files if domain else (),
+            hash_file=self._hash_file,
+            on_progress=self._on_progress,
+        )
+
+    def corpus_key(self, name: str) -> str:
+        """Hash of all that the tokens of a domain or text set come from; tokenises nothing."""
+        domain = self.recipe.domains.get(name)
+        return find_corpus_key(
+            domain or self.recipe.evaluation.sets[name],
+            folder=self.settings.recipe_folder,
+            key=self.key(name),
+            tokenizer=self.tokenizer,
+            heldout_fraction=self.recipe.heldout.fraction if domain else 1.0,
+            heldout_files=domain.heldout_files if domain else (),
+            hash_file=self._hash_file,
+        )
+
+    def key(self, name: str) -> str:
+        """Key path of a domain or evaluation set in the recipe."""
+        return f"domains.{name}" if name in self.recipe.domains else f"evaluation.sets.{name}"
+
+    @cached_property
+    def available_tokens(self) -> dict[str, int]:
+        """Training tokens of each domain, in the recipe's order."""
+        return {name: self.corpus(name).facts.n_train_tokens for name in self.recipe.domains}
+
+    @cached_property
+    def space(self) -> MixtureSpace:
+        """The mixtures that may be recommended."""
+        return self.recipe.space(self.available_tokens)
+
+    def overlap(self, name: str) -> npt.NDArray[np.uint64]:
+        """Hashes of the held-out texts of one set that also stand in some domain's training rows.
+
+        Raises:
+            DataError: If there are any and the recipe refuses them; names one.
+        """
+        heldout = self.corpus(name)
+        shared = [np.empty(0, dtype=np.uint64)]
+        for domain in self.recipe.domains:
+            found = find_overlap(heldout, self.corpus(domain))
+            shared.append(found)
+            if len(found) and self.recipe.heldout.overlap == "refuse":
+                source = self.recipe.domains[domain]
+                place = locate_hash(
+                    source, self.settings.recipe_folder, self.key(domain), int(found[0])
+                )
+                raise DataError(
+                    f"`{self.key(name)}`: {len(found)} held-out text(s) also stand in the training "
+                    f"rows of `{domain}`, the first at {place}: remove them there, or set "
+                    "`heldout.overlap: drop` to leave them out of the evaluation"
+                )
+        return np.unique(np.concatenate(shared))
+
+    def build_set(self, name: str) -> TextSet | ChoiceSet:
+        """One evaluation set, ready to be measured on."""
+        recipe = self.recipe
+        if recipe.set_kinds[name] == "choice":
+            source = recipe.evaluation.sets[name]
+            warn_of_left_out(source, self.settings.recipe_folder, self.key(name))
+            rows = read_choices(source, self.settings.recipe_folder, self.key(name))
+            return ChoiceSet.tokenise(
+                name,
+                rows,
+                self.tokenizer,
+                max_rows=recipe.evaluation.max_sequences,
+                context_tokens=self.context_tokens,
+            )
+        sequences = self.corpus(name).heldout_sequences(
+            recipe.sequence_length, recipe.evaluation.max_sequences, self.overlap(name)
+        )
+        return TextSet(name, sequences.beginning_with(self.tokenizer.start_of_text))
+
+    @cached_property
+    def suite(self) -> EvaluationSuite:
+        """All evaluation sets."""
+        return EvaluationSuite(
+            tuple(self.build_set(name) for name in self.recipe.set_kinds),
+            self.recipe.evaluation.batch_sequences,
+            length_boundaries(self.config),
+        )
+
+    def expert_checkpoint(self, domain: str) -> Checkpoint | None:
+        """The expert that the user brings for a domain, or None."""
+        path = self.recipe.domains[domain].expert
+        if path is None:
+            return None
+        return open_checkpoint(
+            self.settings.recipe_folder / expand_user(str(path)), hash_file=self._hash_file
+        )
+
+    def problems(self) -> list[str]:
+        """Open everything that needs no model, and list what is wrong with it, a line each."""
+        found = _collect(lambda _: (self.base, self.tokenizer, self._fitting_length), [""])
+        if found:
+            return found
+        texts = [name for name, kind in self.recipe.set_kinds.items() if kind == "text"]
+        found = _collect(self.corpus, texts)
+        found += unmet_token_needs(self.recipe, {n: c.facts for n, c in self._corpora.items()})
+        found += _collect(self.expert_checkpoint, self.recipe.domains)
+        if not found:
+            found = _collect(lambda _: self.space, [""])
+            found += _collect(self.build_set, self.recipe.set_kinds)
+        return list(dict.fromkeys(found))
+
+
+def _collect(step: Callable[[str], object], names: Iterable[str]) -> list[str]:
+    """Run a step for every name, and gather the lines of the errors of those that fail."""
+    found: list[str] = []
+    for name in names:
+        try:
+            step(name)
+        except MixwiseError as error:
+            found += error.problems
+    return found

@@ -1,0 +1,422 @@
+"""A study at work: its inputs, ledger, live model, engine, and the two scorers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mixwise.engine.devices import choose_device
+from mixwise.engine.local import LocalEngine
+from mixwise.engine.nothing import NoEngine
+from mixwise.engine.protocol import Engine
+from mixwise.engine.serial import HereEngine
+from mixwise.engine.worker_cache import release_resident
+from mixwise.errors import MixwiseWarning, StudyError
+from mixwise.evaluation.loss import TextSet
+from mixwise.files import MEMO_FILE, HashMemo
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.rule_table import find_rule
+from mixwise.merging.rules.inputs import ExtraRun
+from mixwise.merging.task_vectors.store import damage_of, find_damaged
+from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, Checkpoint, open_checkpoint
+from mixwise.models.live_model import LiveModel
+from mixwise.objective import Objective, Scale
+from mixwise.observation import Observation
+from mixwise.progress import OnProgress, silent
+from mixwise.recipe import Recipe, hash_section
+from mixwise.scorer import VALUES
+from mixwise.scoring.evaluations import Evaluations
+from mixwise.scoring.proxy import ProxyScorer
+from mixwise.scoring.reference import ReferenceScorer, open_trained, train_jobs
+from mixwise.scoring.worker.evaluator import open_pool
+from mixwise.scoring.worker.job import MergeSettings, ModelSettings
+from mixwise.search.problem import distinct
+from mixwise.study.folder import CALIBRATION_FILE, VALIDATION_FILE, Study
+from mixwise.study.inputs import Inputs, Settings
+from mixwise.study.workers import choose_seats
+from mixwise.training.job import TrainingJob, load_record
+
+_NOT_IN_RESULT = {
+    "seed",
+    "device",
+    "snapshots",
+    "processes_per_run",
+    "trajectory_checkpoints",
+}
+
+
+class Workspace:
+    """Everything that the stages of one study share.
+
+    Args:
+        study: The study's folder.
+        settings: Folders and permissions.
+        on_progress: Told how far each stage has come.
+        rule: Merge rule of the proxy; None for the recipe's.
+        recipe: By default the one that the study holds.
+        read_only: Whether nothing is measured and nothing written: what is not known is refused.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        settings: Settings,
+        on_progress: OnProgress = silent,
+        rule: str | None = None,
+        recipe: Recipe | None = None,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self.study = study
+        self.is_read_only = read_only
+        self.recipe = recipe or study.recipe
+        self.ledger = study.open_ledger(read_only=read_only)
+        self.hash_file = HashMemo(study.folder / MEMO_FILE, read_only=read_only)
+        self.inputs = Inputs(
+            self.recipe, settings, hash_file=self.hash_file, on_progress=on_progress
+        )
+        self.on_progress = on_progress
+        self.rule = find_rule(rule or self.recipe.chosen_rule)
+
+    def close(self) -> None:
+        """Stop the workers and close the ledger."""
+        release_resident()
+        if "engine" in self.__dict__:
+            self.engine.close()
+        self.ledger.close()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where training runs."""
+        if self.is_read_only:
+            return NoEngine()
+        seats = choose_seats(self.recipe)
+        return LocalEngine(seats.n_workers, seats.n_threads, seats.n_devices)
+
+    @cached_property
+    def evaluations(self) -> Evaluations:
+        """Where models are evaluated.
+
+        With one worker that is this process, and so it is with a model that is split over all GPUs,
+        of which a worker sees only its own.
+        """
+        seats = choose_seats(self.recipe)
+        device = choose_device(self.recipe.training.device)
+        if seats.n_workers == 1 and device == "cpu":
+            import torch
+
+            torch.set_num_threads(seats.n_threads)  # threads that wait for a core spin
+        wanted = self.recipe.evaluation
+        settings = ModelSettings(
+            self.inputs.base,
+            device=device,
+            precision=wanted.precision,
+            placement=wanted.placement,
+            memory_bytes=int(wanted.memory_gb * 1e9) if wanted.memory_gb else None,
+            trust_remote_code=self.inputs.settings.trust_remote_code,
+        )
+        is_shared = self.is_read_only or (seats.n_workers > 1 and wanted.placement != "split")
+        engine: Engine = self.engine if is_shared else HereEngine()
+        return Evaluations(engine, settings, self.inputs.suite, on_progress=self.on_progress)
+
+    @property
+    def objective(self) -> Objective:
+        """What is maximised."""
+        return self.recipe.objective_terms
+
+    @cached_property
+    def base_observation(self) -> Observation:
+        """The base model's own scores."""
+        provenance = self.evaluations.provenance
+        fingerprint = hash_section("base", *(f"{k}={v}" for k, v in provenance.items()))
+        found = self.ledger.find(fingerprint)
+        if found is not None:
+            return found
+        [(_, evaluated)] = self.evaluations.run([self.inputs.base], VALUES)
+        observation = Observation(
+            mixture=None,
+            answer="base",
+            rule="",
+            seeds=(),
+            measurements=evaluated.measurements,
+            seconds=evaluated.seconds,
+            tokens_trained=0,
+            tokens_evaluated=evaluated.n_tokens,
+            fingerprint=fingerprint,
+            provenance=provenance,
+        )
+        self.ledger.add(observation)
+        return observation
+
+    @cached_property
+    def proxy(self) -> ProxyScorer:
+        """The proxy; its experts must be trained already."""
+        names = [m.set_name for m in self.objective.metrics if m.is_differentiable]
+        return self.make_proxy(slope_sets=tuple(dict.fromkeys(names)))
+
+    def make_proxy(self, *, slope_sets: tuple[str, ...]) -> ProxyScorer:
+        """A proxy that takes the slopes of these evaluation sets when slopes are wanted."""
+        return ProxyScorer(
+            replace(self.evaluations, merges=self.merges, slope_sets=slope_sets),
+            self.rule.name,
+            self.ledger,
+            on_progress=self.on_progress,
+        )
+
+    @cached_property
+    def merges(self) -> MergeSettings:
+        """What the proxy merges; the experts must be trained already."""
+        self._remove_damaged_vectors()
+        experts = {name: self.expert(name) for name in self.recipe.domains}
+        folders = [expert.folder for expert in experts.values()]
+        return MergeSettings(
+            experts,
+            self.rule.name,
+            self.study.store_folder,
+            self.recipe.engine.task_vectors,
+            self._extra_runs(),
+            tuple(self._hash_moments(f) for f in folders if "second moments" in self.rule.needs),
+        )
+
+    def _remove_damaged_vectors(self) -> None:
+        """Take damaged files out of the store, and every score that came from them."""
+        for file in find_damaged(self.study.store_folder):
+            n = self.ledger.forget()
+            warnings.warn(
+                f"{damage_of(file)}, and {n} score(s) of merges are measured anew",
+                MixwiseWarning,
+                stacklevel=2,
+            )
+            if not self.is_read_only:
+                file.unlink(missing_ok=True)
+
+    def _extra_runs(self) -> tuple[ExtraRun, ...]:
+        """What the rule merges besides the experts; it must be trained already."""
+        runs = [
+            ExtraRun(job.mixture, self.trained(job, f"the run on `{job.mixture}`"))
+            for job in self.extra_jobs()
+        ]
+        if "trajectories" in self.rule.needs:
+            runs += [run for domain in self.recipe.domains for run in self._trajectory(domain)]
+        if "references" in self.rule.needs:
+            runs += self._reference_runs()
+        return tuple(runs)
+
+    def _trajectory(self, domain: str) -> list[ExtraRun]:
+        """Checkpoints along an expert's run."""
+        mixture = Mixture.single(self.recipe.domain_names, domain)
+        folders = sorted(
+            (self.expert(domain).folder / "trajectory").glob("[0-9]*"), key=lambda f: int(f.name)
+        )
+        return [
+            ExtraRun(
+                mixture,
+                open_checkpoint(folder, hash_file=self.hash_file),
+                int(folder.name) / self.recipe.n_steps,
+            )
+            for folder in folders
+        ]
+
+    def _reference_runs(self) -> list[ExtraRun]:
+        """Every mixture that was trained to calibrate or to validate the proxy, its first seed."""
+        files = (CALIBRATION_FILE, VALIDATION_FILE)
+        contents = [self.study.load_json(file) or {"mixtures": []} for file in files]
+        rows = [row["proxy"]["mixture"] for content in contents for row in content["mixtures"]]
+        mixtures = distinct([Mixture(tuple(row), tuple(row.values())) for row in rows])
+        jobs = [self.job(mixture, self.reference_seeds(1)[0]) for mixture in mixtures]
+        return [ExtraRun(j.mixture, self.trained(j, f"the run on `{j.mixture}`")) for j in jobs]
+
+    def _hash_moments(self, folder: Path) -> str:
+        file = folder / SECOND_MOMENTS_FILE
+        return self.hash_file(file) if file.is_file() else "missing"
+
+    def open_pool(self) -> ExpertPool:
+        """All that is merged, beside a live model, in this process."""
+        live = LiveModel.load(
+            self.inputs.base, trust_remote_code=self.inputs.settings.trust_remote_code
+        )
+        return open_pool(live, self.merges)
+
+    def reference(self, seeds: Sequence[int]) -> ReferenceScorer:
+        """The reference, with these training seeds."""
+        return ReferenceScorer(
+            self.job,
+            self.engine,
+            self.evaluations,
+            self.ledger,
+            seeds=seeds,
+            hash_file=self.hash_file,
+            on_progress=self.on_progress,
+        )
+
+    def reference_seeds(self, n: int) -> tuple[int, ...]:
+        """Seeds of references; never the experts', whose data order a reference must not share."""
+        first = self.recipe.training.seed + 1
+        return tuple(range(first, first + n))
+
+    @cached_property
+    def corners(self) -> tuple[Observation, ...]:
+        """The single-domain experts, by the proxy."""
+        names = self.recipe.domain_names
+        return self.proxy.score([Mixture.single(names, name) for name in names])
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Base values and spreads over the single-domain experts."""
+        return Scale.measure(
+            self.base_observation.values, [corner.values for corner in self.corners]
+        )
+
+    def require_own_experts(self) -> None:
+        """Refuse a study whose experts were trained with other data or settings.
+
+        Raises:
+            StudyError: Names the first such expert.
+        """
+        for job in self._expert_jobs():
+            record = load_record(job.output)
+            if record is not None and record.fingerprint != job.fingerprint:
+                raise StudyError(
+                    f"{job.output}: this expert was trained with other data or settings than the "
+                    "recipe asks for: use a new study folder, or delete the expert's"
+                )
+
+    def train_experts(self) -> None:
+        """Train every expert that the user does not bring, and every run that the rule needs.
+
+        Raises:
+            StudyError: If the folder of an expert holds a run with other settings.
+        """
+        self.require_own_experts()
+        self._train([*self._expert_jobs(), *self.extra_jobs()])
+
+    def train_extra_runs(self) -> None:
+        """Train what the rule needs besides the experts."""
+        self._train(self.extra_jobs())
+
+    def _train(self, jobs: Sequence[TrainingJob]) -> None:
+        for _ in train_jobs(
+            jobs, self.engine, self.on_progress, ledger=self.ledger, hash_file=self.hash_file
+        ):
+            pass
+
+    def _expert_jobs(self) -> list[TrainingJob]:
+        domains = self.recipe.domains.items()
+        return [self.expert_job(name) for name, domain in domains if domain.expert is None]
+
+    def extra_jobs(self) -> list[TrainingJob]:
+        """Runs that correct the merge; they share the experts' seed, as no reference does."""
+        mixtures = self.rule.extra_runs(self.recipe.domain_names)
+        return [self.job(mixture, self.recipe.training.seed) for mixture in mixtures]
+
+    def expert(self, domain: str) -> Checkpoint:
+        """The opened expert of a domain.
+
+        Raises:
+            StudyError: If it is not trained yet.
+        """
+        brought = self.inputs.expert_checkpoint(domain)
+        if brought is not None:
+            return brought
+        return self.trained(self.expert_job(domain), f"the expert of `{domain}`")
+
+    def trained(self, job: TrainingJob, what: str) -> Checkpoint:
+        """The opened checkpoint of a finished run.
+
+        Raises:
+            StudyError: If it is not trained yet.
+            DamagedError: If a file of it is not what was written.
+        """
+        checkpoint = open_trained(job, self.ledger, self.hash_file)
+        if checkpoint is None:
+            raise StudyError(
+                f"{job.output}: {what} is not trained yet with this "
+                f"recipe: run `mixwise experts {self.study.folder}` first"
+            )
+        return checkpoint
+
+    def expert_job(self, domain: str) -> TrainingJob:
+        """The run that trains the expert of a domain."""
+        training = self.recipe.training
+        job = self.job(Mixture.single(self.recipe.domain_names, domain), training.seed)
+        return job.model_copy(
+            update={
+                "output": self.study.expert_folder(domain),
+                "settings": training,
+                "fingerprint": hash_section(job.fingerprint, training.trajectory_checkpoints),
+            }
+        )
+
+    def job(self, mixture: Mixture, seed: int) -> TrainingJob:
+        """The run that trains on a mixture with a seed."""
+        recipe, inputs = self.recipe, self.inputs
+        n_sequences = recipe.n_steps * recipe.training.batch_sequences
+        fingerprint = hash_section(
+            inputs.base.fingerprint,
+            recipe.training.model_dump_json(exclude=_NOT_IN_RESULT),
+            str(mixture),
+            ",".join(recipe.domain_names),
+            n_sequences,
+            recipe.sequence_length,
+            seed,
+            *(inputs.corpus(name).key for name in mixture.support),
+        )
+        return TrainingJob(
+            base=inputs.base_folder,
+            base_fingerprint=inputs.base.fingerprint,
+            output=self.study.reference_folder(fingerprint),
+            token_files={name: inputs.corpus(name).train_file for name in recipe.domains},
+            token_hashes={name: inputs.corpus(name).train_hash for name in recipe.domains},
+            shares=mixture.shares,
+            n_sequences=n_sequences,
+            sequence_length=recipe.sequence_length,
+            seed=seed,
+            settings=recipe.training.model_copy(update={"trajectory_checkpoints": 0}),
+            fingerprint=fingerprint,
+            trust_remote_code=inputs.settings.trust_remote_code,
+            start_of_text=inputs.tokenizer.start_of_text,
+        )
+
+    @cached_property
+    def result_key(self) -> str:
+        """Hash of all that the results of the stages depend on; the experts must be trained."""
+        inputs = self.inputs
+        return hash_section(
+            self.recipe.model_dump_json(exclude={"engine", "bos"}),
+            self.recipe.engine.task_vectors,
+            inputs.base.fingerprint,
+            inputs.suite.fingerprint,
+            self.rule.name,
+            *(inputs.corpus(name).key for name in self.recipe.domains),
+            *(self.expert(name).fingerprint for name in self.recipe.domains),
+        )
+
+    def save_result(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a stage's result, marked with what it was made from."""
+        self.study.save_json(name, {"recipe": self.result_key, **content})
+
+    def load_result(self, name: str) -> Any | None:
+        """A stage's result, or None when there is none that was made from the same."""
+        content = self.study.load_json(name)
+        return content if content and content.get("recipe") == self.result_key else None
+
+    def save_heldout(self) -> dict[str, str]:
+        """Keep the held-out tokens of every text set in the study's folder; hashes by name."""
+        return {
+            chosen.name: self.study.save_heldout(chosen.name, chosen.sequences.tokens)
+            for chosen in self.inputs.suite.sets
+            if isinstance(chosen, TextSet)
+        }
+
+    def summary(self, observation: Observation) -> dict[str, Any]:
+        """An observation as JSON: mixture, objective, metrics."""
+        return {
+            "mixture": observation.mixture.as_dict() if observation.mixture else None,
+            "objective": self.objective.value(observation.values, self.scale),
+            "metrics": observation.values,
+        }

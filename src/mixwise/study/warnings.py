@@ -1,0 +1,52 @@
+"""What a recipe may do but its user should know before it runs."""
+
+from __future__ import annotations
+
+from mixwise.evaluation.suite import explain_unshared
+from mixwise.models.live_model import LiveModel
+from mixwise.study.expert_warnings import collect_expert_warnings
+from mixwise.study.inputs import Inputs
+from mixwise.study.plan import Plan
+
+
+def collect_warnings(live: LiveModel, inputs: Inputs, plan: Plan) -> list[str]:
+    """One line for each thing to know.
+
+    Args:
+        live: The base model.
+        inputs: The recipe's inputs.
+        plan: What it will cost.
+    """
+    unshared = explain_unshared(inputs.suite, live.module)
+    missing = [] if unshared is None else [unshared]
+    return [*_data_warnings(inputs, plan), *collect_expert_warnings(live, inputs), *missing]
+
+
+def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
+    found = []
+    recipe = inputs.recipe
+    for name, kind in recipe.set_kinds.items():
+        empty = inputs.corpus(name).facts.n_empty if kind == "text" else 0
+        if empty:
+            found.append(f"`{inputs.key(name)}`: {empty} empty document(s) are left out")
+    for name in recipe.set_kinds:
+        dropped = len(inputs.overlap(name)) if recipe.set_kinds[name] == "text" else 0
+        if dropped:
+            found.append(
+                f"`{inputs.key(name)}`: {dropped} held-out text(s) that also stand in "
+                "training rows are left out of the evaluation"
+            )
+    if recipe.run_tokens != recipe.horizon_tokens:
+        found.append(
+            f"`horizon_tokens`: {recipe.horizon_tokens:,} is no multiple of the batch "
+            f"({recipe.batch_tokens:,} tokens): runs take {recipe.run_tokens:,}"
+        )
+    if recipe.validation.mixtures and recipe.validation.seeds == 1:
+        found.append(
+            "`validation.seeds`: with one seed the noise of a run is unknown and hides "
+            "the fidelity of an averaged objective: use 2"
+        )
+    for domain in plan.domains:
+        if domain.max_share < 1 and recipe.domains[domain.name].expert is None:
+            found.append(f"`domains.{domain.name}`: its share is limited to {domain.max_share:.2f}")
+    return found

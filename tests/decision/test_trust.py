@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mixwise.decision.fidelity import Fidelity, measure_fidelity
+from mixwise.decision.trust import (
+    BEND_LIMIT,
+    LARGE_UPDATE,
+    LEVEL_LIMIT,
+    Verdict,
+    bend_of,
+    judge_measured,
+    judge_predicted,
+    level_works,
+)
+
+TRUTH = np.random.default_rng(0).normal(size=24)
+
+
+def fidelity_of(proxy: np.ndarray, truth: np.ndarray = TRUTH) -> Fidelity:
+    return measure_fidelity(proxy, truth[:, None], sign=1, seed=0)
+
+
+def measured(
+    proxy: np.ndarray,
+    truth: np.ndarray = TRUTH,
+    *,
+    is_calibrated: bool = False,
+    n_calibration: int = 0,
+) -> Verdict | None:
+    return judge_measured(
+        fidelity_of(proxy, truth),
+        float(truth.std()),
+        is_calibrated=is_calibrated,
+        n_calibration=n_calibration,
+    )
+
+
+def predicted(
+    bend: float, size: float = 0.05, rule: str = "linear", n_calibration: int = 0
+) -> Verdict:
+    return judge_predicted(bend, (0.01, size), rule, n_calibration=n_calibration, n_references=12)
+
+
+def test_a_perfect_proxy_is_trusted_and_nothing_is_to_be_done() -> None:
+    verdict = measured(TRUTH)
+    assert verdict is not None
+    assert (verdict.word, verdict.basis, verdict.is_clear) == ("trust", "measured", True)
+    assert verdict.remedies == ()
+    assert "over 24 references ρ is 1.00 (1.00 to 1.00); at least 0.90 is" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("shift", "word"), [(0.24, "trust"), (0.26, "trust the ranking only")])
+def test_a_shift_of_the_level_costs_trust_in_the_level_alone(shift: float, word: str) -> None:
+    verdict = measured(TRUTH + shift * TRUTH.std())
+    assert verdict is not None
+    assert verdict.word == word
+    is_off = shift > LEVEL_LIMIT
+    assert any("calibration.mixtures" in remedy for remedy in verdict.remedies) == is_off
+    assert f"the mean error is {100 * shift:.0f} % of the standard deviation" in verdict.reasons[1]
+    assert "the limit is 25 % (25 % and 0 % for the noise" in verdict.reasons[1]
+
+
+def test_shuffled_scores_are_not_trusted() -> None:
+    verdict = measured(np.random.default_rng(1).permutation(TRUTH))
+    assert verdict is not None
+    assert (verdict.word, verdict.is_clear) == ("do not trust", True)
+    assert any("`horizon_tokens`" in remedy for remedy in verdict.remedies)
+
+
+def test_few_references_leave_it_unclear() -> None:
+    truth = TRUTH[:7]
+    verdict = measured(truth + 0.4 * np.random.default_rng(3).normal(size=7), truth)
+    assert verdict is not None
+    assert not verdict.is_clear
+    assert verdict.remedies[-1].startswith("validate with more mixtures (`validation.mixtures`): 7")
+
+
+def test_noise_in_the_references_lowers_what_is_asked_for() -> None:
+    rng = np.random.default_rng(4)
+    noisy = TRUTH[:, None] + 0.35 * rng.normal(size=(24, 2))
+    fidelity = measure_fidelity(TRUTH, noisy, sign=1, seed=0)
+    assert fidelity.spearman.value is not None
+    assert fidelity.ceiling is not None
+    spread = float(noisy.mean(axis=1).std())
+    verdict = judge_measured(fidelity, spread, is_calibrated=False, n_calibration=0)
+    assert verdict is not None
+    assert f"at least {0.9 * fidelity.ceiling:.2f} is needed" in verdict.reasons[0]
+    assert fidelity.ceiling < 1
+    assert verdict.word == "trust"
+
+
+def test_references_that_do_not_differ_judge_nothing() -> None:
+    assert measured(TRUTH, np.zeros(24)) is None
+
+
+@pytest.mark.parametrize(
+    ("bend", "size", "word"),
+    [
+        (0.9 * BEND_LIMIT, 0.05, "trust the ranking only"),
+        (1.1 * BEND_LIMIT, 0.05, "do not trust"),
+        (0.9 * BEND_LIMIT, 1.1 * LARGE_UPDATE, "do not trust"),
+    ],
+)
+def test_theory_alone_never_trusts_the_level(bend: float, size: float, word: str) -> None:
+    verdict = predicted(bend, size)
+    assert (verdict.word, verdict.basis, verdict.is_clear) == (word, "predicted", False)
+    assert f"terms vary {bend:.2f}× as much between mixtures" in verdict.reasons[0]
+    assert verdict.remedies[-1].startswith("train 12 references, which measure")
+    assert any("no guide" in reason for reason in verdict.reasons) == (size > LARGE_UPDATE)
+
+
+@pytest.mark.parametrize(
+    ("is_calibrated", "n_calibration", "start"),
+    [
+        (False, 0, "set `calibration.mixtures` to 1 or more: a trained model keeps noise"),
+        (False, 2, "read the calibrated score, not the proxy's own: it corrects the level by 2"),
+        (True, 2, "train more mixtures for calibration (`calibration.mixtures` is 2)"),
+    ],
+)
+def test_a_wrong_level_is_mended_by_calibration(
+    is_calibrated: bool, n_calibration: int, start: str
+) -> None:
+    verdict = measured(
+        TRUTH + TRUTH.std(), is_calibrated=is_calibrated, n_calibration=n_calibration
+    )
+    assert verdict is not None
+    [remedy] = verdict.remedies
+    assert remedy.startswith(start)
+
+
+def test_no_remedy_corrects_the_weights_of_the_merge() -> None:
+    """`docs/science.md` §3: that mends the level and spoils the ranks."""
+    verdicts = [predicted(bend, n_calibration=n) for bend in (0.1, 2.0) for n in (0, 2)]
+    for scores in (TRUTH + TRUTH.std(), -TRUTH):
+        for is_calibrated, n in ((False, 0), (False, 2), (True, 2)):
+            found = measured(scores, is_calibrated=is_calibrated, n_calibration=n)
+            assert found is not None
+            verdicts.append(found)
+    for verdict in verdicts:
+        assert verdict.remedies
+        assert not [r for r in verdict.remedies if "rule" in r or "centre" in r or "pairs" in r]
+
+
+def test_a_prediction_for_the_linear_merge_says_that_the_study_uses_another() -> None:
+    assert "linear merge, but the study uses `fisher`" in predicted(0.1, rule="fisher").reasons[-1]
+    assert not [reason for reason in predicted(0.1).reasons if "linear merge" in reason]
+
+
+def test_a_perfect_proxy_passes_whatever_the_noise() -> None:
+    noisy = TRUTH[:, None] + 2 * np.random.default_rng(5).normal(size=(24, 3))
+    fidelity = measure_fidelity(TRUTH, noisy, sign=1, seed=0)
+    spread = float(noisy.mean(axis=1).std())
+    error = fidelity.mean_absolute_error.value
+    assert error is not None
+    assert fidelity.noiseless is not None
+    assert error > LEVEL_LIMIT * spread
+    assert level_works(error, fidelity.noiseless.mean_absolute_error.value or 0, spread)
+
+
+def test_how_much_is_of_second_order() -> None:
+    first = np.array([0.0, 1.0, 2.0])
+    assert bend_of(first, 0.3 * first[::-1]) == pytest.approx(0.3)
+    assert bend_of(first, np.full(3, 7.0)) == 0
+    assert bend_of(np.ones(3), first) == float("inf")

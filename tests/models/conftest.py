@@ -1,0 +1,3 @@
+from tests.families import families
+
+__all__ = ["families"]

@@ -1,0 +1,356 @@
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from operator import attrgetter
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from mixwise.errors import RecipeError
+from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.objective import Metric, Objective, Scale, Term
+from mixwise.observation import Derivatives, Measurement, Observation
+from mixwise.scorer import VALUES, Request
+from mixwise.search.method_table import METHODS, method_for
+from mixwise.search.problem import (
+    Array,
+    SearchMethod,
+    SearchProblem,
+    SearchResult,
+    distinct,
+    shares_of,
+)
+from mixwise.search.surrogates.regressors import fit_quadratic, fit_trees
+
+DOMAINS = ("a", "b", "c", "d")
+WHOLE = MixtureSpace.whole(DOMAINS)
+BOUNDED = MixtureSpace(DOMAINS, (0.1, 0.0, 0.0, 0.0), (0.6, 0.5, 0.35, 1.0))
+SPACES = pytest.mark.parametrize("space", [WHOLE, BOUNDED], ids=["whole", "bounded"])
+ROWS = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
+NAME = attrgetter("name")
+SUBSETS = ("subsets", "subsets-fast", "subsets-race")
+WHOLES = pytest.mark.parametrize(  # a race asks for parts of the examples, again and again
+    "method", [m for n, m in METHODS.items() if n != "subsets-race"], ids=NAME
+)
+BUDGETS = {
+    "auto": 8,
+    "slopes": 3,
+    "newton": 3,
+    "mirror": 3,
+    "bayes": 8,
+    "lattice": 12,
+    "mergemix": 20,
+    "demix": 21,
+    "random": 5,
+    "subsets": 15,
+    "subsets-fast": 5,
+    "subsets-race": 15,
+}
+LEAST = {"slopes": 2, "newton": 2, "mirror": 2, "bayes": 6, "auto": 6, "demix": 7} | {
+    "lattice": 11,
+    "mergemix": 6,
+    "subsets": 15,
+    "subsets-fast": 2,
+    "subsets-race": 15,
+}
+
+METRICS = (Metric("x", "loss", "min"), Metric("quiz", "accuracy", "max"))
+OBJECTIVE = Objective((Term(METRICS[0], 2.0), Term(METRICS[1], 1.0)))
+SCALE = Scale({"x/loss": 3.0, "quiz/accuracy": 0.5}, {"x/loss": 0.5, "quiz/accuracy": 0.1})
+
+Truth = Callable[[Array], Array]
+
+
+def bowl(points: Array) -> Array:
+    """Both metrics are quadratic in the shares; their objective is best inside the simplex."""
+    loss = 2 + ((points - [0.3, 0.2, 0.1, 0.4]) ** 2).sum(axis=1)
+    accuracy = 0.6 - 0.5 * ((points - [0.4, 0.3, 0.1, 0.2]) ** 2).sum(axis=1)
+    return np.stack([loss, accuracy], axis=1)
+
+
+def spike(points: Array) -> Array:
+    """Best at a corner by far, and flat elsewhere: no quadratic."""
+    loss = 3 - np.exp(-30 * (1 - points[:, 0]))
+    return np.stack([loss, np.full(len(points), 0.5)], axis=1)
+
+
+@dataclass
+class FakeScorer:
+    """Knows the truth, adds noise to what it answers, and remembers what it was asked."""
+
+    truth: Truth
+    noise: float = 0.0
+    seed: int = 0
+    is_smooth: bool = True
+    asked: list[Mixture] = field(default_factory=list)
+
+    def score(
+        self, mixtures: Sequence[Mixture], request: Request = VALUES
+    ) -> tuple[Observation, ...]:
+        self.asked += mixtures
+        return tuple(self._observe(mixture, request) for mixture in mixtures)
+
+    def _observe(self, mixture: Mixture, request: Request) -> Observation:
+        values = self.truth(mixture.array[None])[0]
+        rng = np.random.default_rng([self.seed, *(round(share * 1e9) for share in mixture.shares)])
+        noise = rng.normal(0, 1, 2) * self.noise * [0.5, 0.1]
+        measurements = tuple(
+            Measurement(metric.name, np.array([value]), np.ones(1), found)
+            for metric, value, found in zip(
+                METRICS, values + noise, self._derivatives(mixture.array, request), strict=True
+            )
+        )
+        return Observation(mixture, "proxy", "linear", (), measurements, 0, 0, 0, str(mixture))
+
+    def _derivatives(self, shares: Array, request: Request) -> list[Derivatives | None]:
+        """Central differences."""
+        if not (request.order and self.is_smooth):
+            return [None] * len(METRICS)
+        n, h = len(shares), 1e-4
+        steps = h * np.eye(n)
+        ups = [self.truth(shares + steps), self.truth(shares - steps)]
+        slopes = (ups[0] - ups[1]).T / (2 * h)
+        corners = [
+            self.truth((shares + a * steps[:, None] + b * steps[None]).reshape(-1, n))
+            for a, b in itertools.product((1, -1), repeat=2)
+        ]
+        bends = (corners[0] - corners[1] - corners[2] + corners[3]).T.reshape(-1, n, n) / (4 * h**2)
+        return [
+            Derivatives(slope, bend if request.order == 2 else None)
+            for slope, bend in zip(slopes, bends, strict=True)
+        ]
+
+
+def value(truth: Truth, points: Array) -> Array:
+    return OBJECTIVE.aggregate(truth(points), SCALE)
+
+
+def search(
+    method: SearchMethod,
+    space: MixtureSpace,
+    scorer: FakeScorer,
+    budget: int | None = None,
+    seed: int = 0,
+) -> SearchResult:
+    known = replace(scorer, asked=[]).score(
+        [Mixture.single(space.domains, d) for d in space.domains]
+    )
+    return method.search(SearchProblem(scorer, space, OBJECTIVE, SCALE, budget, seed, known))
+
+
+def best_mixture(result: SearchResult) -> Mixture:
+    assert result.best.mixture is not None
+    return result.best.mixture
+
+
+@cache
+def best_value(truth: Truth, space: MixtureSpace) -> float:
+    """The true optimum of a concave objective, by scipy."""
+    found = minimize(
+        lambda shares: -value(truth, shares[None])[0],
+        np.mean([vertex.shares for vertex in space.vertices()], axis=0),
+        bounds=list(zip(space.lower, space.upper, strict=True)),
+        constraints={"type": "eq", "fun": lambda shares: shares.sum() - 1},
+        method="SLSQP",
+        options={"ftol": 1e-12},
+    )
+    assert found.success
+    return -float(found.fun)
+
+
+def regret(truth: Truth, space: MixtureSpace, result: SearchResult) -> float:
+    return best_value(truth, space) - float(value(truth, best_mixture(result).array[None])[0])
+
+
+def test_the_table_is_keyed_by_name_and_names_its_sources() -> None:
+    assert list(METHODS) == list(BUDGETS)
+    for name, method in METHODS.items():
+        assert method.name == name
+        assert method.source
+
+
+@ROWS
+@SPACES
+def test_only_subsets_are_scored_outside_the_space(
+    method: SearchMethod, space: MixtureSpace
+) -> None:
+    scorer = FakeScorer(bowl)
+    search(method, space, scorer)
+    outside = [mixture for mixture in scorer.asked if not space.contains(mixture)]
+    assert not outside or method.name == "subsets"
+
+
+@ROWS
+@SPACES
+@pytest.mark.parametrize("truth", [bowl, spike])
+def test_the_best_that_was_scored_inside_the_space_is_recommended(
+    method: SearchMethod, space: MixtureSpace, truth: Truth
+) -> None:
+    result = search(method, space, FakeScorer(truth, noise=0.3), BUDGETS[method.name])
+    inside = [o for o in result.scored if o.mixture is not None and space.contains(o.mixture)]
+    values = [OBJECTIVE.value(o.values, SCALE) for o in inside]
+    assert result.best is inside[int(np.argmax(values))]
+
+
+@WHOLES
+def test_the_result_holds_all_that_was_asked_in_order(method: SearchMethod) -> None:
+    scorer = FakeScorer(bowl)
+    result = search(method, WHOLE, scorer)
+    assert result.method == method_for(method.name, OBJECTIVE).name
+    assert [o.mixture for o in result.scored] == scorer.asked
+
+
+@WHOLES
+@SPACES
+def test_nothing_is_scored_twice(method: SearchMethod, space: MixtureSpace) -> None:
+    scorer = FakeScorer(bowl)
+    search(method, space, scorer)
+    assert len(set(scorer.asked)) == len(scorer.asked)
+
+
+@WHOLES
+@SPACES
+def test_the_design_comes_first_and_few_checks_follow(
+    method: SearchMethod, space: MixtureSpace
+) -> None:
+    scorer = FakeScorer(bowl)
+    search(method, space, scorer, seed=4)
+    design = method.design(space, None, 4)
+    assert tuple(scorer.asked[: len(design)]) == design
+    row = method_for(method.name, OBJECTIVE)
+    assert len(scorer.asked) <= len(row.design(space, None, 4)) + row.n_checks
+
+
+@WHOLES
+@SPACES
+def test_the_budget_is_respected(method: SearchMethod, space: MixtureSpace) -> None:
+    scorer = FakeScorer(bowl, noise=0.3)
+    search(method, space, scorer, budget=BUDGETS[method.name])
+    assert len(scorer.asked) <= BUDGETS[method.name]
+
+
+@pytest.mark.parametrize("method", [METHODS[name] for name in LEAST], ids=list(LEAST))
+def test_a_budget_that_is_too_small_is_refused_before_anything_is_scored(
+    method: SearchMethod,
+) -> None:
+    scorer = FakeScorer(bowl)
+    with pytest.raises(RecipeError, match=r"`search.budget` must be at least \d+ .*but got 1: "):
+        search(method, WHOLE, scorer, budget=1)
+    assert not scorer.asked
+
+
+@pytest.mark.parametrize("method", [METHODS[name] for name in LEAST], ids=list(LEAST))
+def test_the_smallest_budget_named_by_the_error_is_enough(method: SearchMethod) -> None:
+    least = LEAST[method.name]
+    assert len(search(method, WHOLE, FakeScorer(bowl), budget=least).scored) <= least
+    with pytest.raises(RecipeError, match=f"must be at least {least} "):
+        search(method, WHOLE, FakeScorer(bowl), budget=least - 1)
+
+
+@ROWS
+@SPACES
+def test_the_same_seed_asks_and_recommends_the_same(
+    method: SearchMethod, space: MixtureSpace
+) -> None:
+    scorers = FakeScorer(bowl), FakeScorer(bowl)
+    first, again = (search(method, space, scorer, seed=7) for scorer in scorers)
+    assert scorers[0].asked == scorers[1].asked
+    assert best_mixture(first) == best_mixture(again)
+
+
+@SPACES
+def test_the_lattice_finds_the_optimum_of_a_quadratic(space: MixtureSpace) -> None:
+    assert regret(
+        bowl, space, search(METHODS["lattice"], space, FakeScorer(bowl))
+    ) == pytest.approx(0, abs=1e-4)
+
+
+@SPACES
+@pytest.mark.parametrize("name", ["mergemix", "subsets"])
+def test_the_others_come_near_the_optimum_of_a_quadratic(name: str, space: MixtureSpace) -> None:
+    result = search(METHODS[name], space, FakeScorer(bowl))
+    corners = np.array([vertex.shares for vertex in space.vertices()])
+    random = np.random.default_rng(1).dirichlet(np.ones(len(corners)), 1000) @ corners
+    loss_of_a_guess = best_value(bowl, space) - value(bowl, random).mean()
+    assert 0 <= regret(bowl, space, result) < loss_of_a_guess
+
+
+@pytest.mark.parametrize("name", ["auto", "slopes", "bayes", "lattice", "mergemix", *SUBSETS])
+def test_a_best_corner_is_recommended(name: str) -> None:
+    method = METHODS[name]
+    assert str(best_mixture(search(method, WHOLE, FakeScorer(spike)))) == "a=1"
+
+
+@pytest.mark.parametrize("method", [m for n, m in METHODS.items() if n != "auto"], ids=NAME)
+def test_noise_costs_less_than_the_noise_itself(method: SearchMethod) -> None:
+    noise, budget = 0.2, 12 if method.name == "bayes" else None
+    regrets = [
+        regret(bowl, WHOLE, search(method, WHOLE, FakeScorer(bowl, noise, s), budget, s))
+        for s in range(3)
+    ]
+    without = regret(bowl, WHOLE, search(method, WHOLE, FakeScorer(bowl)))
+    assert np.mean(regrets) < without + noise
+
+
+@pytest.mark.parametrize("name", ["lattice", "mergemix"])
+@pytest.mark.parametrize("truth", [bowl, spike])
+def test_the_prediction_is_the_surrogate_at_the_recommendation(name: str, truth: Truth) -> None:
+    result = search(METHODS[name], WHOLE, FakeScorer(truth))
+    shares = shares_of(result.scored)
+    values = np.array([[o.values[m.name] for m in OBJECTIVE.metrics] for o in result.scored])
+    if name == "lattice":
+        surrogate = fit_quadratic(shares, values)
+    else:  # the last point is the check, which the trees have not seen
+        surrogate = fit_trees(shares[:-1], values[:-1], seed=0)
+    predicted = OBJECTIVE.aggregate(surrogate(best_mixture(result).array[None]), SCALE)[0]
+    assert result.predicted == pytest.approx(predicted, abs=1e-9)
+
+
+def test_the_quadratic_predicts_what_a_quadratic_scores() -> None:
+    result = search(METHODS["lattice"], WHOLE, FakeScorer(bowl))
+    assert result.predicted == pytest.approx(OBJECTIVE.value(result.best.values, SCALE), abs=1e-6)
+
+
+def test_subsets_have_no_surrogate() -> None:
+    result = search(METHODS["subsets"], WHOLE, FakeScorer(bowl))
+    assert result.predicted is None
+    assert result.predicted is None
+
+
+@ROWS
+def test_two_domains_are_enough(method: SearchMethod) -> None:
+    def line(points: Array) -> Array:
+        return np.stack([2 + (points[:, 0] - 0.5) ** 2, np.full(len(points), 0.5)], axis=1)
+
+    result = search(method, MixtureSpace.whole(("a", "b")), FakeScorer(line))
+    assert best_mixture(result).shares == pytest.approx((0.5, 0.5), abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["lattice", "mergemix"])
+def test_a_space_of_one_mixture_has_one_answer(name: str) -> None:
+    only = (0.1, 0.2, 0.3, 0.4)
+    result = search(METHODS[name], MixtureSpace(DOMAINS, only, only), FakeScorer(bowl))
+    assert best_mixture(result).shares == only
+
+
+def test_distinct_keeps_the_first_of_each_in_order() -> None:
+    first, second = Mixture.single("ab", "a"), Mixture.single("ab", "b")
+    assert distinct([second, first, second, first]) == (second, first)
+    assert distinct([]) == ()
+
+
+def test_nothing_inside_the_space_is_no_answer() -> None:
+    scorer = FakeScorer(bowl)
+    problem = SearchProblem(scorer, BOUNDED, OBJECTIVE, SCALE, None, 0)
+    with pytest.raises(RecipeError, match=r"inside|within|bounds"):
+        problem.best(scorer.score([Mixture.single(DOMAINS, "b")]))
+
+
+def test_metric_values_are_in_the_order_of_the_objective() -> None:
+    scorer = FakeScorer(bowl)
+    problem = SearchProblem(scorer, WHOLE, OBJECTIVE, SCALE, None, 0)
+    mixtures = WHOLE.vertices()
+    shares = np.array([mixture.shares for mixture in mixtures])
+    assert problem.metric_values(scorer.score(mixtures)) == pytest.approx(bowl(shares))

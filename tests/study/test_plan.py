@@ -1,0 +1,168 @@
+import dataclasses
+from typing import Any
+
+import pytest
+
+from mixwise.recipe import Recipe
+from mixwise.study.plan import (
+    Counts,
+    DomainPlan,
+    Measured,
+    ModelShape,
+    Plan,
+    diagnosis_bytes,
+    evaluation_bytes,
+    make_plan,
+    training_bytes,
+)
+
+SHAPE = ModelShape(
+    n_parameters=1_000_000, n_trainable=1_000_000, hidden=10, n_layers=4, vocabulary=100
+)
+DOMAIN = DomainPlan("a", 5, 1000, 100, 2.0, 0.5, 1.0)
+
+
+def recipe(**changes: Any) -> Recipe:
+    values: dict[str, Any] = {
+        "base": "b",
+        "domains": {"a": {"files": "a"}, "b": {"files": "b"}},
+        "horizon_tokens": 1000,
+        "sequence_length": 10,
+        "training": {"batch_sequences": 4},
+        "calibration": {"mixtures": 0},
+    }
+    return Recipe.model_validate(values | changes)
+
+
+MEASURED = Measured(train_token_seconds=0.01, evaluate_token_seconds=0.001)
+
+
+def plan(chosen: Recipe, n_workers: int = 1, counts: Counts | None = None) -> Plan:
+    return make_plan(
+        chosen,
+        (DOMAIN,),
+        counts or Counts(n_experts=2, n_candidates=10, candidate_passes=1, n_baselines=3),
+        SHAPE,
+        evaluation_tokens=500,
+        n_workers=n_workers,
+    )
+
+
+def test_runs_and_tokens_worked_by_hand() -> None:
+    made = plan(recipe(validation={"mixtures": 5, "seeds": 3}, final={"seeds": 2}))
+    assert (made.n_experts, made.n_references, made.n_final) == (2, 15, 8)
+    assert made.n_runs == 25
+    assert (made.run_tokens, made.run_steps) == (1000, 25)
+    assert made.trained_tokens == 25_000
+
+
+def test_calibration_trains_references_too() -> None:
+    made = plan(
+        recipe(validation={"mixtures": 5, "seeds": 3}, calibration={"mixtures": 2, "seeds": 4})
+    )
+    assert made.n_references == 5 * 3 + 2 * 4
+
+
+def test_nothing_is_trained_at_the_end_when_the_recipe_says_so() -> None:
+    assert plan(recipe(final={"train": False})).n_final == 0
+
+
+def test_seconds_worked_by_hand() -> None:
+    made = plan(recipe(validation={"mixtures": 0}, final={"train": False}))
+    # 2 runs of 1000 tokens; the base and 10 candidates are evaluated
+    assert made.time(MEASURED) == pytest.approx(2 * 1000 * 0.01 + 11 * 500 * 0.001)
+
+
+def test_two_workers_halve_rounds_of_training_and_time_of_evaluation() -> None:
+    counts = Counts(n_experts=3, n_candidates=0, candidate_passes=1, n_baselines=0)
+    chosen = recipe(validation={"mixtures": 0}, final={"train": False})
+    evaluation = 1 * 500 * 0.001
+    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx(30 + evaluation)
+    assert plan(chosen, 2, counts).time(MEASURED) == pytest.approx(20 + evaluation / 2)
+
+
+def test_memory_of_a_run_worked_by_hand() -> None:
+    positions = 4 * 10
+    expected = 600 * 2**20 + 16 * 1_000_000 + 4 * positions * (10 * 16 * 4 + 100 * 3)
+    assert training_bytes(SHAPE, recipe()) == expected
+
+
+def test_memory_of_a_diagnosis_worked_by_hand() -> None:
+    shape = dataclasses.replace(SHAPE, n_heads=5)
+    positions = 4 * 10  # four sequences of each set, at most
+    numbers = 3 * 1_000_000 + positions * (10 * 107 * 4 + 7 * 10 * 5 * 4 + 100 * 8)
+    assert diagnosis_bytes(shape, recipe()) == 600 * 2**20 + 4 * numbers
+    two = recipe(evaluation={"batch_sequences": 2})
+    assert diagnosis_bytes(shape, two) < diagnosis_bytes(shape, recipe())
+
+
+def test_the_store_of_task_vectors_is_counted_once() -> None:
+    store = 2 * 4 * 1_000_000  # two domains
+    made = plan(recipe(), 3)
+    assert made.memory_bytes == 3 * made.run_memory_bytes + 600 * 2**20 + store
+    assert made.diagnosis_bytes == diagnosis_bytes(SHAPE, recipe()) + store
+    lora = plan(recipe(training={"batch_sequences": 4, "method": "lora"}))
+    assert lora.diagnosis_bytes == diagnosis_bytes(SHAPE, recipe())
+
+
+def test_smaller_micro_batches_and_checkpointing_save_activations() -> None:
+    plain = training_bytes(SHAPE, recipe())
+    micro = {"batch_sequences": 4, "gradient_accumulation_steps": 4}
+    saved = {"batch_sequences": 4, "gradient_checkpointing": True}
+    assert training_bytes(SHAPE, recipe(training=micro)) < plain
+    assert training_bytes(SHAPE, recipe(training=saved)) < plain
+
+
+def test_adapters_need_less_memory_and_disk() -> None:
+    adapters = ModelShape(1_000_000, 10_000, 10, 4, 100)
+    lora = recipe(training={"batch_sequences": 4, "method": "lora"})
+    assert training_bytes(SHAPE, recipe()) - training_bytes(adapters, lora) == 12 * 990_000
+
+
+def test_every_worker_needs_its_own_memory() -> None:
+    one, three = plan(recipe(), 1), plan(recipe(), 3)
+    assert three.memory_bytes - one.memory_bytes == 2 * one.run_memory_bytes
+    assert one.run_memory_bytes >= training_bytes(SHAPE, recipe())
+
+
+def test_slopes_cost_their_passes() -> None:
+    chosen = recipe(validation={"mixtures": 0}, final={"train": False})
+    counts = Counts(n_experts=0, n_candidates=4, candidate_passes=3, n_baselines=0)
+    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx((1 + 12) * 500 * 0.001)
+
+
+def test_a_coarser_store_of_task_vectors_takes_less_disk() -> None:
+    sizes = {
+        precision: plan(recipe(engine={"task_vectors": precision})).disk_bytes
+        for precision in ("float32", "bfloat16", "int8")
+    }
+    assert sizes["float32"] - sizes["bfloat16"] == 2 * 2 * 1_000_000  # two domains
+    assert sizes["bfloat16"] > sizes["int8"]
+
+
+def test_layer_by_layer_takes_what_it_is_given() -> None:
+    wanted = recipe(evaluation={"placement": "layers", "memory_gb": 2})
+    assert evaluation_bytes(SHAPE, wanted) == 600 * 2**20 + 2 * 10**9
+
+
+def test_disk_grows_with_runs_and_trajectories() -> None:
+    settings = {"batch_sequences": 4, "snapshots": 0}
+    small = recipe(training=settings, validation={"mixtures": 0}, final={"train": False})
+    longer = recipe(
+        training=settings | {"trajectory_checkpoints": 3},
+        validation={"mixtures": 0},
+        final={"train": False},
+    )
+    checkpoint = 4_000_000
+    assert plan(small).disk_bytes >= 2 * checkpoint
+    assert plan(longer).disk_bytes - plan(small).disk_bytes == 3 * 2 * checkpoint
+    kept = small.model_copy(update={"training": small.training.model_copy(update={"snapshots": 8})})
+    assert plan(kept).disk_bytes > plan(small).disk_bytes
+
+
+def test_phases_wait_for_each_other() -> None:
+    counts = Counts(n_experts=3, n_candidates=0, candidate_passes=1, n_baselines=2)
+    chosen = recipe(validation={"mixtures": 5, "seeds": 1}, final={"seeds": 1})
+    made = plan(chosen, 2, counts)
+    # 2 + 3 + 2 rounds; base, 5 references twice and 3 final mixtures twice are evaluated
+    assert made.time(MEASURED) == pytest.approx(7 * 1000 * 0.01 + (1 + 5 + 6) * 500 * 0.001 / 2)
