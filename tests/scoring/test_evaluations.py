@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.test_study import make_study
+from tests.study.test_folder import make_study
 
 from mixwise.engine.local import LocalEngine
 from mixwise.engine.serial import HereEngine

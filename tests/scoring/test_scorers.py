@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
-from tests.test_study import make_study
+from tests.study.test_folder import make_study
 
 from mixwise.errors import CheckpointError, DamagedError, EvaluationError, MixwiseWarning
 from mixwise.mixture import Mixture

@@ -14,7 +14,7 @@ from tests.derived import (
     make_pool,
     padded_batch,
 )
-from tests.scoring.test_slopes import adapter_slopes, model_slopes
+from tests.scoring.derivatives.test_slopes import adapter_slopes, model_slopes
 from tests.tiny_models import KINDS
 from torch.autograd.functional import hessian
 from torch.nn.attention import SDPBackend, sdpa_kernel
