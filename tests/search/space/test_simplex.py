@@ -10,6 +10,9 @@ from mixwise.search.space.simplex import climb, extreme_points, project, project
 Array = np.ndarray
 BOUNDED = MixtureSpace(tuple("abcd"), (0.1, 0.0, 0.0, 0.05), (0.6, 0.5, 0.35, 1.0))
 WHOLE = MixtureSpace.whole("abcd")
+pytestmark = pytest.mark.filterwarnings(  # older scipy's own search steps out and back
+    "ignore:Values in x were outside bounds:RuntimeWarning"
+)
 SPACES = pytest.mark.parametrize("space", [WHOLE, BOUNDED], ids=["whole", "bounded"])
 
 
