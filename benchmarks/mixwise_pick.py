@@ -1,101 +1,141 @@
-"""mixwise's own way to choose a mixture, on the tables of a truth bed.
-
-Notation:
-    J: objective, minus a mean of losses in nats.  Shares ``(n, d)``, losses ``(n, sets)``.
+"""The product's own decision on the tables of a truth bed: `mixwise.decision.recommend`.
 
 Method:
-    Train the experts and the uniform mixture; merge linearly as many candidates as a share of what
-    is left allows, half of them spread over the candidates and half where J is predicted best, and
-    interpolate the others by a Gaussian process; then train candidates one by one where it saves
-    most expected regret, what the proxy misses being learned from all runs so far
-    (`mixwise.decision`). The pick is the best expected.
+    Experts and the uniform mixture are bought first. A share of what is left buys linear merges of
+    candidates, the rest trains candidates one by one where `recommend` says that it saves most
+    regret. Merged and trained models are scorers that pay from the purse; everything else is the
+    product.
 
 Departures:
     `mixwise run` merges at mixtures of its own choosing, with slopes; a table has candidates only.
+    The objective is a mean of plain nats, as the bed is judged: each metric weighs its own spread.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
-from benchmarks.purse import Pick, Purse, objective
-from benchmarks.surrogates import fit_process
+from benchmarks.purse import OverspentError, Pick, Purse
 
-from mixwise.decision.discrepancy import Trained, calibrate
-from mixwise.decision.next_reference import choose_next
-from mixwise.mixture import Mixture
+from mixwise.decision.calibration import Reference
+from mixwise.decision.equals import Preference
+from mixwise.decision.recommend import recommend
+from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.objective import Metric, Objective, Scale, Term
+from mixwise.observation import Observation
+from mixwise.scorer import VALUES, Request
+from mixwise.scoring.table import TableRow, TableScorer
+from mixwise.search.problem import distinct
 
 Array = npt.NDArray[np.float64]
 MERGED_SHARE = 0.8
 _EXPERTS_SEED = 0
-_ERROR_NATS, _NOISE_NATS = 0.02, 0.011  # guesses that the calibration starts from
 
 
-def by_mixwise(merged_share: float) -> Pick:
-    """Linear merges, corrected by references that are chosen one by one, the uniform one first.
+class BoughtMerges:
+    """Linear merges, each paid for when it is first asked for.
+
+    Args:
+        purse: Pays, and knows the losses.
+        corners: Losses of the experts, ``(d, sets)``, paid already.
+    """
+
+    def __init__(self, purse: Purse, corners: Array) -> None:
+        domains = purse.pool.bed.domains
+        self._purse = purse
+        self._known = {
+            str(Mixture.single(domains, name)): row
+            for name, row in zip(domains, corners, strict=True)
+        }
+
+    def score(
+        self, mixtures: Sequence[Mixture], request: Request = VALUES
+    ) -> tuple[Observation, ...]:
+        """Score merges."""
+        for mixture in mixtures:
+            if str(mixture) not in self._known:
+                self._known[str(mixture)] = self._purse.merge(self._purse.pool.index(mixture))
+        rows = [TableRow(m, metrics_of(self._known[str(m)])) for m in distinct(mixtures)]
+        return TableScorer(rows, answer="proxy").score(mixtures)
+
+
+class BoughtRuns:
+    """Trained models, each paid for when it is first asked for.
+
+    Args:
+        purse: Pays, and knows the losses.
+    """
+
+    def __init__(self, purse: Purse) -> None:
+        self._purse = purse
+
+    def runs(self, mixtures: Sequence[Mixture]) -> tuple[tuple[Observation, ...], ...]:
+        """Train mixtures with the draw's seed."""
+        rows = [
+            TableRow(m, metrics_of(self._purse.train(self._purse.pool.index(m))), self._seed)
+            for m in mixtures
+        ]
+        return TableScorer(rows).runs(mixtures)
+
+    @property
+    def _seed(self) -> int:
+        return self._purse.training_seed
+
+
+def metrics_of(losses: Array) -> dict[str, float]:
+    """Losses of the objective's sets, by name."""
+    return {f"{k}/loss": float(loss) for k, loss in enumerate(losses)}
+
+
+def by_mixwise(merged_share: float, *, prefer: Preference = "none") -> Pick:
+    """What the product recommends.
 
     Args:
         merged_share: Share of what is left after experts and uniform run that merges may cost.
+        prefer: What is simplest among equals.
     """
 
     def pick(purse: Purse) -> int:
+        domains = purse.pool.bed.domains
         corners = purse.buy_experts()
-        uniform = purse.pool.index(Mixture.uniform(purse.pool.bed.domains))
-        extra = purse.buy_extra(uniform)
-        at_uniform = purse.merge(uniform)
-        shares = np.concatenate([np.eye(len(corners)), purse.shares[[uniform]]])
-        losses = np.concatenate([corners, at_uniform[None]])
-        proxy = _proxy_scores(purse, merged_share * purse.left, shares, losses)
-        known = Trained(
-            purse.shares[uniform],
-            float(objective(at_uniform)),
-            objective(extra).reshape(1),
-            (_EXPERTS_SEED,),
+        uniform = Mixture.uniform(domains)
+        at_uniform = purse.buy_extra(purse.pool.index(uniform))
+        proxy = BoughtMerges(purse, corners)
+        known = Reference(
+            proxy.score([uniform])[0],
+            TableScorer([TableRow(uniform, metrics_of(at_uniform), _EXPERTS_SEED)]).runs([uniform])[
+                0
+            ],
         )
-        return _train_where_it_is_worth(purse, proxy, known)
+        n_merges = int(merged_share * purse.left / purse.evaluation + 1e-9)
+        n_merges = n_merges or min(1, purse.affordable(purse.evaluation))
+        if not n_merges:
+            raise OverspentError("no merge can be afforded")
+        paid = min(n_merges, len(purse.candidates)) * purse.evaluation
+        n_runs = int((purse.left - paid) / purse.run + 1e-9)
+        spread = corners.std(axis=0, ddof=1)
+        names = list(metrics_of(spread))
+        decision = recommend(
+            proxy,
+            MixtureSpace.whole(domains),
+            Objective(
+                tuple(
+                    Term(Metric(name.split("/")[0], "loss", "min"), float(weight))
+                    for name, weight in zip(names, spread, strict=True)
+                )
+            ),
+            Scale(metrics_of(corners.mean(axis=0)), metrics_of(spread)),
+            trainer=BoughtRuns(purse),
+            n_calibration=n_runs,
+            least_gain=0.0,
+            known=[known],
+            candidates=[purse.pool.mixtures[k] for k in purse.candidates],
+            budget=n_merges,
+            prefer=prefer,
+            anchor=uniform,
+        )
+        return purse.pool.index(decision.mixture)
 
     return pick
-
-
-def _proxy_scores(purse: Purse, tokens: float, shares: Array, losses: Array) -> Array:
-    """J by the proxy of all candidates: merged as far as the tokens reach, else interpolated.
-
-    Half of the merges are spread over the candidates, the others go where J is predicted best.
-    """
-    n = min(int(tokens / purse.evaluation + 1e-9), len(purse.candidates))
-    n_spread = n if n == len(purse.candidates) else -(-n // 2)
-    chosen: list[int] = []
-    for step in range(n):
-        rest = np.setdiff1d(purse.candidates, chosen)
-        if step < n_spread:
-            gaps = np.abs(purse.shares[rest][:, None] - shares).sum(axis=-1).min(axis=1)
-            best = int(rest[np.argmax(gaps)])
-        else:
-            predicted = objective(fit_process(shares, losses)(purse.shares[rest]))
-            best = int(rest[np.argmax(predicted)])
-        merged = purse.merge(best)
-        chosen.append(best)
-        shares = np.concatenate([shares, purse.shares[[best]]])
-        losses = np.concatenate([losses, merged[None]])
-    scores = objective(fit_process(shares, losses)(purse.shares[purse.candidates]))
-    known = objective(losses[len(losses) - n :])
-    scores[np.searchsorted(purse.candidates, chosen)] = known
-    return scores
-
-
-def _train_where_it_is_worth(purse: Purse, proxy: Array, known: Trained) -> int:
-    """Train candidates while there are tokens, each where it saves most regret; then the best."""
-    shares = purse.shares[purse.candidates]
-    trained, taken = [known], list[int]()
-    while True:
-        belief = calibrate(trained, size=_ERROR_NATS, noise=_NOISE_NATS)
-        correction, covariance = belief.joint(shares)
-        means = proxy + correction
-        covariance[:, taken] = 0.0  # a second seed of the same mixture is not on offer
-        k = choose_next(means, covariance, belief.noise).index
-        if not purse.affordable(purse.run) or k in taken:
-            return int(purse.candidates[np.argmax(means)])
-        score = objective(purse.train(int(purse.candidates[k])))
-        seeds = (purse.training_seed,)
-        trained.append(Trained(shares[k], float(proxy[k]), score.reshape(1), seeds))
-        taken.append(k)

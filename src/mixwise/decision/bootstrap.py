@@ -29,7 +29,7 @@ _N_BOOTSTRAP = 1000
 
 def bootstrap_objective(
     observations: Sequence[Observation],
-    base: Observation,
+    base: Observation | None,
     objective: Objective,
     scale: Scale,
     *,
@@ -39,19 +39,21 @@ def bootstrap_objective(
 
     Args:
         observations: Models, all measured by the same suite as the base.
-        base: The base model's observation.
+        base: The base model's observation; None where there is none, and the first model's value
+            stays as it is.
         objective: What is aggregated.
-        scale: Its base values are replaced by each draw's, its spreads are kept.
+        scale: Base values and spreads.
         seed: Of the draws.
 
     Returns:
         J of each draw and model, shape ``(1000, n_models)``.
     """
     rng = np.random.default_rng(seed)
+    fixed = base or observations[0]
     columns = []
     counts_of: dict[str, Array] = {}  # one draw of examples per evaluation set
     for metric in objective.metrics:
-        measured = base.measurement(metric.name)
+        measured = fixed.measurement(metric.name)
         n = len(measured.examples)
         if metric.set_name not in counts_of:
             counts_of[metric.set_name] = rng.multinomial(n, np.full(n, 1 / n), _N_BOOTSTRAP).astype(
@@ -62,7 +64,7 @@ def bootstrap_objective(
         differences = np.array(
             [o.measurement(metric.name).examples - measured.examples for o in observations]
         )
-        columns.append(scale.base[metric.name] + shares @ differences.T)
+        columns.append(measured.value + shares @ differences.T)
     return objective.aggregate(np.stack(columns, axis=-1), scale)
 
 

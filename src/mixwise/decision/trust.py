@@ -51,7 +51,7 @@ LARGE_UPDATE = 0.15  # relative size of a task vector beyond which second order 
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Trust:
     """Whether to believe the proxy.
 
     Args:
@@ -101,7 +101,7 @@ def bend_of(first: Array, second: Array) -> float:
 
 def judge_measured(
     fidelity: Fidelity, spread: float, *, is_calibrated: bool, n_calibration: int
-) -> Verdict | None:
+) -> Trust | None:
     """Judge the proxy by references.
 
     Args:
@@ -137,7 +137,7 @@ def judge_measured(
             "validate with more mixtures (`validation.mixtures`): "
             f"{fidelity.n_mixtures} references are too few to be certain",
         )
-    return Verdict(_word(ranks=ranks, levels=levels), "measured", is_clear, reasons, remedies)
+    return Trust(_word(ranks=ranks, levels=levels), "measured", is_clear, reasons, remedies)
 
 
 def judge_predicted(
@@ -147,7 +147,7 @@ def judge_predicted(
     *,
     n_calibration: int,
     n_references: int,
-) -> Verdict:
+) -> Trust:
     """Judge the proxy before any reference is trained.
 
     Args:
@@ -177,7 +177,7 @@ def judge_predicted(
         f"train {n_references} references, which measure what is only predicted here (set "
         "`validation.mixtures`, then `mixwise validate`)"
     )
-    return Verdict(
+    return Trust(
         _word(ranks=ranks, levels=False),
         "predicted",
         False,

@@ -19,81 +19,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from mixwise.diagnostics.findings import Block, Geometry, Matrix, TrajectoryPoint, mean_between
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.task_vectors.task_vector import TaskVector
 from mixwise.models.checkpoint import open_checkpoint
 
 Array = npt.NDArray[np.float64]
-Matrix = tuple[tuple[float, ...], ...]
 _PART = 1 << 20  # elements that are turned into float64 at a time
 _NUMBER = re.compile(r"\.(\d+)\.")
 _NAMED_BLOCKS = {
     "head": ("lm_head", "embed_out", "output"),
     "embedding": ("embed", "wte", "wpe"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Task vectors restricted to one block of the model.
-
-    Args:
-        name: ``layer K``, ``embedding``, ``head`` or ``rest``.
-        relative_sizes: ‖δᵢ‖ / ‖θ₀‖, both over the block.
-        cosines: Symmetric matrix of cosines; 0 where an expert leaves the block as it is.
-    """
-
-    name: str
-    relative_sizes: tuple[float, ...]
-    cosines: Matrix
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """Task vectors of a pool of experts.
-
-    Args:
-        domains: Names, in the study's order.
-        relative_sizes: ‖δᵢ‖ / ‖θ₀‖.
-        cosines: Symmetric matrix of cosines, 1 on the diagonal.
-        blocks: The same by block, in the model's order.
-    """
-
-    domains: tuple[str, ...]
-    relative_sizes: tuple[float, ...]
-    cosines: Matrix
-    blocks: tuple[Block, ...]
-
-    @property
-    def mean_cosine(self) -> float:
-        """Mean cosine of two different experts; 0 for a single one."""
-        return _mean_between(np.array(self.cosines))
-
-
-@dataclass(frozen=True, slots=True)
-class TrajectoryPoint:
-    """Task vectors part of the way.
-
-    Args:
-        step: Optimiser steps done.
-        relative_sizes: ‖δᵢ(t)‖ / ‖θ₀‖.
-        progress: ‖δᵢ(t)‖ / ‖δᵢ‖.
-        alignment: cos(δᵢ(t), δᵢ).
-        mean_cosine: Mean cosine of two different experts at that step.
-    """
-
-    step: int
-    relative_sizes: tuple[float, ...]
-    progress: tuple[float, ...]
-    alignment: tuple[float, ...]
-    mean_cosine: float
 
 
 def measure_geometry(pool: ExpertPool) -> Geometry:
@@ -152,7 +95,7 @@ def measure_trajectory(pool: ExpertPool, folders: Mapping[str, Path]) -> Iterato
             tuple(sizes[:n].tolist()),
             tuple((sizes[:n] / safe).tolist()),
             tuple(cosines[range(n), range(n, 2 * n)].tolist()),
-            _mean_between(cosines[:n, :n]),
+            mean_between(cosines[:n, :n]),
         )
 
 
@@ -207,9 +150,3 @@ def _cosines(gram: Array) -> Matrix:
     norms = np.sqrt(np.diag(gram))
     safe = np.where(norms > 0, norms, 1.0)
     return tuple(tuple(row) for row in (gram / np.outer(safe, safe)).tolist())
-
-
-def _mean_between(cosines: Array) -> float:
-    """Mean of the entries off the diagonal."""
-    n = len(cosines)
-    return float((cosines.sum() - np.trace(cosines)) / (n * (n - 1))) if n > 1 else 0.0

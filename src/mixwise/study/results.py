@@ -1,0 +1,501 @@
+"""What the stages of a study find: one value per result file, and one codec for all of them.
+
+A stage returns its value and writes it; the command line, the report and Python read the same one.
+The files are JSON: fields by name, mixtures as shares by domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from mixwise.decision.bootstrap import Standing
+from mixwise.decision.fidelity import Fidelity
+from mixwise.decision.outcome import Outcome
+from mixwise.decision.score import OBJECTIVE, Score, Shares
+from mixwise.decision.trust import Trust
+from mixwise.diagnostics.findings import Geometry, TrajectoryPoint
+from mixwise.errors import StudyError
+
+Range = tuple[float, float]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class SeedScore:
+    """What one trained model scored.
+
+    Args:
+        seed: Of its training.
+        objective: J, larger is better.
+        metrics: Value by metric name.
+    """
+
+    seed: int
+    objective: float
+    metrics: Mapping[str, float]
+
+    def value(self, name: str) -> float:
+        """A metric by name, or the objective."""
+        return self.objective if name == OBJECTIVE else self.metrics[name]
+
+
+@dataclass(frozen=True, slots=True)
+class BothAnswers:
+    """One mixture by both answers.
+
+    Args:
+        name: What it is called; empty for a mixture without a name.
+        proxy: By the merged model.
+        runs: By trained models, one per seed.
+        expected_gain: Regret that training it was expected to save; None where it had no choice.
+    """
+
+    name: str
+    proxy: Score
+    runs: tuple[SeedScore, ...]
+    expected_gain: float | None = None
+
+    def reached(self, name: str = OBJECTIVE) -> float | None:
+        """Mean over seeds of a metric or the objective; None when it was not trained."""
+        return fmean(run.value(name) for run in self.runs) if self.runs else None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A mixture that the proxy scored.
+
+    Args:
+        name: Of a baseline; empty for any other.
+        score: By the proxy.
+        within_bounds: Whether it might be recommended.
+    """
+
+    name: str
+    score: Score
+    within_bounds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """Metrics along the line on which one domain's share goes from 0 to 1.
+
+    Args:
+        shares: Grid of that share, in [0, 1].
+        lines: Values on the grid, by domain and then by metric.
+    """
+
+    shares: tuple[float, ...]
+    lines: Mapping[str, Mapping[str, tuple[float, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveTerm:
+    """How one metric becomes a gain: sign · (value − base) / spread, with a weight."""
+
+    metric: str
+    direction: str
+    weight: float
+    base: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveFacts:
+    """How metrics become one number."""
+
+    aggregation: str
+    terms: tuple[ObjectiveTerm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFound:
+    """``search.json``.
+
+    Args:
+        method: Search method that ran.
+        source: Where it was published.
+        rule: Merge rule of the proxy.
+        n_scored: Mixtures that the search scored.
+        bounds: Smallest and largest share of each domain, token limits included.
+        objective: What was maximised.
+        surrogate: Objective that the search's own surrogate gives for its best; None without one.
+        best: The search's own answer.
+        base: The base model.
+        candidates: All that was scored and the baselines, best first.
+        profiles: Metrics along the simplex.
+        heldout: Hash of the held-out tokens of each text set.
+    """
+
+    method: str
+    source: str
+    rule: str
+    n_scored: int
+    bounds: Mapping[str, Range]
+    objective: ObjectiveFacts
+    surrogate: float | None
+    best: Score
+    base: Score
+    candidates: tuple[Candidate, ...]
+    profiles: Profiles
+    heldout: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFound:
+    """``calibration.json``: mixtures that were trained to learn what the proxy misses.
+
+    Args:
+        seeds: Of each.
+        rule: Merge rule of the proxy.
+        mixtures: In the order of their training.
+        noise: Standard deviation of one run between seeds, as expected; None without references.
+    """
+
+    seeds: tuple[int, ...]
+    rule: str
+    mixtures: tuple[BothAnswers, ...]
+    noise: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationFound:
+    """``validation.json``: reference mixtures by both answers.
+
+    Args:
+        seeds: Of each reference.
+        rule: Merge rule of the proxy.
+        mixtures: The references.
+        fidelity: Of the proxy, by metric; the objective under ``objective``, first.
+    """
+
+    seeds: tuple[int, ...]
+    rule: str
+    mixtures: tuple[BothAnswers, ...]
+    fidelity: Mapping[str, Fidelity]
+
+
+@dataclass(frozen=True, slots=True)
+class FinalFound:
+    """``final.json``: the recommendation (first) and the baselines, trained for real."""
+
+    seeds: tuple[int, ...]
+    rows: tuple[BothAnswers, ...]
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PairError:
+    """Predicted error of the linear merge of two domains' halves, by metric."""
+
+    domains: tuple[str, str]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """Predicted causes of the linear merge's error at the uniform mixture, each by metric."""
+
+    self_scaling: Mapping[str, float]
+    cross_domain: Mapping[str, float]
+    averaged_noise: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class InterferenceFacts:
+    """What derivatives at the base tell of the domains' interference.
+
+    Args:
+        domains: In the order of all rows below.
+        n_tokens: Tokens that were differentiated.
+        first_order: What each expert does to a metric, to first order.
+        relative_effective_curvature: γ, by domain pairs.
+        noise: ν by metric; None where no references have two seeds.
+        uniform: At the uniform mixture.
+        pairs: Of each pair of domains.
+    """
+
+    domains: tuple[str, ...]
+    n_tokens: int
+    first_order: Mapping[str, tuple[float, ...]]
+    relative_effective_curvature: Any
+    noise: Mapping[str, float] | None
+    uniform: Causes
+    pairs: tuple[PairError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFacts:
+    """How one task vector is kept: precision, relative error of that, and size."""
+
+    domain: str
+    precision: str
+    relative_error: float
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreError:
+    """What merging changes in a metric of the uniform mixture, and the error of precision in it."""
+
+    effect: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionFacts:
+    """What precision costs.
+
+    Args:
+        stored: Each task vector in the store.
+        scores: By metric.
+        in_objective: Metrics that the objective reads.
+    """
+
+    stored: tuple[StoredFacts, ...]
+    scores: Mapping[str, ScoreError]
+    in_objective: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """``diagnose.json``: what tells how far the proxy may be trusted, without calibration.
+
+    Args:
+        geometry: Sizes and cosines of the task vectors.
+        trajectory: The same along the experts' training.
+        interference: Between domains.
+        precision: What it costs.
+        fidelity: Of the objective; None without a validation.
+        trust: Measured, else predicted.
+    """
+
+    geometry: Geometry
+    trajectory: tuple[TrajectoryPoint, ...]
+    interference: InterferenceFacts
+    precision: PrecisionFacts
+    fidelity: Fidelity | None
+    trust: Trust
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyForecast:
+    """The recommended mixture by the proxy.
+
+    Args:
+        objective: J.
+        interval_95: Over resampled evaluation examples.
+        covers: What the interval covers, and what not.
+        metrics: Value by metric name.
+    """
+
+    objective: float
+    interval_95: Range
+    covers: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceForecast:
+    """What a model trained on the recommended mixture should reach.
+
+    Args:
+        objective: Expected J.
+        interval_95: Where the mean of the final runs should land.
+        covers: What the interval covers.
+        n_references: Trained mixtures that it is learned from.
+    """
+
+    objective: float
+    interval_95: Range
+    covers: str
+    n_references: int
+
+
+@dataclass(frozen=True, slots=True)
+class Simplicity:
+    """Why the recommended mixture is not, or is, the simplest one.
+
+    Args:
+        preferred: What is simplest: ``uniform`` or ``available``.
+        anchor: The simplest mixture within the bounds.
+        behind: Expected score of the highest less that of the anchor, ≥ 0.
+        deviation: Standard deviation of that difference.
+        holds_anchor: Whether the two cannot be told apart; then the anchor is recommended.
+        highest: The mixture with the largest corrected score, by the proxy.
+    """
+
+    preferred: str
+    anchor: Shares
+    behind: float
+    deviation: float
+    holds_anchor: bool
+    highest: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A scored mixture beside the recommended one.
+
+    Args:
+        name: Of a baseline; empty for any other.
+        score: By the proxy.
+        expected: Objective that training on it should reach; None without a reference.
+        standing: ``recommended``, ``equal``, ``ahead`` or ``behind``.
+    """
+
+    name: str
+    score: Score
+    expected: float | None
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """Training runs, or their tokens, by what they were for."""
+
+    experts: int
+    calibration: int
+    validation: int
+    final: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the study spent, and what a search by training would have spent.
+
+    A run that two stages share, as calibration and final training do the uniform mixture, counts in
+    both. What calibration trains is a part of the search.
+
+    Args:
+        runs: Training runs.
+        trained_tokens: Their tokens.
+        evaluated_tokens: Tokens of all evaluations, in forward passes.
+        candidates_scored: Mixtures that the search scored.
+        search_runs_if_trained: Runs of a search that trains every candidate.
+        search_tokens_spent: Tokens of experts and calibration.
+        search_tokens_if_trained: Tokens of that search.
+        search_tokens_avoided: Their difference.
+    """
+
+    runs: RunCounts
+    trained_tokens: RunCounts
+    evaluated_tokens: int
+    candidates_scored: int
+    search_runs_if_trained: int
+    search_tokens_spent: int
+    search_tokens_if_trained: int
+    search_tokens_avoided: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalRun:
+    """The run that the recommendation is for: sequences, their length, tokens that there are."""
+
+    n_sequences: int
+    sequence_length: int
+    available_tokens: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Hashes, versions and seeds of all that the recommendation was made from."""
+
+    mixwise: str
+    recipe: str
+    recipe_alone: str
+    base: str
+    experts: Mapping[str, str]
+    data: Mapping[str, str]
+    evaluation: str
+    rule: str
+    method: str
+    training_seed: int
+    search_seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """``recommendation.json``.
+
+    Args:
+        mixture: What to train on.
+        answer: The answer in one sentence.
+        proxy: The mixture by the proxy.
+        reference: What training on it should reach; None where no reference was trained.
+        simplicity: Why it is not, or is, the simplest mixture; None where the largest score wins.
+        near_optimal: Scored mixtures that cannot be told from it.
+        near_optimal_shares: Of each domain, smallest and largest share of predicted mixtures that
+            cannot be told from it; None where no reference was trained.
+        baselines: All baselines.
+        fidelity: Of the proxy's objective, over the validation's references; None without one.
+        fidelity_calibrated: The same of the calibrated score.
+        trust: How far the recommendation may be trusted; None where nothing tells.
+        outcome: What real training showed; None before it.
+        cost: Spent and avoided.
+        run: The run that it is for.
+        provenance: What it was made from.
+    """
+
+    mixture: Shares
+    answer: str
+    proxy: ProxyForecast
+    reference: ReferenceForecast | None
+    simplicity: Simplicity | None
+    near_optimal: tuple[Rated, ...]
+    near_optimal_shares: Mapping[str, Range] | None
+    baselines: tuple[Rated, ...]
+    fidelity: Fidelity | None
+    fidelity_calibrated: Fidelity | None
+    trust: Trust | None
+    outcome: Outcome | None
+    cost: Cost
+    run: FinalRun
+    provenance: Provenance
+
+    @property
+    def score(self) -> Score:
+        """The recommended mixture by the proxy."""
+        return Score(self.mixture, self.proxy.objective, self.proxy.metrics)
+
+
+FILES: Mapping[type, str] = {
+    SearchFound: "search.json",
+    CalibrationFound: "calibration.json",
+    ValidationFound: "validation.json",
+    FinalFound: "final.json",
+    Diagnosis: "diagnose.json",
+    Recommendation: "recommendation.json",
+}
+
+
+def result_to_json(result: Any) -> dict[str, Any]:
+    """A result as what `json` can write."""
+    content: dict[str, Any] = TypeAdapter(type(result)).dump_python(result, mode="json")
+    return content
+
+
+def parse_result(kind: type[Result], content: Mapping[str, Any], where: str) -> Result:
+    """A result from the content of its file.
+
+    Args:
+        kind: Its type.
+        content: What was read; the file's own keys beside the result's are passed over.
+        where: The file, for the error.
+
+    Raises:
+        StudyError: If the content is that of another version.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(dict(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise StudyError(
+            f"{where}: was written by another version of mixwise (`{place}`: {first['msg']}): "
+            "delete it and run its stage again, which trains and measures nothing twice"
+        ) from None
