@@ -98,6 +98,9 @@ class SearchResult:
     predicted: float | None = None
 
 
+Design = Callable[[MixtureSpace, int | None, int], tuple[Mixture, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class SearchMethod:
     """A row of the table of methods.
@@ -115,7 +118,7 @@ class SearchMethod:
 
     name: str
     source: str
-    design: Callable[[MixtureSpace, int | None, int], tuple[Mixture, ...]]
+    design: Design
     search: Callable[[SearchProblem], SearchResult]
     n_checks: int
     request: Request = VALUES
