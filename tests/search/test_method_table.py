@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
@@ -16,7 +17,6 @@ from mixwise.scorer import VALUES, Request
 from mixwise.search import method_table
 from mixwise.search.method_table import METHODS, choose, method_for, register_method
 from mixwise.search.problem import (
-    Array,
     SearchMethod,
     SearchProblem,
     SearchResult,

@@ -23,14 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from mixwise.arrays import Array
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.task_vectors.task_vector import TaskVector
 from mixwise.models.checkpoint import open_checkpoint
 
-Array = npt.NDArray[np.float64]
 Matrix = tuple[tuple[float, ...], ...]
 _PART = 1 << 20  # elements that are turned into float64 at a time
 _NUMBER = re.compile(r"\.(\d+)\.")

@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch.autograd.functional import hessian, jacobian, jvp
 
+from mixwise.arrays import Array
 from mixwise.merging.rules.rule import Coefficients, Combine, LinearRule, MergeRule
 from mixwise.merging.task_vectors.adapters import LoraExpert
 from mixwise.merging.task_vectors.task_vector import TaskVector, load_all
-from mixwise.observation import Array
 
 if TYPE_CHECKING:
     from torch import Tensor

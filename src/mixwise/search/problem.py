@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.scorer import VALUES, Request, Scorer
 
-Array = npt.NDArray[np.float64]
 Predict = Callable[[Array], Array]
 
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from mixwise.arrays import Array
 from mixwise.evaluation.rows import Indices, batch_nats, make_batches
 from mixwise.evaluation.sets import Differentiable, EvaluationSet
 from mixwise.evaluation.suite import PreparedSuite
@@ -27,7 +28,7 @@ from mixwise.merging.rules.rule import LinearRule, MergeRule
 from mixwise.merging.tangents import WeightMap, tangents_of
 from mixwise.merging.task_vectors.adapters import LoraExpert
 from mixwise.mixture import Mixture
-from mixwise.observation import Array, Derivatives, Measurement
+from mixwise.observation import Derivatives, Measurement
 from mixwise.scorer import Request
 from mixwise.scoring.derivatives.curvature import AdapterCurvature, ModelCurvature
 from mixwise.scoring.derivatives.slopes import AdapterSlopes, Differentiator, ModelSlopes

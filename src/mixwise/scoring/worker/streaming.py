@@ -35,6 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from mixwise.arrays import Array
 from mixwise.errors import EvaluationError, ResourceError
 from mixwise.evaluation.rows import Batch
 from mixwise.evaluation.suite import WHOLE, PreparedSuite
@@ -43,7 +44,7 @@ from mixwise.merging.rules.rule import MergeRule, TensorRule
 from mixwise.merging.several import merge_tensors
 from mixwise.mixture import Mixture
 from mixwise.models.skeleton import Skeleton
-from mixwise.observation import Array, Measurement
+from mixwise.observation import Measurement
 from mixwise.scorer import Part
 from mixwise.scoring.worker.layerwise import State, enter, leave, pass_through
 

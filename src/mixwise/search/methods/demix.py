@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Observation
@@ -31,7 +30,6 @@ from mixwise.search.space.designs import spread
 from mixwise.search.space.simplex import sample
 from mixwise.search.surrogates.regressors import fit_trees
 
-Array = npt.NDArray[np.float64]
 N_DEMIX = 112
 _POOL = 8192
 _TOP = 128

@@ -18,8 +18,8 @@ Departures:
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Observation
@@ -30,7 +30,6 @@ from mixwise.search.space.designs import centre_design
 from mixwise.search.space.simplex import project_entropic
 from mixwise.search.surrogates.objective_model import smooth_objective
 
-Array = npt.NDArray[np.float64]
 N_STEPS = 30
 _FIRST = 1.0  # largest change of a share's logarithm in the first step
 _LARGEST = 20.0  # change of a share's logarithm in any step

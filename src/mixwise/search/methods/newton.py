@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError
 from mixwise.observation import Measurement, Observation
 from mixwise.scorer import Request
@@ -31,7 +31,6 @@ from mixwise.search.problem import SearchProblem, SearchResult, mixture_of
 from mixwise.search.space.designs import centre_design
 from mixwise.search.surrogates.objective_model import Surface
 
-Array = npt.NDArray[np.float64]
 CURVATURE = Request(order=2)
 
 

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mixwise.arrays import Array
 from mixwise.mixture import Mixture, MixtureSpace
-from mixwise.search.problem import Array, Design, distinct, require_budget
+from mixwise.search.problem import Design, distinct, require_budget
 from mixwise.search.surrogates.regressors import quadratic_features
 
 _MOST_CORNERS = 256  # whose pairs are looked at
