@@ -69,10 +69,10 @@ def measure(way: str, scratch: Path) -> None:
     from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
     from mixwise.merging.pool import ExpertPool
     from mixwise.merging.rules.rule import LINEAR
-    from mixwise.merging.skeleton import Skeleton
     from mixwise.mixture import Mixture
     from mixwise.models.checkpoint import open_checkpoint
     from mixwise.models.live_model import LiveModel
+    from mixwise.models.skeleton import Skeleton
     from mixwise.scoring.worker.streaming import evaluate_streamed
 
     folders = large_experts(scratch, _N_EXPERTS)

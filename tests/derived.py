@@ -17,7 +17,7 @@ from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.rows import Batch, Row, make_batches
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.merging.pool import ExpertPool
-from mixwise.merging.rules.rule import LINEAR, MergeRule
+from mixwise.merging.rules.rule import LINEAR, LinearRule, MergeRule, TensorRule
 from mixwise.mixture import Mixture
 
 DOMAINS = ("a", "b", "c")
@@ -40,9 +40,9 @@ def plain_sum(name: str, deltas: Sequence[Tensor], shares: Tensor) -> Tensor:
     return sum((s * d for s, d in zip(shares, deltas, strict=True)), torch.zeros_like(deltas[0]))
 
 
-BENT_WEIGHTS = MergeRule("bent weights", "made up", coefficients=bent_weights)
-BENT_SUM = MergeRule("bent sum", "made up", combine=bent_sum)
-PLAIN_SUM = MergeRule("plain sum", "made up", combine=plain_sum)
+BENT_WEIGHTS = LinearRule("bent weights", "made up", coefficients=bent_weights)
+BENT_SUM = TensorRule("bent sum", "made up", combine=bent_sum)
+PLAIN_SUM = TensorRule("plain sum", "made up", combine=plain_sum)
 EVERY_RULE = (LINEAR, BENT_WEIGHTS, BENT_SUM, PLAIN_SUM)
 
 
@@ -108,9 +108,8 @@ class Reference:
         base = self.pool.base_tensor(name).double()
         vectors = [self.pool.task_vectors[domain] for domain in DOMAINS]
         deltas = [v.load(name).double() if name in v else torch.zeros_like(base) for v in vectors]
-        if self.rule.combine is not None:
+        if isinstance(self.rule, TensorRule):
             return base + self.rule.combine("any", deltas, shares)
-        assert self.rule.coefficients is not None
         merge_weights = self.rule.coefficients(shares)
         return base + sum(w * d for w, d in zip(merge_weights, deltas, strict=True))
 

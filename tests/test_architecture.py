@@ -12,7 +12,7 @@ import mixwise
 
 ROOT = Path(mixwise.__file__).parent
 FLOORS = (
-    {"errors", "interrupts"},
+    {"arrays", "errors", "interrupts"},
     {"shortages"},
     {"files", "progress", "releases"},
     {"mixture", "objective"},

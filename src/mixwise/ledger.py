@@ -27,9 +27,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mixwise.arrays import Array
 from mixwise.errors import MixwiseWarning, StudyError
 from mixwise.mixture import Mixture
-from mixwise.observation import Answer, Array, Derivatives, Measurement, Observation
+from mixwise.observation import Answer, Derivatives, Measurement, Observation
 from mixwise.shortages import explain_failed_write, explain_shortage
 
 _VERSION = 3

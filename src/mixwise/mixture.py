@@ -15,11 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError, nearest
-
-Array = npt.NDArray[np.float64]
 
 _DECIMALS = 9
 _TOLERANCE = 1e-6

@@ -24,11 +24,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.errors import EvaluationError
 
-Array = npt.NDArray[np.float64]
 Direction = Literal["min", "max"]
 Aggregation = Literal["mean", "worst"]
 SetKind = Literal["text", "choice"]

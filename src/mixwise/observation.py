@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.errors import EvaluationError
 from mixwise.mixture import Mixture
 
-Array = npt.NDArray[np.float64]
 Answer = Literal["base", "proxy", "reference"]
 _NOT_FINITE = (
     "training has diverged, a file of the model or of the task vectors is damaged, or the numbers "

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixwise.arrays import Array
 from mixwise.diagnostics.interference import (
-    Array,
     Interactions,
     noise_of_runs,
     predict_error,

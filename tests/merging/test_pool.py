@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM
 
 from mixwise.errors import CheckpointError
 from mixwise.merging.pool import ExpertPool, write_checkpoint
-from mixwise.merging.rules.rule import LINEAR, MergeRule
+from mixwise.merging.rules.rule import LINEAR, LinearRule, TensorRule
 from mixwise.merging.task_vectors.encoding import StorePrecision
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
@@ -313,8 +313,8 @@ def test_models_of_any_shape_are_merged(
         assert torch.allclose(live.tensors[name].double(), truth, atol=allowed)
 
 
-squared = MergeRule("squared", "made up", coefficients=lambda shares: shares.square() * 1.5)
-largest = MergeRule(
+squared = LinearRule("squared", "made up", coefficients=lambda shares: shares.square() * 1.5)
+largest = TensorRule(
     "largest",
     "made up",
     combine=lambda name, deltas, shares: (

@@ -12,9 +12,17 @@ from tests.derived import DOMAINS
 from tests.tiny_models import double_live, save_adapter, save_base, save_full_expert
 
 from mixwise.errors import CheckpointError, RecipeError
+from mixwise.merging import rule_table
 from mixwise.merging.pool import ExpertPool
-from mixwise.merging.rule_table import RULES, NamedRule, find_rule
+from mixwise.merging.rule_table import (
+    RULES,
+    NamedRule,
+    find_rule,
+    linear_in_vectors,
+    register_rule,
+)
 from mixwise.merging.rules.inputs import ExtraRun
+from mixwise.merging.rules.rule import LinearRule
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, Checkpoint
 from mixwise.recipe.sections import Merge
@@ -22,7 +30,7 @@ from mixwise.recipe.sections import Merge
 SHARES = (0.2, 0.3, 0.5)
 PRUNING = {"ties", "dare", "dare-ties", "della", "breadcrumbs"}  # at no corner the expert
 NOT_AT_CORNERS = PRUNING | {"scaled"}
-OF_FACTORS = [rule for rule in RULES.values() if not rule.needs and rule.coefficients is not None]
+OF_FACTORS = [RULES[name] for name in ("linear", "scaled", "centre", "pairs", "pairs+centre")]
 
 
 def test_the_recipe_knows_the_same_names() -> None:
@@ -33,6 +41,21 @@ def test_the_recipe_knows_the_same_names() -> None:
 def test_unknown_rule_is_refused_with_the_nearest() -> None:
     with pytest.raises(RecipeError, match="`liner` is not a merge rule: did you mean `linear`"):
         find_rule("liner")
+
+
+def test_a_rule_of_ones_own_is_found_and_its_name_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule_table, "RULES", dict(RULES))
+    halves = NamedRule(
+        "halves",
+        "made up",
+        lambda domains: (),
+        frozenset(),
+        linear_in_vectors(lambda pool: lambda shares: shares / 2),
+    )
+    register_rule(halves)
+    assert find_rule("halves") is halves
+    with pytest.raises(RecipeError, match="merge rule `halves` already, from made up: give yours"):
+        register_rule(halves)
 
 
 def save_moments(expert: Checkpoint, seed: int) -> None:
@@ -98,7 +121,7 @@ def test_adapters_are_merged_as_full_updates_are(rule: NamedRule, tmp_path: Path
     pool = open_pool(rule, tmp_path, is_lora=True)
     found = merged(pool, rule, SHARES)
     bound = rule.bind(pool)
-    assert bound.coefficients is not None
+    assert isinstance(bound, LinearRule)
     merge_weights = bound.coefficients(torch.tensor(SHARES, dtype=torch.float64))
     for name, tensor in found.items():
         expected = pool.base_tensor(name).double()
@@ -112,9 +135,9 @@ def test_adapters_are_merged_as_full_updates_are(rule: NamedRule, tmp_path: Path
 def test_the_one_coefficient_is_fitted_by_least_squares(name: str, tmp_path: Path) -> None:
     """What is left of the uniform run is at right angles to where the coefficient could move."""
     pool = open_pool(RULES[name], tmp_path)
-    coefficients = RULES[name].bind(pool).coefficients
-    assert coefficients is not None
-    fitted = coefficients(torch.full((3,), 1 / 3, dtype=torch.float64))
+    rule = RULES[name].bind(pool)
+    assert isinstance(rule, LinearRule)
+    fitted = rule.coefficients(torch.full((3,), 1 / 3, dtype=torch.float64))
     linear = torch.zeros_like(fitted)
     linear[:3] = 1 / 3
     run = torch.zeros_like(fitted)

@@ -22,10 +22,10 @@ from transformers import (
 from transformers.utils import logging
 
 from mixwise.errors import CheckpointError
-from mixwise.merging.skeleton import Skeleton
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.models.loading import Mismatch, NameMap, files_to_load, load_module, map_names
+from mixwise.models.skeleton import Skeleton
 
 SIZES: dict[str, Any] = {
     "vocab_size": 31,

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.scorer import VALUES, Request
-from mixwise.search.method_table import METHODS, method_for
+from mixwise.search import method_table
+from mixwise.search.method_table import METHODS, choose, method_for, register_method
 from mixwise.search.problem import (
-    Array,
     SearchMethod,
     SearchProblem,
     SearchResult,
@@ -354,3 +355,46 @@ def test_metric_values_are_in_the_order_of_the_objective() -> None:
     mixtures = WHOLE.vertices()
     shares = np.array([mixture.shares for mixture in mixtures])
     assert problem.metric_values(scorer.score(mixtures)) == pytest.approx(bowl(shares))
+
+
+LOSS = Term(Metric("code", "loss", "min"), 1.0)
+BITS = Term(Metric("quiz", "answer_bits_per_byte", "min"), 1.0)
+ACCURACY = Term(Metric("quiz", "accuracy", "max"), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("terms", "method"),
+    [
+        ((LOSS,), "slopes"),
+        ((LOSS, BITS), "slopes"),
+        ((ACCURACY,), "bayes"),
+        ((LOSS, ACCURACY), "bayes"),
+    ],
+)
+def test_metrics_that_jump_decide(terms: tuple[Term, ...], method: str) -> None:
+    assert choose(Objective(terms)) == method
+    assert method_for("auto", Objective(terms)) is METHODS[method]
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_every_other_name_is_its_own_row(name: str) -> None:
+    if name != "auto":
+        assert method_for(name, Objective((ACCURACY,))) is METHODS[name]
+
+
+def test_auto_starts_where_both_start() -> None:
+    space = MixtureSpace.whole("abc")
+    (first,) = METHODS["auto"].design(space, None, 0)
+    assert METHODS["slopes"].design(space, None, 0) == (first,)
+    assert METHODS["bayes"].design(space, None, 0)[0] == first
+    with pytest.raises(RecipeError, match=r"at least 2 for .* but got 1"):
+        METHODS["auto"].design(space, 1, 0)
+
+
+def test_a_method_of_ones_own_is_found_and_its_name_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(method_table, "METHODS", dict(METHODS))
+    own = replace(METHODS["random"], name="mine", source="made up")
+    register_method(own)
+    assert method_for("mine", Objective((ACCURACY,))) is own
+    with pytest.raises(RecipeError, match="search method `mine` already, from made up: give yours"):
+        register_method(own)

@@ -19,9 +19,9 @@ from dataclasses import dataclass, fields
 from typing import Generic, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from mixwise.arrays import Array
+
 Value = TypeVar("Value")
 Other = TypeVar("Other")
 _LEAST_RANKED = 3

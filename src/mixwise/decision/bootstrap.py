@@ -17,12 +17,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 
-Array = npt.NDArray[np.float64]
 Standing = Literal["recommended", "equal", "ahead", "behind"]
 _N_BOOTSTRAP = 1000
 

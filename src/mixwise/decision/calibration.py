@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.decision.discrepancy import Discrepancy, Trained, fit_discrepancy
 from mixwise.decision.next_reference import choose_next
 from mixwise.mixture import Mixture
@@ -25,7 +25,6 @@ from mixwise.search.space.designs import centre
 from mixwise.search.space.simplex import sample
 from mixwise.search.surrogates.objective_model import Surface
 
-Array = npt.NDArray[np.float64]
 LEAST_GAIN = 0.01  # units of the objective; below it a run is not worth its price
 _N_CANDIDATES = 192
 _N_SAMPLES = 4096

@@ -31,9 +31,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from mixwise.arrays import Array
+
 _SHARED = 0.4  # s
 _OWN = 0.005  # ρ: from the development mixtures of the truth bed, as all constants here
 _GRID = np.exp(np.linspace(-2.5, 2.5, 11))  # of A and σ, times the caller's guesses
@@ -143,15 +143,7 @@ def fit_discrepancy(
     Returns:
         The posterior; combinations of A and σ that the data rule out are left out.
     """
-    return _fit(np.array([t.shares for t in trained]), trained, size=size, noise=noise)
-
-
-def prior_discrepancy(n_domains: int) -> Discrepancy:
-    """What is expected before any reference is trained: nothing on average, of the usual size."""
-    return _fit(np.zeros((0, n_domains)), (), size=SIZE, noise=NOISE)
-
-
-def _fit(known: Array, trained: Sequence[Trained], *, size: float, noise: float) -> Discrepancy:
+    known = np.array([t.shares for t in trained])
     residuals = np.array([t.residual for t in trained])
     by_seed = _noise_covariance([t.seeds for t in trained])
     sizes, noises = (axis.ravel() for axis in np.meshgrid(size * _GRID, noise * _GRID))
@@ -161,6 +153,18 @@ def _fit(known: Array, trained: Sequence[Trained], *, size: float, noise: float)
     kept = weights > 1e-3 * weights.max()
     return Discrepancy(
         known, residuals, by_seed, sizes[kept], noises[kept], weights[kept] / weights[kept].sum()
+    )
+
+
+def prior_discrepancy(n_domains: int) -> Discrepancy:
+    """What is expected before any reference is trained: nothing on average, of the usual size."""
+    return Discrepancy(
+        known=np.zeros((0, n_domains)),
+        residuals=np.zeros(0),
+        noise_covariance=np.zeros((0, 0)),
+        sizes=np.array([SIZE]),
+        noises=np.array([NOISE]),
+        probabilities=np.ones(1),
     )
 
 

@@ -23,15 +23,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.decision.calibration import Calibrated
 from mixwise.decision.discrepancy import Discrepancy, prior_discrepancy, unexplained
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.problem import mixture_of, shares_of
 
-Array = npt.NDArray[np.float64]
 Preference = Literal["uniform", "available", "none"]
 _TOLD_APART = 1.96  # standard deviations of a difference, two-sided 95 %
 _BETWEEN = 1.0  # the same for mixtures that are nearer to the anchor without being it

@@ -33,12 +33,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.decision.agreement import Figures, agreement_rows, spearman_rows
 from mixwise.errors import EvaluationError
 
-Array = npt.NDArray[np.float64]
 Seeds = Sequence[Sequence[float]] | Array
 _N_BOOTSTRAP = 2000
 _N_SIMULATED = 1000

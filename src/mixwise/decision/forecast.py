@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.decision.calibration import Calibrated
 from mixwise.observation import Observation
 from mixwise.search.problem import shares_of
 from mixwise.search.space.simplex import sample
 
-Array = npt.NDArray[np.float64]
 Range = tuple[float, float]
 _N_DRAWS = 1000  # as many as of the examples
 _N_PREDICTED = 512

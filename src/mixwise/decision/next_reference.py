@@ -19,10 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import norm
 
-Array = npt.NDArray[np.float64]
+from mixwise.arrays import Array
+
 _N_QUANTILES = 64
 
 

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from mixwise.decision.bootstrap import Standing, bootstrap_objective, interval, standings
 from mixwise.decision.calibration import (
@@ -43,8 +42,6 @@ from mixwise.search.problem import SearchProblem, SearchResult, mixture_of, shar
 from mixwise.search.space.designs import centre
 from mixwise.search.space.optimum import maximise
 from mixwise.search.surrogates.objective_model import fit_surface
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

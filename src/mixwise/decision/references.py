@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.mixture import Mixture, MixtureSpace
 
-Array = npt.NDArray[np.float64]
 _POOL = 2048
 _LEAST_DISTANCE = 1e-4  # share of tokens below which two mixtures are the same
 _TAKEN_WEIGHT = 2.0  # how much closer a reference may be to a scored mixture than to a reference

@@ -35,12 +35,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
+from mixwise.arrays import Array
 from mixwise.decision.fidelity import Fidelity
 
-Array = npt.NDArray[np.float64]
 Word = Literal["trust", "trust the ranking only", "do not trust"]
 Basis = Literal["measured", "predicted"]
 RANK_LIMIT = 0.9

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from mixwise.arrays import Array
+
 Matrix = tuple[tuple[float, ...], ...]
 
 

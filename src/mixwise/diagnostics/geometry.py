@@ -22,15 +22,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from mixwise.arrays import Array
 from mixwise.diagnostics.findings import Block, Geometry, Matrix, TrajectoryPoint, mean_between
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.task_vectors.task_vector import TaskVector
 from mixwise.models.checkpoint import open_checkpoint
 
-Array = npt.NDArray[np.float64]
 _PART = 1 << 20  # elements that are turned into float64 at a time
 _NUMBER = re.compile(r"\.(\d+)\.")
 _NAMED_BLOCKS = {

@@ -48,9 +48,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from mixwise.arrays import Array
+
 _SMALL_DIRECTIONS = 1e-3  # singular values below this share of the largest tell nothing of a metric
 
 

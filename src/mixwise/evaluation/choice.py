@@ -30,12 +30,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mixwise.arrays import Array
 from mixwise.data.corpus import Tokenizer
 from mixwise.data.sources import ChoiceRow
 from mixwise.errors import DataError
 from mixwise.evaluation.rows import Indices, Row
 from mixwise.evaluation.sets import Differentiable, all_examples, linear_metric
-from mixwise.observation import Array, Measurement
+from mixwise.observation import Measurement
 
 
 @dataclass(frozen=True, slots=True)

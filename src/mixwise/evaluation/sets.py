@@ -8,8 +8,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.evaluation.rows import Indices, Row
-from mixwise.observation import Array, Measurement
+from mixwise.observation import Measurement
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,7 +24,7 @@ from mixwise.observation import Measurement
 from mixwise.scorer import Part
 
 if TYPE_CHECKING:
-    from mixwise.observation import Array
+    from mixwise.arrays import Array
 
 _FORMAT = 2  # of the measurements; raise it when a metric changes its meaning or its last digits
 

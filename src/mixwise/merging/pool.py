@@ -25,12 +25,12 @@ from mixwise.errors import CheckpointError
 from mixwise.merging.fit.config import compare_configs
 from mixwise.merging.fit.tokenizer import compare_tokenizers
 from mixwise.merging.rules.inputs import ExtraRun, Ingredients, SecondMoments
-from mixwise.merging.rules.rule import Combine, MergeRule
+from mixwise.merging.rules.rule import Combine, LinearRule, MergeRule
 from mixwise.merging.running_sum import RunningSum
 from mixwise.merging.task_vectors.adapters import LoraExpert, write_adapters
 from mixwise.merging.task_vectors.encoding import StorePrecision
 from mixwise.merging.task_vectors.store import StoredTaskVector, open_stored
-from mixwise.merging.task_vectors.task_vector import DirectTaskVector, TaskVector
+from mixwise.merging.task_vectors.task_vector import DirectTaskVector, TaskVector, load_all
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.chunks import chunks
@@ -179,10 +179,10 @@ class ExpertPool:
             rule: How merge weights or tensors follow from the shares.
         """
         shares = self.shares(mixture)
-        if rule.combine is not None:
-            self._write_combined(shares, rule.combine)
-        elif rule.coefficients is not None:
+        if isinstance(rule, LinearRule):
             self._write_weighted(rule.coefficients(shares).tolist())
+        else:
+            self._write_combined(shares, rule.combine)
 
     def shares(self, mixture: Mixture) -> Tensor:
         """Shares in the order of the pool's domains, ``(n_domains,)``, float64."""
@@ -220,8 +220,7 @@ class ExpertPool:
         for name, live in self.live.tensors.items():
             base = self.base_tensor(name)
             if any(name in vector for vector in self.vectors):
-                nothing = torch.zeros(live.shape, device=live.device)
-                deltas = [v.load(name) if name in v else nothing for v in self.vectors]
+                deltas = load_all(self.vectors, name)
                 merged = combine(name, deltas, shares.to(live.device, torch.float32))
                 base = base.to(live.device, torch.float32) + merged
             self.live.write(name, base)

@@ -6,7 +6,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,7 +40,9 @@ from mixwise.merging.rules.rule import (
     LINEAR,
     Coefficients,
     Combine,
+    LinearRule,
     MergeRule,
+    TensorRule,
     shares_as_merge_weights,
 )
 from mixwise.merging.rules.trajectory import along_trajectories, blended
@@ -58,16 +60,14 @@ class NamedRule:
         source: Paper that it comes from.
         extra_runs: The mixtures that it must train besides the experts, from the domains' names.
         needs: What else it is made from.
-        coefficients: Makes merge weights for a pool; or else
-        combine: makes a combination of tensors for a pool.
+        make: Makes the rule of this row for a pool.
     """
 
     name: str
     source: str
     extra_runs: Callable[[Sequence[str]], tuple[Mixture, ...]]
     needs: frozenset[Need]
-    coefficients: Callable[[ExpertPool], Coefficients] | None = None
-    combine: Callable[[ExpertPool], Combine] | None = None
+    make: Callable[[NamedRule, ExpertPool], MergeRule]
 
     def bind(self, pool: ExpertPool) -> MergeRule:
         """The rule, ready to merge a pool.
@@ -75,12 +75,7 @@ class NamedRule:
         Raises:
             RecipeError: If the pool lacks something that the rule needs.
         """
-        return MergeRule(
-            self.name,
-            self.source,
-            self.coefficients(pool) if self.coefficients else None,
-            self.combine(pool) if self.combine else None,
-        )
+        return self.make(self, pool)
 
 
 def _no_runs(domains: Sequence[str]) -> tuple[Mixture, ...]:
@@ -117,14 +112,28 @@ def _fitted(pool: ExpertPool, start: Coefficients, end: Coefficients) -> float:
     return float(along @ products @ (target - first) / (along @ products @ along))
 
 
-def _of_ingredients(
+def linear_in_vectors(
+    make: Callable[[ExpertPool], Coefficients],
+) -> Callable[[NamedRule, ExpertPool], LinearRule]:
+    """For `NamedRule.make`: a rule that maps shares to merge weights, made for a pool."""
+    return lambda row, pool: LinearRule(row.name, row.source, make(pool))
+
+
+def tensor_by_tensor(combine: Combine) -> Callable[[NamedRule, ExpertPool], TensorRule]:
+    """For `NamedRule.make`: a rule that combines tensors alike in every pool."""
+    return lambda row, pool: TensorRule(row.name, row.source, combine)
+
+
+def _by_ingredients(
     make: Callable[[Ingredients], Coefficients],
-) -> Callable[[ExpertPool], Coefficients]:
-    return lambda pool: make(pool.ingredients)
+) -> Callable[[NamedRule, ExpertPool], LinearRule]:
+    return linear_in_vectors(lambda pool: make(pool.ingredients))
 
 
-def _plain(combine: Combine) -> Callable[[ExpertPool], Combine]:
-    return lambda pool: combine
+def _tensors_by_ingredients(
+    make: Callable[[Ingredients], Combine],
+) -> Callable[[NamedRule, ExpertPool], TensorRule]:
+    return lambda row, pool: TensorRule(row.name, row.source, make(pool.ingredients))
 
 
 _NOTHING: frozenset[Need] = frozenset()
@@ -133,48 +142,65 @@ _MOMENTS: frozenset[Need] = frozenset({"second moments"})
 _REFERENCES: frozenset[Need] = frozenset({"references"})
 _OWN = "own; docs/science.md"
 
-RULES: Mapping[str, NamedRule] = {
+RULES: dict[str, NamedRule] = {
     rule.name: rule
     for rule in (
-        NamedRule("linear", LINEAR.source, _no_runs, _NOTHING, _linear),
-        NamedRule("scaled", "arXiv 2212.04089", centre_runs, _NOTHING, _scaled),
-        NamedRule("trajectory", _OWN, _no_runs, _TRAJECTORIES, _of_ingredients(along_trajectories)),
-        NamedRule("blend", _OWN, centre_runs, _TRAJECTORIES, _blend),
-        NamedRule("centre", _OWN, centre_runs, _NOTHING, _of_ingredients(by_centre)),
-        NamedRule("pairs", _OWN, pair_runs, _NOTHING, _of_ingredients(by_pairs)),
+        NamedRule("linear", LINEAR.source, _no_runs, _NOTHING, linear_in_vectors(_linear)),
+        NamedRule("scaled", "arXiv 2212.04089", centre_runs, _NOTHING, linear_in_vectors(_scaled)),
+        NamedRule("trajectory", _OWN, _no_runs, _TRAJECTORIES, _by_ingredients(along_trajectories)),
+        NamedRule("blend", _OWN, centre_runs, _TRAJECTORIES, linear_in_vectors(_blend)),
+        NamedRule("centre", _OWN, centre_runs, _NOTHING, _by_ingredients(by_centre)),
+        NamedRule("pairs", _OWN, pair_runs, _NOTHING, _by_ingredients(by_pairs)),
         NamedRule(
             "pairs+centre",
             _OWN,
             pair_and_centre_runs,
             _NOTHING,
-            _of_ingredients(by_pairs_and_centre),
+            _by_ingredients(by_pairs_and_centre),
         ),
-        NamedRule("references", _OWN, _no_runs, _REFERENCES, _of_ingredients(by_references)),
+        NamedRule("references", _OWN, _no_runs, _REFERENCES, _by_ingredients(by_references)),
         NamedRule(
             "optimiser-aware",
             _OWN,
             _no_runs,
             _MOMENTS,
-            combine=lambda pool: optimiser_aware(pool.ingredients),
+            _tensors_by_ingredients(optimiser_aware),
         ),
         NamedRule(
             "optimiser-aware+centre",
             _OWN,
             centre_runs,
             _MOMENTS,
-            combine=lambda pool: optimiser_aware_by_centre(pool.ingredients),
+            _tensors_by_ingredients(optimiser_aware_by_centre),
         ),
-        NamedRule("ties", "arXiv 2306.01708", _no_runs, _NOTHING, combine=_plain(ties)),
-        NamedRule("dare", "arXiv 2311.03099", _no_runs, _NOTHING, combine=_plain(dare_linear)),
-        NamedRule("dare-ties", "arXiv 2311.03099", _no_runs, _NOTHING, combine=_plain(dare_ties)),
-        NamedRule("della", "arXiv 2406.11617", _no_runs, _NOTHING, combine=_plain(della)),
+        NamedRule("ties", "arXiv 2306.01708", _no_runs, _NOTHING, tensor_by_tensor(ties)),
+        NamedRule("dare", "arXiv 2311.03099", _no_runs, _NOTHING, tensor_by_tensor(dare_linear)),
+        NamedRule("dare-ties", "arXiv 2311.03099", _no_runs, _NOTHING, tensor_by_tensor(dare_ties)),
+        NamedRule("della", "arXiv 2406.11617", _no_runs, _NOTHING, tensor_by_tensor(della)),
         NamedRule(
-            "breadcrumbs", "arXiv 2312.06795", _no_runs, _NOTHING, combine=_plain(breadcrumbs)
+            "breadcrumbs", "arXiv 2312.06795", _no_runs, _NOTHING, tensor_by_tensor(breadcrumbs)
         ),
-        NamedRule("slerp", "Shoemake 1985", _no_runs, _NOTHING, combine=_plain(slerp)),
-        NamedRule("fisher", "arXiv 2111.09832", _no_runs, _MOMENTS, combine=_plain(fisher)),
+        NamedRule("slerp", "Shoemake 1985", _no_runs, _NOTHING, tensor_by_tensor(slerp)),
+        NamedRule("fisher", "arXiv 2111.09832", _no_runs, _MOMENTS, tensor_by_tensor(fisher)),
     )
 }
+
+
+def register_rule(rule: NamedRule) -> None:
+    """Add a rule of your own to the table.
+
+    Args:
+        rule: The new row.
+
+    Raises:
+        RecipeError: If the table has a rule of that name.
+    """
+    if rule.name in RULES:
+        raise RecipeError(
+            f"there is a merge rule `{rule.name}` already, from {RULES[rule.name].source}: give "
+            "yours another name"
+        )
+    RULES[rule.name] = rule
 
 
 def find_rule(name: str) -> NamedRule:

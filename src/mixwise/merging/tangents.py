@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch.autograd.functional import hessian, jacobian, jvp
 
-from mixwise.merging.rules.rule import Coefficients, Combine, MergeRule
+from mixwise.arrays import Array
+from mixwise.merging.rules.rule import Coefficients, Combine, LinearRule, MergeRule
 from mixwise.merging.task_vectors.adapters import LoraExpert
-from mixwise.merging.task_vectors.task_vector import TaskVector
-from mixwise.observation import Array
+from mixwise.merging.task_vectors.task_vector import TaskVector, load_all
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,10 +67,8 @@ def tangents_of(
         task_vectors: All that the rule merges.
         shares: λ, shape ``(n,)``; each is moved alone, off the simplex.
     """
-    if rule.coefficients is not None:
+    if isinstance(rule, LinearRule):
         return CoefficientTangents(WeightMap.of(rule.coefficients, shares), task_vectors)
-    if rule.combine is None:
-        raise RuntimeError(f"`{rule.name}` has neither merge weights nor a combination")
     return CombineTangents(rule.combine, task_vectors, shares)
 
 
@@ -199,7 +197,7 @@ class CombineTangents:
 
     def push(self, name: str, direction: Array) -> Tensor:
         """See `Tangents.push`."""
-        deltas = self._load(name)
+        deltas = load_all(self._task_vectors, name)
         at = self._shares.to(deltas[0].device)
         along = torch.from_numpy(direction).to(at)
         _, moved = jvp(lambda shares: self._combine(name, deltas, shares), at, along)  # type: ignore[no-untyped-call]
@@ -212,10 +210,5 @@ class CombineTangents:
         return bent.double().cpu().numpy()
 
     def _score(self, name: str, gradient: Tensor) -> Callable[[Tensor], Tensor]:
-        deltas, fixed = self._load(name), gradient.detach().double()
+        deltas, fixed = load_all(self._task_vectors, name), gradient.detach().double()
         return lambda shares: (self._combine(name, deltas, shares).double() * fixed).sum()
-
-    def _load(self, name: str) -> list[Tensor]:
-        loaded = {k: v.load(name) for k, v in enumerate(self._task_vectors) if name in v}
-        nothing = torch.zeros_like(next(iter(loaded.values())))
-        return [loaded.get(k, nothing) for k in range(len(self._task_vectors))]

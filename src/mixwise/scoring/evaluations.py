@@ -20,12 +20,12 @@ from mixwise.models.checkpoint import Checkpoint
 from mixwise.progress import OnProgress, Progress, silent
 from mixwise.scorer import Part, Request
 from mixwise.scoring.parts import join, split
+from mixwise.scoring.worker.evaluator import evaluate
 from mixwise.scoring.worker.job import (
     Evaluated,
     EvaluationJob,
     MergeSettings,
     ModelSettings,
-    evaluate,
 )
 
 _TASK = "evaluating"

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mixwise.observation import Array, Derivatives, Measurement
+from mixwise.arrays import Array
+from mixwise.observation import Derivatives, Measurement
 from mixwise.scorer import Part
 
 

@@ -1,19 +1,30 @@
-"""The table of search methods."""
+"""The table of search methods, and the choice that the method `auto` makes among them.
+
+Method:
+    | metrics of the objective | method |
+    |---|---|
+    | all differentiable (losses, bits per byte) | `slopes` |
+    | any that jumps (accuracies) | `bayes` |
+
+    Neither depends on the number of domains: slopes cost three forward passes for any of them, and
+    `bayes` starts from one mixture per domain. Where a scorer gives no slopes of a metric that has
+    them, as references do not, `slopes` goes on as `bayes`. Both begin at the centre. The result
+    names the method that ran.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from mixwise.errors import RecipeError
 from mixwise.objective import Objective
 from mixwise.scorer import SLOPES
 from mixwise.search.methods import bayes, mirror, trust_region
-from mixwise.search.methods.auto import choose, design_auto, search_auto
 from mixwise.search.methods.bayes import design_bayes, search_bayes
-from mixwise.search.methods.demix import design_demix, design_random, search_demix, search_random
+from mixwise.search.methods.demix import design_demix, search_demix
 from mixwise.search.methods.lattice import N_CHECKS, design_lattice, search_lattice
 from mixwise.search.methods.mergemix import design_mergemix, search_mergemix
 from mixwise.search.methods.mirror import design_mirror, search_mirror
 from mixwise.search.methods.newton import CURVATURE, design_newton, search_newton
+from mixwise.search.methods.random import design_random, search_random
 from mixwise.search.methods.slopes import design_slopes, search_slopes
 from mixwise.search.methods.subsets import design_subsets, search_subsets, search_subsets_race
 from mixwise.search.methods.subsets_fast import (
@@ -21,12 +32,33 @@ from mixwise.search.methods.subsets_fast import (
     design_subsets_fast,
     search_subsets_fast,
 )
-from mixwise.search.problem import SearchMethod
+from mixwise.search.problem import SearchMethod, SearchProblem, SearchResult
 
-METHODS: Mapping[str, SearchMethod] = {
+
+def choose(objective: Objective) -> str:
+    """Name the method that suits an objective.
+
+    Example:
+        >>> from mixwise.objective import Metric, Term
+        >>> choose(Objective((Term(Metric("code", "loss", "min"), 1.0),)))
+        'slopes'
+    """
+    return "slopes" if all(m.is_differentiable for m in objective.metrics) else "bayes"
+
+
+def search_auto(problem: SearchProblem) -> SearchResult:
+    """Search by the method that suits the objective.
+
+    Raises:
+        RecipeError: As that method.
+    """
+    return METHODS[choose(problem.objective)].search(problem)
+
+
+METHODS: dict[str, SearchMethod] = {
     method.name: method
     for method in (
-        SearchMethod("auto", "see search/auto.py", design_auto, search_auto, bayes.N_STEPS, SLOPES),
+        SearchMethod("auto", "no paper", design_slopes, search_auto, bayes.N_STEPS, SLOPES),
         SearchMethod(
             "slopes",
             "Solak et al. 2003; Conn et al. 2000",
@@ -85,6 +117,23 @@ METHODS: Mapping[str, SearchMethod] = {
         ),
     )
 }
+
+
+def register_method(method: SearchMethod) -> None:
+    """Add a search method of your own to the table.
+
+    Args:
+        method: The new row.
+
+    Raises:
+        RecipeError: If the table has a method of that name.
+    """
+    if method.name in METHODS:
+        raise RecipeError(
+            f"there is a search method `{method.name}` already, from "
+            f"{METHODS[method.name].source}: give yours another name"
+        )
+    METHODS[method.name] = method
 
 
 def method_for(name: str, objective: Objective) -> SearchMethod:

@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.scorer import VALUES, Request, Scorer
 
-Array = npt.NDArray[np.float64]
 Predict = Callable[[Array], Array]
 
 
@@ -98,6 +97,9 @@ class SearchResult:
     predicted: float | None = None
 
 
+Design = Callable[[MixtureSpace, int | None, int], tuple[Mixture, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class SearchMethod:
     """A row of the table of methods.
@@ -115,7 +117,7 @@ class SearchMethod:
 
     name: str
     source: str
-    design: Callable[[MixtureSpace, int | None, int], tuple[Mixture, ...]]
+    design: Design
     search: Callable[[SearchProblem], SearchResult]
     n_checks: int
     request: Request = VALUES

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from mixwise.arrays import Array
 from mixwise.decision.discrepancy import Calibration, Trained, calibrate, leave_one_out
 from mixwise.decision.next_reference import choose_next
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.method_table import METHODS
-from mixwise.search.problem import Array, SearchResult, distinct, mixture_of
+from mixwise.search.problem import SearchResult, distinct, mixture_of
 from mixwise.search.space.designs import centre
 from mixwise.search.space.optimum import maximise
 from mixwise.search.space.simplex import sample

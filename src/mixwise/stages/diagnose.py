@@ -20,11 +20,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mixwise.arrays import Array
 from mixwise.decision.fidelity import measure_fidelity
 from mixwise.decision.trust import Verdict, bend_of, judge_measured, judge_predicted
 from mixwise.diagnostics.geometry import Geometry, measure_geometry, measure_trajectory
 from mixwise.diagnostics.interference import (
-    Array,
     Interactions,
     noise_of_runs,
     predict_error,

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from mixwise import __version__
+from mixwise.arrays import Array
 from mixwise.decision.bootstrap import Standing, bootstrap_objective, interval, standings
 from mixwise.export.shares import key_of
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.method_table import METHODS
 from mixwise.search.methods.lattice import N_CHECKS
-from mixwise.search.problem import Array, SearchResult, shares_of
+from mixwise.search.problem import SearchResult, shares_of
 from mixwise.search.space.designs import lattice
 from mixwise.search.space.simplex import sample
 from mixwise.stages.calibrate import Calibrated

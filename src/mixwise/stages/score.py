@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mixwise.arrays import Array
 from mixwise.errors import DamagedError, RecipeError, StudyError
 from mixwise.mixture import Mixture
-from mixwise.observation import Answer, Array, Derivatives, Observation
+from mixwise.observation import Answer, Derivatives, Observation
 from mixwise.scorer import SLOPES, VALUES, Request
 from mixwise.search.problem import distinct
 from mixwise.stages.price import price_words, untrained

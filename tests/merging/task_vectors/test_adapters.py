@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from mixwise.errors import CheckpointError
 from mixwise.merging.pool import ExpertPool, write_checkpoint
-from mixwise.merging.rules.rule import LINEAR, MergeRule
+from mixwise.merging.rules.rule import LINEAR, TensorRule
 from mixwise.merging.task_vectors.adapters import LoraExpert
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import open_checkpoint
@@ -171,7 +171,7 @@ def test_rules_that_combine_take_adapters_too(
 ) -> None:
     narrow = make_adapter(pico_base, tmp_path / "narrow", 2, target_modules=["q_proj"])
     opened = {"a": open_checkpoint(adapters["a"]), "b": open_checkpoint(narrow)}
-    product = MergeRule(
+    product = TensorRule(
         "product",
         "made up",
         combine=lambda name, deltas, shares: shares.prod() * deltas[0] * deltas[1],

@@ -21,7 +21,7 @@ from tests.tiny_models import KINDS
 from mixwise.evaluation.rows import batch_nats
 from mixwise.merging.multi_lora import UnmergedAdapters
 from mixwise.merging.pool import ExpertPool
-from mixwise.merging.rules.rule import MergeRule
+from mixwise.merging.rules.rule import LinearRule, MergeRule
 from mixwise.merging.tangents import WeightMap, tangents_of
 from mixwise.mixture import Mixture
 from mixwise.scoring.derivatives.slopes import AdapterSlopes, ModelSlopes, differentiable_tensors
@@ -44,7 +44,7 @@ def model_slopes(pool: ExpertPool, mixture: Mixture, rule: MergeRule) -> ModelSl
 
 
 def adapter_slopes(pool: ExpertPool, mixture: Mixture, rule: MergeRule) -> AdapterSlopes:
-    assert rule.coefficients is not None
+    assert isinstance(rule, LinearRule)
     pool.merge(mixture, rule)
     vectors = [pool.task_vectors[domain] for domain in mixture.domains]
     weight_map = WeightMap.of(rule.coefficients, mixture.shares)

@@ -9,8 +9,8 @@ from tests.evaluation.models import CONFIGS, VOCABULARY, tiny_model
 
 from mixwise.errors import CheckpointError
 from mixwise.evaluation.rows import Batch, Row, batch_nats, make_batches
-from mixwise.merging.skeleton import Skeleton
 from mixwise.models.checkpoint import open_checkpoint
+from mixwise.models.skeleton import Skeleton
 from mixwise.scoring.worker.layerwise import enter, leave, pass_through
 
 KINDS = [kind for kind in CONFIGS if kind != "mamba"]

@@ -14,11 +14,11 @@ from mixwise.data.corpus import HeldoutSequences
 from mixwise.errors import EvaluationError, ResourceError
 from mixwise.evaluation.loss import TextSet
 from mixwise.evaluation.suite import WHOLE, EvaluationSuite, PreparedSuite
-from mixwise.merging.rules.rule import LINEAR, MergeRule
-from mixwise.merging.skeleton import Skeleton
+from mixwise.merging.rules.rule import LINEAR, LinearRule, MergeRule
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.models.live_model import LiveModel
+from mixwise.models.skeleton import Skeleton
 from mixwise.scorer import Part
 from mixwise.scoring.worker import streaming
 from mixwise.scoring.worker.streaming import candidates_within, evaluate_streamed
@@ -150,6 +150,6 @@ def test_budget_by_hand(folders_of: Callable[[str], dict[str, Path]]) -> None:
 def test_a_merge_that_is_not_finite_names_its_mixture(
     folders_of: Callable[[str], dict[str, Path]],
 ) -> None:
-    broken = MergeRule("broken", "", coefficients=lambda shares: shares * float("inf"))
+    broken = LinearRule("broken", "", coefficients=lambda shares: shares * float("inf"))
     with pytest.raises(EvaluationError, match=r"merge of `a=0\.2,b=0\.5,c=0\.3`: `text/loss`"):
         score(folders_of("llama"), broken, PLENTY)

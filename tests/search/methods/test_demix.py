@@ -4,7 +4,7 @@ from benchmarks.synthetic import Instance, instance
 
 from mixwise.errors import RecipeError
 from mixwise.mixture import MixtureSpace
-from mixwise.search.methods.demix import design_demix, design_random, search_demix, search_random
+from mixwise.search.methods.demix import design_demix, search_demix
 from mixwise.search.problem import SearchProblem
 
 SPACE = MixtureSpace.whole("abcd")
@@ -45,13 +45,3 @@ def test_the_last_mixture_is_a_mean_of_the_best_predicted() -> None:
 def test_a_budget_below_three_rounds_is_told() -> None:
     with pytest.raises(RecipeError, match="at least 7 for three rounds of the method `demix`"):
         design_demix(SPACE, 6, 0)
-
-
-@pytest.mark.parametrize(("budget", "n"), [(None, 40), (5, 5)])
-def test_random_search_scores_its_budget_and_keeps_the_best(budget: int | None, n: int) -> None:
-    made = instance("interior", 4, 0)
-    asked = problem(made, budget)
-    found = search_random(asked)
-    assert [o.mixture for o in found.scored] == list(design_random(made.space, budget, 0))
-    assert len(found.scored) == n
-    assert asked.value(found.best) == max(asked.value(o) for o in found.scored)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixwise.arrays import Array
 from mixwise.mixture import MixtureSpace
-from mixwise.search.problem import Array
 from mixwise.search.space.optimum import Value, maximise
 
 WHOLE = MixtureSpace.whole("abc")

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from mixwise.arrays import Array
 from mixwise.mixture import MixtureSpace
-from mixwise.search.problem import Array
 from mixwise.search.space.designs import lattice, seed_points
 from mixwise.search.surrogates.regressors import fit_quadratic, fit_trees, quadratic_features
 

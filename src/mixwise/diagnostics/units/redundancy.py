@@ -21,12 +21,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from mixwise.arrays import Array
 from mixwise.errors import EvaluationError
 
-Array = npt.NDArray[np.float64]
 _VARIANCE = 0.05
 _ROUNDING = float(np.finfo(np.float32).eps) ** 2  # of a variance, relative to the mean's square
 

@@ -69,6 +69,26 @@ class Ingredients:
             has_second_moments,
         )
 
+    def split(self, vectors: Sequence[Tensor]) -> VectorParts:
+        """The vectors of one tensor, by what they are."""
+        n, n_extras = self.n_domains, len(self.mixtures)
+        return VectorParts(vectors[:n], vectors[n : n + n_extras], vectors[n + n_extras :])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorParts:
+    """One tensor of all vectors of a pool.
+
+    Args:
+        deltas: Of the experts' task vectors, in the order of the domains.
+        extra_deltas: Of the extra runs' task vectors.
+        second_moments: Of the experts' second moments; empty where no rule asks for them.
+    """
+
+    deltas: Sequence[Tensor]
+    extra_deltas: Sequence[Tensor]
+    second_moments: Sequence[Tensor]
+
 
 class SecondMoments:
     """An expert's mean squared gradients, served like a task vector.

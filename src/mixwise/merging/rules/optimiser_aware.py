@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from mixwise.merging.rules.corrections import evenness
-from mixwise.merging.rules.inputs import Ingredients
+from mixwise.merging.rules.inputs import Ingredients, VectorParts
 from mixwise.merging.rules.rule import Combine
 
 _EXPONENT = 0.35  # between 0.25 and 0.5 the error is flat: docs/science.md
@@ -30,28 +30,28 @@ _TINY = 1e-30
 
 def optimiser_aware(ingredients: Ingredients) -> Combine:
     """Combine the experts by their second moments."""
-    n, n_extras = ingredients.n_domains, len(ingredients.mixtures)
 
     def combine(name: str, vectors: Sequence[Tensor], shares: Tensor) -> Tensor:
-        return _merge(vectors[:n], vectors[n + n_extras :], shares)
+        return _merge(ingredients.split(vectors), shares)
 
     return combine
 
 
 def optimiser_aware_by_centre(ingredients: Ingredients) -> Combine:
     """The same, corrected by a run at the uniform mixture."""
-    n, n_extras = ingredients.n_domains, len(ingredients.mixtures)
 
     def combine(name: str, vectors: Sequence[Tensor], shares: Tensor) -> Tensor:
-        deltas, moments, centre = vectors[:n], vectors[n + n_extras :], vectors[n]
-        missed = centre - _merge(deltas, moments, torch.full_like(shares, 1 / n))
-        return _merge(deltas, moments, shares) + evenness(shares) * missed
+        known = ingredients.split(vectors)
+        uniform = torch.full_like(shares, 1 / ingredients.n_domains)
+        missed = known.extra_deltas[0] - _merge(known, uniform)
+        return _merge(known, shares) + evenness(shares) * missed
 
     return combine
 
 
-def _merge(deltas: Sequence[Tensor], moments: Sequence[Tensor], shares: Tensor) -> Tensor:
-    stacked, seen = torch.stack(tuple(deltas)), torch.stack(tuple(moments))
+def _merge(known: VectorParts, shares: Tensor) -> Tensor:
+    stacked = torch.stack(tuple(known.deltas))
+    seen = torch.stack(tuple(known.second_moments))
     weights = shares.view(-1, *[1] * (stacked.dim() - 1)).to(stacked.dtype)
     mixed = (weights * seen).sum(0)
     ratio = torch.where(mixed > _TINY, seen / mixed.clamp_min(_TINY), torch.ones_like(seen))

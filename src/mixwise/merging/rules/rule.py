@@ -20,9 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from mixwise.errors import RecipeError
+from typing import TYPE_CHECKING, TypeAlias, final
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,34 +29,41 @@ Coefficients = Callable[["Tensor"], "Tensor"]
 Combine = Callable[[str, Sequence["Tensor"], "Tensor"], "Tensor"]
 
 
+@final
 @dataclass(frozen=True, slots=True)
-class MergeRule:
-    """A rule that is ready to merge; it has either coefficients or a way to combine.
+class LinearRule:
+    """A rule that maps shares to merge weights.
 
     Args:
         name: Name in recipes, on the command line and in the ledger.
         source: Where it comes from.
         coefficients: From shares, shape ``(n_experts,)``, to merge weights, shape ``(n_vectors,)``,
             by differentiable operations of torch.
-        combine: From the name of a tensor, the pool's vectors of it, float32, all of one shape, and
-            the shares, ``(n_experts,)``, to the merged task vector, differentiable in the shares.
-
-    Raises:
-        RecipeError: If both or none are given.
     """
 
     name: str
     source: str
-    coefficients: Coefficients | None = None
-    combine: Combine | None = None
+    coefficients: Coefficients
 
-    def __post_init__(self) -> None:
-        if (self.coefficients is None) == (self.combine is None):
-            which = "neither" if self.combine is None else "both"
-            raise RecipeError(
-                f"merge rule `{self.name}` must have `coefficients` or `combine`, but has {which}: "
-                "give one of them"
-            )
+
+@final
+@dataclass(frozen=True, slots=True)
+class TensorRule:
+    """A rule that combines the vectors tensor by tensor.
+
+    Args:
+        name: Name in recipes, on the command line and in the ledger.
+        source: Where it comes from.
+        combine: From the name of a tensor, the pool's vectors of it, float32, all of one shape, and
+            the shares, ``(n_experts,)``, to the merged task vector, differentiable in the shares.
+    """
+
+    name: str
+    source: str
+    combine: Combine
+
+
+MergeRule: TypeAlias = LinearRule | TensorRule
 
 
 def shares_as_merge_weights(shares: Tensor) -> Tensor:
@@ -66,4 +71,4 @@ def shares_as_merge_weights(shares: Tensor) -> Tensor:
     return shares
 
 
-LINEAR = MergeRule("linear", "arXiv 2505.16066, arXiv 2601.17858", shares_as_merge_weights)
+LINEAR = LinearRule("linear", "arXiv 2505.16066, arXiv 2601.17858", shares_as_merge_weights)

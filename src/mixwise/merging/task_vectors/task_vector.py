@@ -16,6 +16,7 @@ Source:
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -118,3 +119,15 @@ def fingerprint_of(base: Checkpoint, expert: Checkpoint, storage: str) -> str:
     """Hash of the checkpoints behind a task vector and of the way in which it is stored."""
     parts = "\0".join([base.fingerprint, expert.fingerprint, storage])
     return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
+
+
+def load_all(vectors: Sequence[TaskVector], name: str) -> list[Tensor]:
+    """One tensor of every vector, zeros where a vector leaves it as it is in the base.
+
+    Args:
+        vectors: The vectors; at least one contains the tensor.
+        name: Canonical name of the tensor.
+    """
+    loaded = {k: vector.load(name) for k, vector in enumerate(vectors) if name in vector}
+    zeros = torch.zeros_like(next(iter(loaded.values())))
+    return [loaded.get(k, zeros) for k in range(len(vectors))]

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from mixwise.arrays import Array
 from mixwise.evaluation.rows import Batch, batch_nats
 from mixwise.merging.multi_lora import UnmergedAdapters
 from mixwise.merging.tangents import Tangents, WeightMap
@@ -82,16 +83,25 @@ class ModelCurvature:
                 hessian += self.tangents.bend(name, gradient.detach())
             for i in range(n):
                 column[:] = 0
-                self._backward_along(gradients, np.eye(n)[i], is_last=i == n - 1)
+                backward_along(self.tangents, gradients, np.eye(n)[i], is_last=i == n - 1)
                 hessian[i] += column
         return BatchDerivatives(as_array(nats), slopes[None], _symmetric(hessian)[None])
 
-    def _backward_along(
-        self, gradients: dict[str, Tensor], direction: np.ndarray, *, is_last: bool
-    ) -> None:
-        curved = {name: g for name, g in gradients.items() if g.requires_grad}
-        along = [self.tangents.push(name, direction).to(g) for name, g in curved.items()]
-        torch.autograd.backward(list(curved.values()), along, retain_graph=not is_last)
+
+def backward_along(
+    tangents: Tangents, gradients: dict[str, Tensor], direction: Array, *, is_last: bool
+) -> None:
+    """Run backward through gradients, whose product with the Hessian reaches the tensors' hooks.
+
+    Args:
+        tangents: How the merge moves with the shares.
+        gradients: Of the model's tensors, with the graph behind them.
+        direction: Of the shares, shape ``(n,)``.
+        is_last: Whether the graph may be freed.
+    """
+    curved = {name: g for name, g in gradients.items() if g.requires_grad}
+    along = [tangents.push(name, direction).to(g) for name, g in curved.items()]
+    torch.autograd.backward(list(curved.values()), along, retain_graph=not is_last)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,14 +28,15 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from mixwise.arrays import Array
 from mixwise.diagnostics.interference import Interactions
 from mixwise.evaluation.rows import Batch, batch_nats, make_batches
 from mixwise.evaluation.sets import EvaluationSet
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.tangents import CoefficientTangents, WeightMap
-from mixwise.observation import Array
 from mixwise.scorer import Part
+from mixwise.scoring.derivatives.curvature import backward_along
 from mixwise.scoring.derivatives.slopes import differentiable_tensors
 
 if TYPE_CHECKING:
@@ -133,9 +134,7 @@ def _measure_batch(pool: ExpertPool, batch: Batch) -> _Products:
             slopes += tangents.pull(name, gradient.detach())
         for j, direction in enumerate(np.eye(n)):
             column[:], squares[...] = 0, 0
-            curved = {name: g for name, g in gradients.items() if g.requires_grad}
-            along = [tangents.push(name, direction).to(g) for name, g in curved.items()]
-            torch.autograd.backward(list(curved.values()), along, retain_graph=j < n - 1)
+            backward_along(tangents, gradients, direction, is_last=j == n - 1)
             curvature[:, j], bends[j] = column, np.sqrt(squares)
     return _Products(slopes, (curvature + curvature.T) / 2, bends, batch.n_tokens)
 

@@ -18,16 +18,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from mixwise.arrays import Array
 from mixwise.evaluation.rows import Indices, batch_nats, make_batches
 from mixwise.evaluation.sets import Differentiable, EvaluationSet
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.merging.multi_lora import UnmergedAdapters, can_serve, targets_of
 from mixwise.merging.pool import ExpertPool
-from mixwise.merging.rules.rule import MergeRule
+from mixwise.merging.rules.rule import LinearRule, MergeRule
 from mixwise.merging.tangents import WeightMap, tangents_of
 from mixwise.merging.task_vectors.adapters import LoraExpert
 from mixwise.mixture import Mixture
-from mixwise.observation import Array, Derivatives, Measurement
+from mixwise.observation import Derivatives, Measurement
 from mixwise.scorer import Request
 from mixwise.scoring.derivatives.curvature import AdapterCurvature, ModelCurvature
 from mixwise.scoring.derivatives.slopes import AdapterSlopes, Differentiator, ModelSlopes
@@ -79,7 +80,7 @@ def differentiator(
     """
     shares = pool.shares(mixture).tolist()
     experts = [vector for vector in pool.vectors if isinstance(vector, LoraExpert)]
-    if rule.coefficients is not None and experts and can_serve(pool.live, experts):
+    if isinstance(rule, LinearRule) and experts and can_serve(pool.live, experts):
         weight_map = WeightMap.of(rule.coefficients, shares)
         if request.per_example or _factors_are_thin(pool, experts):
             adapters = UnmergedAdapters(pool.live, experts)

@@ -28,11 +28,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from mixwise.arrays import Array
 from mixwise.evaluation.rows import Batch, batch_nats
 from mixwise.merging.multi_lora import UnmergedAdapters
 from mixwise.merging.tangents import Tangents, WeightMap
 from mixwise.models.live_model import LiveModel
-from mixwise.observation import Array
 
 if TYPE_CHECKING:
     from torch import Tensor

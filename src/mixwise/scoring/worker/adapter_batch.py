@@ -22,13 +22,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from mixwise.arrays import Array
 from mixwise.evaluation.rows import Batch, batch_nats
 from mixwise.evaluation.sets import EvaluationSet
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.merging.multi_lora import BUILD_COST, UnmergedAdapters, serving_cost
 from mixwise.merging.task_vectors.adapters import LoraExpert
 from mixwise.models.live_model import LiveModel
-from mixwise.observation import Array, Measurement
+from mixwise.observation import Measurement
 from mixwise.scorer import Part
 
 WHOLE = Part()

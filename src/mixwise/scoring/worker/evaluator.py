@@ -18,18 +18,19 @@ import numpy as np
 import torch
 
 from mixwise.engine.protocol import OnStep
+from mixwise.engine.worker_cache import resident
 from mixwise.errors import EvaluationError
 from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
 from mixwise.merging.fit.movement import require_moved
 from mixwise.merging.multi_lora import can_serve
 from mixwise.merging.pool import ExpertPool, write_checkpoint
 from mixwise.merging.rule_table import find_rule
-from mixwise.merging.rules.rule import LINEAR, MergeRule
-from mixwise.merging.skeleton import Skeleton
+from mixwise.merging.rules.rule import LINEAR, LinearRule, MergeRule
 from mixwise.merging.task_vectors.adapters import LoraExpert
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.live_model import LiveModel
+from mixwise.models.skeleton import Skeleton
 from mixwise.observation import Measurement
 from mixwise.recipe import hash_section
 from mixwise.scoring.derivatives.measured import measure_derivatives
@@ -40,6 +41,23 @@ from mixwise.scoring.worker.streaming import evaluate_streamed
 _TELL_SECONDS = 0.5
 _SLOPE_PASSES = 3  # a forward pass, and a backward pass that costs two
 _HESSIAN_PASSES = 6  # more for each domain: forward and backward through the gradient's graph
+
+
+def evaluate(job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
+    """Measure models in this process; the function that engines run.
+
+    Args:
+        job: The models, and what is wanted of them.
+        on_step: Called with the number of forward passes so far, now and then.
+
+    Returns:
+        One result for each subject of the job.
+
+    Raises:
+        EvaluationError: If a value is not finite; names the metric and the model.
+    """
+    key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
+    return resident(key, lambda: open_evaluator(job.model, job.suite)).evaluate(job, on_step)
 
 
 class Evaluator(Protocol):
@@ -113,7 +131,7 @@ class LiveEvaluator:
             return None
         pool, rule = self._pools.open(job.merges)
         experts = [v for v in pool.vectors if isinstance(v, LoraExpert)]
-        if rule.coefficients is None or not experts or not can_serve(self._live, experts):
+        if not isinstance(rule, LinearRule) or not experts or not can_serve(self._live, experts):
             return None
         part, sets = job.request.part, self._suite.suite.sets
         batches = [batch for chosen in sets for batch in self._suite.batches(chosen, part)]
@@ -223,7 +241,7 @@ class _Pools:
     def __init__(self, live: LiveModel) -> None:
         self._live = live
         self._pool: ExpertPool | None = None
-        self._rule = LINEAR
+        self._rule: MergeRule = LINEAR
         self._key = ""
 
     def open(self, merges: MergeSettings | None) -> tuple[ExpertPool, MergeRule]:

@@ -1,4 +1,4 @@
-"""What is to be measured, as a value that can go to a worker, and the function that measures it.
+"""What is to be measured, as a value that can go to a worker, and what comes back.
 
 Source:
     The two answers of a study differ in nothing but their tensors: merges and trained checkpoints
@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mixwise.engine.protocol import OnStep
-from mixwise.engine.worker_cache import resident
 from mixwise.merging.rules.inputs import ExtraRun
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.observation import Measurement
-from mixwise.recipe import hash_section
 from mixwise.scorer import VALUES, Request
 
 if TYPE_CHECKING:
@@ -133,24 +130,3 @@ class Evaluated:
     measurements: tuple[Measurement, ...]
     seconds: float
     n_tokens: int
-
-
-def evaluate(job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
-    """Measure models in this process; the function that engines run.
-
-    Args:
-        job: The models, and what is wanted of them.
-        on_step: Called with the number of forward passes so far, now and then.
-
-    Returns:
-        One result for each subject of the job.
-
-    Raises:
-        EvaluationError: If a value is not finite; names the metric and the model.
-    """
-    from mixwise.scoring.worker.evaluator import (
-        open_evaluator,  # torch, which the asking side can spare
-    )
-
-    key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
-    return resident(key, lambda: open_evaluator(job.model, job.suite)).evaluate(job, on_step)

@@ -19,7 +19,7 @@ import torch
 
 from mixwise.errors import CheckpointError
 from mixwise.evaluation.rows import Batch, batch_nats
-from mixwise.merging.skeleton import Skeleton, Tensors
+from mixwise.models.skeleton import Skeleton, Tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -35,14 +35,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from mixwise.arrays import Array
 from mixwise.errors import EvaluationError, ResourceError
 from mixwise.evaluation.rows import Batch
 from mixwise.evaluation.suite import WHOLE, PreparedSuite
 from mixwise.merging.pool import ExpertPool
-from mixwise.merging.rules.rule import MergeRule
-from mixwise.merging.skeleton import Skeleton, merge_tensors
+from mixwise.merging.rules.rule import MergeRule, TensorRule
+from mixwise.merging.several import merge_tensors
 from mixwise.mixture import Mixture
-from mixwise.observation import Array, Measurement
+from mixwise.models.skeleton import Skeleton
+from mixwise.observation import Measurement
 from mixwise.scorer import Part
 from mixwise.scoring.worker.layerwise import State, enter, leave, pass_through
 
@@ -141,7 +143,7 @@ class _Sizes:
         element = next(iter(tensors.values())).element_size()
         positions = [batch.ids.numel() for batch in batches]
         n_scored = max(int(batch.scored.sum()) for batch in batches)
-        n_deltas = len(pool.vectors) + 1 if rule.combine is not None else 0
+        n_deltas = len(pool.vectors) + 1 if isinstance(rule, TensorRule) else 0
         work = (
             max(positions) * widest * element * _WIDE_ACTIVATIONS
             + n_scored * config.vocab_size * 4 * _LOGITS

@@ -26,8 +26,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Observation
 from mixwise.scorer import SLOPES, VALUES
@@ -44,7 +44,6 @@ from mixwise.search.space.designs import centre
 from mixwise.search.space.simplex import extreme_points, project, sample
 from mixwise.search.surrogates.objective_model import Surface, fit_surface
 
-Array = npt.NDArray[np.float64]
 N_STEPS = 24
 _STILL = 0.0005  # share of R
 _N_DRAWS = 128

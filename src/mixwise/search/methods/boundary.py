@@ -32,10 +32,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
-Array = npt.NDArray[np.float64]
+from mixwise.arrays import Array
+
 _LEAST_FREEDOM = (32.0, 8.0)  # always; and times ln(1/α′)
 _LEAST_SEEN = 4  # examples of a metric
 _TIGHTEST = 0.25  # τ where ρ makes the boundary tightest

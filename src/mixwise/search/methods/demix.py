@@ -1,8 +1,7 @@
-"""Random search and DeMix: many mixtures at random, the second with a regressor's advice.
+"""DeMix: rounds of random mixtures, chosen by what a regressor predicts of them.
 
 Method:
-    random: low-discrepancy mixtures inside the bounds, 40 by default, the best is recommended.
-    demix: three rounds of 4 : 2 : 1, 64 + 32 + 16 by default. After each round LightGBM is fitted
+    Three rounds of 4 : 2 : 1, 64 + 32 + 16 by default. After each round LightGBM is fitted
     to every mixture's mean rank over the metrics; the next round takes the best predicted of a
     pool of random mixtures. The last mixture of the last round is the mean of the 128 best
     predicted, which the paper recommends.
@@ -22,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Observation
@@ -32,23 +30,10 @@ from mixwise.search.space.designs import spread
 from mixwise.search.space.simplex import sample
 from mixwise.search.surrogates.regressors import fit_trees
 
-Array = npt.NDArray[np.float64]
-N_RANDOM = 40
 N_DEMIX = 112
 _POOL = 8192
 _TOP = 128
 _LEAST = 7  # 4 + 2 + 1
-
-
-def design_random(space: MixtureSpace, budget: int | None, seed: int) -> tuple[Mixture, ...]:
-    """All of the budget."""
-    return spread(space, budget or N_RANDOM, seed=seed)
-
-
-def search_random(problem: SearchProblem) -> SearchResult:
-    """Score random mixtures and take the best."""
-    scored = problem.scorer.score(design_random(problem.space, problem.budget, problem.seed))
-    return SearchResult("random", problem.best(scored), scored)
 
 
 def design_demix(space: MixtureSpace, budget: int | None, seed: int) -> tuple[Mixture, ...]:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
-from mixwise.search.problem import Array, SearchProblem, SearchResult, shares_of
+from mixwise.search.problem import SearchProblem, SearchResult, shares_of
 from mixwise.search.surrogates.objective_model import fit_surface
 
 NAME = "listed"

@@ -18,41 +18,33 @@ Departures:
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Observation
 from mixwise.scorer import SLOPES
 from mixwise.search.methods.trust_region import is_taken
-from mixwise.search.problem import SearchProblem, SearchResult, mixture_of, require_budget
-from mixwise.search.space.designs import centre
+from mixwise.search.problem import SearchProblem, SearchResult, mixture_of
+from mixwise.search.space.designs import centre_design
 from mixwise.search.space.simplex import project_entropic
 from mixwise.search.surrogates.objective_model import smooth_objective
 
-Array = npt.NDArray[np.float64]
 N_STEPS = 30
 _FIRST = 1.0  # largest change of a share's logarithm in the first step
 _LARGEST = 20.0  # change of a share's logarithm in any step
 _STILL = 0.002  # share of tokens
 _DECIMALS = 4
 
-
-def design_mirror(space: MixtureSpace, budget: int | None, seed: int) -> tuple[Mixture, ...]:
-    """The centre; the seed decides nothing.
-
-    Raises:
-        RecipeError: If the budget does not allow a step from there.
-    """
-    require_budget(budget, 2, "the centre and one step of the method `mirror`")
-    return (centre(space),)
+design_mirror = centre_design("mirror")
 
 
 def search_mirror(problem: SearchProblem) -> SearchResult:
     """Climb by multiplicative steps.
 
     Raises:
-        RecipeError: As `design_mirror`; or if a metric comes without slopes.
+        RecipeError: If the budget does not allow a step from the centre; or if a metric
+            comes without slopes.
     """
     scored = list(
         problem.scorer.score(design_mirror(problem.space, problem.budget, problem.seed), SLOPES)

@@ -21,18 +21,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError
-from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Measurement, Observation
 from mixwise.scorer import Request
 from mixwise.search.methods.trust_region import follow
-from mixwise.search.problem import SearchProblem, SearchResult, mixture_of, require_budget
-from mixwise.search.space.designs import centre
+from mixwise.search.problem import SearchProblem, SearchResult, mixture_of
+from mixwise.search.space.designs import centre_design
 from mixwise.search.surrogates.objective_model import Surface
 
-Array = npt.NDArray[np.float64]
 CURVATURE = Request(order=2)
 
 
@@ -55,29 +53,24 @@ class TaylorModel:
     def predict(self, shares: Array) -> tuple[Array, Array]:
         """Values ``(n,)`` and slopes in the shares ``(n, n_domains)``."""
         away = shares - self.around
-        bend = away @ self.hessian
-        return self.value + away @ self.slopes + (bend * away).sum(axis=1) / 2, self.slopes + bend
+        change = away @ self.hessian
+        values = self.value + away @ self.slopes + (change * away).sum(axis=1) / 2
+        return values, self.slopes + change
 
     def deviation(self, shares: Array) -> Array:
-        """Zero: a Taylor polynomial knows no doubt; shape ``(n,)``."""
+        """Zero: a Taylor polynomial has no uncertainty; shape ``(n,)``."""
         return np.zeros(len(shares))
 
 
-def design_newton(space: MixtureSpace, budget: int | None, seed: int) -> tuple[Mixture, ...]:
-    """The centre; the seed decides nothing.
-
-    Raises:
-        RecipeError: If the budget does not allow a step from there.
-    """
-    require_budget(budget, 2, "the centre and one step of the method `newton`")
-    return (centre(space),)
+design_newton = centre_design("newton")
 
 
 def search_newton(problem: SearchProblem) -> SearchResult:
     """Climb by values, slopes and Hessians.
 
     Raises:
-        RecipeError: As `design_newton`; or if a metric comes without its Hessian.
+        RecipeError: If the budget does not allow a step from the centre; or if a metric
+            comes without its Hessian.
     """
     design = design_newton(problem.space, problem.budget, problem.seed)
     climb = follow(problem, problem.scorer.score(design, CURVATURE), fit_taylor, CURVATURE)

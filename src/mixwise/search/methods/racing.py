@@ -30,13 +30,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.scorer import Part, Request
 from mixwise.search.methods.boundary import Evidence, exceeds
 from mixwise.search.problem import SearchProblem, shares_of
 
-Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 _MOST_BLOCKS = 64
 _GROWTH = 1.3  # of the part seen, from look to look

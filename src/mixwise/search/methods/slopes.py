@@ -15,31 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.scorer import SLOPES
 from mixwise.search.methods.bayes import continue_bayes
 from mixwise.search.methods.trust_region import follow
-from mixwise.search.problem import SearchProblem, SearchResult, mixture_of, require_budget
-from mixwise.search.space.designs import centre
+from mixwise.search.problem import SearchProblem, SearchResult, mixture_of
+from mixwise.search.space.designs import centre_design
 from mixwise.search.surrogates.objective_model import fit_surface, has_slopes
 
-
-def design_slopes(space: MixtureSpace, budget: int | None, seed: int) -> tuple[Mixture, ...]:
-    """The centre; the seed decides nothing.
-
-    Raises:
-        RecipeError: If the budget does not allow a step from there.
-    """
-    require_budget(budget, 2, "the centre and one step of the method `slopes`")
-    return (centre(space),)
+design_slopes = centre_design("slopes")
 
 
 def search_slopes(problem: SearchProblem) -> SearchResult:
     """Follow the slopes to the best mixture.
 
     Raises:
-        RecipeError: As `design_slopes`.
+        RecipeError: If the budget does not allow a step from the centre.
     """
     start = problem.scorer.score(design_slopes(problem.space, problem.budget, problem.seed), SLOPES)
     if not all(has_slopes(start, metric.name) for metric in problem.objective.metrics):

@@ -20,8 +20,8 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.scorer import SLOPES, VALUES
@@ -33,7 +33,6 @@ from mixwise.search.problem import (
 )
 from mixwise.search.surrogates.objective_model import Surface, fit_surface
 
-Array = npt.NDArray[np.float64]
 MAX_DOMAINS = 16
 MOST_CHECKS = 200  # a fifth of the subsets of ten domains
 _N_DRAWS = 200

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mixwise.arrays import Array
 from mixwise.mixture import Mixture, MixtureSpace
-from mixwise.search.problem import Array, distinct
+from mixwise.search.problem import Design, distinct, require_budget
 from mixwise.search.surrogates.regressors import quadratic_features
 
 _MOST_CORNERS = 256  # whose pairs are looked at
@@ -30,6 +31,20 @@ def centre(space: MixtureSpace) -> Mixture:
     """The mixture of the space that is nearest to uniform."""
     n = len(space.domains)
     return space.mixture(np.full(n, 1 / n))
+
+
+def centre_design(method: str) -> Design:
+    """The initial design of a method that climbs from the centre; it depends on no seed.
+
+    Args:
+        method: Its name, for the RecipeError where the budget does not allow a step from there.
+    """
+
+    def design(space: MixtureSpace, budget: int | None, seed: int) -> tuple[Mixture, ...]:
+        require_budget(budget, 2, f"the centre and one step of the method `{method}`")
+        return (centre(space),)
+
+    return design
 
 
 def lattice(space: MixtureSpace) -> tuple[Mixture, ...]:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mixwise.arrays import Array
 from mixwise.mixture import Mixture, MixtureSpace
-from mixwise.search.problem import Array
 
 Value = Callable[[Array], Array]
 _N_STARTS = 8

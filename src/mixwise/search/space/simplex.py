@@ -21,11 +21,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.mixture import MixtureSpace
 
-Array = npt.NDArray[np.float64]
 Ascent = Callable[[Array], tuple[Array, Array]]
 _BISECTIONS = 60
 _MEMORY = 8  # values that a step is compared with

@@ -30,7 +30,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky
 
-Array = npt.NDArray[np.float64]
+from mixwise.arrays import Array
+
 _PLANE = (10.0, 1.0)  # a₀, a₁
 _CURVATURES = (0.01, 0.1, 1.0)  # a₂
 _REMAINDERS = ((1e-4, 0.8), (1e-2, 0.8), (1e-2, 0.3))  # a₃, ℓ

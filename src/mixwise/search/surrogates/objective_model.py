@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from mixwise.arrays import Array
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import Metric
 from mixwise.observation import Measurement, Observation
@@ -33,7 +33,6 @@ from mixwise.search.surrogates.gaussian_process import (
     fit_all,
 )
 
-Array = npt.NDArray[np.float64]
 _SOFTNESS = 0.005  # τ, in gains
 _N_SAMPLES = 512
 _N_STARTS = 6

@@ -19,12 +19,10 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from mixwise.search.problem import Predict
-
-Array = npt.NDArray[np.float64]
+    from mixwise.arrays import Array
+from mixwise.search.problem import Predict
 
 
 def quadratic_features(shares: Array) -> Array:

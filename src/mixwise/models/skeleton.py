@@ -1,15 +1,9 @@
 """A model without its numbers: structure and names, filled a few tensors at a time.
 
-Notation:
-    θ₀: a tensor of the base.  δᵢ: task vector of expert i.  W: merge weights, ``(K, n_experts)``.
-
 Method:
     The architecture is built without memory for its parameters. The tensors of one layer of the
-    decoder, or those outside all layers (embeddings, last norm, head), are merged for K candidates
-    in one pass: each piece of a task vector is read once, and θ₀ + W Δ is a small matrix product.
-
-Departures:
-    Values below float32 are rounded to nearest.
+    decoder, or those outside all layers (embeddings, last norm, head), are put in for the time of
+    a block, and taken out again.
 """
 
 from __future__ import annotations
@@ -22,22 +16,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mixwise.errors import CheckpointError
-from mixwise.merging.task_vectors.encoding import BLOCK
 from mixwise.models.checkpoint import Checkpoint
-from mixwise.models.chunks import chunk_elements
 from mixwise.models.live_model import LiveModel, Precision
 from mixwise.models.loading import build_module
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mixwise.merging.pool import ExpertPool
-    from mixwise.merging.rules.rule import MergeRule
-    from mixwise.mixture import Mixture
-
 Tensors = Mapping[str, "Tensor"]
-
-_SCRATCH = 1 << 26  # elements of all experts that are merged at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,68 +104,6 @@ class Skeleton:
         finally:
             empty = {name: tensor.to("meta") for name, tensor in mine.items()}
             self.module.load_state_dict(empty, strict=False, assign=True)
-
-
-def merge_tensors(
-    pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture], names: Sequence[str]
-) -> tuple[dict[str, Tensor], ...]:
-    """Merge some tensors for several mixtures in one pass over the task vectors.
-
-    Args:
-        pool: The experts; its live model is a skeleton's.
-        rule: How merge weights or tensors follow from the shares.
-        mixtures: K mixtures of the pool's domains.
-        names: Canonical names of the tensors.
-
-    Returns:
-        Of each mixture, its tensors by name, in the live dtype, on the live device.
-    """
-    merged = {name: _merge(pool, rule, mixtures, name) for name in names}
-    return tuple({name: merged[name][k] for name in names} for k in range(len(mixtures)))
-
-
-@torch.no_grad()
-def _merge(
-    pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture], name: str
-) -> Sequence[Tensor]:
-    live, base = pool.live.tensors[name], pool.base_tensor(name)
-    touched = [k for k, vector in enumerate(pool.vectors) if name in vector]
-    if not touched:
-        return [base.to(live.device, live.dtype)] * len(mixtures)
-    if rule.combine is not None:
-        return _combine(pool, rule, mixtures, name)
-    weights = _merge_weights(pool, rule, mixtures)[:, touched].to(live.device)
-    merged = torch.empty(len(mixtures), live.numel(), dtype=live.dtype, device=live.device)
-    chunk = min(chunk_elements(live.device), _SCRATCH // len(touched) // BLOCK * BLOCK)
-    for start in range(0, live.numel(), chunk):
-        part = base.view(-1)[start : start + chunk].to(live.device, torch.float32)
-        deltas = torch.zeros(len(touched), len(part), device=live.device)
-        for delta, k in zip(deltas, touched, strict=True):
-            pool.vectors[k].add_to(delta, name, 1.0, start=start)
-        merged[:, start : start + chunk] = torch.addmm(part, weights, deltas)
-    return merged.view(-1, *live.shape).unbind()
-
-
-def _merge_weights(pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture]) -> Tensor:
-    """Merge weight of every vector in every mixture, shape ``(K, n_vectors)``, float32."""
-    assert rule.coefficients is not None
-    return torch.stack([rule.coefficients(pool.shares(mixture)) for mixture in mixtures]).float()
-
-
-def _combine(
-    pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture], name: str
-) -> list[Tensor]:
-    assert rule.combine is not None
-    live = pool.live.tensors[name]
-    base = pool.base_tensor(name).to(live.device, torch.float32)
-    nothing = torch.zeros(live.shape, device=live.device)
-    deltas = [vector.load(name) if name in vector else nothing for vector in pool.vectors]
-    merged = []
-    for mixture in mixtures:
-        shares = pool.shares(mixture).to(live.device, torch.float32)
-        delta = rule.combine(name, deltas, shares)
-        merged.append((base + delta).to(live.dtype))
-    return merged
 
 
 def _name_of_layers(module: Any, base: Checkpoint) -> str:
