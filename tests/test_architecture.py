@@ -23,7 +23,9 @@ FLOORS = (
     {"study"},
     {"report", "export"},
     {"stages"},
-    {"console", "cli"},
+    {"console"},
+    {"api"},
+    {"cli"},
     {"__main__"},
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}

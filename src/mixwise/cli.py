@@ -7,11 +7,10 @@ from mixwise.interrupts import end_at_once_when_asked
 if __name__ == "__main__":
     end_at_once_when_asked()  # Ctrl-C may come while the imports below are being loaded
 
-import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -23,10 +22,7 @@ from mixwise import __version__, console
 from mixwise.errors import MixwiseWarning, ResourceError, StudyError
 
 if TYPE_CHECKING:
-    from mixwise.console import Display
-    from mixwise.recipe import Recipe
-    from mixwise.study.folder import Study
-    from mixwise.study.session import Workspace
+    from mixwise.api import Study
 
 _UNKNOWN_SCORES = "; the scores are not all known yet, and to measure them takes the study alone"
 
@@ -77,15 +73,12 @@ def check(
     """Find out everything that can be known before training."""
     from dataclasses import asdict
 
-    from mixwise.recipe import load_recipe
-
-    loaded = load_recipe(recipe)
-    from mixwise.stages.check import run_check
-    from mixwise.study.inputs import Inputs, Settings
+    from mixwise.api import check_recipe
 
     with console.progress("check") as shown:
-        settings = Settings(recipe.parent.resolve(), cache_folder(), trust_remote_code)
-        checked = run_check(Inputs(loaded, settings, on_progress=shown), study)
+        checked = check_recipe(
+            recipe, study, trust_remote_code=trust_remote_code, on_progress=shown
+        )
     if as_json:
         plan, warnings, notes = asdict(checked.plan), checked.warnings, checked.notes
         console.print_json({"plan": plan, "warnings": warnings, "notes": notes})
@@ -121,66 +114,30 @@ def demo(
 @app.command()
 def experts(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Train the experts that are missing."""
-
-    def stage(workspace: Workspace) -> dict[str, str]:
-        workspace.train_experts()
-        return {name: str(workspace.expert(name).folder) for name in workspace.recipe.domains}
-
-    trained = _on_study(study, "experts", stage, trust_remote_code=trust_remote_code)
-    _show(trained, as_json, lambda: console.print_lines(trained))
+    trained = _on_study(study, "experts", lambda opened: opened.train_experts(), trust_remote_code)
+    shown = {name: str(folder) for name, folder in trained.items()}
+    _show(shown, as_json, lambda: console.print_lines(shown))
 
 
 @app.command()
 def search(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Score merged candidates and recommend a mixture."""
-
-    def stage(workspace: Workspace) -> dict[str, Any]:
-        from mixwise.stages.calibrate import run_calibration
-        from mixwise.stages.recommend import save_recommendation
-        from mixwise.stages.search import run_search
-
-        return save_recommendation(workspace, run_calibration(workspace, run_search(workspace)))
-
-    found = _on_study(study, "search", stage, trust_remote_code=trust_remote_code)
+    found = _on_study(study, "search", lambda opened: opened.search(), trust_remote_code)
     _show(found, as_json, lambda: console.print_recommendation(found))
 
 
 @app.command()
 def validate(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Train reference mixtures and compare the proxy with them."""
-
-    def stage(workspace: Workspace) -> dict[str, Any]:
-        from mixwise.stages.calibrate import run_calibration
-        from mixwise.stages.recommend import save_recommendation
-        from mixwise.stages.search import run_search
-        from mixwise.stages.validate import run_validation
-
-        content = run_validation(workspace)
-        save_recommendation(workspace, run_calibration(workspace, run_search(workspace)))
-        return content
-
-    content = _on_study(study, "validate", stage, trust_remote_code=trust_remote_code)
-    _show(content, as_json, lambda: console.print_fidelity(content["fidelity"]["objective"]))
+    found = _on_study(study, "validate", lambda opened: opened.validate(), trust_remote_code)
+    _show(found, as_json, lambda: console.print_fidelity(found.fidelity["objective"]))
 
 
 @app.command()
 def train(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Train the recommended mixture and its baselines for real."""
-
-    def stage(workspace: Workspace) -> dict[str, Any]:
-        from mixwise.search.problem import mixture_of
-        from mixwise.stages.calibrate import run_calibration
-        from mixwise.stages.final import run_final
-        from mixwise.stages.recommend import save_recommendation
-        from mixwise.stages.search import run_search
-
-        calibrated = run_calibration(workspace, run_search(workspace))
-        content = run_final(workspace, mixture_of(calibrated.result.best))
-        save_recommendation(workspace, calibrated)
-        return content
-
-    content = _on_study(study, "train", stage, trust_remote_code=trust_remote_code)
-    _show(content, as_json, lambda: console.print_verdict(content["verdict"]))
+    final = _on_study(study, "train", lambda opened: opened.train(), trust_remote_code)
+    _show(final, as_json, lambda: console.print_outcome(final.outcome))
 
 
 @app.command()
@@ -212,9 +169,10 @@ def score(
 ) -> None:
     """Score mixtures by merging, or by training on them."""
 
-    def stage(workspace: Workspace) -> list[dict[str, Any]] | None:
+    def stage(opened: Study) -> list[dict[str, Any]] | None:
         from mixwise.stages.score import REQUESTS, known_scores, score_mixtures
 
+        workspace = opened.workspace
         request = replace(REQUESTS[derivatives], per_example=per_example)
         if workspace.is_read_only:
             return known_scores(workspace, mixture, answer, request)
@@ -222,9 +180,9 @@ def score(
             workspace, mixture, answer, request, may_train=train, on_note=console.print_note
         )
 
-    known = _read_study(study, stage, rule=rule, trust_remote_code=trust_remote_code)
+    known = _read_study(study, stage, trust_remote_code, rule=rule)
     scores = known or _on_study(
-        study, "score", stage, rule=rule, trust_remote_code=trust_remote_code, why=_UNKNOWN_SCORES
+        study, "score", stage, trust_remote_code, rule=rule, why=_UNKNOWN_SCORES
     )
     _show(scores, as_json, lambda: console.print_scores(scores))
 
@@ -232,14 +190,8 @@ def score(
 @app.command()
 def diagnose(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Show size and angles of the experts' task vectors, and the fidelity that was measured."""
-
-    def stage(workspace: Workspace) -> dict[str, Any]:
-        from mixwise.stages.diagnose import run_diagnosis
-
-        return run_diagnosis(workspace)
-
-    content = _on_study(study, "diagnose", stage, trust_remote_code=trust_remote_code)
-    _show(content, as_json, lambda: console.print_diagnosis(content))
+    found = _on_study(study, "diagnose", lambda opened: opened.diagnose(), trust_remote_code)
+    _show(found, as_json, lambda: console.print_diagnosis(found))
 
 
 @app.command()
@@ -276,11 +228,11 @@ def units(
 
     settings = UnitSettings(n_draws=draws, seed=seed, n_sequences=sequences, pattern=layers)
 
-    def stage(workspace: Workspace) -> dict[str, Any]:
-        return measure_study_units(workspace, model or (), settings)
+    def stage(opened: Study) -> dict[str, Any]:
+        return measure_study_units(opened.workspace, model or (), settings)
 
     if study and not (classifier or images):
-        content = _on_study(study, "units", stage, trust_remote_code=trust_remote_code)
+        content = _on_study(study, "units", stage, trust_remote_code)
     elif classifier and images and not study:
         content = measure_classifier_units(classifier, images, settings)
     else:
@@ -298,9 +250,9 @@ def report(
 ) -> None:
     """Write report.html anew from what the study holds, even while it is being worked on."""
     from mixwise.report.page import save_report
-    from mixwise.study.folder import Study
+    from mixwise.study.folder import Study as Folder
 
-    path = save_report(Study.open(study).folder, output)
+    path = save_report(Folder.open(study).folder, output)
     _show({"report": str(path)}, as_json, lambda: console.print_text(f"Report: {path}"))
 
 
@@ -310,10 +262,9 @@ def verify(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust =
     from dataclasses import asdict
 
     from mixwise.stages.verify import verify_study
-    from mixwise.study.folder import Study
     from mixwise.study.inputs import Settings
 
-    opened = Study.open(study)
+    opened = Folder.open(study)
     settings = Settings(opened.recipe_folder, cache_folder(), trust_remote_code)
     findings = verify_study(opened, settings)
     rows = [asdict(finding) for finding in findings]
@@ -326,9 +277,9 @@ def verify(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust =
 def status(study: StudyFolder, as_json: Json = False) -> None:
     """Show how far a study is, and which process works in it."""
     from mixwise.stages.status import read_status
-    from mixwise.study.folder import Study
+    from mixwise.study.folder import Study as Folder
 
-    content = read_status(Study.open(study))
+    content = read_status(Folder.open(study))
     _show(content, as_json, lambda: console.print_status(content))
 
 
@@ -345,50 +296,39 @@ def export(
 ) -> None:
     """Hand the recommended mixture to a trainer."""
 
-    def stage(workspace: Workspace) -> dict[str, Any]:
+    def stage(opened: Study) -> dict[str, Any]:
         from mixwise.export.shares import export_stream
 
-        return export_stream(workspace, output)
+        return export_stream(opened.workspace, output)
 
     if to == "shares":
         from mixwise.export.shares import export_shares
-        from mixwise.study.folder import Study
+        from mixwise.study.folder import Study as Folder
 
-        content = export_shares(Study.open(study), output)
+        content = export_shares(Folder.open(study), output)
     else:
-        content = _read_study(study, stage, trust_remote_code=trust_remote_code)
+        content = _read_study(study, stage, trust_remote_code)
     _show(content, as_json, lambda: console.print_text(f"Wrote {content['file']}"))
 
 
-def cache_folder() -> Path:
-    """Folder of the token cache: ``$MIXWISE_CACHE``, or mixwise's place in the user's cache."""
-    own = os.environ.get("MIXWISE_CACHE")
-    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(own) if own else shared / "mixwise") / "tokens"
-
-
 def _run_main_job(recipe: Path, folder: Path, *, as_json: bool, trust_remote_code: bool) -> None:
-    from mixwise.recipe import load_recipe
-    from mixwise.study.folder import Study
+    from mixwise.api import Study
 
-    loaded = load_recipe(recipe)
-    study = Study.create(folder, recipe)
-
-    def stage(workspace: Workspace, shown: Display) -> dict[str, Any]:
-        from mixwise.stages.check import run_check
-        from mixwise.stages.run import run_study
-
-        checked = run_check(workspace.inputs, folder)
-        workspace.require_own_experts()
-        study.save_recipe(recipe.read_text(encoding="utf-8"))
-        for text in checked.warnings:
-            warnings.warn(text, MixwiseWarning, stacklevel=1)
-        shown.lines.plan(checked.plan.seconds, console.summarise_plan(checked.plan))
-        return run_study(workspace, shown.stage)
-
-    with _at_work(study, "check", recipe=loaded, trust_remote_code=trust_remote_code) as at_work:
-        content = stage(*at_work)
-    _show(content, as_json, lambda: console.print_recommendation(content))
+    with console.progress("check") as shown:
+        study = Study.create(
+            folder,
+            recipe,
+            trust_remote_code=trust_remote_code,
+            on_progress=shown,
+            on_stage=shown.stage,
+        )
+        with study:
+            checked = study.check()
+            for text in checked.warnings:
+                warnings.warn(text, MixwiseWarning, stacklevel=1)
+            shown.lines.plan(checked.plan.seconds, console.summarise_plan(checked.plan))
+            found = study.run()
+    _show(found, as_json, lambda: console.print_recommendation(found))
     if not as_json:
         console.print_text(f"\nStudy:  {folder}\nReport: {folder / 'report.html'}")
 
@@ -396,83 +336,56 @@ def _run_main_job(recipe: Path, folder: Path, *, as_json: bool, trust_remote_cod
 def _on_study(
     folder: Path,
     name: str,
-    stage: Callable[[Workspace], Any],
+    stage: Callable[[Study], Any],
+    trust_remote_code: bool,
     *,
     rule: str | None = None,
-    trust_remote_code: bool = False,
     why: str = "",
 ) -> Any:
     """Run a stage on a study that exists, and that nobody else works on."""
-    from mixwise.study.folder import Study
+    from mixwise.api import Study
 
-    study = Study.open(folder)
-    study.require_recipe_folder()
-    with _at_work(study, name, rule=rule, trust_remote_code=trust_remote_code, why=why) as (
-        workspace,
-        shown,
-    ):
+    with console.progress(name) as shown, ExitStack() as held:
+        study = Study.open(
+            folder, rule=rule, trust_remote_code=trust_remote_code, on_progress=shown
+        )
+        try:
+            held.enter_context(study)
+        except (StudyError, ResourceError) as error:
+            raise type(error)(f"{error}{why}") from None
         shown.begin(name)
-        return stage(workspace)
+        return stage(study)
 
 
 def _read_study(
     folder: Path,
-    stage: Callable[[Workspace], Any],
+    stage: Callable[[Study], Any],
+    trust_remote_code: bool,
     *,
     rule: str | None = None,
-    trust_remote_code: bool = False,
 ) -> Any:
     """Run a stage that measures and writes nothing, whoever else works on the study."""
-    from mixwise.study.folder import Study
+    from mixwise.api import Study
 
-    study = Study.open(folder)
-    study.require_recipe_folder()
     with console.progress("reading") as shown:
-        from mixwise.study.inputs import Settings
-        from mixwise.study.session import Workspace
-
-        settings = Settings(study.recipe_folder, cache_folder(), trust_remote_code)
-        workspace = Workspace(study, settings, shown, rule, read_only=True)
-        try:
-            return stage(workspace)
-        finally:
-            workspace.close()
-
-
-@contextmanager
-def _at_work(
-    study: Study,
-    name: str,
-    *,
-    rule: str | None = None,
-    recipe: Recipe | None = None,
-    trust_remote_code: bool = False,
-    why: str = "",
-) -> Iterator[tuple[Workspace, Display]]:
-    """A workspace on a study that nobody else works on, and what shows its progress."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(study.lock())
-        except (StudyError, ResourceError) as error:
-            raise type(error)(f"{error}{why}") from None
-        held.enter_context(console.keeping_warnings(study))
-        shown = held.enter_context(console.progress(name))
-        from mixwise.study.inputs import Settings
-        from mixwise.study.leftovers import remove_leftovers
-        from mixwise.study.session import Workspace
-
-        remove_leftovers(study)
-        settings = Settings(study.recipe_folder, cache_folder(), trust_remote_code)
-        workspace = Workspace(study, settings, shown, rule, recipe)
-        held.callback(workspace.close)
-        yield workspace, shown
+        study = Study.open(
+            folder,
+            rule=rule,
+            trust_remote_code=trust_remote_code,
+            read_only=True,
+            on_progress=shown,
+        )
+        with study:
+            return stage(study)
 
 
 def _show(content: Any, as_json: bool, print_it: Callable[[], object]) -> None:
-    if as_json:
-        console.print_json(content)
-    else:
+    if not as_json:
         print_it()
+        return
+    from mixwise.study.results import FILES, result_to_json
+
+    console.print_json(result_to_json(content) if type(content) in FILES else content)
 
 
 def main() -> None:

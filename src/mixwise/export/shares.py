@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mixwise.data.blend import allocate
 from mixwise.data.corpus import begin_rows, map_sequences
 from mixwise.errors import ResourceError, StudyError
-from mixwise.mixture import Mixture
 from mixwise.recipe import Recipe, hash_section
 from mixwise.shortages import explain_failed_write
-from mixwise.study.folder import RECOMMENDATION_FILE, Study
+from mixwise.study.folder import Study
+from mixwise.study.results import Recommendation, load_result
 from mixwise.study.session import Workspace
 from mixwise.training.job import TrainingJob
 
@@ -44,18 +44,16 @@ def export_shares(study: Study, output: Path | None = None) -> dict[str, Any]:
         ResourceError: If the file cannot be written.
     """
     recommendation = _recommendation_of(study)
-    if "run" not in recommendation:
-        raise _stale(study, "by an older mixwise, which noted no token counts")
-    if recommendation["provenance"]["recipe_alone"] != key_of(study.recipe):
+    if recommendation.provenance.recipe_alone != key_of(study.recipe):
         raise _stale(study, "from another recipe")
-    run, mixture = recommendation["run"], _mixture_of(recommendation)
-    length = run["sequence_length"]
-    counts = allocate(mixture.array, run["n_sequences"]).tolist()
-    available = [run["available_tokens"][name] // length for name in mixture.domains]
+    run, mixture = recommendation.run, recommendation.mixture
+    length = run.sequence_length
+    counts = allocate(mixture.array, run.n_sequences).tolist()
+    available = [run.available_tokens[name] // length for name in mixture.domains]
     facts = {
         "shares_by": "tokens",
         "shares": mixture.as_dict(),
-        "horizon_tokens": run["n_sequences"] * length,
+        "horizon_tokens": run.n_sequences * length,
         "sequence_length": length,
         "tokens": {n: count * length for n, count in zip(mixture.domains, counts, strict=True)},
         "repetitions": {
@@ -82,9 +80,9 @@ def export_stream(workspace: Workspace, output: Path | None = None) -> dict[str,
     """
     study = workspace.study
     recommendation = _recommendation_of(study)
-    if recommendation["provenance"]["recipe"] != workspace.result_key:
+    if recommendation.provenance.recipe != workspace.result_key:
         raise _stale(study, "from another recipe, other data or other experts")
-    job = workspace.job(_mixture_of(recommendation), workspace.reference_seeds(1)[0])
+    job = workspace.job(recommendation.mixture, workspace.reference_seeds(1)[0])
     blend = job.blend()
     facts = {
         "shares_by": "tokens",
@@ -105,13 +103,13 @@ def key_of(recipe: Recipe) -> str:
     return hash_section(recipe.model_dump_json(exclude={"engine"}))
 
 
-def _recommendation_of(study: Study) -> dict[str, Any]:
-    content: dict[str, Any] | None = study.load_json(RECOMMENDATION_FILE)
-    if content is None:
+def _recommendation_of(study: Study) -> Recommendation:
+    recommendation = load_result(study, Recommendation)
+    if recommendation is None:
         raise StudyError(
             f"{study.folder}: no recommendation yet: run `mixwise search {study.folder}` first"
         )
-    return content
+    return recommendation
 
 
 def _stale(study: Study, how: str) -> StudyError:
@@ -119,11 +117,6 @@ def _stale(study: Study, how: str) -> StudyError:
         f"{study.folder}: the recommendation was made {how}: run `mixwise search {study.folder}` "
         "again"
     )
-
-
-def _mixture_of(recommendation: Mapping[str, Any]) -> Mixture:
-    shares = recommendation["mixture"]
-    return Mixture(tuple(shares), tuple(shares.values()))
 
 
 def _write(

@@ -304,7 +304,10 @@ class Merge(Section):
 
 
 class Search(Section):
-    """How candidates are proposed, and where."""
+    """How candidates are proposed, where, and what is simplest among those that are as good.
+
+    ``prefer``: the uniform mixture, the shares of the available tokens, or nothing.
+    """
 
     method: Literal[
         "auto",
@@ -323,6 +326,7 @@ class Search(Section):
     budget: Annotated[int, Field(gt=0, le=10**6)] | None = None
     bounds: dict[str, Bounds] = Field(default_factory=dict)
     max_repetition: Annotated[float, Field(gt=0, le=10**6)] = 4.0
+    prefer: Literal["uniform", "available", "none"] = "uniform"
     seed: Seed = 0
 
 

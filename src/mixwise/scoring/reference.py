@@ -67,11 +67,10 @@ class ReferenceScorer:
         A trained model has no slopes in the shares, and once it is trained it is measured whole:
         whatever is requested, the answer is the values of all examples.
         """
-        runs, n = self.runs(mixtures), len(self._seeds)
-        return tuple(average_over_seeds(runs[k * n : (k + 1) * n]) for k in range(len(mixtures)))
+        return tuple(average_over_seeds(runs) for runs in self.runs(mixtures))
 
-    def runs(self, mixtures: Sequence[Mixture]) -> tuple[Observation, ...]:
-        """Train and score mixtures; one observation per mixture and seed, mixture by mixture.
+    def runs(self, mixtures: Sequence[Mixture]) -> tuple[tuple[Observation, ...], ...]:
+        """Train and score mixtures; a group of observations per mixture, one for each seed.
 
         Raises:
             TrainingError: If a run diverges; runs that have finished are kept.
@@ -89,7 +88,9 @@ class ReferenceScorer:
         for index, evaluated in self._evaluations.run(subjects, VALUES):
             known[missing[index]] = self._record(trained[missing[index]], evaluated)
             self._on_progress(Progress("evaluating trained models", len(known), len(jobs), "runs"))
-        return tuple(known[k] for k in range(len(jobs)))
+        n = len(self._seeds)
+        runs = tuple(known[k] for k in range(len(jobs)))
+        return tuple(runs[k : k + n] for k in range(0, len(runs), n))
 
     def _record(self, run: _Trained, evaluated: Evaluated) -> Observation:
         observation = Observation(

@@ -3,7 +3,7 @@
 Method:
     Geometry of the task vectors; interference between domains, from derivatives at the base on a
     few sequences of the sets that matter; the noise of a run, where references have two seeds; what
-    precision costs; the fidelity that validation has measured; and the verdict of all that. Trains
+    precision costs; the fidelity that validation has measured; and what follows for trust. Trains
     nothing. Its dearest part is 3 + 6n forward passes over four sequences of each domain's held-out
     text and of the objective's sets.
 
@@ -13,17 +13,18 @@ Departures:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.decision.fidelity import measure_fidelity
-from mixwise.decision.trust import Verdict, bend_of, judge_measured, judge_predicted
-from mixwise.diagnostics.geometry import Geometry, measure_geometry, measure_trajectory
+from mixwise.decision.score import OBJECTIVE
+from mixwise.decision.trust import Trust, bend_of, judge_measured, judge_predicted
+from mixwise.diagnostics.findings import Geometry
+from mixwise.diagnostics.geometry import measure_geometry, measure_trajectory
 from mixwise.diagnostics.interference import (
     Interactions,
     noise_of_runs,
@@ -41,8 +42,17 @@ from mixwise.objective import MEASURES, Metric, Objective
 from mixwise.scorer import VALUES, Part
 from mixwise.scoring.derivatives.interactions import measure_interactions
 from mixwise.search.space.simplex import sample
-from mixwise.stages.search import OBJECTIVE
-from mixwise.study.folder import DIAGNOSIS_FILE, VALIDATION_FILE
+from mixwise.study.results import (
+    Causes,
+    Diagnosis,
+    InterferenceFacts,
+    PairError,
+    PrecisionFacts,
+    ScoreError,
+    SeedScore,
+    StoredFacts,
+    ValidationFound,
+)
 from mixwise.study.session import Workspace
 
 _N_SEQUENCES = 4  # differentiated of each set
@@ -64,41 +74,35 @@ class _Theory:
     noise: Array | None
 
 
-def run_diagnosis(workspace: Workspace) -> dict[str, Any]:
-    """Measure all that tells how far the proxy may be trusted; writes ``diagnose.json``.
-
-    Returns:
-        ``geometry`` (sizes and cosines, whole and by block) and ``trajectory``; ``interference``
-        (first-order effects, γ, causes of the linear merge's error, predicted error of each pair);
-        ``precision`` (what the store loses of each task vector, and the error that store and live
-        model make in the scores of the uniform mixture, beside its effect); ``fidelity`` of the
-        objective, or None; ``verdict``.
-    """
+def run_diagnosis(workspace: Workspace) -> Diagnosis:
+    """Measure all that tells how far the proxy may be trusted; writes ``diagnose.json``."""
     pool = workspace.open_pool()
     geometry = measure_geometry(pool)
     names = [name for name in pool.domains if workspace.recipe.domains[name].expert is None]
     folders = {name: workspace.study.expert_folder(name) / "trajectory" for name in names}
     points = measure_trajectory(pool, folders) if len(names) == len(pool.domains) else ()
-    validation = workspace.load_result(VALIDATION_FILE)
+    validation = workspace.load_result(ValidationFound)
     theory = _measure_theory(workspace, pool, validation)
-    content = {
-        "geometry": asdict(geometry),
-        "trajectory": [asdict(point) for point in points],
-        "interference": _interference(workspace, theory),
-        "precision": {
-            "stored": [asdict(vector) for vector in pool.stored],
-            "scores": _score_errors(workspace),
-            "in_objective": [metric.name for metric in workspace.objective.metrics],
-        },
-        "fidelity": None if validation is None else validation["fidelity"][OBJECTIVE],
-        "verdict": asdict(_judge(workspace, geometry, theory, validation)),
-    }
-    workspace.save_result(DIAGNOSIS_FILE, content)
-    return content
+    diagnosis = Diagnosis(
+        geometry=geometry,
+        trajectory=tuple(points),
+        interference=_interference(theory),
+        precision=PrecisionFacts(
+            tuple(
+                StoredFacts(v.domain, v.precision, v.relative_error, v.n_bytes) for v in pool.stored
+            ),
+            _score_errors(workspace),
+            tuple(metric.name for metric in workspace.objective.metrics),
+        ),
+        fidelity=validation.fidelity[OBJECTIVE] if validation else None,
+        trust=_judge(workspace, geometry, theory, validation),
+    )
+    workspace.save_result(diagnosis)
+    return diagnosis
 
 
 def _measure_theory(
-    workspace: Workspace, pool: ExpertPool, validation: Mapping[str, Any] | None
+    workspace: Workspace, pool: ExpertPool, validation: ValidationFound | None
 ) -> _Theory:
     suite = PreparedSuite.of(workspace.inputs.suite, pool.live.module)
     sets = {*pool.domains, *(metric.set_name for metric in workspace.objective.metrics)}
@@ -107,7 +111,7 @@ def _measure_theory(
     found = measure_interactions(pool, suite, sets=sets, part=part)
     noise = [
         noise_of_runs(
-            np.array([[run["metrics"][name] for name in found.metrics] for run in row.losses]),
+            np.array([[run.metrics[name] for name in found.metrics] for run in row.scores]),
             _values_of_mean(pool, row.runs, suite, found.metrics),
         )
         for row in _noise_runs(workspace, validation)
@@ -120,21 +124,21 @@ class _SeedRuns:
     """Runs on one mixture with several seeds, and what they scored."""
 
     runs: tuple[Checkpoint, ...]
-    losses: Sequence[Mapping[str, Any]]
+    scores: Sequence[SeedScore]
 
 
-def _noise_runs(workspace: Workspace, validation: Mapping[str, Any] | None) -> list[_SeedRuns]:
+def _noise_runs(workspace: Workspace, validation: ValidationFound | None) -> list[_SeedRuns]:
     """The first references that have two seeds, where their checkpoints are still there."""
     found: list[_SeedRuns] = []
-    if validation is None or len(validation["seeds"]) < 2:
+    if validation is None or len(validation.seeds) < 2:
         return found
-    for row in validation["mixtures"][:_N_NOISE]:
-        shares = row["proxy"]["mixture"]
-        mixture = Mixture(tuple(shares), tuple(shares.values()))
-        jobs = [workspace.job(mixture, seed) for seed in validation["seeds"]]
+    for row in validation.mixtures[:_N_NOISE]:
+        mixture = row.proxy.mixture
+        assert mixture is not None  # a reference has one
+        jobs = [workspace.job(mixture, seed) for seed in validation.seeds]
         if all(job.output.is_dir() for job in jobs):
             runs = tuple(workspace.trained(job, f"the run on `{mixture}`") for job in jobs)
-            found.append(_SeedRuns(runs, row["references"]))
+            found.append(_SeedRuns(runs, row.runs))
     return found
 
 
@@ -148,33 +152,32 @@ def _values_of_mean(
     return np.array([values[name] for name in metrics])
 
 
-def _interference(workspace: Workspace, theory: _Theory) -> dict[str, Any]:
-    """What the theory says, as JSON."""
+def _interference(theory: _Theory) -> InterferenceFacts:
+    """What the theory says, as a result."""
     found, noise = theory.interactions, theory.noise
     n = len(found.domains)
     causes = predict_error(found, np.full((1, n), 1 / n), noise)
-    return {
-        "domains": found.domains,
-        "n_tokens": found.n_tokens,
-        "first_order": _by_metric(found, found.slopes),
-        "relative_effective_curvature": found.relative_effective_curvature.tolist(),
-        "noise": None if noise is None else _by_metric(found, noise),
-        "uniform": {
-            "self_scaling": _by_metric(found, causes.self_scaling[0]),
-            "cross_domain": _by_metric(found, causes.cross_domain[0]),
-            "averaged_noise": _by_metric(found, causes.averaged_noise[0]),
-        },
-        "pairs": [
-            {
-                "domains": [found.domains[i], found.domains[j]],
-                "metrics": _by_metric(found, predict_pair_errors(found, noise)[i, j]),
-            }
+    errors = predict_pair_errors(found, noise)
+    slopes = zip(found.metrics, found.slopes.tolist(), strict=True)
+    return InterferenceFacts(
+        domains=tuple(found.domains),
+        n_tokens=found.n_tokens,
+        first_order={name: tuple(row) for name, row in slopes},
+        relative_effective_curvature=found.relative_effective_curvature.tolist(),
+        noise=None if noise is None else _by_metric(found, noise),
+        uniform=Causes(
+            _by_metric(found, causes.self_scaling[0]),
+            _by_metric(found, causes.cross_domain[0]),
+            _by_metric(found, causes.averaged_noise[0]),
+        ),
+        pairs=tuple(
+            PairError((found.domains[i], found.domains[j]), _by_metric(found, errors[i, j]))
             for i, j in combinations(range(n), 2)
-        ],
-    }
+        ),
+    )
 
 
-def _by_metric(found: Interactions, values: Array) -> dict[str, Any]:
+def _by_metric(found: Interactions, values: Array) -> dict[str, float]:
     return dict(zip(found.metrics, values.tolist(), strict=True))
 
 
@@ -182,14 +185,12 @@ def _judge(
     workspace: Workspace,
     geometry: Geometry,
     theory: _Theory,
-    validation: Mapping[str, Any] | None,
-) -> Verdict:
-    """The verdict on the objective: measured where references were trained, else predicted."""
+    validation: ValidationFound | None,
+) -> Trust:
+    """Trust in the objective: measured where references were trained, else predicted."""
     if validation is not None:
-        rows = validation["mixtures"]
-        proxy = np.array([row["proxy"]["objective"] for row in rows])
-        runs = [[run["objective"] for run in row["references"]] for row in rows]
-        fidelity = measure_fidelity(proxy, runs, sign=1, seed=workspace.recipe.search.seed)
+        runs = [[run.objective for run in row.runs] for row in validation.mixtures]
+        fidelity = validation.fidelity[OBJECTIVE]
         spread = float(np.std([np.mean(run) for run in runs]))
         measured = judge_measured(
             fidelity,
@@ -236,7 +237,7 @@ def _differentiable(metric: Metric) -> Metric:
     return Metric(metric.set_name, other.name, other.direction)
 
 
-def _score_errors(workspace: Workspace) -> dict[str, dict[str, float]]:
+def _score_errors(workspace: Workspace) -> dict[str, ScoreError]:
     """What the precision of store and live model does to every metric of the uniform mixture.
 
     The truth is a merge in float32 of the checkpoints themselves. The effect is what the merge
@@ -255,10 +256,9 @@ def _score_errors(workspace: Workspace) -> dict[str, dict[str, float]]:
     subjects: tuple[Mixture | Checkpoint, ...] = (uniform, workspace.inputs.base)
     found = {k: evaluated.measurements for k, evaluated in exact.run(subjects, VALUES)}
     return {
-        after.metric: {
-            "effect": after.value - before.value,
-            "error": (merged.values[after.metric] - base[after.metric])
-            - (after.value - before.value),
-        }
+        after.metric: ScoreError(
+            effect=after.value - before.value,
+            error=(merged.values[after.metric] - base[after.metric]) - (after.value - before.value),
+        )
         for after, before in zip(found[0], found[1], strict=True)
     }

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from mixwise.progress import OnStage, Stage, silent_stage
 from mixwise.recipe import Recipe
 from mixwise.report.page import save_report
-from mixwise.search.problem import mixture_of
 from mixwise.stages.calibrate import run_calibration
 from mixwise.stages.final import run_final
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.validate import run_validation
-from mixwise.study.folder import FINAL_FILE, VALIDATION_FILE
+from mixwise.study.results import FILES, FinalFound, Recommendation, ValidationFound
 from mixwise.study.session import Workspace
 
 
-def run_study(workspace: Workspace, on_stage: OnStage = silent_stage) -> dict[str, Any]:
+def run_study(workspace: Workspace, on_stage: OnStage = silent_stage) -> Recommendation:
     """Do whatever of the main job is not done yet.
 
     The recommendation is written as soon as the search has ended and is calibrated, and again with
@@ -28,13 +26,10 @@ def run_study(workspace: Workspace, on_stage: OnStage = silent_stage) -> dict[st
     Args:
         workspace: The study.
         on_stage: Told when a stage begins, and when it ends with what came out.
-
-    Returns:
-        The content of ``recommendation.json``.
     """
     recipe, stages = workspace.recipe, _Stages(workspace.recipe, on_stage)
-    made_anew = [VALIDATION_FILE] * bool(recipe.validation.mixtures)
-    made_anew += [FINAL_FILE] * recipe.final.train
+    made_anew = [FILES[ValidationFound]] * bool(recipe.validation.mixtures)
+    made_anew += [FILES[FinalFound]] * recipe.final.train
     workspace.study.remove_damaged(made_anew)
     with stages.enter("experts") as outcome:
         workspace.train_experts()
@@ -52,13 +47,13 @@ def run_study(workspace: Workspace, on_stage: OnStage = silent_stage) -> dict[st
             validation = run_validation(workspace)
             calibrated = run_calibration(workspace, found)
             recommendation = save_recommendation(workspace, calibrated)
-            outcome.append(f"{len(validation['mixtures'])} references compared with the proxy")
+            outcome.append(f"{len(validation.mixtures)} references compared with the proxy")
             outcome.append(f"recommended {_shown(recommendation)}")
     if recipe.final.train:
         with stages.enter("final training") as outcome:
-            final = run_final(workspace, mixture_of(calibrated.result.best))
+            final = run_final(workspace, recommendation.mixture)
             recommendation = save_recommendation(workspace, calibrated)
-            outcome.append(f"the recommendation {final['verdict']['outcome']}")
+            outcome.append(f"the recommendation {final.outcome.word}")
     with stages.enter("report") as outcome:
         outcome.append(str(save_report(workspace.study.folder)))
     return recommendation
@@ -88,6 +83,6 @@ class _Stages:
         self._on_stage(Stage(name, number, len(self._names), ", ".join(outcome)))
 
 
-def _shown(recommendation: dict[str, Any]) -> str:
-    shares = recommendation["mixture"].items()
+def _shown(recommendation: Recommendation) -> str:
+    shares = recommendation.mixture.as_dict().items()
     return " ".join(f"{name}={share:.3g}" for name, share in shares if share)

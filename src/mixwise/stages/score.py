@@ -12,6 +12,7 @@ from mixwise.observation import Answer, Derivatives, Observation
 from mixwise.scorer import SLOPES, VALUES, Request
 from mixwise.search.problem import distinct
 from mixwise.stages.price import price_words, untrained
+from mixwise.study.results import result_to_json
 from mixwise.study.session import Workspace
 
 REQUESTS = {"none": VALUES, "slopes": SLOPES, "hessian": Request(order=2)}
@@ -64,7 +65,7 @@ def score_mixtures(
         observations = workspace.reference(seeds).score(mixtures)
     return [
         {"answer": o.answer, "rule": o.rule, "seeds": list(o.seeds)}
-        | workspace.summary(o)
+        | result_to_json(workspace.score_of(o))
         | _derivatives(o, request)
         for o in observations
     ]

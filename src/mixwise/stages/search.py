@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from mixwise.decision.baselines import NamedMixture, baselines
+from mixwise.decision.score import OBJECTIVE
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Term
 from mixwise.observation import Observation
@@ -16,10 +16,19 @@ from mixwise.scorer import Request
 from mixwise.search.method_table import METHODS, method_for
 from mixwise.search.problem import SearchProblem, SearchResult
 from mixwise.search.surrogates.objective_model import fit_surface
-from mixwise.study.folder import CALIBRATION_FILE, RECOMMENDATION_FILE, SEARCH_FILE
+from mixwise.study.results import (
+    FILES,
+    CalibrationFound,
+    Candidate,
+    ObjectiveFacts,
+    ObjectiveTerm,
+    Profiles,
+    Range,
+    Recommendation,
+    SearchFound,
+)
 from mixwise.study.session import Workspace
 
-OBJECTIVE = "objective"  # what the objective is called where metrics have names
 _PROFILE_POINTS = 21
 _TASK = "search"
 
@@ -28,38 +37,39 @@ def run_search(workspace: Workspace) -> SearchResult:
     """Score candidates and baselines; writes ``search.json``.
 
     Returns:
-        What the recipe's search method found.
+        What the recipe's search method found; what the ledger holds is not scored again.
     """
-    recipe, inputs = workspace.recipe, workspace.inputs
-    workspace.study.remove_damaged((SEARCH_FILE, CALIBRATION_FILE, RECOMMENDATION_FILE))
+    made_anew = (SearchFound, CalibrationFound, Recommendation)
+    workspace.study.remove_damaged([FILES[kind] for kind in made_anew])
     heldout = workspace.save_heldout()
-    problem = problem_of(workspace)
     candidates = _Candidates(workspace)
     with workspace.proxy.told_to(candidates.take):
-        result = METHODS[recipe.search.method].search(problem)
+        result = METHODS[workspace.recipe.search.method].search(problem_of(workspace))
     candidates.end()
-    scored_baselines = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
-    observations = _ranked(workspace, [*result.scored, *scored_baselines])
+    scored = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
+    observations = _ranked(workspace, [*result.scored, *scored])
     names = {str(entry.mixture): entry.name for entry in every_baseline(workspace)}
-    content: dict[str, Any] = {
-        "method": result.method,
-        "source": METHODS[result.method].source,
-        "rule": workspace.rule.name,
-        "n_scored": len(result.scored),
-        "bounds": _bounds(inputs.space),
-        "objective": _objective(workspace),
-        "predicted_by_surrogate": result.predicted,
-        "recommended": workspace.summary(result.best),
-        "base": {"objective": 0.0, "metrics": workspace.base_observation.values},
-        "candidates": [
-            workspace.summary(o)
-            | {"name": names.get(str(o.mixture)), "within_bounds": _inside(workspace, o)}
-            for o in observations
-        ],
-        "profiles": _profiles(workspace, observations, result.best),
-        "heldout": heldout,
-    }
-    workspace.save_result(SEARCH_FILE, content)
+    workspace.save_result(
+        SearchFound(
+            method=result.method,
+            source=METHODS[result.method].source,
+            rule=workspace.rule.name,
+            n_scored=len(result.scored),
+            bounds=_bounds(workspace.inputs.space),
+            objective=_objective(workspace),
+            surrogate=result.predicted,
+            best=workspace.score_of(result.best),
+            base=workspace.score_of(workspace.base_observation),
+            candidates=tuple(
+                Candidate(
+                    names.get(str(o.mixture), ""), workspace.score_of(o), _inside(workspace, o)
+                )
+                for o in observations
+            ),
+            profiles=_profiles(workspace, observations, result.best),
+            heldout=heldout,
+        )
+    )
     return result
 
 
@@ -124,28 +134,28 @@ def _problem_of_all_metrics(workspace: Workspace) -> SearchProblem:
     return replace(problem_of(workspace), objective=Objective(terms))
 
 
-def _bounds(space: MixtureSpace) -> dict[str, list[float]]:
+def _bounds(space: MixtureSpace) -> dict[str, Range]:
     """Smallest and largest share of each domain, token limits included."""
     rows = zip(space.domains, space.lower, space.upper, strict=True)
-    return {name: [low, high] for name, low, high in rows}
+    return {name: (low, high) for name, low, high in rows}
 
 
-def _objective(workspace: Workspace) -> dict[str, Any]:
-    """The objective as JSON: how each metric becomes a gain, and the gains one number."""
+def _objective(workspace: Workspace) -> ObjectiveFacts:
+    """How each metric becomes a gain, and the gains one number."""
     scale = workspace.scale
-    return {
-        "aggregation": workspace.objective.aggregation,
-        "terms": [
-            {
-                "metric": term.metric.name,
-                "direction": term.metric.direction,
-                "weight": term.weight,
-                "base": scale.base[term.metric.name],
-                "spread": scale.spread[term.metric.name],
-            }
+    return ObjectiveFacts(
+        workspace.objective.aggregation,
+        tuple(
+            ObjectiveTerm(
+                term.metric.name,
+                term.metric.direction,
+                term.weight,
+                scale.base[term.metric.name],
+                scale.spread[term.metric.name],
+            )
             for term in workspace.objective.terms
-        ],
-    }
+        ),
+    )
 
 
 def every_baseline(workspace: Workspace) -> tuple[NamedMixture, ...]:
@@ -166,9 +176,7 @@ def _inside(workspace: Workspace, observation: Observation) -> bool:
     return mixture is not None and workspace.inputs.space.contains(mixture)
 
 
-def _profiles(
-    workspace: Workspace, observations: list[Observation], best: Observation
-) -> dict[str, Any]:
+def _profiles(workspace: Workspace, observations: list[Observation], best: Observation) -> Profiles:
     """Every metric along the lines from the recommendation to each corner.
 
     On the line of a domain its share goes from 0 to 1 while the others keep their proportions to
@@ -184,10 +192,11 @@ def _profiles(
         if best.mixture is None:
             continue
         line = predict(np.array([_along(best.mixture, i, share) for share in grid]))
-        lines[domain] = {name: line[:, k].tolist() for k, name in enumerate(metrics)} | {
-            OBJECTIVE: workspace.objective.aggregate(line[:, terms], workspace.scale).tolist()
+        objective = workspace.objective.aggregate(line[:, terms], workspace.scale)
+        lines[domain] = {name: tuple(line[:, k].tolist()) for k, name in enumerate(metrics)} | {
+            OBJECTIVE: tuple(objective.tolist())
         }
-    return {"shares": grid.tolist(), "lines": lines}
+    return Profiles(tuple(grid.tolist()), lines)
 
 
 def _along(mixture: Mixture, index: int, share: float) -> np.ndarray:

@@ -15,14 +15,14 @@ from typing import Any
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.recipe import Recipe
-from mixwise.study.folder import (
-    CALIBRATION_FILE,
-    FINAL_FILE,
-    NOTICES_FILE,
-    RECOMMENDATION_FILE,
-    SEARCH_FILE,
-    VALIDATION_FILE,
-    Study,
+from mixwise.study.folder import NOTICES_FILE, Study
+from mixwise.study.results import (
+    FILES,
+    CalibrationFound,
+    FinalFound,
+    Recommendation,
+    SearchFound,
+    ValidationFound,
 )
 from mixwise.training.job import RUN_FILE
 
@@ -46,7 +46,7 @@ def read_status(study: Study) -> dict[str, Any]:
         observations = ledger.observations()
     finally:
         ledger.close()
-    recommendation = study.load_json(RECOMMENDATION_FILE)
+    recommendation = study.load_json(FILES[Recommendation])
     notices = study.load_json(NOTICES_FILE) or {"notices": []}
     latest = _latest_proxies(observations)
     return {
@@ -66,10 +66,10 @@ def _stage(study: Study, recipe: Recipe, *, has_experts: bool) -> str:
     """The first stage of the main job whose result is not there."""
     if not has_experts:
         return "experts"
-    files = {"search": SEARCH_FILE, "calibration": CALIBRATION_FILE}
-    files |= {"validation": VALIDATION_FILE} if recipe.validation.mixtures else {}
-    files |= {"final training": FINAL_FILE} if recipe.final.train else {}
-    missing = [name for name, file in files.items() if not (study.folder / file).is_file()]
+    kinds: dict[str, type] = {"search": SearchFound, "calibration": CalibrationFound}
+    kinds |= {"validation": ValidationFound} if recipe.validation.mixtures else {}
+    kinds |= {"final training": FinalFound} if recipe.final.train else {}
+    missing = [name for name, kind in kinds.items() if not (study.folder / FILES[kind]).is_file()]
     return missing[0] if missing else "finished"
 
 

@@ -24,7 +24,7 @@ from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.scoring.worker.evaluator import open_pool
-from mixwise.study.folder import RECOMMENDATION_FILE
+from mixwise.study.results import Recommendation, load_result
 from mixwise.study.session import Workspace
 from mixwise.training.job import RUN_FILE, load_record
 
@@ -137,9 +137,9 @@ class _Subject:
 
 def _usual(workspace: Workspace) -> list[str]:
     names = ["base", *(f"expert:{name}" for name in workspace.recipe.domains)]
-    recommendation = workspace.study.load_json(RECOMMENDATION_FILE)
+    recommendation = load_result(workspace.study, Recommendation)
     if recommendation:
-        shares = recommendation["mixture"]
+        shares = recommendation.mixture.as_dict()
         names.append("merge:" + ",".join(f"{k}={v}" for k, v in shares.items() if v))
     return names
 

@@ -3,56 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from mixwise.decision.baselines import baselines
+from mixwise.decision.calibration import Reference
 from mixwise.decision.fidelity import Fidelity, measure_fidelity
 from mixwise.decision.references import spread_references
+from mixwise.decision.score import OBJECTIVE
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.method_table import method_for
-from mixwise.stages.search import OBJECTIVE
-from mixwise.study.folder import VALIDATION_FILE
 from mixwise.study.inputs import Inputs
+from mixwise.study.results import FILES, ValidationFound
 from mixwise.study.session import Workspace
 
 
-def run_validation(workspace: Workspace) -> dict[str, Any]:
+def run_validation(workspace: Workspace) -> ValidationFound:
     """Train and score the references by both answers; writes ``validation.json``.
-
-    Returns:
-        The content of that file.
 
     Raises:
         RecipeError: If the recipe asks for no references.
     """
     if not workspace.recipe.validation.mixtures:
         raise RecipeError("`validation.mixtures` is 0: set how many references to train")
-    workspace.study.remove_damaged((VALIDATION_FILE,))
+    workspace.study.remove_damaged((FILES[ValidationFound],))
     mixtures = choose_references(workspace.inputs)
     seeds = workspace.reference_seeds(workspace.recipe.validation.seeds)
     runs = workspace.reference(seeds).runs(mixtures)
     proxies = workspace.proxy.score(mixtures)
-    by_mixture = [runs[k * len(seeds) : (k + 1) * len(seeds)] for k in range(len(mixtures))]
-    fidelity = {
-        name: asdict(measure_fidelity_of(workspace, name, proxies, by_mixture))
-        for name in (OBJECTIVE, *(metric.name for metric in workspace.recipe.metrics))
-    }
-    content = {
-        "seeds": list(seeds),
-        "rule": workspace.rule.name,
-        "mixtures": [
-            {"proxy": workspace.summary(proxy), "references": [workspace.summary(r) for r in group]}
-            for proxy, group in zip(proxies, by_mixture, strict=True)
-        ],
-        "fidelity": fidelity,
-    }
-    workspace.save_result(VALIDATION_FILE, content)
-    return content
+    references = [Reference(*pair) for pair in zip(proxies, runs, strict=True)]
+    names = (OBJECTIVE, *(metric.name for metric in workspace.recipe.metrics))
+    found = ValidationFound(
+        seeds,
+        workspace.rule.name,
+        tuple(workspace.both_answers(reference) for reference in references),
+        {name: measure_fidelity_of(workspace, name, references) for name in names},
+    )
+    workspace.save_result(found)
+    return found
 
 
 def choose_references(inputs: Inputs) -> tuple[Mixture, ...]:
@@ -77,29 +67,23 @@ def choose_references(inputs: Inputs) -> tuple[Mixture, ...]:
 
 
 def measure_fidelity_of(
-    workspace: Workspace,
-    name: str,
-    proxies: Sequence[Observation],
-    by_mixture: Sequence[Sequence[Observation]],
+    workspace: Workspace, name: str, references: Sequence[Reference]
 ) -> Fidelity:
     """Fidelity of one metric, or of the objective.
 
     Args:
         workspace: The study.
         name: Name of the metric, or ``objective``.
-        proxies: One observation per mixture.
-        by_mixture: One observation per mixture and seed.
+        references: Mixtures by both answers.
     """
     signs = {metric.name: metric.sign for metric in workspace.recipe.metrics}
 
     def value(observation: Observation) -> float:
-        if name == OBJECTIVE:
-            return workspace.objective.value(observation.values, workspace.scale)
-        return observation.measurement(name).value
+        return workspace.score_of(observation).value(name)
 
     return measure_fidelity(
-        np.array([value(proxy) for proxy in proxies]),
-        [[value(run) for run in group] for group in by_mixture],
+        np.array([value(reference.proxy) for reference in references]),
+        [[value(run) for run in reference.runs] for reference in references],
         sign=signs.get(name, 1),
         seed=workspace.recipe.search.seed,
     )

@@ -7,10 +7,10 @@ found wrong is named, with what to do about it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mixwise.data.token_cache import check_cached
 from mixwise.errors import MixwiseError, MixwiseWarning
@@ -28,6 +28,7 @@ from mixwise.study.folder import (
     Study,
 )
 from mixwise.study.inputs import Inputs, Settings
+from mixwise.study.results import Recommendation, Result, SearchFound, load_result
 from mixwise.training.job import RUN_FILE, load_record
 from mixwise.training.run_files import require_unchanged
 
@@ -152,7 +153,8 @@ def _store(study: Study) -> Iterator[Finding]:
 
 
 def _heldout(study: Study) -> Iterator[Finding]:
-    for name, expected in (_load(study, SEARCH_FILE).get("heldout") or {}).items():
+    found = _load(study, SearchFound)
+    for name, expected in (found.heldout if found else {}).items():
         path = study.folder / "heldout" / f"{name}.npy"
         what = f"heldout/{name}.npy"
         advice = f"`mixwise search {study.folder}` makes it anew"
@@ -166,20 +168,21 @@ def _heldout(study: Study) -> Iterator[Finding]:
 
 def _inputs(study: Study, settings: Settings) -> Iterator[Finding]:
     """Base, experts that were brought, data and cached tokens, against the recommendation."""
-    source = _load(study, RECOMMENDATION_FILE).get("provenance", {})
+    recommendation = _load(study, Recommendation)
+    source = recommendation.provenance if recommendation else None
     try:
         inputs = Inputs(study.recipe, settings)
-        yield _compare("base", lambda: inputs.base.fingerprint, source.get("base"))
+        yield _compare("base", lambda: inputs.base.fingerprint, source.base if source else None)
     except MixwiseError as error:
         yield Finding("base", "wrong", str(error))
         return
     for name, domain in inputs.recipe.domains.items():
         if domain.expert is not None:
-            expected = source.get("experts", {}).get(name)
+            expected = source.experts.get(name) if source else None
             yield _compare(f"expert of {name}", lambda n=name: _brought(inputs, n), expected)  # type: ignore[misc]
     for name, kind in inputs.recipe.set_kinds.items():
         if kind == "text":
-            yield from _tokens(inputs, name, source.get("data", {}).get(name))
+            yield from _tokens(inputs, name, source.data.get(name) if source else None)
 
 
 def _brought(inputs: Inputs, name: str) -> str:
@@ -221,9 +224,9 @@ def _tokens(inputs: Inputs, name: str, expected: str | None) -> Iterator[Finding
         yield Finding(what, "wrong", f"{damage}: the next command makes them anew from the data")
 
 
-def _load(study: Study, name: str) -> Mapping[str, Any]:
-    """A result, empty where it is missing or damaged."""
+def _load(study: Study, kind: type[Result]) -> Result | None:
+    """A result; None where it is missing or damaged."""
     try:
-        return study.load_json(name) or {}
+        return load_result(study, kind)
     except MixwiseError:
-        return {}
+        return None

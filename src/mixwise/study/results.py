@@ -20,6 +20,15 @@ from mixwise.decision.score import OBJECTIVE, Score, Shares
 from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry, TrajectoryPoint
 from mixwise.errors import StudyError
+from mixwise.study.folder import (
+    CALIBRATION_FILE,
+    DIAGNOSIS_FILE,
+    FINAL_FILE,
+    RECOMMENDATION_FILE,
+    SEARCH_FILE,
+    VALIDATION_FILE,
+    Study,
+)
 
 Range = tuple[float, float]
 Result = TypeVar("Result")
@@ -464,12 +473,12 @@ class Recommendation:
 
 
 FILES: Mapping[type, str] = {
-    SearchFound: "search.json",
-    CalibrationFound: "calibration.json",
-    ValidationFound: "validation.json",
-    FinalFound: "final.json",
-    Diagnosis: "diagnose.json",
-    Recommendation: "recommendation.json",
+    SearchFound: SEARCH_FILE,
+    CalibrationFound: CALIBRATION_FILE,
+    ValidationFound: VALIDATION_FILE,
+    FinalFound: FINAL_FILE,
+    Diagnosis: DIAGNOSIS_FILE,
+    Recommendation: RECOMMENDATION_FILE,
 }
 
 
@@ -477,6 +486,28 @@ def result_to_json(result: Any) -> dict[str, Any]:
     """A result as what `json` can write."""
     content: dict[str, Any] = TypeAdapter(type(result)).dump_python(result, mode="json")
     return content
+
+
+def load_result(study: Study, kind: type[Result], *, recipe: str | None = None) -> Result | None:
+    """A result from its file.
+
+    Args:
+        study: The study's folder.
+        kind: Its type.
+        recipe: Key of what it must have been made from; None for whatever it was made from.
+
+    Returns:
+        The result; None where there is none, or none that was made from the same.
+
+    Raises:
+        DamagedError: If the file is not what was written.
+        StudyError: If it is that of another version.
+    """
+    name = FILES[kind]
+    content = study.load_json(name)
+    if content is None or recipe not in (None, content.get("recipe")):
+        return None
+    return parse_result(kind, content, str(study.folder / name))
 
 
 def parse_result(kind: type[Result], content: Mapping[str, Any], where: str) -> Result:

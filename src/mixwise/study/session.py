@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from mixwise.decision.calibration import Reference
+from mixwise.decision.score import Score
 from mixwise.engine.devices import choose_device
 from mixwise.engine.local import LocalEngine
 from mixwise.engine.nothing import NoEngine
@@ -36,8 +38,17 @@ from mixwise.scoring.reference import ReferenceScorer, open_trained, train_jobs
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.job import MergeSettings, ModelSettings
 from mixwise.search.problem import distinct
-from mixwise.study.folder import CALIBRATION_FILE, VALIDATION_FILE, Study
+from mixwise.study.folder import Study
 from mixwise.study.inputs import Inputs, Settings
+from mixwise.study.results import (
+    FILES,
+    BothAnswers,
+    CalibrationFound,
+    SeedScore,
+    ValidationFound,
+    load_result,
+    result_to_json,
+)
 from mixwise.study.workers import choose_seats
 from mixwise.training.job import TrainingJob, load_record
 
@@ -48,6 +59,10 @@ _NOT_IN_RESULT = {
     "processes_per_run",
     "trajectory_checkpoints",
 }
+
+
+Result = TypeVar("Result")
+_RESULTS = "results 2"  # form of the result files; one of another form is made anew
 
 
 class Workspace:
@@ -224,10 +239,11 @@ class Workspace:
 
     def _reference_runs(self) -> list[ExtraRun]:
         """Every mixture that was trained to calibrate or to validate the proxy, its first seed."""
-        files = (CALIBRATION_FILE, VALIDATION_FILE)
-        contents = [self.study.load_json(file) or {"mixtures": []} for file in files]
-        rows = [row["proxy"]["mixture"] for content in contents for row in content["mixtures"]]
-        mixtures = distinct([Mixture(tuple(row), tuple(row.values())) for row in rows])
+        calibration = load_result(self.study, CalibrationFound)
+        validation = load_result(self.study, ValidationFound)
+        found = [result.mixtures for result in (calibration, validation) if result is not None]
+        rows = [row.proxy.mixture for mixtures in found for row in mixtures]
+        mixtures = distinct([mixture for mixture in rows if mixture is not None])
         jobs = [self.job(mixture, self.reference_seeds(1)[0]) for mixture in mixtures]
         return [ExtraRun(j.mixture, self.trained(j, f"the run on `{j.mixture}`")) for j in jobs]
 
@@ -387,6 +403,7 @@ class Workspace:
         """Hash of all that the results of the stages depend on; the experts must be trained."""
         inputs = self.inputs
         return hash_section(
+            _RESULTS,
             self.recipe.model_dump_json(exclude={"engine", "bos"}),
             self.recipe.engine.task_vectors,
             inputs.base.fingerprint,
@@ -396,14 +413,18 @@ class Workspace:
             *(self.expert(name).fingerprint for name in self.recipe.domains),
         )
 
-    def save_result(self, name: str, content: Mapping[str, Any]) -> None:
+    def save_result(self, result: Any) -> None:
         """Write a stage's result, marked with what it was made from."""
-        self.study.save_json(name, {"recipe": self.result_key, **content})
+        content = {"recipe": self.result_key, **result_to_json(result)}
+        self.study.save_json(FILES[type(result)], content)
 
-    def load_result(self, name: str) -> Any | None:
-        """A stage's result, or None when there is none that was made from the same."""
-        content = self.study.load_json(name)
-        return content if content and content.get("recipe") == self.result_key else None
+    def load_result(self, kind: type[Result]) -> Result | None:
+        """A stage's result, or None when there is none that was made from the same.
+
+        Raises:
+            DamagedError: If its file is not what was written.
+        """
+        return load_result(self.study, kind, recipe=self.result_key)
 
     def save_heldout(self) -> dict[str, str]:
         """Keep the held-out tokens of every text set in the study's folder; hashes by name."""
@@ -413,10 +434,23 @@ class Workspace:
             if isinstance(chosen, TextSet)
         }
 
-    def summary(self, observation: Observation) -> dict[str, Any]:
-        """An observation as JSON: mixture, objective, metrics."""
-        return {
-            "mixture": observation.mixture.as_dict() if observation.mixture else None,
-            "objective": self.objective.value(observation.values, self.scale),
-            "metrics": observation.values,
-        }
+    def score_of(self, observation: Observation) -> Score:
+        """What an observation scored by the study's objective."""
+        return Score.of(observation, self.objective, self.scale)
+
+    def both_answers(self, reference: Reference, name: str = "") -> BothAnswers:
+        """A mixture by both answers, as result files hold it."""
+        runs = [(run.seeds[0], self.score_of(run)) for run in reference.runs]
+        return BothAnswers(
+            name,
+            self.score_of(reference.proxy),
+            tuple(SeedScore(seed, score.objective, score.metrics) for seed, score in runs),
+            reference.expected_gain,
+        )
+
+    def references_of(self, found: CalibrationFound | ValidationFound) -> list[Reference]:
+        """The observations behind a result, from the ledger."""
+        mixtures = [row.proxy.mixture for row in found.mixtures if row.proxy.mixture is not None]
+        runs = self.reference(found.seeds).runs(mixtures)
+        proxies = self.proxy.score(mixtures)
+        return [Reference(*pair) for pair in zip(proxies, runs, strict=True)]

@@ -1,0 +1,438 @@
+"""mixwise from Python: a study as a context manager, its stages as methods, its results typed.
+
+    from mixwise import Study
+
+    with Study.create("study", "recipe.yaml") as study:
+        recommendation = study.run()
+    print(recommendation.answer)
+
+The command line calls the same stages.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mixwise.console.notices import keeping_warnings
+from mixwise.errors import MixwiseError, MixwiseWarning, ResourceError, StudyError
+from mixwise.mixture import Mixture
+from mixwise.progress import OnProgress, OnStage, silent, silent_stage
+from mixwise.recipe import Recipe, load_recipe
+from mixwise.study.folder import Study as StudyFolder
+from mixwise.study.leftovers import remove_leftovers
+from mixwise.study.results import (
+    Diagnosis,
+    FinalFound,
+    Recommendation,
+    Result,
+    SearchFound,
+    ValidationFound,
+    load_result,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from mixwise.observation import Observation
+    from mixwise.scorer import Request
+    from mixwise.stages.check import Checked
+    from mixwise.study.session import Workspace
+
+FigureKind = Literal["mixture", "baselines", "agreement", "profiles"]
+
+
+def cache_folder() -> Path:
+    """Folder of the token cache: ``$MIXWISE_CACHE``, or mixwise's place in the user's cache."""
+    own = os.environ.get("MIXWISE_CACHE")
+    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(own) if own else shared / "mixwise") / "tokens"
+
+
+@contextmanager
+def open_workspace(
+    folder: StudyFolder,
+    *,
+    recipe: Recipe | None = None,
+    rule: str | None = None,
+    trust_remote_code: bool = False,
+    read_only: bool = False,
+    cache: Path | None = None,
+    on_progress: OnProgress = silent,
+) -> Iterator[Workspace]:
+    """A study's inputs, scorers and engine, for as long as the block lasts.
+
+    Args:
+        folder: The study's folder.
+        recipe: By default the one that the study holds.
+        rule: Merge rule of the proxy; None for the recipe's.
+        trust_remote_code: Whether code from the base model's folder may run.
+        read_only: Whether nothing is measured and written; then others may work in the study.
+        cache: Folder of the token cache; None for `cache_folder`.
+        on_progress: Told how far each task has come.
+
+    Raises:
+        StudyError: If another process works in the study.
+    """
+    with ExitStack() as held:
+        if not read_only:
+            held.enter_context(folder.lock())
+            held.enter_context(keeping_warnings(folder))
+            remove_leftovers(folder)
+        from mixwise.study.inputs import Settings  # torch: not before the study is held
+        from mixwise.study.session import Workspace
+
+        settings = Settings(folder.recipe_folder, cache or cache_folder(), trust_remote_code)
+        workspace = Workspace(folder, settings, on_progress, rule, recipe, read_only=read_only)
+        held.callback(workspace.close)
+        yield workspace
+
+
+class Study:
+    """A study at work; a context manager, which holds the study alone while it is open.
+
+    Args:
+        folder: Its folder.
+        recipe: A recipe that the folder does not hold yet; None for the folder's own.
+        rule: Merge rule of the proxy; None for the recipe's.
+        trust_remote_code: Whether code from the base model's folder may run.
+        read_only: Whether nothing is measured and written; then others may work in the study.
+        on_progress: Told how far each task has come.
+        on_stage: Told when a stage of `run` begins and ends.
+    """
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        recipe: _NewRecipe | None = None,
+        *,
+        rule: str | None = None,
+        trust_remote_code: bool = False,
+        read_only: bool = False,
+        on_progress: OnProgress = silent,
+        on_stage: OnStage = silent_stage,
+    ) -> None:
+        self._folder = folder
+        self._new_recipe = recipe
+        self._open: dict[str, Any] = {
+            "rule": rule,
+            "trust_remote_code": trust_remote_code,
+            "read_only": read_only,
+            "on_progress": on_progress,
+        }
+        self._on_stage = on_stage
+        self._held = ExitStack()
+        self._workspace: Workspace | None = None
+
+    @classmethod
+    def create(cls, folder: str | Path, recipe: str | Path, **options: Any) -> Study:
+        """Make a study from a recipe, or go on with the one that is there.
+
+        Args:
+            folder: Its folder; made when missing.
+            recipe: The recipe, a YAML file; its relative paths start from where it lies.
+            options: As of `Study`.
+
+        Raises:
+            RecipeError: If the recipe cannot be read.
+            StudyError: If the folder holds something else.
+        """
+        path = Path(recipe)
+        loaded = load_recipe(path)
+        text = path.read_text(encoding="utf-8")
+        return cls(StudyFolder.create(Path(folder), path), _NewRecipe(loaded, text), **options)
+
+    @classmethod
+    def open(cls, folder: str | Path, **options: Any) -> Study:
+        """Open a study that is there.
+
+        Args:
+            folder: Its folder.
+            options: As of `Study`.
+
+        Raises:
+            StudyError: If there is none.
+        """
+        opened = StudyFolder.open(Path(folder))
+        opened.require_recipe_folder()
+        return cls(opened, **options)
+
+    def __enter__(self) -> Study:
+        recipe = self._new_recipe.recipe if self._new_recipe else None
+        self._workspace = self._held.enter_context(
+            open_workspace(self._folder, recipe=recipe, **self._open)
+        )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the workers and let others work in the study."""
+        self._workspace = None
+        self._held.close()
+
+    @property
+    def workspace(self) -> Workspace:
+        """Scorers, inputs and engine of the open study.
+
+        Raises:
+            StudyError: If it is not open.
+        """
+        if self._workspace is None:
+            raise StudyError(
+                f"{self.folder}: the study is not open: work with it in a block, "
+                "`with Study.open(folder) as study:`"
+            )
+        return self._workspace
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return self._folder.folder
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the study asks for."""
+        if self._workspace is not None:
+            return self._workspace.recipe
+        return self._new_recipe.recipe if self._new_recipe else self._folder.recipe
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the domains, in their order."""
+        return self.recipe.domain_names
+
+    # --- stages ----------------------------------------------------------------------------------
+
+    def check(self) -> Checked:
+        """Find out everything that can be known before training; then a new recipe is kept.
+
+        Raises:
+            MixwiseError: If something would fail later.
+        """
+        from mixwise.stages.check import run_check
+
+        checked = run_check(self.workspace.inputs, self.folder)
+        self.workspace.require_own_experts()
+        if self._new_recipe is not None:
+            self._folder.save_recipe(self._new_recipe.text)
+            self._new_recipe = None
+        return checked
+
+    def run(self) -> Recommendation:
+        """Do whatever of the main job is not done yet, and write the report."""
+        from mixwise.stages.run import run_study
+
+        self._require_checked()
+        return run_study(self.workspace, self._on_stage)
+
+    def train_experts(self) -> dict[str, Path]:
+        """Train the experts that are missing; the folder of each, by domain."""
+        self._require_checked()
+        self.workspace.train_experts()
+        return {name: self.workspace.expert(name).folder for name in self.domains}
+
+    def search(self) -> Recommendation:
+        """Score merged candidates, calibrate, and recommend a mixture."""
+        from mixwise.stages.calibrate import run_calibration
+        from mixwise.stages.recommend import save_recommendation
+        from mixwise.stages.search import run_search
+
+        self._require_checked()
+        return save_recommendation(
+            self.workspace, run_calibration(self.workspace, run_search(self.workspace))
+        )
+
+    def validate(self) -> ValidationFound:
+        """Train reference mixtures, compare the proxy with them, and recommend anew."""
+        from mixwise.stages.validate import run_validation
+
+        self._require_checked()
+        found = run_validation(self.workspace)
+        self.search()
+        return found
+
+    def train(self) -> FinalFound:
+        """Train the recommended mixture and its baselines for real."""
+        from mixwise.stages.final import run_final
+
+        final = run_final(self.workspace, self.search().mixture)
+        self.search()
+        return final
+
+    def diagnose(self) -> Diagnosis:
+        """Measure all that tells how far the proxy may be trusted."""
+        from mixwise.stages.diagnose import run_diagnosis
+
+        self._require_checked()
+        return run_diagnosis(self.workspace)
+
+    def score(
+        self,
+        mixtures: Sequence[Mixture | Mapping[str, float]],
+        *,
+        answer: Literal["proxy", "reference"] = "proxy",
+        request: Request | None = None,
+    ) -> tuple[Observation, ...]:
+        """Score mixtures by merging, or by training on them.
+
+        Args:
+            mixtures: Each a mixture, or shares by domain; domains that are left out have none.
+            answer: ``proxy`` merges the experts; ``reference`` trains, with as many seeds as the
+                recipe's validation.
+            request: Whether slopes are wanted; None for values.
+
+        Raises:
+            RecipeError: If a mixture is not of the study's domains.
+        """
+        from mixwise.scorer import VALUES
+
+        self._require_checked()
+        wanted = [self._mixture(mixture) for mixture in mixtures]
+        if answer == "proxy":
+            return self.workspace.proxy.score(wanted, request or VALUES)
+        seeds = self.workspace.reference_seeds(self.recipe.validation.seeds)
+        return self.workspace.reference(seeds).score(wanted, request or VALUES)
+
+    def report(self, output: str | Path | None = None) -> Path:
+        """Write the report; its path."""
+        from mixwise.report.page import save_report
+
+        return save_report(self.folder, Path(output) if output else None)
+
+    # --- results ---------------------------------------------------------------------------------
+
+    @property
+    def recommendation(self) -> Recommendation | None:
+        """What is recommended; None before the search."""
+        return self._result(Recommendation)
+
+    @property
+    def found(self) -> SearchFound | None:
+        """What the search found; None before it."""
+        return self._result(SearchFound)
+
+    @property
+    def validation(self) -> ValidationFound | None:
+        """References by both answers, and fidelity; None before the validation."""
+        return self._result(ValidationFound)
+
+    @property
+    def final(self) -> FinalFound | None:
+        """What real training showed; None before it."""
+        return self._result(FinalFound)
+
+    def candidates(self) -> pd.DataFrame:
+        """Every scored mixture, best first: shares, objective and metrics, a row each.
+
+        Raises:
+            ResourceError: If pandas is not installed.
+            StudyError: If nothing is scored yet.
+        """
+        pandas = _pandas()
+        found = self._require(SearchFound, "search")
+        return pandas.DataFrame(
+            [
+                {
+                    "name": row.name,
+                    **{("share", name): share for name, share in row.score.shares.items()},
+                    "objective": row.score.objective,
+                    "within_bounds": row.within_bounds,
+                    **row.score.metrics,
+                }
+                for row in found.candidates
+            ]
+        ).rename(columns=lambda name: f"share of {name[1]}" if isinstance(name, tuple) else name)
+
+    def figure(self, kind: FigureKind = "mixture", metric: str = "objective") -> go.Figure:
+        """A chart of the report.
+
+        Args:
+            kind: ``mixture`` (recommended shares), ``baselines`` (by both answers), ``agreement``
+                (proxy against reference) or ``profiles`` (a metric as each share changes).
+            metric: Of ``agreement`` and ``profiles``.
+
+        Raises:
+            StudyError: If the stage behind it has not run.
+        """
+        from mixwise.report.page import figure_of
+
+        return figure_of(self.folder, kind, metric)
+
+    def _result(self, kind: type[Result]) -> Result | None:
+        return load_result(self._folder, kind)
+
+    def _require(self, kind: type[Result], stage: str) -> Result:
+        found = self._result(kind)
+        if found is None:
+            raise StudyError(f"{self.folder}: nothing to show yet: run `study.{stage}()` first")
+        return found
+
+    def _mixture(self, mixture: Mixture | Mapping[str, float]) -> Mixture:
+        if isinstance(mixture, Mixture):
+            return mixture
+        shares = ",".join(f"{name}={share!r}" for name, share in mixture.items())
+        return Mixture.parse(shares, self.domains)
+
+    def _require_checked(self) -> None:
+        """A new recipe is checked before anything is trained."""
+        if self._new_recipe is not None:
+            for text in self.check().warnings:
+                warnings.warn(text, MixwiseWarning, stacklevel=3)
+
+    def _repr_html_(self) -> str:
+        from mixwise.report.markup import tag
+
+        found = self.recommendation
+        answer = found.answer if found else "No mixture is recommended yet."
+        return str(tag("div", tag("b", str(self.folder)), " ", tag("span", answer)))
+
+
+class _NewRecipe:
+    """A recipe that the study's folder does not hold yet: parsed, and as it was given."""
+
+    def __init__(self, recipe: Recipe, text: str) -> None:
+        self.recipe = recipe
+        self.text = text
+
+
+def check_recipe(
+    recipe: Path,
+    study: Path,
+    *,
+    trust_remote_code: bool = False,
+    on_progress: OnProgress = silent,
+) -> Checked:
+    """Find out everything that can be known before training; no study is made.
+
+    Args:
+        recipe: The recipe, a YAML file.
+        study: Where the study would be written.
+        trust_remote_code: Whether code from the base model's folder may run.
+        on_progress: Told how far each task has come.
+    """
+    loaded = load_recipe(recipe)
+    from mixwise.stages.check import run_check  # torch: not before the recipe is read
+    from mixwise.study.inputs import Inputs, Settings
+
+    settings = Settings(recipe.parent.resolve(), cache_folder(), trust_remote_code)
+    return run_check(Inputs(loaded, settings, on_progress=on_progress), study)
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise ResourceError(
+            "pandas is needed for tables and is not installed: `pip install mixwise[notebook]`"
+        ) from None
+    return pandas
+
+
+__all__ = ["MixwiseError", "Study", "cache_folder", "check_recipe", "open_workspace"]
