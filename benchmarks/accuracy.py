@@ -26,10 +26,9 @@ from benchmarks.truth.pool import OBJECTIVES, Pool, judged_beds, load_pool
 from rich.console import Console
 from rich.table import Table
 
-from mixwise.decision.discrepancy import Trained, calibrate
+from mixwise.decision.discrepancy import Trained, fit_discrepancy
 from mixwise.decision.fidelity import Fidelity, measure_fidelity
 from mixwise.mixture import Mixture
-from mixwise.stages.calibrate import NOISE, SIZE
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
@@ -80,8 +79,8 @@ def calibrated(pool: Pool, known: Sequence[int], seeds: Sequence[int]) -> Array:
             trained.append(Trained(pool.shares[i], merged[i, k] / spread[k], runs, tuple(used)))
         if not _has_uniform(pool):
             trained.append(_uniform(pool, k, float(spread[k])))
-        belief = calibrate(trained, size=SIZE, noise=NOISE)
-        corrected[:, k] += spread[k] * belief.predict(pool.shares)[0]
+        posterior = fit_discrepancy(trained)
+        corrected[:, k] += spread[k] * posterior.predict(pool.shares)[0]
     return corrected
 
 

@@ -13,7 +13,7 @@ import mixwise
 ROOT = Path(mixwise.__file__).parent
 FLOORS = (
     {"arrays", "errors", "interrupts"},
-    {"shortages"},
+    {"shortages", "registry"},
     {"files", "progress", "releases"},
     {"mixture", "objective"},
     {"observation", "scorer", "recipe"},
@@ -24,7 +24,7 @@ FLOORS = (
     {"report", "export"},
     {"stages"},
     {"console"},
-    {"api"},
+    {"api", "testing"},
     {"cli"},
     {"__main__"},
 )

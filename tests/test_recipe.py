@@ -165,7 +165,7 @@ def test_a_missing_key_of_a_metric_is_named() -> None:
         ({"base": 3}, "base", "valid string", "3"),
         ({"domains": ["a", "b"]}, "domains", "valid dictionary", r"\['a', 'b'\]"),
         ({"domains": domains(files=3)}, "domains.code.files", "valid tuple", "3"),
-        ({"search": {"method": "latice"}}, "search.method", "'lattice', 'mergemix'", "'latice'"),
+        ({"search": {"prefer": "equal"}}, "search.prefer", "'uniform', 'available'", "'equal'"),
         ({"search": {"budget": 1.5}}, "search.budget", "valid integer", "1.5"),
         ({"search": {"budget": 0}}, "search.budget", "greater than 0", "0"),
         ({"search": {"max_repetition": 0}}, "search.max_repetition", "greater than 0", "0"),
@@ -269,6 +269,14 @@ def test_yes_is_not_a_number(changes: dict[str, Any]) -> None:
         (
             {"objective": {"metrics": [{"set": "mat", "measure": "loss"}]}},
             "`objective.metrics.0`: `mat` is neither a domain nor .*: did you mean `math`",
+        ),
+        (
+            {"search": {"method": "latice"}},
+            "`search.method`: `latice` is not a search method: did you mean `lattice`",
+        ),
+        (
+            {"merge": {"rule": "tis"}},
+            "`merge.rule`: `tis` is not a merge rule: did you mean",
         ),
         (
             {"objective": {"metrics": [{"set": "math", "measure": "los"}]}},

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from mixwise.decision.calibration import Reference
     from mixwise.decision.recommend import Decision, recommend
     from mixwise.errors import MixwiseError, MixwiseWarning
+    from mixwise.merging.rule_table import NamedRule, register_rule
     from mixwise.mixture import Mixture, MixtureSpace
     from mixwise.objective import Metric, Objective, Scale, Term
     from mixwise.observation import Measurement, Observation
     from mixwise.recipe import Recipe, load_recipe
     from mixwise.scorer import SLOPES, VALUES, Request, Scorer
     from mixwise.scoring.table import TableRow, TableScorer
+    from mixwise.search.method_table import register_method
+    from mixwise.search.problem import SearchMethod, SearchProblem, SearchResult
     from mixwise.study.results import Recommendation
 
 __version__ = "0.1.0"
@@ -31,11 +34,14 @@ _PLACES = {
     "decision.recommend": ("Decision", "recommend"),
     "errors": ("MixwiseError", "MixwiseWarning"),
     "mixture": ("Mixture", "MixtureSpace"),
+    "merging.rule_table": ("NamedRule", "register_rule"),
     "objective": ("Metric", "Objective", "Scale", "Term"),
     "observation": ("Measurement", "Observation"),
     "recipe": ("Recipe", "load_recipe"),
     "scorer": ("SLOPES", "VALUES", "Request", "Scorer"),
     "scoring.table": ("TableRow", "TableScorer"),
+    "search.method_table": ("register_method",),
+    "search.problem": ("SearchMethod", "SearchProblem", "SearchResult"),
     "study.results": ("Recommendation",),
 }
 _PLACE_OF = {name: f"mixwise.{place}" for place, names in _PLACES.items() for name in names}
@@ -50,6 +56,7 @@ __all__ = [
     "MixtureSpace",
     "MixwiseError",
     "MixwiseWarning",
+    "NamedRule",
     "Objective",
     "Observation",
     "Recipe",
@@ -58,6 +65,9 @@ __all__ = [
     "Request",
     "Scale",
     "Scorer",
+    "SearchMethod",
+    "SearchProblem",
+    "SearchResult",
     "Study",
     "TableRow",
     "TableScorer",
@@ -66,6 +76,8 @@ __all__ = [
     "baselines",
     "load_recipe",
     "recommend",
+    "register_method",
+    "register_rule",
 ]
 
 

@@ -261,7 +261,9 @@ def verify(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust =
     """Read everything that the results rest on, and compare its hashes; exit 1 if one is wrong."""
     from dataclasses import asdict
 
+    from mixwise.api import cache_folder
     from mixwise.stages.verify import verify_study
+    from mixwise.study.folder import Study as Folder
     from mixwise.study.inputs import Settings
 
     opened = Folder.open(study)

@@ -5,9 +5,9 @@ import pytest
 
 from mixwise.decision.discrepancy import (
     Trained,
-    calibrate,
     covariance,
     evenness,
+    fit_discrepancy,
     leave_one_out,
     variance,
 )
@@ -42,21 +42,21 @@ def test_evenness_and_variance_by_hand() -> None:
 
 
 def test_nothing_is_missed_at_the_corners_and_nothing_is_unsure_there() -> None:
-    belief = calibrate(observe(UNIFORM[None], 0.05, (1, 2), 0), size=0.2, noise=0.1)
+    belief = fit_discrepancy(observe(UNIFORM[None], 0.05, (1, 2), 0), size=0.2, noise=0.1)
     mean, deviation = belief.predict(CORNERS)
     assert mean == pytest.approx(0, abs=1e-9)
     assert deviation == pytest.approx(0, abs=1e-6)
 
 
 def test_one_reference_corrects_the_level_of_all_mixtures() -> None:
-    belief = calibrate(observe(UNIFORM[None], 0.01, (1, 2, 3), 0), size=0.2, noise=0.02)
+    belief = fit_discrepancy(observe(UNIFORM[None], 0.01, (1, 2, 3), 0), size=0.2, noise=0.02)
     mean, _ = belief.predict(SPREAD)
     assert np.abs(mean - world(SPREAD)).mean() < 0.2 * world(SPREAD).mean()
 
 
 def test_more_references_leave_less_error_and_less_doubt() -> None:
-    few = calibrate(observe(SPREAD[:1], 0.1, (1, 2), 1), size=0.2, noise=0.1)
-    many = calibrate(observe(SPREAD[:20], 0.1, (1, 2), 1), size=0.2, noise=0.1)
+    few = fit_discrepancy(observe(SPREAD[:1], 0.1, (1, 2), 1), size=0.2, noise=0.1)
+    many = fit_discrepancy(observe(SPREAD[:20], 0.1, (1, 2), 1), size=0.2, noise=0.1)
     rest = SPREAD[20:]
     doubts = [belief.predict(rest)[1].mean() for belief in (few, many)]
     assert doubts[1] < doubts[0]
@@ -66,20 +66,20 @@ def test_intervals_hold_what_they_promise() -> None:
     """Over many worlds drawn with other noise, ±1.96 deviations hold the truth most of the time."""
     inside = []
     for seed in range(40):
-        belief = calibrate(observe(SPREAD[:4], 0.1, (1, 2), seed), size=0.2, noise=0.1)
+        belief = fit_discrepancy(observe(SPREAD[:4], 0.1, (1, 2), seed), size=0.2, noise=0.1)
         mean, deviation = belief.predict(SPREAD[4:])
         inside.append(np.abs(mean - world(SPREAD[4:])) <= 1.96 * deviation)
     assert 0.85 <= np.mean(inside) <= 1
 
 
 def test_noise_is_learned_from_the_seeds() -> None:
-    quiet = calibrate(observe(SPREAD[:10], 0.02, (1, 2, 3), 0), size=0.2, noise=0.1)
-    loud = calibrate(observe(SPREAD[:10], 0.3, (1, 2, 3), 0), size=0.2, noise=0.1)
+    quiet = fit_discrepancy(observe(SPREAD[:10], 0.02, (1, 2, 3), 0), size=0.2, noise=0.1)
+    loud = fit_discrepancy(observe(SPREAD[:10], 0.3, (1, 2, 3), 0), size=0.2, noise=0.1)
     assert quiet.noise < 0.05 < 0.15 < loud.noise
 
 
 def test_joint_belief_agrees_with_the_single_ones() -> None:
-    belief = calibrate(observe(SPREAD[:5], 0.1, (1, 2), 3), size=0.2, noise=0.1)
+    belief = fit_discrepancy(observe(SPREAD[:5], 0.1, (1, 2), 3), size=0.2, noise=0.1)
     mean, deviation = belief.predict(SPREAD)
     joint_mean, joint = belief.joint(SPREAD)
     assert joint_mean == pytest.approx(mean)
@@ -90,14 +90,14 @@ def test_joint_belief_agrees_with_the_single_ones() -> None:
 def test_leaving_one_out_predicts_it_from_the_others() -> None:
     trained = observe(SPREAD[:6], 0.05, (1, 2), 5)
     left = leave_one_out(trained, size=0.2, noise=0.1)
-    others = calibrate(trained[1:], size=0.2, noise=0.1)
-    assert left[0] == pytest.approx(others.predict(trained[0].shares[None])[0][0])
-    assert leave_one_out(trained[:1], size=0.2, noise=0.1).tolist() == [0]
+    others = fit_discrepancy(trained[1:], size=0.2, noise=0.1)
+    assert left.expected[0] == pytest.approx(others.predict(trained[0].shares[None])[0][0])
+    assert leave_one_out(trained[:1], size=0.2, noise=0.1).expected.tolist() == [0]
 
 
 def test_shuffled_residuals_correct_nothing_but_the_level() -> None:
     """Negative control: what belongs to no mixture moves no ranking much."""
     rng = np.random.default_rng(7)
     rows = [Trained(row, 0.0, rng.normal(0, 0.1, 2), (1, 2)) for row in SPREAD[:20]]
-    mean, _ = calibrate(rows, size=0.2, noise=0.1).predict(SPREAD[20:])
+    mean, _ = fit_discrepancy(rows, size=0.2, noise=0.1).predict(SPREAD[20:])
     assert np.abs(mean).max() < 0.08

@@ -8,7 +8,7 @@ from mixwise.decision.trust import (
     BEND_LIMIT,
     LARGE_UPDATE,
     LEVEL_LIMIT,
-    Verdict,
+    Trust,
     bend_of,
     judge_measured,
     judge_predicted,
@@ -28,7 +28,7 @@ def measured(
     *,
     is_calibrated: bool = False,
     n_calibration: int = 0,
-) -> Verdict | None:
+) -> Trust | None:
     return judge_measured(
         fidelity_of(proxy, truth),
         float(truth.std()),
@@ -39,7 +39,7 @@ def measured(
 
 def predicted(
     bend: float, size: float = 0.05, rule: str = "linear", n_calibration: int = 0
-) -> Verdict:
+) -> Trust:
     return judge_predicted(bend, (0.01, size), rule, n_calibration=n_calibration, n_references=12)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from tests.derived import DOMAINS
 from tests.tiny_models import double_live, save_adapter, save_base, save_full_expert
 
+from mixwise import registry
 from mixwise.errors import CheckpointError, RecipeError
 from mixwise.merging import rule_table
 from mixwise.merging.pool import ExpertPool
@@ -25,7 +25,7 @@ from mixwise.merging.rules.inputs import ExtraRun
 from mixwise.merging.rules.rule import LinearRule
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, Checkpoint
-from mixwise.recipe.sections import Merge
+from mixwise.registry import names
 
 SHARES = (0.2, 0.3, 0.5)
 PRUNING = {"ties", "dare", "dare-ties", "della", "breadcrumbs"}  # at no corner the expert
@@ -34,8 +34,7 @@ OF_FACTORS = [RULES[name] for name in ("linear", "scaled", "centre", "pairs", "p
 
 
 def test_the_recipe_knows_the_same_names() -> None:
-    annotation = Merge.model_fields["rule"].annotation
-    assert set(get_args(annotation)) == {"auto", *RULES} - {"references"}  # before a study has any
+    assert set(names("merge rule")) == {"auto", *RULES} - {"references"}  # before a study has any
 
 
 def test_unknown_rule_is_refused_with_the_nearest() -> None:
@@ -45,6 +44,7 @@ def test_unknown_rule_is_refused_with_the_nearest() -> None:
 
 def test_a_rule_of_ones_own_is_found_and_its_name_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rule_table, "RULES", dict(RULES))
+    monkeypatch.setattr(registry, "_added", {"merge rule": [], "search method": []})
     halves = NamedRule(
         "halves",
         "made up",
@@ -54,7 +54,7 @@ def test_a_rule_of_ones_own_is_found_and_its_name_taken(monkeypatch: pytest.Monk
     )
     register_rule(halves)
     assert find_rule("halves") is halves
-    with pytest.raises(RecipeError, match="merge rule `halves` already, from made up: give yours"):
+    with pytest.raises(RecipeError, match="merge rule `halves` already: give yours another"):
         register_rule(halves)
 
 

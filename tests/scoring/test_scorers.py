@@ -61,7 +61,7 @@ def test_observation_holds_every_metric_and_example(scorer: Scorer, workspace: W
 
 def test_reference_is_the_mean_of_its_seeds(workspace: Workspace) -> None:
     reference = workspace.reference([1, 2])
-    runs = reference.runs([HALF])
+    [runs] = reference.runs([HALF])
     [mean] = reference.score([HALF])
     assert [run.seeds for run in runs] == [(1,), (2,)]
     assert mean.seeds == (1, 2)

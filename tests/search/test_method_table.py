@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from mixwise import registry
 from mixwise.arrays import Array
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
+from mixwise.recipe.sections import Search
 from mixwise.scorer import VALUES, Request
 from mixwise.search import method_table
 from mixwise.search.method_table import METHODS, choose, method_for, register_method
@@ -393,8 +395,10 @@ def test_auto_starts_where_both_start() -> None:
 
 def test_a_method_of_ones_own_is_found_and_its_name_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(method_table, "METHODS", dict(METHODS))
+    monkeypatch.setattr(registry, "_added", {"merge rule": [], "search method": []})
     own = replace(METHODS["random"], name="mine", source="made up")
     register_method(own)
     assert method_for("mine", Objective((ACCURACY,))) is own
-    with pytest.raises(RecipeError, match="search method `mine` already, from made up: give yours"):
+    assert Search.model_validate({"method": "mine"}).method == "mine"
+    with pytest.raises(RecipeError, match="search method `mine` already: give yours another"):
         register_method(own)

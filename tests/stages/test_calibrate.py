@@ -6,29 +6,37 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from mixwise.decision.discrepancy import Trained, calibrate
+from mixwise.decision.calibration import Calibrated
+from mixwise.decision.discrepancy import Trained, fit_discrepancy
+from mixwise.decision.recommend import decide
 from mixwise.mixture import Mixture
 from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import load_recipe
 from mixwise.search.problem import SearchResult, mixture_of
 from mixwise.search.space.designs import centre
 from mixwise.search.surrogates.objective_model import fit_surface
-from mixwise.stages.calibrate import Calibrated, predict_left_out, run_calibration
+from mixwise.stages.calibrate import run_calibration
+from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import problem_of, run_search
 from mixwise.stages.validate import run_validation
-from mixwise.study.folder import CALIBRATION_FILE, VALIDATION_FILE, Study
+from mixwise.study.folder import CALIBRATION_FILE, Study
 from mixwise.study.inputs import Settings
+from mixwise.study.results import (
+    BothAnswers,
+    CalibrationFound,
+    SeedScore,
+    ValidationFound,
+    load_result,
+)
 from mixwise.study.session import Workspace
 
 Cli = Callable[..., tuple[int, str, str]]
 DOMAINS = ("alpha", "beta", "gamma")
 UNIFORM = Mixture.uniform(DOMAINS)
-SIZE, NOISE = 0.2, 0.1  # the stage's guesses, in spreads between experts
 TRAINING = "training"  # what progress calls it
 
 
@@ -88,45 +96,47 @@ def copy_study(folder: Path, tmp_path: Path, *, old: str, new: str) -> Study:
     return copied
 
 
-def content_of(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / CALIBRATION_FILE).read_text())
-    return content
+def found_in(folder: Path) -> CalibrationFound:
+    found = load_result(Study.open(folder), CalibrationFound)
+    assert found is not None
+    return found
 
 
 def references_of(folder: Path) -> set[str]:
     return {str(path) for path in folder.glob("references/*/run.json")}
 
 
-def trained_of(row: dict[str, Any], seeds: list[int]) -> Trained:
+def trained_of(row: BothAnswers) -> Trained:
+    assert row.proxy.mixture is not None
     return Trained(
-        np.array([row["proxy"]["mixture"][name] for name in DOMAINS]),
-        row["proxy"]["objective"],
-        np.array([run["objective"] for run in row["references"]]),
-        tuple(seeds),
+        row.proxy.mixture.array,
+        row.proxy.objective,
+        np.array([run.objective for run in row.runs]),
+        tuple(run.seed for run in row.runs),
     )
 
 
 def test_uniform_is_trained_first_and_the_rest_by_what_they_are_worth(done: Done) -> None:
-    content = content_of(done.calibrated)
-    first, *others = content["mixtures"]
-    assert first["key"] == str(UNIFORM)
-    assert first["expected_gain"] is None
+    first, *others = found_in(done.calibrated).mixtures
+    assert first.proxy.mixture == UNIFORM
+    assert first.expected_gain is None
     assert len(others) <= 1
-    assert all(row["expected_gain"] >= 0.01 and row["key"] != str(UNIFORM) for row in others)
+    assert all((row.expected_gain or 0) >= 0.01 for row in others)
+    assert all(row.proxy.mixture != UNIFORM for row in others)
 
 
 def test_the_file_tells_both_answers(done: Done) -> None:
-    content = content_of(done.calibrated)
-    assert (content["seeds"], content["rule"]) == ([1], "linear")
-    assert content["noise"] == pytest.approx(done.before.belief.noise if done.before.belief else 0)
+    found, discrepancy = found_in(done.calibrated), done.before.discrepancy
+    assert (found.seeds, found.rule) == ((1,), "linear")
+    assert found.noise == pytest.approx(discrepancy.noise if discrepancy else 0)
     with at_work(Study.open(done.calibrated)) as workspace:
-        for row in content["mixtures"]:
-            mixture = Mixture(DOMAINS, tuple(row["proxy"]["mixture"].values()))
-            [proxy] = workspace.proxy.score([mixture])
-            [run] = workspace.reference((1,)).runs([mixture])
-            assert row["key"] == str(mixture)
-            assert row["proxy"] == workspace.summary(proxy)
-            assert row["references"] == [workspace.summary(run) | {"seed": 1}]
+        for row in found.mixtures:
+            assert row.proxy.mixture is not None
+            [proxy] = workspace.proxy.score([row.proxy.mixture])
+            [[run]] = workspace.reference((1,)).runs([row.proxy.mixture])
+            assert row.proxy == workspace.score_of(proxy)
+            score = workspace.score_of(run)
+            assert row.runs == (SeedScore(1, score.objective, score.metrics),)
 
 
 def test_within_bounds_the_centre_of_the_space_is_trained_first(done: Done, tmp_path: Path) -> None:
@@ -135,28 +145,31 @@ def test_within_bounds_the_centre_of_the_space_is_trained_first(done: Done, tmp_
     study = copy_study(done.bare, tmp_path, old=old, new=new)
     with at_work(study) as workspace:
         space = workspace.inputs.space
-        calibrated = run_calibration(workspace, run_search(workspace))
-    [row] = content_of(study.folder)["mixtures"]
-    assert row["key"] == str(centre(space)) == "alpha=0.2,beta=0.4,gamma=0.4"
-    assert space.contains(mixture_of(calibrated.result.best))
+        recommended = save_recommendation(
+            workspace, run_calibration(workspace, run_search(workspace))
+        )
+    [row] = found_in(study.folder).mixtures
+    assert str(row.proxy.mixture) == str(centre(space)) == "alpha=0.2,beta=0.4,gamma=0.4"
+    assert space.contains(recommended.mixture)
 
 
 def test_without_a_reference_the_answer_of_the_search_stays(
     done: Done, tmp_path: Path, mixwise: Cli
 ) -> None:
-    study = copy_study(done.bare, tmp_path, old="{mixtures: 2, seeds: 1}", new="{mixtures: 0}")
+    old, new = "calibration: {mixtures: 2, seeds: 1}", "calibration: {mixtures: 0}"
+    study = copy_study(done.bare, tmp_path, old=old, new=f"{new}\nsearch: {{prefer: none}}")
     with at_work(study) as workspace:
         calibrated = run_calibration(workspace, done.found)
-    assert calibrated.belief is None
-    assert calibrated.result is done.found
-    assert content_of(study.folder)["mixtures"] == []
+    assert calibrated.discrepancy is None
+    assert calibrated.found is done.found
+    assert not found_in(study.folder).mixtures
     assert not references_of(study.folder)
     code, out, err = mixwise("search", study.folder, "--json")
     assert code == 0, err
     content = json.loads(out)
     assert content["mixture"] == mixture_of(done.found.best).as_dict()
-    assert content["predicted"]["reference"] is None
-    assert content["predicted"]["reference_interval_95"] is None
+    assert content["reference"] is None
+    assert content["simplicity"] is None
 
 
 def test_without_calibration_a_validation_tells_the_level_and_moves_nothing(
@@ -166,9 +179,9 @@ def test_without_calibration_a_validation_tells_the_level_and_moves_nothing(
     with at_work(study) as workspace:
         run_validation(workspace)
         calibrated = run_calibration(workspace, done.found)
-    assert calibrated.result is done.found
+    assert calibrated.found is done.found
     assert len(calibrated.trained) == 4
-    assert calibrated.belief is not None
+    assert calibrated.discrepancy is not None
     assert references_of(study.folder) == {
         run.replace(str(done.validated), str(study.folder)) for run in references_of(done.validated)
     }
@@ -180,12 +193,10 @@ def test_after_a_search_of_subsets_a_subset_is_recommended(done: Done, tmp_path:
     with at_work(study) as workspace:
         found = run_search(workspace)
         calibrated = run_calibration(workspace, found)
-    best = mixture_of(calibrated.result.best)
+        best = save_recommendation(workspace, calibrated).mixture
     assert np.ptp([share for share in best.shares if share]) <= 1e-8  # of a grid of 1e-9
-    assert calibrated.belief is not None
-    assert {str(o.mixture) for o in calibrated.result.scored} == {
-        str(o.mixture) for o in found.scored
-    }
+    assert calibrated.discrepancy is not None
+    assert str(best) in {str(o.mixture) for o in found.scored}
 
 
 def test_a_second_time_nothing_is_trained_and_the_bytes_are_the_same(
@@ -200,65 +211,40 @@ def test_a_second_time_nothing_is_trained_and_the_bytes_are_the_same(
     assert not [progress for progress in seen if progress.task == TRAINING]
     expected = (done.calibrated / CALIBRATION_FILE).read_bytes()
     assert (study.folder / CALIBRATION_FILE).read_bytes() == expected
-    assert mixture_of(again.result.best) == mixture_of(done.before.result.best)
+    assert again.trained[0].residual == done.before.trained[0].residual
 
 
 def test_the_references_of_the_validation_join(done: Done) -> None:
-    n_calibration = len(content_of(done.calibrated)["mixtures"])
+    n_calibration = len(found_in(done.calibrated).mixtures)
     assert len(done.before.trained) == n_calibration
     assert len(done.after.trained) == n_calibration + 4
     assert [t.seeds for t in done.after.trained[n_calibration:]] == [(1, 2)] * 4
-    assert content_of(done.validated)["mixtures"] == content_of(done.calibrated)["mixtures"]
+    assert found_in(done.validated).mixtures == found_in(done.calibrated).mixtures
 
 
-def test_a_mixture_that_calibration_and_validation_trained_is_one_reference(
-    done: Done, tmp_path: Path
-) -> None:
-    """The recipe's calibration has seed 1, its validation seeds 1 and 2."""
-    study = Study.open(Path(shutil.copytree(done.validated, tmp_path / "study")))
-    content = json.loads((study.folder / VALIDATION_FILE).read_text())
-    [first, *_] = content_of(done.calibrated)["mixtures"]
-    other = first["references"][0] | {"objective": 0.5}
-    twin = {"proxy": first["proxy"], "references": [first["references"][0], other]}
-    study.save_json(VALIDATION_FILE, content | {"mixtures": [*content["mixtures"], twin]})
-    with at_work(study) as workspace:
-        joined = run_calibration(workspace, done.found).trained
-    assert len(joined) == len(done.after.trained)
-    assert joined[0].seeds == (1, 2)
-    assert joined[0].references.tolist() == [first["references"][0]["objective"], 0.5]
-
-
-def test_recommended_is_the_largest_corrected_score(done: Done) -> None:
+def test_the_highest_mixture_has_the_largest_corrected_score(done: Done) -> None:
     """Proxy and correction, built again from the files, over a fine grid of the whole simplex."""
     steps = np.arange(0, 51)
     grid = np.array([(a, b, 50 - a - b) for a in steps for b in steps if a + b <= 50]) / 50
-    validation = json.loads((done.validated / "validation.json").read_text())
-    content = content_of(done.validated)
-    trained = [trained_of(row, content["seeds"]) for row in content["mixtures"]]
-    trained += [trained_of(row, validation["seeds"]) for row in validation["mixtures"]]
-    belief = calibrate(trained, size=SIZE, noise=NOISE)
-    with at_work(Study.open(done.validated)) as workspace:
+    study = Study.open(done.validated)
+    validation = load_result(study, ValidationFound)
+    assert validation is not None
+    rows = [*found_in(done.validated).mixtures, *validation.mixtures]
+    discrepancy = fit_discrepancy([trained_of(row) for row in rows])
+    with at_work(study) as workspace:
         surface = fit_surface(problem_of(workspace), done.found.scored)
-        [rescored] = workspace.proxy.score([mixture_of(done.after.result.best)])
-    best = np.array([mixture_of(done.after.result.best).shares])
+        calibrated = run_calibration(workspace, done.found)
+        decision = decide(calibrated, prefer="none", is_searched_again=True)
+        [rescored] = workspace.proxy.score([decision.mixture])
 
     def corrected(shares: np.ndarray) -> np.ndarray:
-        return np.asarray(surface.value(shares) + belief.predict(shares)[0])
+        return np.asarray(surface.value(shares) + discrepancy.predict(shares)[0])
 
+    best = np.array([decision.mixture.shares])
     assert done.after.value(grid) == pytest.approx(corrected(grid), abs=1e-9)
     assert float(corrected(best)[0]) >= corrected(grid).max() - 1e-3 * np.ptp(corrected(grid))
-    assert np.abs(belief.predict(grid)[0]).max() > 1e-3  # there is something to correct
-    assert done.after.result.best.values == rescored.values
-    assert done.after.result.best in done.after.result.scored
-
-
-def test_a_reference_that_is_left_out_is_predicted_from_the_others(done: Done) -> None:
-    predicted = predict_left_out(done.after.trained)
-    for k, left in enumerate(done.after.trained):
-        others = [t for j, t in enumerate(done.after.trained) if j != k]
-        belief = calibrate(others, size=SIZE, noise=NOISE)
-        expected = left.proxy + belief.predict(left.shares[None])[0][0]
-        assert predicted[k] == pytest.approx(expected)
+    assert np.abs(discrepancy.predict(grid)[0]).max() > 1e-3  # there is something to correct
+    assert decision.best.values == rescored.values
 
 
 def test_the_centre_rule_trains_its_run_when_asked_and_is_exact_there(
@@ -272,7 +258,7 @@ def test_the_centre_rule_trains_its_run_when_asked_and_is_exact_there(
     with at_work(study) as workspace:
         seed = workspace.recipe.training.seed
         assert Path(run).parent == workspace.job(UNIFORM, seed).output
-        [own] = workspace.reference((seed,)).runs([UNIFORM])
+        [[own]] = workspace.reference((seed,)).runs([UNIFORM])
         [linear] = workspace.proxy.score([UNIFORM])
     [score] = json.loads(out)
     assert score["rule"] == "centre"
@@ -312,5 +298,5 @@ def test_other_rules_run_to_the_end(
     assert code == 0, err
     content = json.loads(out)
     assert content["provenance"]["rule"] == rule
-    assert content["predicted"]["reference"] is not None
+    assert content["reference"] is not None
     assert content["cost"]["runs"]["experts"] == 3

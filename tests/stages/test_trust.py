@@ -1,34 +1,36 @@
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from mixwise.decision.discrepancy import Trained, calibrate
-from mixwise.decision.fidelity import measure_fidelity
-from mixwise.stages.calibrate import Calibrated, run_calibration
+from mixwise.decision.calibration import Calibrated
+from mixwise.decision.discrepancy import Trained, fit_discrepancy
+from mixwise.decision.fidelity import Fidelity, measure_fidelity
+from mixwise.decision.judgement import Judgement, judge
+from mixwise.decision.trust import Trust
+from mixwise.stages.calibrate import run_calibration, validated
+from mixwise.stages.diagnose import run_diagnosis
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
-from mixwise.stages.trust import judge_recommendation
 from mixwise.stages.validate import run_validation
 from mixwise.study.folder import DIAGNOSIS_FILE, Study
 from mixwise.study.inputs import Settings
+from mixwise.study.results import (
+    Recommendation,
+    RunCounts,
+    ValidationFound,
+    load_result,
+    result_to_json,
+)
 from mixwise.study.session import Workspace
 
-PREDICTED = {
-    "word": "do not trust",
-    "basis": "predicted",
-    "is_clear": False,
-    "reasons": ["second order"],
-    "remedies": ["train references"],
-}
+PREDICTED = Trust("do not trust", "predicted", False, ("second order",), ("train references",))
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Done:
     """A validated study, what was recommended before and after, and the references behind it."""
 
     folder: Path
-    before: dict[str, Any]
-    after: dict[str, Any]
+    before: Recommendation
+    after: Recommendation
     calibrated: Calibrated
 
     @property
@@ -74,55 +76,59 @@ def copy(done: Done, tmp_path: Path) -> Study:
     return Study.open(folder)
 
 
-def validation_of(done: Done) -> dict[str, Any]:
-    return dict(json.loads((done.folder / "validation.json").read_text()))
+def rho_of(fidelity: Fidelity | None) -> float:
+    assert fidelity is not None
+    assert fidelity.spearman.value is not None
+    return fidelity.spearman.value
+
+
+def judged(workspace: Workspace, calibrated: Calibrated) -> Judgement:
+    n = workspace.recipe.calibration.mixtures
+    return judge(calibrated, validated(workspace), n_calibration=n)
 
 
 def test_before_validation_and_diagnosis_nothing_is_said(done: Done) -> None:
-    assert done.before["trust"] is done.before["fidelity_calibrated"] is None
-    assert done.before["predicted"]["n_references"] == len(done.trained) - 4
+    assert done.before.trust is done.before.fidelity_calibrated is None
+    assert done.before.reference is not None
+    assert done.before.reference.n_references == len(done.trained) - 4
 
 
 def test_after_validation_the_calibrated_score_is_judged(done: Done) -> None:
-    assert done.after["trust"]["basis"] == "measured"
-    rho = done.after["fidelity_calibrated"]["spearman"]["value"]
-    assert done.after["trust"]["reasons"][0].startswith(f"over 4 references ρ is {rho:.2f}")
-    assert not [r for r in done.after["trust"]["remedies"] if "read the calibrated score" in r]
+    assert done.after.trust is not None
+    assert done.after.trust.basis == "measured"
+    rho = rho_of(done.after.fidelity_calibrated)
+    assert done.after.trust.reasons[0].startswith(f"over 4 references ρ is {rho:.2f}")
+    assert not [r for r in done.after.trust.remedies if "read the calibrated score" in r]
 
 
 def test_each_reference_is_predicted_without_itself(done: Done) -> None:
-    rows = validation_of(done)["mixtures"]
+    validation = load_result(Study.open(done.folder), ValidationFound)
+    assert validation is not None
     predicted = []
     for left in done.trained[-4:]:
         others = [t for t in done.trained if t is not left]
-        missed, _ = calibrate(others, size=0.2, noise=0.1).predict(left.shares[None])
+        missed, _ = fit_discrepancy(others).predict(left.shares[None])
         predicted.append(left.proxy + missed[0])
-    runs = [[run["objective"] for run in row["references"]] for row in rows]
+    runs = [[run.objective for run in row.runs] for row in validation.mixtures]
     expected = measure_fidelity(np.array(predicted), runs, sign=1, seed=0)
-    found = done.after["fidelity_calibrated"]
-    assert found["mean_absolute_error"]["value"] == pytest.approx(
-        expected.mean_absolute_error.value
-    )
-    assert found["spearman"]["value"] == expected.spearman.value
-    assert found["n_mixtures"] == 4
+    found = done.after.fidelity_calibrated
+    assert found is not None
+    assert found.mean_absolute_error.value == pytest.approx(expected.mean_absolute_error.value)
+    assert rho_of(found) == rho_of(expected)
+    assert found.n_mixtures == 4
 
 
 def test_trust_does_not_depend_on_the_order_of_the_trained_mixtures(
     done: Done, tmp_path: Path
 ) -> None:
-    expected = json.loads(json.dumps(done.after["trust"]))
     n = len(done.trained)
     orders = (range(n)[::-1], np.random.default_rng(0).permutation(n).tolist())
     with at_work(copy(done, tmp_path)) as workspace:
         for order in orders:
             shuffled = replace(done.calibrated, trained=tuple(done.trained[k] for k in order))
-            trust = judge_recommendation(workspace, shuffled)
-            assert json.loads(json.dumps(trust.as_dict()["trust"])) == expected
-            assert trust.fidelity is not None
-            assert (
-                trust.fidelity.spearman.value
-                == (done.after["fidelity_calibrated"]["spearman"]["value"])
-            )
+            judgement = judged(workspace, shuffled)
+            assert judgement.trust == done.after.trust
+            assert rho_of(judgement.fidelity) == rho_of(done.after.fidelity_calibrated)
 
 
 def test_without_calibration_the_proxys_own_score_is_judged(done: Done, tmp_path: Path) -> None:
@@ -132,13 +138,12 @@ def test_without_calibration_the_proxys_own_score_is_judged(done: Done, tmp_path
     changed = text.replace("calibration: {mixtures: 2, seeds: 1}", "calibration: {mixtures: 0}")
     study.save_recipe(changed)
     with at_work(study) as workspace:
-        content = run_validation(workspace)
-        calibrated = run_calibration(workspace, run_search(workspace))
-        verdict = judge_recommendation(workspace, calibrated).verdict
-    assert verdict is not None
-    rho = content["fidelity"]["objective"]["spearman"]["value"]
-    assert verdict.reasons[0].startswith(f"over 4 references ρ is {rho:.2f}")
-    assert not [r for r in verdict.remedies if "more mixtures for calibration" in r]
+        found = run_validation(workspace)
+        trust = judged(workspace, run_calibration(workspace, run_search(workspace))).trust
+    assert trust is not None
+    rho = rho_of(found.fidelity["objective"])
+    assert trust.reasons[0].startswith(f"over 4 references ρ is {rho:.2f}")
+    assert not [r for r in trust.remedies if "more mixtures for calibration" in r]
 
 
 def test_without_validation_a_diagnosis_of_the_same_inputs_predicts(
@@ -147,34 +152,28 @@ def test_without_validation_a_diagnosis_of_the_same_inputs_predicts(
     study = copy(done, tmp_path)
     (study.folder / "validation.json").unlink()
     with at_work(study) as workspace:
+        diagnosis = run_diagnosis(workspace)
         calibrated = run_calibration(workspace, run_search(workspace))
-        workspace.save_result(DIAGNOSIS_FILE, {"verdict": PREDICTED})
-        predicted = judge_recommendation(workspace, calibrated)
-        measured = {"verdict": PREDICTED | {"basis": "measured"}}
-        workspace.save_result(DIAGNOSIS_FILE, measured)
-        stale = judge_recommendation(workspace, calibrated)
-        study.save_json(DIAGNOSIS_FILE, {"recipe": "another", "verdict": PREDICTED})
-        other = judge_recommendation(workspace, calibrated)
-    assert json.loads(json.dumps(predicted.as_dict()["trust"])) == PREDICTED
+        workspace.save_result(replace(diagnosis, trust=PREDICTED))
+        predicted = save_recommendation(workspace, calibrated)
+        workspace.save_result(replace(diagnosis, trust=replace(PREDICTED, basis="measured")))
+        stale = save_recommendation(workspace, calibrated)
+        content = result_to_json(replace(diagnosis, trust=PREDICTED))
+        study.save_json(DIAGNOSIS_FILE, {"recipe": "another", **content})
+        other = save_recommendation(workspace, calibrated)
+    assert predicted.trust == PREDICTED
     assert predicted.fidelity is None
-    assert stale.verdict is other.verdict is None
+    assert stale.trust is other.trust is None
 
 
 def test_ranges_hold_the_recommendation_and_cost_holds_the_calibration(done: Done) -> None:
-    ranges = done.after["near_optimal_shares"]
-    for name, share in done.after["mixture"].items():
+    ranges = done.after.near_optimal_shares
+    assert ranges is not None
+    for name, share in done.after.mixture.as_dict().items():
         assert 0 <= ranges[name][0] <= share <= ranges[name][1] <= 1
     assert any(high - low > 0.01 for low, high in ranges.values())
-    cost = done.after["cost"]
+    cost = done.after.cost
     n_calibration = len(done.trained) - 4
-    assert cost["runs"] == {
-        "experts": 3,
-        "calibration": n_calibration,
-        "validation": 8,
-        "final": 0,
-    }
-    assert cost["search_tokens_spent"] == (3 + n_calibration) * 256
-    assert (
-        cost["search_tokens_spent"] + cost["search_tokens_avoided"]
-        == (cost["search_tokens_if_trained"])
-    )
+    assert cost.runs == RunCounts(experts=3, calibration=n_calibration, validation=8, final=0)
+    assert cost.search_tokens_spent == (3 + n_calibration) * 256
+    assert cost.search_tokens_spent + cost.search_tokens_avoided == cost.search_tokens_if_trained

@@ -47,6 +47,7 @@ from mixwise.merging.rules.rule import (
 )
 from mixwise.merging.rules.trajectory import along_trajectories, blended
 from mixwise.mixture import Mixture
+from mixwise.registry import add_name
 
 Need = Literal["trajectories", "references", "second moments"]
 
@@ -187,19 +188,15 @@ RULES: dict[str, NamedRule] = {
 
 
 def register_rule(rule: NamedRule) -> None:
-    """Add a rule of your own to the table.
+    """Add a rule of your own to the table, and let recipes name it.
 
     Args:
         rule: The new row.
 
     Raises:
-        RecipeError: If the table has a rule of that name.
+        RecipeError: If the name is taken.
     """
-    if rule.name in RULES:
-        raise RecipeError(
-            f"there is a merge rule `{rule.name}` already, from {RULES[rule.name].source}: give "
-            "yours another name"
-        )
+    add_name("merge rule", rule.name)
     RULES[rule.name] = rule
 
 

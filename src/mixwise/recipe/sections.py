@@ -21,6 +21,7 @@ from pydantic import (
 
 from mixwise.errors import holds_control_characters, nearest, printable, shown
 from mixwise.objective import MEASURES, Aggregation, Direction, SetKind
+from mixwise.registry import known
 
 
 def _as_tuple(value: object) -> object:
@@ -282,25 +283,7 @@ class Bounds(Section):
 class Merge(Section):
     """How experts are merged; some rules train further runs (``mixwise check`` counts them)."""
 
-    rule: Literal[
-        "auto",
-        "linear",
-        "scaled",
-        "trajectory",
-        "blend",
-        "centre",
-        "pairs",
-        "pairs+centre",
-        "optimiser-aware",
-        "optimiser-aware+centre",
-        "ties",
-        "dare",
-        "dare-ties",
-        "della",
-        "breadcrumbs",
-        "slerp",
-        "fisher",
-    ] = "auto"
+    rule: Annotated[str, AfterValidator(known("merge rule"))] = "auto"
 
 
 class Search(Section):
@@ -309,20 +292,7 @@ class Search(Section):
     ``prefer``: the uniform mixture, the shares of the available tokens, or nothing.
     """
 
-    method: Literal[
-        "auto",
-        "slopes",
-        "bayes",
-        "newton",
-        "mirror",
-        "lattice",
-        "mergemix",
-        "demix",
-        "random",
-        "subsets",
-        "subsets-fast",
-        "subsets-race",
-    ] = "auto"
+    method: Annotated[str, AfterValidator(known("search method"))] = "auto"
     budget: Annotated[int, Field(gt=0, le=10**6)] | None = None
     bounds: dict[str, Bounds] = Field(default_factory=dict)
     max_repetition: Annotated[float, Field(gt=0, le=10**6)] = 4.0

@@ -14,8 +14,8 @@ Method:
 
 from __future__ import annotations
 
-from mixwise.errors import RecipeError
 from mixwise.objective import Objective
+from mixwise.registry import add_name
 from mixwise.scorer import SLOPES
 from mixwise.search.methods import bayes, mirror, trust_region
 from mixwise.search.methods.bayes import design_bayes, search_bayes
@@ -120,19 +120,15 @@ METHODS: dict[str, SearchMethod] = {
 
 
 def register_method(method: SearchMethod) -> None:
-    """Add a search method of your own to the table.
+    """Add a search method of your own to the table, and let recipes name it.
 
     Args:
         method: The new row.
 
     Raises:
-        RecipeError: If the table has a method of that name.
+        RecipeError: If the name is taken.
     """
-    if method.name in METHODS:
-        raise RecipeError(
-            f"there is a search method `{method.name}` already, from "
-            f"{METHODS[method.name].source}: give yours another name"
-        )
+    add_name("search method", method.name)
     METHODS[method.name] = method
 
 

@@ -42,9 +42,10 @@ def run_search(workspace: Workspace) -> SearchResult:
     made_anew = (SearchFound, CalibrationFound, Recommendation)
     workspace.study.remove_damaged([FILES[kind] for kind in made_anew])
     heldout = workspace.save_heldout()
+    problem = problem_of(workspace)
     candidates = _Candidates(workspace)
     with workspace.proxy.told_to(candidates.take):
-        result = METHODS[workspace.recipe.search.method].search(problem_of(workspace))
+        result = METHODS[workspace.recipe.search.method].search(problem)
     candidates.end()
     scored = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     observations = _ranked(workspace, [*result.scored, *scored])
