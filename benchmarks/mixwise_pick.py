@@ -89,7 +89,7 @@ def metrics_of(losses: Array) -> dict[str, float]:
     return {f"{k}/loss": float(loss) for k, loss in enumerate(losses)}
 
 
-def by_mixwise(merged_share: float, *, prefer: Preference = "none") -> Pick:
+def by_mixwise(merged_share: float, *, prefer: Preference = "uniform") -> Pick:
     """What the product recommends.
 
     Args:

@@ -258,4 +258,5 @@ VARIANTS: tuple[Rival, ...] = (
     ),
     *(Rival(f"DeMix, mean of {n}", "arXiv 2602.00747", by_demix(n)) for n in (1, 3, 6)),
     *(Rival(f"mixwise, {s:.0%} merges", "", by_mixwise(s)) for s in (0.3, 0.5, 0.8, 1.0)),
+    Rival("mixwise, the largest score", "", by_mixwise(MERGED_SHARE, prefer="none")),
 )

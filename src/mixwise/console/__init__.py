@@ -2,9 +2,9 @@
 
 from mixwise.console.answer import (
     print_fidelity,
+    print_outcome,
     print_recommendation,
     print_scores,
-    print_verdict,
 )
 from mixwise.console.diagnosis import print_diagnosis, print_units
 from mixwise.console.ending import run_to_exit_code
@@ -24,13 +24,13 @@ __all__ = [
     "print_json",
     "print_lines",
     "print_note",
+    "print_outcome",
     "print_plan",
     "print_recommendation",
     "print_scores",
     "print_status",
     "print_text",
     "print_units",
-    "print_verdict",
     "progress",
     "run_to_exit_code",
     "summarise_plan",

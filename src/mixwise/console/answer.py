@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mixwise.console.text import print_text
+
+if TYPE_CHECKING:
+    from mixwise.decision.fidelity import Estimate, Fidelity
+    from mixwise.decision.outcome import Outcome
+    from mixwise.decision.trust import Trust
+    from mixwise.study.results import (
+        ProxyForecast,
+        Rated,
+        Recommendation,
+        ReferenceForecast,
+        Simplicity,
+    )
 
 _BAR = 24
 _LEAST_RANGE = 0.005  # shares that are known better than this are not worth a line
@@ -16,68 +28,82 @@ _STANDINGS = {
 }
 
 
-def print_recommendation(content: Mapping[str, Any]) -> None:
+def print_recommendation(found: Recommendation) -> None:
     """Print the recommended mixture, how sure it is, and what training it showed."""
-    print_text("\nRecommended mixture (shares by tokens)")
-    for name, share in content["mixture"].items():
+    print_text(f"\n{found.answer}\n\nShares by tokens")
+    for name, share in found.mixture.as_dict().items():
         print_text(f"  {name:<16}{share:6.3f}  {'█' * round(share * _BAR)}")
     print_text("")
-    _print_expected(content["predicted"])
-    _print_proxy(content["predicted"])
-    _print_baselines(content["baselines"])
-    _print_near_optimal(content)
-    if content["fidelity"] is not None:
-        print_fidelity(content["fidelity"])
-    if content["fidelity_calibrated"] is not None:
-        _print_calibrated(content["fidelity_calibrated"], content["fidelity"])
-    if content["trust"] is not None:
-        _print_trust_in_short(content["trust"])
-    if content["verdict"] is not None:
-        print_verdict(content["verdict"])
+    if found.simplicity is not None:
+        _print_simplicity(found.simplicity)
+    if found.reference is not None:
+        _print_expected(found.reference)
+    _print_proxy(found.proxy, is_known=found.reference is not None)
+    _print_baselines(found.baselines)
+    _print_near_optimal(found)
+    if found.fidelity is not None:
+        print_fidelity(found.fidelity)
+        if found.fidelity_calibrated is not None:
+            _print_calibrated(found.fidelity_calibrated, found.fidelity)
+    if found.trust is not None:
+        _print_trust_in_short(found.trust)
+    if found.outcome is not None:
+        print_outcome(found.outcome)
 
 
-def _print_expected(predicted: Mapping[str, Any]) -> None:
-    """Print what a trained model should reach, where some were trained to learn it from."""
-    if predicted["reference"] is None:
-        return
-    low, high = predicted["reference_interval_95"]
-    n = predicted["n_references"]
+def _print_simplicity(simplicity: Simplicity) -> None:
+    """Print whether the highest score can be told from the simplest mixture's."""
+    simplest = "uniform" if simplicity.preferred == "uniform" else "the available tokens' shares"
+    apart = "too little to tell them apart" if simplicity.holds_anchor else "so they differ"
     print_text(
-        f"A model trained on it should reach {predicted['reference']:.2f} (95 % {low:.2f} to "
+        f"The highest score ({_mixture(simplicity.highest.shares)}) is expected to be ahead of "
+        f"{simplest} by {simplicity.behind:.2f} ± {simplicity.deviation:.2f} (standard deviation), "
+        f"{apart}; among equals the mixture nearest to {simplest} is recommended."
+    )
+
+
+def _print_expected(reference: ReferenceForecast) -> None:
+    """Print what a trained model should reach."""
+    low, high = reference.interval_95
+    n = reference.n_references
+    print_text(
+        f"A model trained on it should reach {reference.objective:.2f} (95 % {low:.2f} to "
         f"{high:.2f}), learned from {n} trained reference{'s' * (n != 1)}."
     )
 
 
-def _print_proxy(predicted: Mapping[str, Any]) -> None:
+def _print_proxy(proxy: ProxyForecast, *, is_known: bool) -> None:
     """Print the proxy's own score, and what its interval covers."""
-    low, high = predicted["interval_95"]
-    is_known = predicted["reference"] is not None
+    low, high = proxy.interval_95
     unknown = "" if is_known else ", and no model was trained to learn it from"
     print_text(
-        f"Objective by the proxy {predicted['objective']:.3f} (95 % {low:.3f} to {high:.3f} over "
+        f"Objective by the proxy {proxy.objective:.3f} (95 % {low:.3f} to {high:.3f} over "
         f"evaluation examples only: what merging misses is not in it{unknown})."
     )
 
 
-def _print_baselines(rows: Sequence[Mapping[str, Any]]) -> None:
+def _print_baselines(rows: Sequence[Rated]) -> None:
     """Print what each baseline should reach, or else its proxy score, and which are as good."""
-    is_calibrated = all(row.get("reference") is not None for row in rows)
-    key = "reference" if is_calibrated else "objective"
-    shown = [f"{row['name']} {row[key]:.3f}{_standing(row)}" for row in rows]
+    is_calibrated = all(row.expected is not None for row in rows)
+    shown = [
+        f"{row.name} {row.score.objective if row.expected is None else row.expected:.3f}"
+        f"{_standing(row.standing)}"
+        for row in rows
+    ]
     start = "Baselines should reach" if is_calibrated else "Baselines by the proxy"
     print_text(f"{start}: {', '.join(shown)}.")
 
 
-def _standing(row: Mapping[str, Any]) -> str:
-    words = _STANDINGS.get(row.get("standing", ""))
+def _standing(standing: str) -> str:
+    words = _STANDINGS.get(standing)
     return f" ({words})" if words else ""
 
 
-def _print_near_optimal(content: Mapping[str, Any]) -> None:
+def _print_near_optimal(found: Recommendation) -> None:
     """Print what cannot be told from the best: scored mixtures, and ranges of predicted shares."""
-    n = len(content["near_optimal"])
-    print_text(f"{n} scored mixture{'s' * (n != 1)} cannot be told from the best.")
-    ranges = content["near_optimal_shares"] or {}
+    n = len(found.near_optimal)
+    print_text(f"{n} scored mixture{'s' * (n != 1)} cannot be told from the recommended one.")
+    ranges = found.near_optimal_shares or {}
     shown = [
         f"{name} {low:.2f} to {high:.2f}"
         for name, (low, high) in ranges.items()
@@ -87,75 +113,78 @@ def _print_near_optimal(content: Mapping[str, Any]) -> None:
         print_text(f"Predicted mixtures that cannot be either have: {', '.join(shown)}.")
 
 
-def print_fidelity(fidelity: Mapping[str, Any]) -> None:
+def print_fidelity(fidelity: Fidelity) -> None:
     """Print how well the proxy ranked the references, and what it picked of them."""
-    rho = fidelity["spearman"]
-    if rho["value"] is None:
+    if fidelity.spearman.value is None:
         print_text("Fidelity: undefined, the references do not differ.")
         return
     line = (
-        f"Fidelity of the objective on {fidelity['n_mixtures']} references × "
-        f"{fidelity['n_seeds']} seeds: Spearman ρ {_estimate(rho)}"
+        f"Fidelity of the objective on {fidelity.n_mixtures} references × "
+        f"{fidelity.n_seeds} seeds: Spearman ρ {_estimate(fidelity.spearman)}"
     )
-    if fidelity["seed_spearman"] is not None:
-        line += f"; one seed against another {fidelity['seed_spearman']:.2f}"
-    if fidelity["ceiling"] is not None:
-        line += f"; the noise allows {fidelity['ceiling']:.2f}"
-    print_text(f"{line}; chance gives {_estimate(fidelity['chance']['spearman'])}.")
+    if fidelity.seed_spearman is not None:
+        line += f"; one seed against another {fidelity.seed_spearman:.2f}"
+    if fidelity.ceiling is not None:
+        line += f"; the noise allows {fidelity.ceiling:.2f}"
+    print_text(f"{line}; chance gives {_estimate(fidelity.chance.spearman)}.")
     print_text("  " + "; ".join(_picks(fidelity)) + ".")
 
 
-def _print_calibrated(calibrated: Mapping[str, Any], plain: Mapping[str, Any]) -> None:
+def _print_calibrated(calibrated: Fidelity, plain: Fidelity) -> None:
     """Print what calibration adds, each reference predicted from all the others."""
     print_text(
-        f"Calibrated by the other references: Spearman ρ {_estimate(calibrated['spearman'])}; "
-        f"mean absolute error {calibrated['mean_absolute_error']['value']:.2f}, of the proxy alone "
-        f"{plain['mean_absolute_error']['value']:.2f}."
+        f"Calibrated by the other references: Spearman ρ {_estimate(calibrated.spearman)}; "
+        f"mean absolute error {calibrated.mean_absolute_error.value:.2f}, of the proxy alone "
+        f"{plain.mean_absolute_error.value:.2f}."
     )
 
 
-def _picks(fidelity: Mapping[str, Any]) -> list[str]:
+def _picks(fidelity: Fidelity) -> list[str]:
     """What is lost by the proxy's pick, and how it ranks the best quarter; chance beside each."""
-    names = {"regret": "Regret of its pick", "top_quarter": "ρ among the best quarter"}
+    chance = fidelity.chance
+    rows = (
+        ("Regret of its pick", fidelity.regret, chance.regret),
+        ("ρ among the best quarter", fidelity.top_quarter, chance.top_quarter),
+    )
     return [
-        f"{words} {_estimate(fidelity[name])}, by chance {_estimate(fidelity['chance'][name])}"
-        if fidelity[name]["value"] is not None
+        f"{words} {_estimate(found)}, by chance {_estimate(by_chance)}"
+        if found.value is not None
         else f"{words} undefined for so few references"
-        for name, words in names.items()
+        for words, found, by_chance in rows
     ]
 
 
-def _estimate(found: Mapping[str, float | None]) -> str:
+def _estimate(found: Estimate) -> str:
     """A figure with its interval."""
-    value, low, high = found["value"], found["low"], found["high"]
-    if value is None:
+    if found.value is None:
         return "undefined"
-    between = "" if low is None or high is None else f" (95 % {low:.2f} to {high:.2f})"
-    return f"{value:.2f}{between}"
+    is_bounded = found.low is not None and found.high is not None
+    between = f" (95 % {found.low:.2f} to {found.high:.2f})" if is_bounded else ""
+    return f"{found.value:.2f}{between}"
 
 
-def _print_trust_in_short(trust: Mapping[str, Any]) -> None:
-    """Print the verdict, the first reason, and the first thing that would help."""
-    print_text(f"{_verdict(trust)}: {trust['reasons'][0]}.")
-    for remedy in trust["remedies"][:1]:
+def _print_trust_in_short(trust: Trust) -> None:
+    """Print trust, the first reason, and the first thing that would help."""
+    print_text(f"{_trust(trust)}: {trust.reasons[0]}.")
+    for remedy in trust.remedies[:1]:
         print_text(f"  What helps: {remedy}.")
 
 
-def print_trust(trust: Mapping[str, Any]) -> None:
-    """Print whether the proxy may be believed, why, and what would help."""
-    print_text(f"\n{_verdict(trust)}.")
-    for reason in trust["reasons"]:
+def print_trust(trust: Trust) -> None:
+    """Print whether the proxy may be trusted, why, and what would help."""
+    print_text(f"\n{_trust(trust)}.")
+    for reason in trust.reasons:
         print_text(f"  Because: {reason}.")
-    for remedy in trust["remedies"]:
+    for remedy in trust.remedies:
         print_text(f"  What helps: {remedy}.")
 
 
-def _verdict(trust: Mapping[str, Any]) -> str:
-    unclear = "" if trust["is_clear"] else ", not certain"
-    return f"Verdict: {trust['word'].upper()} ({trust['basis']}{unclear})"
+def _trust(trust: Trust) -> str:
+    unclear = "" if trust.is_clear else ", not certain"
+    return f"Trust: {trust.word.upper()} ({trust.basis}{unclear})"
 
 
-def print_verdict(verdict: Mapping[str, Any]) -> None:
+def print_outcome(outcome: Outcome) -> None:
     """Print whether the recommendation won in real training."""
     words = {
         "won": "The recommendation WON in real training",
@@ -163,15 +192,13 @@ def print_verdict(verdict: Mapping[str, Any]) -> None:
         "lost": "The recommendation LOST in real training",
         "unknown": "Whether the recommendation won is unknown (no baseline, or only one seed)",
     }
-    print_text(
-        f"{words[verdict['outcome']]}; margins in noise widths (one width: sd between seeds):"
-    )
-    for margin in verdict["margins"]:
-        widths = margin["noise_widths"]
+    print_text(f"{words[outcome.word]}; margins in noise widths (one width: sd between seeds):")
+    for margin in outcome.margins:
+        widths = margin.noise_widths
         shown = "?" if widths is None else f"{widths:+.1f}"
         print_text(
-            f"  against {margin['baseline']:<20} {margin['margin']:+.3f}  {shown} widths"
-            f"{_standing(margin)}"
+            f"  against {margin.baseline:<20} {margin.margin:+.3f}  {shown} widths"
+            f"{_standing(margin.standing)}"
         )
 
 

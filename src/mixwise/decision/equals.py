@@ -11,9 +11,9 @@ Method:
     (its prior, where no reference was trained), and 2τ² times the total variation between x and b.
     Looked at are the anchor, then, in a continuous space, points on the line from b to the anchor,
     and where only some mixtures are allowed, those that were scored. Chosen is the one nearest to
-    the anchor. Only the anchor itself is taken at 1.96 s; between the two the limit is s, as
+    the anchor. Only the anchor itself is taken at 1.96 s; between the two the limit is s / 4, as
     every step there costs expected score and gains no simpler recipe: at 1.96 s the regret on the
-    truth bed's development mixtures doubled, at s it stayed (``benchmarks/LOG.md``).
+    truth bed's development mixtures doubled (``benchmarks/LOG.md``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mixwise.search.problem import mixture_of, shares_of
 
 Preference = Literal["uniform", "available", "none"]
 _TOLD_APART = 1.96  # standard deviations of a difference, two-sided 95 %
-_BETWEEN = 1.0  # the same for mixtures that are nearer to the anchor without being it
+_BETWEEN = 0.25  # the same for mixtures that are nearer to the anchor without being it
 _N_STEPS = 20
 _DECIMALS = 3
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mixwise.decision.fidelity import Estimate, Fidelity
-from mixwise.report.contents import OBJECTIVE, MetricFacts
+from mixwise.decision.score import OBJECTIVE
+from mixwise.report.contents import MetricFacts
 from mixwise.report.markup import Html, tag
 from mixwise.report.numbers import NOTHING, estimate, number, signed
 from mixwise.report.tables import table

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from mixwise.decision.score import OBJECTIVE
 from mixwise.report.canvas import (
     ONE_SEED,
     PROXY,
@@ -23,11 +24,12 @@ from mixwise.report.canvas import (
     shorten,
     with_unit,
 )
-from mixwise.report.contents import OBJECTIVE, Comparison, Profiles
+from mixwise.report.contents import Row
 from mixwise.report.markup import label
 from mixwise.report.numbers import mixture as in_words
 from mixwise.report.numbers import number, share
 from mixwise.report.palette import DARK, MUTED, PALE, looks
+from mixwise.study.results import BothAnswers, Profiles
 
 _ROW_PIXELS = 26
 _LEAST_PART = 4  # of a common range that each answer must fill
@@ -81,7 +83,7 @@ def _mark_shares(figure: go.Figure, symbol: str, name: str, shares: list[float])
     )
 
 
-def comparison_figure(rows: Sequence[Comparison], axis: str) -> go.Figure:
+def comparison_figure(rows: Sequence[Row], axis: str) -> go.Figure:
     """Draw predicted and reached objective of named mixtures, one row each.
 
     Args:
@@ -102,7 +104,7 @@ def comparison_figure(rows: Sequence[Comparison], axis: str) -> go.Figure:
     return figure
 
 
-def agreement_figure(mixtures: Sequence[Comparison], name: str, unit: str) -> go.Figure:
+def agreement_figure(mixtures: Sequence[BothAnswers], name: str, unit: str) -> go.Figure:
     """Draw proxy against reference for one metric or the objective, with the diagonal.
 
     Args:
@@ -124,7 +126,7 @@ def agreement_figure(mixtures: Sequence[Comparison], name: str, unit: str) -> go
         hoverinfo="skip",
     )
     texts = [
-        f"{label(in_words(m.proxy.mixture))}<br>proxy {number(x)}, reference {number(y)}"
+        f"{label(in_words(m.proxy.shares))}<br>proxy {number(x)}, reference {number(y)}"
         for m, (x, y) in zip(mixtures, means, strict=True)
     ]
     add_points(figure, REACHED, means, texts)

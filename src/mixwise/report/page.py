@@ -12,9 +12,10 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from mixwise.errors import ResourceError
+from mixwise.errors import ResourceError, StudyError
 from mixwise.report import notices, sections, trust
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, tag
@@ -81,11 +82,37 @@ def _header(contents: Contents) -> Html:
     links = [tag("a", _SECTIONS[key][0], href=f"#{key}") for key in _shown(contents)]
     return tag(
         "header",
-        tag("h1", "Which mixture to train on"),
+        tag("h1", _title(contents)),
         tag("p", f"{len(contents.domains)} domains", class_="soft"),
         tag("nav", *links, aria_label="Sections"),
         sections.headline(contents),
     )
+
+
+def _title(contents: Contents) -> str:
+    found = contents.recommendation
+    return found.answer if found else "Which mixture to train on"
+
+
+def figure_of(folder: Path, kind: str, metric: str) -> go.Figure:
+    """One chart of a study's page.
+
+    Args:
+        folder: The study.
+        kind: ``mixture``, ``baselines``, ``agreement`` or ``profiles``.
+        metric: Of the last two.
+
+    Raises:
+        StudyError: If the stage behind it has not run, or there is no such chart or metric.
+    """
+    contents = load_contents(folder)
+    chart = sections.charts(contents, metric).get(kind)
+    if chart is None:
+        raise StudyError(
+            f"{folder}: there is no chart `{kind}` of `{metric}`: run the stage behind it first, "
+            "or choose one of mixture, baselines, agreement and profiles"
+        )
+    return chart
 
 
 def _shown(contents: Contents) -> list[str]:

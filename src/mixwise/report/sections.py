@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import plotly.graph_objects as go
+
+from mixwise.decision.outcome import Margin
+from mixwise.decision.score import OBJECTIVE
 from mixwise.report.charts import Choice, chart, chart_with_choices
-from mixwise.report.contents import OBJECTIVE, Comparison, Contents, Margin, Validation
+from mixwise.report.contents import Contents, Row
 from mixwise.report.fidelity_tables import fidelity_table, metric_fidelity_table
 from mixwise.report.figures import (
     agreement_figure,
@@ -29,9 +33,11 @@ from mixwise.report.words import (
     cost_words,
     equals_words,
     key_figures,
+    outcome_words,
+    simplicity_words,
     validation_words,
-    verdict_words,
 )
+from mixwise.study.results import ValidationFound
 
 SUBSETS = "subsets"
 _MARKED: tuple[str, ...] = ("uniform", "available tokens")  # what everyone trains on today
@@ -42,17 +48,18 @@ _SCALE_NOTE = (
 
 
 def headline(contents: Contents) -> Html:
-    """The recommended mixture, the verdict, and how sure it is."""
-    prediction = contents.prediction
-    if prediction is None:
+    """The recommended mixture, what training showed, and how sure it is."""
+    found = contents.recommendation
+    if found is None:
         return missing("No mixture is recommended yet.", "mixwise search STUDY")
-    named = {row.name: row.proxy.mixture for row in contents.baselines}
+    named = {row.name: row.proxy.shares for row in contents.baselines}
     beside = {name: named[name] for name in _MARKED if name in named}
-    shares = prediction.score.mixture
-    outcome = contents.final.verdict.outcome if contents.final else ""
+    shares = found.score.shares
+    outcome = contents.final.outcome.word if contents.final else ""
     return join(
         [
-            tag("p", prose(verdict_words(contents.final)), class_=f"verdict {outcome}"),
+            tag("p", prose(outcome_words(contents.final)), class_=f"outcome {outcome}".strip()),
+            _simplicity_note(contents),
             equals_note(contents),
             trust_box(contents.trust),
             _key_figures(contents),
@@ -67,6 +74,12 @@ def headline(contents: Contents) -> Html:
             share_ranges(contents),
         ]
     )
+
+
+def _simplicity_note(contents: Contents) -> Html:
+    """Whether the highest score is more than the simplest mixture can be told from."""
+    words = simplicity_words(contents.recommendation)
+    return tag("p", words) if words else join([])
 
 
 def equals_note(contents: Contents) -> Html:
@@ -103,14 +116,14 @@ def baselines(contents: Contents) -> Html:
 
 
 def _margins(contents: Contents) -> dict[str, Margin]:
-    margins = contents.final.verdict.margins if contents.final else ()
+    margins = contents.final.outcome.margins if contents.final else ()
     return {margin.baseline: margin for margin in margins}
 
 
-def _baseline_choices(rows: list[Comparison]) -> list[Choice]:
+def _baseline_choices(rows: list[Row]) -> list[Choice]:
     """All rows; and, as single domains can lie far off, the rows without them."""
     axis = "objective (larger is better)"
-    mixed = [row for row in rows[1:] if sum(value > 0 for value in row.proxy.mixture.values()) > 1]
+    mixed = [row for row in rows[1:] if sum(value > 0 for value in row.proxy.shares.values()) > 1]
     choices = [Choice("recommended and all baselines", "", comparison_figure(rows, axis))]
     if mixed and len(mixed) < len(rows) - 1:
         figure = comparison_figure([rows[0], *mixed], axis)
@@ -118,15 +131,35 @@ def _baseline_choices(rows: list[Comparison]) -> list[Choice]:
     return choices
 
 
+def charts(contents: Contents, metric: str) -> dict[str, go.Figure]:
+    """The charts that a study has, by kind; a metric that is not there has none."""
+    found: dict[str, go.Figure] = {}
+    recommended, search = contents.recommended, contents.search
+    if recommended is not None:
+        named = {row.name: row.proxy.shares for row in contents.baselines if row.name in _MARKED}
+        found["mixture"] = mixture_figure(recommended.proxy.shares, named)
+        axis = "objective (larger is better)"
+        found["baselines"] = comparison_figure([recommended, *contents.baselines], axis)
+    unit = _unit(contents, metric)
+    if contents.validation and metric in contents.validation.fidelity:
+        found["agreement"] = agreement_figure(contents.validation.mixtures, metric, unit)
+    if search and recommended and metric in _profiled(contents):
+        shares = recommended.proxy.shares
+        found["profiles"] = profile_figure(search.profiles, metric, unit, shares)
+    return found
+
+
 def candidates(contents: Contents) -> Html:
     """The leaderboard of what the proxy scored."""
     search = contents.search
     if search is None:
         return missing("No candidate is scored yet.", "mixwise search STUDY")
-    rows = search.candidates
+    rows = contents.candidates
     if search.method == SUBSETS:
         rows = tuple(
-            row for row in rows if is_subset(row.score.mixture) or row.standing == "recommended"
+            row
+            for row in rows
+            if is_subset(row.candidate.score.shares) or row.standing == "recommended"
         )
     words = (
         f"Search method {search.method} ({search.source}), merge rule {search.rule}. "
@@ -139,12 +172,12 @@ def candidates(contents: Contents) -> Html:
 def _calibrated_choice(contents: Contents) -> str:
     if contents.calibration is None or not contents.calibration.mixtures:
         return ""
-    return "; the recommended mixture has the best calibrated score"
+    return "; the recommended mixture is chosen by the calibrated score"
 
 
 def _drawn(contents: Contents) -> str:
     """Over what the interval of a difference between candidates is taken."""
-    is_calibrated = contents.prediction and contents.prediction.reference is not None
+    is_calibrated = contents.recommendation and contents.recommendation.reference is not None
     return "evaluation examples" + " and what the proxy may miss" * bool(is_calibrated)
 
 
@@ -163,7 +196,7 @@ def validation(contents: Contents) -> Html:
             tag("h3", "Fidelity of the objective"),
             fidelity_table(found.fidelity[OBJECTIVE]),
             tag("p", _FIDELITY_NOTE, class_="caption"),
-            tag("p", calibrated_words(found)),
+            tag("p", calibrated_words(contents)),
             tag(
                 "details",
                 tag("summary", "Fidelity by metric"),
@@ -182,7 +215,7 @@ _FIDELITY_NOTE = (
 )
 
 
-def _agreement_choices(contents: Contents, found: Validation) -> list[Choice]:
+def _agreement_choices(contents: Contents, found: ValidationFound) -> list[Choice]:
     return [
         Choice(
             name,
@@ -198,7 +231,7 @@ def profiles(contents: Contents) -> Html:
     search = contents.search
     if search is None or not search.profiles.lines:
         return missing("There are no profiles yet.", "mixwise search STUDY")
-    recommended = contents.recommended.proxy.mixture if contents.recommended else {}
+    recommended = contents.recommended.proxy.shares if contents.recommended else {}
     words = (
         "On the line of a domain its share goes from 0 to 100 % while the other domains keep their "
         "proportions to each other. Values come from a surrogate fitted to all scored candidates; "
@@ -234,7 +267,7 @@ def _unit(contents: Contents, name: str) -> str:
 
 def cost(contents: Contents) -> Html:
     """Spent and avoided."""
-    if not contents.cost and not contents.spent:
+    if contents.recommendation is None and not contents.spent:
         return missing("Nothing is spent yet.", "mixwise run RECIPE --study STUDY")
     note = (
         "Times are wall times of each run, added up: runs side by side each count in full. The "
@@ -242,7 +275,7 @@ def cost(contents: Contents) -> Html:
     )
     return join(
         [
-            tag("p", cost_words(contents.cost)),
+            tag("p", cost_words(contents.recommendation)),
             cost_table(contents.spent),
             tag("p", note, class_="caption"),
         ]

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mixwise.report.contents import (
-    OBJECTIVE,
-    Candidate,
-    Comparison,
-    Contents,
-    Margin,
-    MetricFacts,
-    Score,
-    Spent,
-)
+from mixwise.decision.outcome import Margin
+from mixwise.decision.score import OBJECTIVE, Score
+from mixwise.report.contents import Contents, MetricFacts, Placed, Row, Spent
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.numbers import (
     NOTHING,
@@ -112,7 +105,7 @@ def share_table(domains: Sequence[str], columns: Mapping[str, Mapping[str, float
 
 
 def comparison_table(
-    rows: Sequence[Comparison], domains: Sequence[str], margins: Mapping[str, Margin]
+    rows: Sequence[Row], domains: Sequence[str], margins: Mapping[str, Margin]
 ) -> Html:
     """Recommended mixture and baselines: by the proxy, as calibrated, and as trained.
 
@@ -124,7 +117,7 @@ def comparison_table(
     body = [
         [
             row.name,
-            mixture_bar(row.proxy.mixture, domains),
+            mixture_bar(row.proxy.shares, domains),
             signed(row.proxy.objective),
             signed(row.expected),
             tag("span", STANDINGS.get(row.standing, NOTHING), class_="figure"),
@@ -156,7 +149,7 @@ def _margin(margin: Margin | None) -> str:
     return f"{signed(margin.margin)} ({widths(margin.noise_widths)}{apart})"
 
 
-def metric_table(base: Score, row: Comparison, metrics: Mapping[str, MetricFacts]) -> Html:
+def metric_table(base: Score, row: Row, metrics: Mapping[str, MetricFacts]) -> Html:
     """Every metric of the base and of the recommended mixture, by the proxy and when trained."""
     body = [
         [
@@ -173,7 +166,7 @@ def metric_table(base: Score, row: Comparison, metrics: Mapping[str, MetricFacts
     return table("Metrics of the recommended mixture", head, body)
 
 
-def leaderboard(candidates: Sequence[Candidate], domains: Sequence[str]) -> Html:
+def leaderboard(candidates: Sequence[Placed], domains: Sequence[str]) -> Html:
     """Scored candidates, best first by the proxy; a very long list is cut, and says so.
 
     The recommended one is marked, and is never cut away.
@@ -184,12 +177,12 @@ def leaderboard(candidates: Sequence[Candidate], domains: Sequence[str]) -> Html
     rows = [
         [
             str(rank),
-            mixture_bar(c.score.mixture, domains),
-            signed(c.score.objective),
+            mixture_bar(c.candidate.score.shares, domains),
+            signed(c.candidate.score.objective),
             tag("span", STANDINGS.get(c.standing, "")),
-            tag("span", brief(c.score.mixture), class_="words", title=in_words(c.score.mixture)),
-            tag("span", c.name),
-            tag("span", "yes" if c.within_bounds else "no"),
+            _mixture_words(c.candidate.score.shares),
+            tag("span", c.candidate.name),
+            tag("span", "yes" if c.candidate.within_bounds else "no"),
         ]
         for rank, c in shown
     ]
@@ -209,6 +202,10 @@ def leaderboard(candidates: Sequence[Candidate], domains: Sequence[str]) -> Html
         return content
     note = f"{count(left_out)} more are in search.json."
     return join([content, tag("p", note, class_="caption")])
+
+
+def _mixture_words(shares: Mapping[str, float]) -> Html:
+    return tag("span", brief(shares), class_="words", title=in_words(shares))
 
 
 def brief(shares: Mapping[str, float]) -> str:

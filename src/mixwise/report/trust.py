@@ -1,15 +1,17 @@
-"""Parts of the page that say how far to trust the answer: verdict, ranges, calibration, theory."""
+"""Parts of the page that say how far to trust the answer: trust, ranges, calibration, theory."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mixwise.decision.trust import Verdict as Trust
-from mixwise.report.contents import OBJECTIVE, Calibration, Contents, Diagnosis
+from mixwise.decision.score import OBJECTIVE
+from mixwise.decision.trust import Trust
+from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import NOTHING, number, share, signed
 from mixwise.report.tables import brief, missing, mixture_bar, table
 from mixwise.report.words import prediction_rows
+from mixwise.study.results import CalibrationFound, Diagnosis
 
 _MEANING: Mapping[str, str] = {
     "trust": "the order of the mixtures and their predicted scores can both be believed",
@@ -21,14 +23,14 @@ _CLASSES: Mapping[str, str] = {"trust": "won", "do not trust": "lost"}
 
 
 def trust_box(trust: Trust | None) -> Html:
-    """The verdict on the prediction, with its reasons and what would help."""
+    """How far the proxy may be trusted, why, and what would help."""
     if trust is None:
         return join([])
     parts = [tag("p", tag("strong", trust.word.capitalize()), f": {_meaning(trust)}.")]
     parts.append(_list("Why", trust.reasons))
     if trust.remedies:
         parts.append(_list("What helps", trust.remedies))
-    return tag("div", *parts, class_=f"verdict trust {_CLASSES.get(trust.word, '')}".strip())
+    return tag("div", *parts, class_=f"outcome trust {_CLASSES.get(trust.word, '')}".strip())
 
 
 def _meaning(trust: Trust) -> str:
@@ -45,17 +47,17 @@ def _list(title: str, sentences: tuple[str, ...]) -> Html:
 
 def share_ranges(contents: Contents) -> Html:
     """Of each domain, from which share to which nothing tells mixtures from the best."""
-    prediction = contents.prediction
-    if prediction is None or not prediction.near_optimal_shares:
+    found = contents.recommendation
+    if found is None or not found.near_optimal_shares:
         return join([])
-    best = prediction.score.mixture
+    best = found.score.shares
     rows = [
         [
             name,
             _range_bar(low, high, best.get(name, 0.0)),
             tag("span", f"{share(low)} to {share(high)}", class_="figure"),
         ]
-        for name, (low, high) in prediction.near_optimal_shares.items()
+        for name, (low, high) in found.near_optimal_shares.items()
     ]
     words = (
         "Mixtures within these ranges are predicted to be as good, as far as the noise and the "
@@ -114,7 +116,7 @@ def prediction_table(contents: Contents) -> Html:
 
 def _without_calibration(contents: Contents) -> str:
     start = "No mixture was trained for calibration (`calibration.mixtures` in the recipe)"
-    if contents.prediction and contents.prediction.reference is not None:
+    if contents.recommendation and contents.recommendation.reference is not None:
         return (
             f"{start}: the recommendation is the proxy's own. What a model trained on it should "
             "reach is learned from the validation's references."
@@ -122,7 +124,7 @@ def _without_calibration(contents: Contents) -> str:
     return f"{start}: the recommendation is the proxy's own, as it is."
 
 
-def _words(found: Calibration, contents: Contents) -> str:
+def _words(found: CalibrationFound, contents: Contents) -> str:
     n, n_seeds = len(found.mixtures), min(len(row.runs) for row in found.mixtures)
     n_others = len(contents.validation.mixtures) if contents.validation else 0
     others = f" and from the {n_others} references of the validation" if n_others else ""
@@ -130,25 +132,25 @@ def _words(found: Calibration, contents: Contents) -> str:
     return (
         f"Trained with {n_seeds} seed{'s' * (n_seeds != 1)} each: the middle of the space{later}. "
         f"What the proxy misses is learned from {'these' if n > 1 else 'this'}{others}, and the "
-        "recommended mixture has the largest score so corrected. The noise of one run is believed "
-        f"to be {number(found.noise)}."
+        "recommended mixture is chosen by the score so corrected. The noise of one run is "
+        f"estimated as {number(found.noise)}."
     )
 
 
-def calibration_table(found: Calibration, domains: tuple[str, ...]) -> Html:
+def calibration_table(found: CalibrationFound, domains: tuple[str, ...]) -> Html:
     """Each trained mixture: proxy, trained mean, what was missed, why it was chosen."""
     rows = []
-    for row, gain in zip(found.mixtures, found.gains, strict=True):
+    for row in found.mixtures:
         reached = row.reached(OBJECTIVE)
         missed = None if reached is None else reached - row.proxy.objective
         rows.append(
             [
-                brief(row.proxy.mixture),
-                mixture_bar(row.proxy.mixture, domains),
+                brief(row.proxy.shares),
+                mixture_bar(row.proxy.shares, domains),
                 signed(row.proxy.objective),
                 signed(reached),
                 signed(missed),
-                tag("span", _reason(gain)),
+                tag("span", _reason(row.expected_gain)),
                 tag("span", ", ".join(signed(run.objective) for run in row.runs) or NOTHING),
             ]
         )
@@ -168,17 +170,19 @@ def diagnosis(contents: Contents) -> Html:
     return join(
         [
             tag("p", "On the proxy as it is, without calibration:"),
-            trust_box(found.verdict),
+            trust_box(found.trust),
             tag("h3", "Size of the task vectors, and cosines between them"),
             geometry_table(found),
         ]
     )
 
 
-def geometry_table(found: Diagnosis) -> Html:
+def geometry_table(diagnosis: Diagnosis) -> Html:
     """One row per expert: size relative to the base, and cosine with each of the others."""
+    found = diagnosis.geometry
+    rows_of = zip(found.domains, found.relative_sizes, found.cosines, strict=True)
     rows = [
         [name, f"{100 * size:.2f} %", *(number(cosine) for cosine in cosines)]
-        for (name, size), cosines in zip(found.relative_sizes.items(), found.cosines, strict=True)
+        for name, size, cosines in rows_of
     ]
-    return table("Task vectors", ["Expert", "Size against the base", *found.relative_sizes], rows)
+    return table("Task vectors", ["Expert", "Size against the base", *found.domains], rows)

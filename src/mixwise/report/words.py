@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mixwise.decision.fidelity import Fidelity
-from mixwise.report.contents import (
-    OBJECTIVE,
-    Contents,
-    Final,
-    Margin,
-    Prediction,
-    Validation,
-    Verdict,
-)
+from mixwise.decision.outcome import Margin, Outcome
+from mixwise.decision.score import OBJECTIVE
+from mixwise.report.contents import Contents
 from mixwise.report.numbers import NOTHING, count, estimate, interval, number, signed
+from mixwise.report.numbers import mixture as in_words
+from mixwise.study.results import (
+    Cost,
+    FinalFound,
+    Recommendation,
+    ReferenceForecast,
+    ValidationFound,
+)
 
 _SHOULD_REACH = "A trained model should reach"
 
@@ -30,28 +30,28 @@ class KeyFigure:
     note: str
 
 
-def verdict_words(final: Final | None) -> str:
+def outcome_words(final: FinalFound | None) -> str:
     """Say in one sentence whether the recommendation beat the baselines when really trained."""
     if final is None:
         return (
             "Not trained yet: the mixture below is what the proxy recommends; "
             "`mixwise train STUDY` trains it and its baselines for real."
         )
-    verdict = final.verdict
-    if not verdict.margins:
+    outcome = final.outcome
+    if not outcome.margins:
         return "Unknown: the recommended mixture was trained, but no baseline to compare it with."
-    closest = min(verdict.margins, key=lambda margin: margin.margin)
-    return _OUTCOMES.get(verdict.outcome, _unknown)(verdict, closest)
+    closest = min(outcome.margins, key=lambda margin: margin.margin)
+    return _OUTCOMES.get(outcome.word, _unknown)(outcome, closest)
 
 
-def _won(verdict: Verdict, closest: Margin) -> str:
+def _won(outcome: Outcome, closest: Margin) -> str:
     return (
-        f"Won: trained for real, the recommended mixture beat {_all(len(verdict.margins))}; "
+        f"Won: trained for real, the recommended mixture beat {_all(len(outcome.margins))}; "
         f"the closest, {closest.baseline}, is {_apart(closest)} behind."
     )
 
 
-def _tied(verdict: Verdict, closest: Margin) -> str:
+def _tied(outcome: Outcome, closest: Margin) -> str:
     side = "behind" if closest.margin >= 0 else "ahead"
     return (
         f"Tied: trained for real, the best baseline, {closest.baseline}, is {_apart(closest)} "
@@ -59,14 +59,14 @@ def _tied(verdict: Verdict, closest: Margin) -> str:
     )
 
 
-def _lost(verdict: Verdict, closest: Margin) -> str:
+def _lost(outcome: Outcome, closest: Margin) -> str:
     return (
         f"Lost: trained for real, the baseline {closest.baseline} is {_apart(closest)} ahead of "
         "the recommended mixture: train on that one, or look below at where the proxy errs."
     )
 
 
-def _unknown(verdict: Verdict, closest: Margin) -> str:
+def _unknown(outcome: Outcome, closest: Margin) -> str:
     side = "behind" if closest.margin >= 0 else "ahead"
     return (
         f"Unknown: the best baseline, {closest.baseline}, is {_apart(closest)} {side}, but with "
@@ -95,7 +95,7 @@ def _apart(margin: Margin) -> str:
 def equals_words(contents: Contents) -> str:
     """Say which baselines cannot be told from the recommended mixture; empty where all can."""
     if contents.final:
-        margins = contents.final.verdict.margins
+        margins = contents.final.outcome.margins
         equal = [margin.baseline for margin in margins if margin.standing == "equal"]
         ahead = [margin.baseline for margin in margins if margin.standing == "ahead"]
         how = "trained for real, within one noise width"
@@ -118,77 +118,98 @@ def equals_words(contents: Contents) -> str:
 def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
     """The prediction, what was reached, and fidelity, each with how sure it is."""
     recommended = contents.recommended
-    if contents.prediction is None or recommended is None:
+    if contents.recommendation is None or recommended is None:
         return ()
     reached = recommended.reached(OBJECTIVE)
     n_seeds = len(recommended.runs)
-    verdict = contents.final.verdict if contents.final else None
+    outcome = contents.final.outcome if contents.final else None
     return (
-        _predicted_figure(contents.prediction),
+        _predicted_figure(contents.recommendation),
         KeyFigure(
             "Reached when trained",
             signed(reached),
-            f"mean of {_seeds(n_seeds)}; noise width {number(verdict.noise_width)}"
-            if verdict
+            f"mean of {_seeds(n_seeds)}; noise width {number(outcome.noise_width)}"
+            if outcome
             else "not trained yet",
         ),
         KeyFigure("Fidelity, Spearman ρ", *_fidelity(contents.validation)),
     )
 
 
-def _predicted_figure(found: Prediction) -> KeyFigure:
+def _predicted_figure(found: Recommendation) -> KeyFigure:
     """The calibrated prediction; without one, the proxy's score and what its interval covers."""
     if found.reference is not None:
-        note = f"95 % {interval(found.reference_interval)}, {_calibrated_by(found)}"
-        return KeyFigure(_SHOULD_REACH, signed(found.reference), note)
-    if found.reference_interval is not None:  # of a version that predicted the interval alone
-        note = "95 %, from the proxy's errors on the references"
-        return KeyFigure(_SHOULD_REACH, interval(found.reference_interval), note)
+        note = f"95 % {interval(found.reference.interval_95)}, {_calibrated_by(found.reference)}"
+        return KeyFigure(_SHOULD_REACH, signed(found.reference.objective), note)
     return KeyFigure(
         "The proxy's score",
-        signed(found.score.objective),
-        f"95 % {interval(found.interval)} over evaluation examples only; what merging misses is "
-        "not in it, as no trained model shows it yet",
+        signed(found.proxy.objective),
+        f"95 % {interval(found.proxy.interval_95)} over evaluation examples only; what merging "
+        "misses is not in it, as no trained model shows it yet",
     )
 
 
 def prediction_rows(contents: Contents) -> list[list[str]]:
     """Each score of the recommended mixture, its 95 % interval, and what the interval covers."""
-    found, recommended = contents.prediction, contents.recommended
+    found, recommended = contents.recommendation, contents.recommended
     if found is None or recommended is None:
         return []
     rows = [
         [
-            "Calibrated: a trained model should reach",
-            signed(found.reference),
-            interval(found.reference_interval),
-            f"what merging misses, {_calibrated_by(found)}, and the noise of training",
-        ],
-        [
             "Proxy: the merged model's own score",
-            signed(found.score.objective),
-            interval(found.interval),
+            signed(found.proxy.objective),
+            interval(found.proxy.interval_95),
             "which evaluation examples were drawn; neither what merging misses nor the noise of "
             "training",
-        ],
-        [
-            "Reached when trained",
-            signed(recommended.reached(OBJECTIVE)),
-            NOTHING,
-            f"mean of {_seeds(len(recommended.runs))}",
-        ],
+        ]
     ]
-    is_known = (found.reference is not None, True, bool(recommended.runs))
-    return [row for row, known in zip(rows, is_known, strict=True) if known]
+    if found.reference is not None:
+        covers = (
+            f"what merging misses, {_calibrated_by(found.reference)}, and the noise of training"
+        )
+        name = "Calibrated: a trained model should reach"
+        between = interval(found.reference.interval_95)
+        rows.insert(0, [name, signed(found.reference.objective), between, covers])
+    if recommended.runs:
+        reached = signed(recommended.reached(OBJECTIVE))
+        seeds = f"mean of {_seeds(len(recommended.runs))}"
+        rows.append(["Reached when trained", reached, NOTHING, seeds])
+    return rows
 
 
-def _calibrated_by(found: Prediction) -> str:
+def simplicity_words(found: Recommendation | None) -> str:
+    """Say whether the highest score can be told from the simplest mixture's; else empty."""
+    simplicity = found.simplicity if found else None
+    if found is None or simplicity is None:
+        return ""
+    simplest = "uniform" if simplicity.preferred == "uniform" else "the available tokens' shares"
+    ahead = f"{number(simplicity.behind)} ± {number(simplicity.deviation)}"
+    highest = in_words(simplicity.highest.shares)
+    if simplicity.holds_anchor:
+        return (
+            f"The highest-scoring mixture ({highest}) is expected to be ahead of {simplest} by "
+            f"{ahead} (standard deviation), too little to tell them apart: among equals the "
+            "simplest is recommended."
+        )
+    moved = (
+        ""
+        if simplicity.highest.mixture == found.mixture
+        else f"; of the mixtures that are as good as the highest-scoring one ({highest}), the "
+        "recommended one is the nearest to it"
+    )
+    return (
+        f"The highest score is expected to be ahead of {simplest} by {ahead} (standard deviation "
+        f"of the difference){moved}."
+    )
+
+
+def _calibrated_by(found: ReferenceForecast) -> str:
     n = found.n_references
     references = f"{n} trained reference{'s' * (n != 1)}" if n else "trained references"
     return f"learned from {references}"
 
 
-def _fidelity(validation: Validation | None) -> tuple[str, str]:
+def _fidelity(validation: ValidationFound | None) -> tuple[str, str]:
     if validation is None:
         return NOTHING, "not validated yet"
     figure = validation.fidelity[OBJECTIVE]
@@ -197,7 +218,7 @@ def _fidelity(validation: Validation | None) -> tuple[str, str]:
     return number(rho.value), f"95 % {interval(bounds)}; noise ceiling {number(figure.ceiling)}"
 
 
-def validation_words(validation: Validation) -> str:
+def validation_words(validation: ValidationFound) -> str:
     """Say how well the proxy ranks the objective."""
     figure = validation.fidelity[OBJECTIVE]
     lost = estimate(figure.regret)
@@ -209,11 +230,13 @@ def validation_words(validation: Validation) -> str:
     )
 
 
-def calibrated_words(validation: Validation) -> str:
+def calibrated_words(contents: Contents) -> str:
     """Say what calibration adds: each reference predicted from all other trained mixtures."""
-    found, plain = validation.calibrated, validation.fidelity[OBJECTIVE]
-    if found is None:
+    recommendation = contents.recommendation
+    found = recommendation.fidelity_calibrated if recommendation else None
+    if found is None or contents.validation is None:
         return ""
+    plain = contents.validation.fidelity[OBJECTIVE]
     return (
         "Calibrated, with each reference predicted from all the other trained mixtures: "
         f"ρ = {estimate(found.spearman)}, mean absolute error "
@@ -243,28 +266,27 @@ def _ceiling_words(ceiling: float | None) -> str:
     return f"noise alone allows {number(ceiling)}"
 
 
-def cost_words(cost: Mapping[str, Any]) -> str:
+def cost_words(found: Recommendation | None) -> str:
     """Say what the search spent, and what a search by training would have cost."""
-    if not cost:
+    if found is None:
         return "No search has been paid for yet."
-    n, n_experts = cost["candidates_scored"], cost["runs"]["experts"]
-    n_calibration = cost["runs"].get("calibration", 0)
-    n_trained = cost["search_runs_if_trained"]
-    avoided = cost["search_tokens_avoided"]
+    cost, runs = found.cost, found.cost.runs
     spent = (
-        f"The search trained {n_experts} expert{'s' * (n_experts != 1)}"
-        f"{_calibration_words(n_calibration)} on "
-        f"{count(cost['search_tokens_spent'])} tokens and scored {count(n)} merged candidates. "
-        f"{_instead(n, n_trained)} would have taken {count(n_trained)} runs and "
-        f"{count(cost['search_tokens_if_trained'])} tokens"
+        f"The search trained {runs.experts} expert{'s' * (runs.experts != 1)}"
+        f"{_calibration_words(runs.calibration)} on "
+        f"{count(cost.search_tokens_spent)} tokens and scored {count(cost.candidates_scored)} "
+        f"merged candidates. {_instead(cost)} would have taken "
+        f"{count(cost.search_runs_if_trained)} runs and "
+        f"{count(cost.search_tokens_if_trained)} tokens"
     )
-    if avoided <= 0:
+    if cost.search_tokens_avoided <= 0:
         return f"{spent}, which is not more: with so few candidates, merging avoided no training."
+    n_avoided = cost.search_runs_if_trained - runs.experts - runs.calibration
+    checked = cost.trained_tokens.validation + cost.trained_tokens.final
     return (
-        f"{spent}: merging avoided {count(n_trained - n_experts - n_calibration)} runs and "
-        f"{count(avoided)} tokens. "
-        f"Validation trained {count(cost['runs']['validation'])} models and the final comparison "
-        f"{count(cost['runs']['final'])}, on {count(_checked_tokens(cost))} tokens."
+        f"{spent}: merging avoided {count(n_avoided)} runs and "
+        f"{count(cost.search_tokens_avoided)} tokens. Validation trained {count(runs.validation)} "
+        f"models and the final comparison {count(runs.final)}, on {count(checked)} tokens."
     )
 
 
@@ -272,11 +294,7 @@ def _calibration_words(n: int) -> str:
     return f" and {count(n)} model{'s' * (n != 1)} for calibration" if n else ""
 
 
-def _instead(n_scored: int, n_trained: int) -> str:
-    if n_trained == n_scored:
+def _instead(cost: Cost) -> str:
+    if cost.search_runs_if_trained == cost.candidates_scored:
         return "Training each candidate instead"
     return "Training, which has no slopes to read and so needs a lattice of mixtures,"
-
-
-def _checked_tokens(cost: Mapping[str, Any]) -> int:
-    return int(cost["trained_tokens"]["validation"] + cost["trained_tokens"]["final"])
