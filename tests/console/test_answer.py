@@ -1,80 +1,79 @@
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.report.conftest import Parts
 
-from mixwise.console import print_fidelity, print_recommendation, print_verdict
+from mixwise.console import print_fidelity, print_outcome, print_recommendation
+from mixwise.decision.outcome import Margin, Outcome
+from mixwise.decision.trust import Trust
+from mixwise.study.results import Recommendation, ReferenceForecast
 
 Capture = pytest.CaptureFixture[str]
 
 
-def _figure(value: float | None, half: float = 0.25) -> dict[str, float | None]:
-    if value is None:
-        return {"value": None, "low": None, "high": None}
-    return {"value": value, "low": value - half, "high": value + half}
+def _figure(value: float | None, half: float = 0.25) -> Any:
+    low, high = (None, None) if value is None else (value - half, value + half)
+    return SimpleNamespace(value=value, low=low, high=high)
 
 
 def _fidelity(rho: float | None = 0.75, top: float | None = 0.5, error: float = 0.5) -> Any:
-    return {
-        "n_mixtures": 12,
-        "n_seeds": 2,
-        "spearman": _figure(rho),
-        "top_quarter": _figure(top),
-        "regret": _figure(0.125),
-        "mean_absolute_error": _figure(error),
-        "chance": {
-            "spearman": _figure(0.0, 0.5),
-            "regret": _figure(1.0),
-            "top_quarter": _figure(0.0),
-        },
-        "seed_spearman": 0.875,
-        "ceiling": 1.0,
-    }
+    return SimpleNamespace(
+        n_mixtures=12,
+        n_seeds=2,
+        spearman=_figure(rho),
+        top_quarter=_figure(top),
+        regret=_figure(0.125),
+        mean_absolute_error=_figure(error),
+        chance=SimpleNamespace(
+            spearman=_figure(0.0, 0.5), regret=_figure(1.0), top_quarter=_figure(0.0)
+        ),
+        seed_spearman=0.875,
+        ceiling=1.0,
+    )
 
 
-def _recommendation() -> dict[str, Any]:
-    return {
-        "mixture": {"math": 0.75, "code": 0.25},
-        "predicted": {
-            "objective": 1.5,
-            "interval_95": [1.0, 2.0],
-            "interval_from": "resampled evaluation examples",
-            "reference": 1.8125,
-            "reference_interval_95": [1.5, 2.125],
-            "n_references": 3,
-        },
-        "near_optimal": [{}],
-        "near_optimal_shares": {"math": [0.5, 0.875], "code": [0.25, 0.25]},
-        "baselines": [
-            {"name": "uniform", "objective": 0.5, "reference": 1.75, "standing": "equal"},
-            {"name": "only math", "objective": 0.25, "reference": 0.5, "standing": "behind"},
-        ],
-        "fidelity": _fidelity(),
-        "fidelity_calibrated": _fidelity(rho=1.0, error=0.25),
-        "trust": {
-            "word": "trust the ranking only",
-            "basis": "measured",
-            "is_clear": False,
-            "reasons": ["ρ is high", "the error is large"],
-            "remedies": ["train more", "train longer"],
-        },
-        "verdict": None,
-    }
+def _recommendation() -> Recommendation:
+    found = Parts(("math", "code"), "slopes").calibrated_recommendation()
+    first, second, _ = found.baselines
+    return replace(
+        found,
+        answer="Train on 67 % math and 33 % code.",
+        proxy=replace(found.proxy, objective=1.5, interval_95=(1.0, 2.0)),
+        reference=ReferenceForecast(1.8125, (1.5, 2.125), "", 3),
+        near_optimal_shares={"math": (0.5, 0.875), "code": (0.25, 0.25)},
+        baselines=(replace(first, expected=1.75), replace(second, expected=0.5)),
+        fidelity=_fidelity(),
+        fidelity_calibrated=_fidelity(rho=1.0, error=0.25),
+        trust=Trust(
+            "trust the ranking only",
+            "measured",
+            False,
+            ("ρ is high", "the error is large"),
+            ("train more", "train longer"),
+        ),
+    )
 
 
 def test_the_recommendation_says_what_to_expect_and_how_far_to_trust(capsys: Capture) -> None:
     print_recommendation(_recommendation())
     out = capsys.readouterr().out
+    assert out.startswith("\nTrain on 67 % math and 33 % code.\n")
     for line in (
+        "The highest score (math 0.667, code 0.333) is expected to be ahead of uniform by 0.50 ± "
+        "0.12 (standard deviation), so they differ; among equals the mixture nearest to uniform is "
+        "recommended.",
         "A model trained on it should reach 1.81 (95 % 1.50 to 2.12), learned from 3 trained "
         "references.",
         "Objective by the proxy 1.500 (95 % 1.000 to 2.000 over evaluation examples only: what "
         "merging misses is not in it).",
         "Baselines should reach: uniform 1.750 (cannot be told apart), only math 0.500.",
-        "1 scored mixture cannot be told from the best.",
+        "1 scored mixture cannot be told from the recommended one.",
         "Predicted mixtures that cannot be either have: math 0.50 to 0.88.",
         "Calibrated by the other references: Spearman ρ 1.00 (95 % 0.75 to 1.25); mean absolute "
         "error 0.25, of the proxy alone 0.50.",
-        "Verdict: TRUST THE RANKING ONLY (measured, not certain): ρ is high.",
+        "Trust: TRUST THE RANKING ONLY (measured, not certain): ρ is high.",
         "  What helps: train more.",
     ):
         assert line in out
@@ -82,12 +81,12 @@ def test_the_recommendation_says_what_to_expect_and_how_far_to_trust(capsys: Cap
 
 
 def test_trained_baselines_within_one_noise_width_are_marked(capsys: Capture) -> None:
-    margins = [
-        {"baseline": "uniform", "margin": 0.1, "noise_widths": 0.5, "standing": "equal"},
-        {"baseline": "only a", "margin": 0.4, "noise_widths": 2.0, "standing": "behind"},
-        {"baseline": "only b", "margin": -0.4, "noise_widths": -2.0, "standing": "ahead"},
-    ]
-    print_verdict({"outcome": "lost", "margins": margins})
+    margins = (
+        Margin("uniform", 0.1, 0.5, "equal"),
+        Margin("only a", 0.4, 2.0, "behind"),
+        Margin("only b", -0.4, -2.0, "ahead"),
+    )
+    print_outcome(Outcome("lost", 0.2, margins))
     _, equal, behind, ahead = capsys.readouterr().out.splitlines()
     assert equal.endswith("+0.5 widths (cannot be told apart)")
     assert behind.endswith("+2.0 widths")
@@ -95,18 +94,24 @@ def test_trained_baselines_within_one_noise_width_are_marked(capsys: Capture) ->
 
 
 def test_what_nothing_tells_is_left_out(capsys: Capture) -> None:
-    content = _recommendation()
-    content["predicted"] |= {"reference": None, "reference_interval_95": None}
-    content["baselines"] = [
-        {"name": row["name"], "objective": row["objective"]} for row in content["baselines"]
-    ]
-    unknown = ("near_optimal_shares", "fidelity", "fidelity_calibrated", "trust")
-    print_recommendation(content | dict.fromkeys(unknown))
+    found = _recommendation()
+    print_recommendation(
+        replace(
+            found,
+            reference=None,
+            simplicity=None,
+            near_optimal_shares=None,
+            baselines=tuple(replace(row, expected=None) for row in found.baselines),
+            fidelity=None,
+            fidelity_calibrated=None,
+            trust=None,
+        )
+    )
     out = capsys.readouterr().out
     assert "Objective by the proxy 1.500 (95 %" in out
     assert "not in it, and no model was trained to learn it from)." in out
-    assert "Baselines by the proxy: uniform 0.500, only math 0.250." in out
-    for word in ("should reach", "Predicted mixtures", "Fidelity", "Calibrated", "Verdict"):
+    assert "Baselines by the proxy: uniform 0.667 (cannot be told apart), only math 0.333." in out
+    for word in ("should reach", "Predicted mixtures", "Fidelity", "Calibrated", "Trust"):
         assert word not in out
 
 

@@ -1,58 +1,58 @@
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from mixwise.console import print_diagnosis
+from mixwise.decision.trust import Trust
+from mixwise.diagnostics.findings import Block, Geometry, TrajectoryPoint
+from mixwise.study.results import (
+    Causes,
+    Diagnosis,
+    InterferenceFacts,
+    PrecisionFacts,
+    ScoreError,
+)
 
 Capture = pytest.CaptureFixture[str]
 
 
-def _diagnosis() -> dict[str, Any]:
-    effects = {"math/loss": [-0.5, -0.125], "quiz/answer_bits": [0.25, 0.0]}
-    causes = {"self_scaling": 0.0625, "cross_domain": -0.25, "averaged_noise": 0.0}
-    return {
-        "geometry": {
-            "domains": ["math", "code"],
-            "relative_sizes": [0.0125, 0.025],
-            "cosines": [[1.0, 0.25], [0.25, 1.0]],
-            "blocks": [
-                {
-                    "name": "layer 0",
-                    "relative_sizes": [0.5, 0.25],
-                    "cosines": [[1.0, 0.75], [0.75, 1.0]],
-                }
-            ],
-        },
-        "trajectory": [
-            {"step": 2, "progress": [0.25, 0.25], "alignment": [0.5, 0.5]},
-            {"step": 4, "progress": [0.5, 0.625], "alignment": [0.75, 1.0]},
-        ],
-        "interference": {
-            "domains": ["math", "code"],
-            "first_order": effects,
-            "noise": None,
-            "uniform": {name: dict.fromkeys(effects, value) for name, value in causes.items()},
-        },
-        "precision": {"stored": [], "scores": {}, "in_objective": []},
-        "fidelity": None,
-        "verdict": {
-            "word": "do not trust",
-            "basis": "predicted",
-            "is_clear": False,
-            "reasons": ["much is of second order", "the level is unknown"],
-            "remedies": ["train for less", "validate"],
-        },
-    }
+def _diagnosis() -> Diagnosis:
+    effects = {"math/loss": (-0.5, -0.125), "quiz/answer_bits": (0.25, 0.0)}
+    block = Block("layer 0", (0.5, 0.25), ((1.0, 0.75), (0.75, 1.0)))
+    domains = ("math", "code")
+    return Diagnosis(
+        geometry=Geometry(domains, (0.0125, 0.025), ((1.0, 0.25), (0.25, 1.0)), (block,)),
+        trajectory=(
+            TrajectoryPoint(2, (0.1, 0.1), (0.25, 0.25), (0.5, 0.5), 0.0),
+            TrajectoryPoint(4, (0.2, 0.2), (0.5, 0.625), (0.75, 1.0), 0.0),
+        ),
+        interference=InterferenceFacts(
+            domains,
+            0,
+            effects,
+            [],
+            None,
+            Causes(*(dict.fromkeys(effects, value) for value in (0.0625, -0.25, 0.0))),
+            (),
+        ),
+        precision=PrecisionFacts((), {}, ()),
+        fidelity=None,
+        trust=Trust(
+            "do not trust",
+            "predicted",
+            False,
+            ("much is of second order", "the level is unknown"),
+            ("train for less", "validate"),
+        ),
+    )
 
 
-def _with_metric(metric: str) -> dict[str, Any]:
-    content = _diagnosis()
-    score = {metric: {"effect": 1.0, "error": 0.5}}
-    content["precision"] |= {"in_objective": [metric], "scores": score}
-    return content
+def _with_metric(metric: str) -> Diagnosis:
+    precision = PrecisionFacts((), {metric: ScoreError(effect=1.0, error=0.5)}, (metric,))
+    return replace(_diagnosis(), precision=precision)
 
 
-def test_geometry_causes_and_verdict_are_printed(capsys: Capture) -> None:
+def test_geometry_causes_and_trust_are_printed(capsys: Capture) -> None:
     print_diagnosis(_with_metric("math/loss"))
     out = " ".join(capsys.readouterr().out.split())
     for part in (
@@ -62,7 +62,7 @@ def test_geometry_causes_and_verdict_are_printed(capsys: Capture) -> None:
         "│ math │ -0.5000 │",
         "│ quiz/answer_bits │ +0.0625 │ -0.2500 │",
         "it takes two seeds to see it",
-        "Verdict: DO NOT TRUST (predicted, not certain).",
+        "Trust: DO NOT TRUST (predicted, not certain).",
         "Because: much is of second order. Because: the level is unknown.",
         "What helps: train for less. What helps: validate.",
     ):
@@ -71,9 +71,8 @@ def test_geometry_causes_and_verdict_are_printed(capsys: Capture) -> None:
 
 
 def test_noise_that_is_known_is_a_cause(capsys: Capture) -> None:
-    content = _diagnosis()
-    content["interference"]["noise"] = {}
-    print_diagnosis(content)
+    found = _diagnosis()
+    print_diagnosis(replace(found, interference=replace(found.interference, noise={})))
     out = capsys.readouterr().out
     assert "averaged noise" in out
     assert "two seeds" not in out
@@ -85,10 +84,9 @@ def test_a_metric_without_slopes_has_no_first_order_effect(capsys: Capture) -> N
 
 
 def test_one_expert_without_a_trajectory(capsys: Capture) -> None:
-    content = _diagnosis()
-    content["trajectory"] = []
-    content["geometry"]["blocks"][0] |= {"relative_sizes": [0.5], "cosines": [[1.0]]}
-    print_diagnosis(content)
+    found = _diagnosis()
+    geometry = replace(found.geometry, blocks=(Block("layer 0", (0.5,), ((1.0,),)),))
+    print_diagnosis(replace(found, trajectory=(), geometry=geometry))
     out = capsys.readouterr().out
     assert "0.5000    │ —" in out
     assert "steps" not in out

@@ -1,24 +1,61 @@
 """Study folders made by hand, in the form in which the stages write them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mixwise.decision.fidelity import measure_fidelity
+from mixwise.decision.bootstrap import Standing
+from mixwise.decision.fidelity import Fidelity, measure_fidelity
+from mixwise.decision.outcome import Margin, Outcome
+from mixwise.decision.score import Score
+from mixwise.decision.trust import Trust
+from mixwise.diagnostics.findings import Geometry
 from mixwise.files import seal
 from mixwise.ledger import Ledger
 from mixwise.mixture import Mixture
 from mixwise.observation import Measurement, Observation
+from mixwise.study.results import (
+    FILES,
+    BothAnswers,
+    CalibrationFound,
+    Candidate,
+    Causes,
+    Cost,
+    Diagnosis,
+    FinalFound,
+    FinalRun,
+    InterferenceFacts,
+    ObjectiveFacts,
+    PrecisionFacts,
+    Profiles,
+    Provenance,
+    ProxyForecast,
+    Rated,
+    Recommendation,
+    ReferenceForecast,
+    RunCounts,
+    SearchFound,
+    SeedScore,
+    Simplicity,
+    ValidationFound,
+    result_to_json,
+)
 
 KEY = "0123abcd"
 OLD_STAGES = ("search", "validation", "final")  # of a version that did not calibrate
 ALL_STAGES = (*OLD_STAGES, "calibration", "diagnosis")
 RECIPE = "base: base\n# a recipe of which the page shows the text\n"
 MakeStudy = Callable[..., Path]
+
+
+def save(folder: Path, result: Any, key: str = KEY) -> None:
+    """Write a result as a stage does."""
+    content = {"recipe": key, **result_to_json(result)}
+    (folder / FILES[type(result)]).write_text(seal(content), encoding="utf-8")
 
 
 @pytest.fixture
@@ -34,18 +71,15 @@ def make_study(tmp_path: Path) -> MakeStudy:
         (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
         parts = Parts(tuple(domains), method)
         makers = {
-            "search": [("search", parts.search), ("recommendation", parts.recommendation)],
-            "validation": [("validation", parts.validation)],
-            "final": [("final", parts.final)],
-            "calibration": [
-                ("calibration", parts.calibration),
-                ("recommendation", parts.calibrated_recommendation),
-            ],
-            "diagnosis": [("diagnose", parts.diagnosis)],
+            "search": [parts.search, parts.recommendation],
+            "validation": [parts.validation],
+            "final": [parts.final],
+            "calibration": [parts.calibration, parts.calibrated_recommendation],
+            "diagnosis": [parts.diagnosis],
         }
         for stage in stages:
-            for name, content in makers[stage]:
-                (folder / f"{name}.json").write_text(seal(content()), encoding="utf-8")
+            for make_result in makers[stage]:
+                save(folder, make_result())
         if stages:
             fill_ledger(folder / "ledger.sqlite", parts)
         return folder
@@ -54,188 +88,188 @@ def make_study(tmp_path: Path) -> MakeStudy:
 
 
 class Parts:
-    """The JSON files of a study in which a domain's loss is 3 − its share."""
+    """The results of a study in which a domain's loss is 3 − its share."""
 
     def __init__(self, domains: tuple[str, ...], method: str) -> None:
         self.domains = domains
         self.method = method
         n = len(domains)
-        self.best = {name: 2 * (n - k) / (n * (n + 1)) for k, name in enumerate(domains)}
-        self.uniform = dict.fromkeys(domains, 1 / n)
-        self.singles = {name: {d: float(d == name) for d in domains} for name in domains}
+        self.best = self.mixture([2 * (n - k) / (n * (n + 1)) for k in range(n)])
+        self.uniform = Mixture.uniform(domains)
+        self.singles = {name: Mixture.single(domains, name) for name in domains}
 
-    def summary(self, mixture: dict[str, float], bonus: float = 0.0) -> dict[str, Any]:
-        metrics = {f"{name}/loss": 3 - share - bonus for name, share in mixture.items()}
-        objective = 1 - sum(abs(mixture[d] - self.best[d]) for d in self.domains) + bonus
-        return {"mixture": mixture, "objective": objective, "metrics": metrics}
+    def mixture(self, shares: Sequence[float]) -> Mixture:
+        return Mixture(self.domains, tuple(shares))
 
-    def named(self) -> dict[str, dict[str, float]]:
+    def score(self, mixture: Mixture, bonus: float = 0.0) -> Score:
+        shares, best = mixture.as_dict(), self.best.as_dict()
+        metrics = {f"{name}/loss": 3 - share - bonus for name, share in shares.items()}
+        objective = 1 - sum(abs(shares[d] - best[d]) for d in self.domains) + bonus
+        return Score(mixture, objective, metrics)
+
+    def both(
+        self, mixture: Mixture, bonuses: Sequence[float], name: str = "", gain: float | None = None
+    ) -> BothAnswers:
+        scores = [self.score(mixture, bonus) for bonus in bonuses]
+        runs = [SeedScore(k, s.objective, s.metrics) for k, s in enumerate(scores, start=1)]
+        return BothAnswers(name, self.score(mixture), tuple(runs), gain)
+
+    def named(self) -> dict[str, Mixture]:
         return {"uniform": self.uniform} | {f"only {d}": m for d, m in self.singles.items()}
 
-    def search(self) -> dict[str, Any]:
-        rows = [{"name": None, **self.summary(self.best)}]
-        rows += [{"name": name, **self.summary(m)} for name, m in self.named().items()]
-        grid = [0.0, 0.5, 1.0]
+    def search(self) -> SearchFound:
+        rows = [("", self.best), *self.named().items()]
+        grid = (0.0, 0.5, 1.0)
         lines = {
-            d: {f"{m}/loss": [3 - x if m == d else 2 + x for x in grid] for m in self.domains}
+            d: {f"{m}/loss": tuple(3 - x if m == d else 2 + x for x in grid) for m in self.domains}
             for d in self.domains
         }
-        return {
-            "recipe": KEY,
-            "method": self.method,
-            "source": "Scheffé 1958",
-            "rule": "linear",
-            "n_scored": len(rows),
-            "predicted_by_surrogate": 1.0,
-            "recommended": self.summary(self.best),
-            "base": {"objective": 0.0, "metrics": {f"{d}/loss": 3.5 for d in self.domains}},
-            "candidates": [row | {"within_bounds": k < 2} for k, row in enumerate(rows)],
-            "profiles": {"shares": grid, "lines": lines},
-        }
+        return SearchFound(
+            method=self.method,
+            source="Scheffé 1958",
+            rule="linear",
+            n_scored=len(rows),
+            bounds=dict.fromkeys(self.domains, (0.0, 1.0)),
+            objective=ObjectiveFacts("mean", ()),
+            surrogate=1.0,
+            best=self.score(self.best),
+            base=Score(None, 0.0, {f"{d}/loss": 3.5 for d in self.domains}),
+            candidates=tuple(
+                Candidate(name, self.score(mixture), within_bounds=k < 2)
+                for k, (name, mixture) in enumerate(rows)
+            ),
+            profiles=Profiles(grid, lines),
+            heldout={},
+        )
 
-    def recommendation(self) -> dict[str, Any]:
-        best = self.summary(self.best)
+    def recommendation(self) -> Recommendation:
+        best, n = self.score(self.best), len(self.domains)
+        return Recommendation(
+            mixture=self.best,
+            answer="Train on 50 % math, 33 % code and 17 % web.",
+            proxy=ProxyForecast(best.objective, (0.875, 1.125), "examples", best.metrics),
+            reference=None,
+            simplicity=None,
+            near_optimal=(Rated("", best, None, "recommended"),),
+            near_optimal_shares=None,
+            baselines=tuple(
+                Rated(name, self.score(mixture), None, "behind")
+                for name, mixture in self.named().items()
+            ),
+            fidelity=None,
+            fidelity_calibrated=None,
+            trust=None,
+            outcome=None,
+            cost=Cost(
+                runs=RunCounts(n, 0, 16, 4),
+                trained_tokens=RunCounts(1000 * n, 0, 16000, 4000),
+                evaluated_tokens=5000,
+                candidates_scored=40,
+                search_runs_if_trained=40,
+                search_tokens_spent=1000 * n,
+                search_tokens_if_trained=40000,
+                search_tokens_avoided=40000 - 1000 * n,
+            ),
+            run=FinalRun(64, 16, dict.fromkeys(self.domains, 4096)),
+            provenance=Provenance(
+                mixwise="0.1.0",
+                recipe=KEY,
+                recipe_alone=KEY,
+                base="feed",
+                experts=dict.fromkeys(self.domains, "feed"),
+                data=dict.fromkeys(self.domains, "feed"),
+                evaluation="feed",
+                rule="linear",
+                method=self.method,
+                training_seed=0,
+                search_seed=0,
+            ),
+        )
+
+    def calibration(self) -> CalibrationFound:
+        rows = ((None, self.uniform), (0.0625, self.best))
+        mixtures = tuple(self.both(mixture, (0.125, 0.375), "", gain) for gain, mixture in rows)
+        return CalibrationFound((1, 2), "linear", mixtures, 0.1875)
+
+    def calibrated_recommendation(self) -> Recommendation:
+        plain = self.recommendation()
+        standings: tuple[Standing, ...] = ("equal", "behind", "ahead", "behind")
+        baselines = zip(plain.baselines, standings, strict=False)
+        spent = plain.cost.search_tokens_spent + 4000
+        return replace(
+            plain,
+            reference=ReferenceForecast(1.0625, (0.75, 1.375), "what merging misses", 10),
+            simplicity=Simplicity(
+                "uniform", self.uniform, 0.5, 0.125, False, self.score(self.best)
+            ),
+            near_optimal_shares={
+                name: (share / 2, (1 + share) / 2) for name, share in self.best.as_dict().items()
+            },
+            baselines=tuple(
+                replace(row, expected=row.score.objective + 0.25, standing=standing)
+                for row, standing in baselines
+            ),
+            fidelity_calibrated=self.validation().fidelity["objective"],
+            trust=Trust(
+                "trust the ranking only",
+                "measured",
+                False,
+                ("over 8 references ρ is 1.00", "the mean error is 53 % of the deviation"),
+                ("train more mixtures for calibration (`calibration.mixtures` is 2)",),
+            ),
+            cost=replace(
+                plain.cost,
+                runs=replace(plain.cost.runs, calibration=4),
+                trained_tokens=replace(plain.cost.trained_tokens, calibration=4000),
+                search_tokens_spent=spent,
+                search_tokens_avoided=40000 - spent,
+            ),
+        )
+
+    def diagnosis(self) -> Diagnosis:
         n = len(self.domains)
-        return {
-            "mixture": self.best,
-            "predicted": {
-                "objective": best["objective"],
-                "interval_95": [0.875, 1.125],
-                "interval_from": "resampled evaluation examples",
-                "reference_interval_95": [0.75, 1.375],
-                "metrics": best["metrics"],
-            },
-            "near_optimal": [best],
-            "baselines": [{"name": name, **self.summary(m)} for name, m in self.named().items()],
-            "fidelity": None,
-            "verdict": None,
-            "cost": {
-                "runs": {"experts": n, "validation": 16, "final": 4},
-                "trained_tokens": {"experts": 1000 * n, "validation": 16000, "final": 4000},
-                "evaluated_tokens": 5000,
-                "candidates_scored": 40,
-                "search_runs_if_trained": 40,
-                "search_tokens_spent": 1000 * n,
-                "search_tokens_if_trained": 40000,
-                "search_tokens_avoided": 40000 - 1000 * n,
-            },
-            "provenance": {
-                "mixwise": "0.1.0",
-                "recipe": KEY,
-                "experts": dict.fromkeys(self.domains, "feed"),
-                "training_seed": 0,
-            },
-        }
+        cosines = tuple(tuple(row) for row in np.where(np.eye(n), 1.0, 0.25).tolist())
+        nothing: dict[str, float] = {}
+        return Diagnosis(
+            geometry=Geometry(self.domains, (0.0125,) * n, cosines, ()),
+            trajectory=(),
+            interference=InterferenceFacts(
+                self.domains, 0, {}, [], None, Causes(nothing, nothing, nothing), ()
+            ),
+            precision=PrecisionFacts((), {}, ()),
+            fidelity=None,
+            trust=Trust(
+                "do not trust",
+                "predicted",
+                False,
+                ("the second-order terms vary 2.00× as much",),
+                ("validate",),
+            ),
+        )
 
-    def calibration(self) -> dict[str, Any]:
-        gains = {None: self.uniform, 0.0625: self.best}
-        return {
-            "recipe": KEY,
-            "seeds": [1, 2],
-            "rule": "linear",
-            "mixtures": [
-                {
-                    "key": str(Mixture(self.domains, tuple(mixture.values()))),
-                    "expected_gain": gain,
-                    "proxy": self.summary(mixture),
-                    "references": [
-                        self.summary(mixture, bonus) | {"seed": seed}
-                        for seed, bonus in ((1, 0.125), (2, 0.375))
-                    ],
-                }
-                for gain, mixture in gains.items()
-            ],
-            "noise": 0.1875,
-        }
-
-    def calibrated_recommendation(self) -> dict[str, Any]:
-        content = self.recommendation()
-        content["predicted"] |= {"reference": 1.0625, "n_references": 10}
-        ranges = {name: [share / 2, (1 + share) / 2] for name, share in self.best.items()}
-        content["near_optimal_shares"] = ranges
-        for row, standing in zip(content["baselines"], ("equal", "behind", "ahead"), strict=False):
-            row |= {"reference": row["objective"] + 0.25, "standing": standing}
-        content["fidelity_calibrated"] = self.validation()["fidelity"]["objective"]
-        content["trust"] = {
-            "word": "trust the ranking only",
-            "basis": "measured",
-            "is_clear": False,
-            "reasons": ["over 8 references ρ is 1.00", "the mean error is 53 % of the deviation"],
-            "remedies": ["train more mixtures for calibration (`calibration.mixtures` is 2)"],
-        }
-        content["cost"]["runs"]["calibration"] = 4
-        content["cost"]["trained_tokens"]["calibration"] = 4000
-        content["cost"]["search_tokens_spent"] += 4000
-        content["cost"]["search_tokens_avoided"] -= 4000
-        return content
-
-    def diagnosis(self) -> dict[str, Any]:
-        n = len(self.domains)
-        return {
-            "recipe": KEY,
-            "geometry": {
-                "domains": self.domains,
-                "relative_sizes": [0.0125] * n,
-                "cosines": np.where(np.eye(n), 1.0, 0.25).tolist(),
-            },
-            "verdict": {
-                "word": "do not trust",
-                "basis": "predicted",
-                "is_clear": False,
-                "reasons": ["the second-order terms vary 2.00× as much"],
-                "remedies": ["validate"],
-            },
-        }
-
-    def validation(self) -> dict[str, Any]:
-        rng = np.random.default_rng(0)
-        shares = rng.dirichlet(np.ones(len(self.domains)), 8)
-        mixtures = [dict(zip(self.domains, row.tolist(), strict=True)) for row in shares]
-        proxies = [self.summary(mixture) for mixture in mixtures]
-        references = [[self.summary(m, 0.125), self.summary(m, 0.25)] for m in mixtures]
+    def validation(self) -> ValidationFound:
+        shares = np.random.default_rng(0).dirichlet(np.ones(len(self.domains)), 8)
+        rows = tuple(self.both(self.mixture(row / row.sum()), (0.125, 0.25)) for row in shares)
         names = ["objective", *(f"{name}/loss" for name in self.domains)]
-        return {
-            "recipe": KEY,
-            "seeds": [1, 2],
-            "rule": "linear",
-            "mixtures": [
-                {"proxy": proxy, "references": group}
-                for proxy, group in zip(proxies, references, strict=True)
-            ],
-            "fidelity": {name: _fidelity(name, proxies, references) for name in names},
-        }
+        fidelity = {name: _fidelity(name, rows) for name in names}
+        return ValidationFound((1, 2), "linear", rows, fidelity)
 
-    def final(self) -> dict[str, Any]:
+    def final(self) -> FinalFound:
         entries = {"recommended": self.best, "uniform": self.uniform}
-        rows = [
-            {
-                "name": name,
-                "mixture": mixture,
-                "predicted": self.summary(mixture),
-                "references": [self.summary(mixture, 0.125), self.summary(mixture, 0.375)],
-                "reached": self.summary(mixture, 0.25)["objective"],
-            }
-            for name, mixture in entries.items()
-        ]
-        margin = {"baseline": "uniform", "margin": 0.5, "noise_widths": 2.5, "standing": "behind"}
-        verdict = {"outcome": "won", "noise_width": 0.2, "margins": [margin]}
-        return {"recipe": KEY, "seeds": [1, 2], "rows": rows, "verdict": verdict}
+        rows = tuple(self.both(m, (0.125, 0.375), name) for name, m in entries.items())
+        margin = Margin("uniform", 0.5, 2.5, "behind")
+        return FinalFound((1, 2), rows, Outcome("won", 0.2, (margin,)))
 
 
-def _fidelity(
-    name: str, proxies: list[dict[str, Any]], references: list[list[dict[str, Any]]]
-) -> dict[str, Any]:
-    def value(row: dict[str, Any]) -> float:
-        return float(row["objective"] if name == "objective" else row["metrics"][name])
-
-    x = np.array([value(row) for row in proxies])
-    y = np.array([[value(row) for row in group] for group in references])
-    return asdict(measure_fidelity(x, y, sign=1 if name == "objective" else -1, seed=0))
+def _fidelity(name: str, rows: Sequence[BothAnswers]) -> Fidelity:
+    x = np.array([row.proxy.value(name) for row in rows])
+    y = np.array([[run.value(name) for run in row.runs] for row in rows])
+    return measure_fidelity(x, y, sign=1 if name == "objective" else -1, seed=0)
 
 
 def fill_ledger(path: Path, parts: Parts) -> None:
     ledger = Ledger(path)
-    mixture = Mixture(parts.domains, tuple(parts.uniform.values()))
+    mixture = parts.uniform
     for k, (answer, tokens) in enumerate((("proxy", 0), ("proxy", 0), ("reference", 1000))):
         ledger.add(
             Observation(

@@ -1,12 +1,15 @@
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.report.conftest import save
 
+from mixwise.decision.score import Score
 from mixwise.errors import DamagedError, StudyError
 from mixwise.files import seal
+from mixwise.mixture import Mixture
 from mixwise.report.reading import load_contents
 
 MakeStudy = Callable[..., Path]
@@ -25,15 +28,14 @@ def test_a_whole_study(make_study: MakeStudy) -> None:
     assert contents.domains == ("math", "code", "web")
     assert contents.recommended is not None
     assert contents.recommended.reached("objective") == 1.25
-    assert contents.search is not None
-    assert [c.standing for c in contents.search.candidates] == [
+    assert [c.standing for c in contents.candidates] == [
         "recommended",
         "equal",
         "behind",
         "ahead",
-        "",
+        "behind",
     ]
-    assert [c.within_bounds for c in contents.search.candidates] == [True, True] + [False] * 3
+    assert [c.candidate.within_bounds for c in contents.candidates] == [True, True] + [False] * 3
     assert contents.provenance["experts web"] == "feed"
 
 
@@ -41,26 +43,25 @@ def test_a_recommended_mixture_that_the_search_had_not_scored_is_among_the_candi
     make_study: MakeStudy,
 ) -> None:
     folder = make_study()
-    path = folder / "recommendation.json"
-    content = json.loads(path.read_text())
-    shares = {"math": 0.5, "code": 0.25, "web": 0.25}
-    content |= {"mixture": shares, "predicted": content["predicted"] | {"objective": 0.9}}
-    path.write_text(seal(content))
-    search = load_contents(folder).search
-    assert search is not None
-    first, second, *others = search.candidates
-    assert (first.standing, first.score.objective) == ("equal", 1.0)  # the best by the proxy
-    assert (second.standing, second.score.objective) == ("recommended", 0.9)
-    assert second.score.mixture == shares
-    assert second.score.metrics == content["predicted"]["metrics"]
+    found = load_contents(folder).recommendation
+    assert found is not None
+    mixture = Mixture(("math", "code", "web"), (0.5, 0.25, 0.25))
+    near = tuple(replace(row, standing="equal") for row in found.near_optimal)
+    other = replace(found, mixture=mixture, proxy=replace(found.proxy, objective=0.9))
+    save(folder, replace(other, near_optimal=near))
+    first, second, *others = load_contents(folder).candidates
+    scores = [row.candidate.score for row in (first, second)]
+    assert (first.standing, scores[0].objective) == ("equal", 1.0)  # the best by the proxy
+    assert (second.standing, scores[1].objective) == ("recommended", 0.9)
+    assert scores[1] == Score(mixture, 0.9, found.proxy.metrics)
     assert "recommended" not in {candidate.standing for candidate in others}
 
 
 def test_final_of_an_earlier_recommendation_is_not_this_ones(make_study: MakeStudy) -> None:
     folder = make_study()
-    content = json.loads((folder / "final.json").read_text())
-    content["rows"][0]["mixture"] = {"math": 1.0, "code": 0.0, "web": 0.0}
-    (folder / "final.json").write_text(seal(content))
+    final = load_contents(folder).final
+    assert final is not None
+    save(folder, replace(final, rows=final.rows[::-1]))
     contents = load_contents(folder)
     assert contents.final is None
     assert contents.recommended is not None
@@ -75,7 +76,9 @@ def test_a_baseline_has_the_runs_of_the_same_mixture(make_study: MakeStudy) -> N
 
 def test_an_empty_folder_has_no_stage(tmp_path: Path) -> None:
     contents = load_contents(tmp_path)
-    assert contents.search is contents.prediction is contents.validation is contents.final is None
+    assert (
+        contents.search is contents.recommendation is contents.validation is contents.final is None
+    )
     assert contents.recommended is None
     assert contents.spent == ()
     assert not (tmp_path / "ledger.sqlite").exists()
@@ -100,13 +103,15 @@ def test_a_broken_file_is_named(make_study: MakeStudy) -> None:
         load_contents(folder)
 
 
-def test_fidelity_is_read_as_it_was_written(make_study: MakeStudy) -> None:
-    folder = make_study()
-    contents = load_contents(folder)
-    written = json.loads((folder / "validation.json").read_text())["fidelity"]
-    assert contents.validation is not None
-    read = {name: asdict(row) for name, row in contents.validation.fidelity.items()}
-    assert read == written
+def test_the_recommendations_own_trust_comes_before_the_diagnosis(make_study: MakeStudy) -> None:
+    contents = load_contents(make_study())
+    assert contents.trust is not None
+    assert contents.trust.word == "trust the ranking only"
+    assert contents.diagnosis is not None
+    assert contents.diagnosis.trust.word == "do not trust"
+    other = load_contents(make_study(stages=("search", "diagnosis"))).trust
+    assert other is not None
+    assert other.basis == "predicted"
 
 
 def test_fidelity_of_another_version_says_what_to_do(make_study: MakeStudy) -> None:
@@ -114,7 +119,7 @@ def test_fidelity_of_another_version_says_what_to_do(make_study: MakeStudy) -> N
     content = json.loads((folder / "validation.json").read_text())
     del content["fidelity"]["objective"]["chance"]
     (folder / "validation.json").write_text(seal(content))
-    with pytest.raises(StudyError, match=r"validation\.json: .* another version .* validate"):
+    with pytest.raises(StudyError, match=r"validation\.json: was written by another version"):
         load_contents(folder)
 
 

@@ -1,7 +1,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from mixwise.report.contents import Candidate, Comparison, Margin, Score
+from mixwise.decision.outcome import Margin
+from mixwise.decision.score import Score
+from mixwise.mixture import Mixture
+from mixwise.report.contents import Placed, Row
 from mixwise.report.reading import load_contents
 from mixwise.report.tables import (
     comparison_table,
@@ -10,12 +13,14 @@ from mixwise.report.tables import (
     metric_table,
     mixture_bar,
 )
+from mixwise.study.results import Candidate, SeedScore
 
 MakeStudy = Callable[..., Path]
 
 
-def _candidate(objective: float, mixture: dict[str, float], standing: str = "") -> Candidate:
-    return Candidate("", Score(mixture, objective, {}), True, standing)
+def _candidate(objective: float, mixture: dict[str, float], standing: str = "") -> Placed:
+    score = Score(Mixture(tuple(mixture), tuple(mixture.values())), objective, {})
+    return Placed(Candidate("", score, within_bounds=True), standing)
 
 
 def test_the_parts_of_a_bar_are_the_shares() -> None:
@@ -58,19 +63,19 @@ def test_the_plain_average_of_many_domains_is_not_spelt_out() -> None:
 
 
 def test_a_baseline_shows_its_margin() -> None:
-    score = Score({"a": 1.0}, 0.5, {})
-    rows = [Comparison("recommended", score, (score,)), Comparison("only b", score, ())]
-    text = comparison_table(rows, ["a"], {"only b": Margin("only b", -0.25, -1.5)})
+    score, runs = Score(Mixture(("a",), (1.0,)), 0.5, {}), (SeedScore(1, 0.5, {}),)
+    rows = [Row("recommended", score, runs, None, ""), Row("only b", score, (), None, "")]
+    text = comparison_table(rows, ["a"], {"only b": Margin("only b", -0.25, -1.5, "ahead")})
     assert "−0.250 (−1.5 noise widths)" in text
     assert "+0.500" in text
 
 
 def test_baselines_that_cannot_be_told_apart_are_marked() -> None:
-    score = Score({"a": 1.0}, 0.5, {})
+    score, runs = Score(Mixture(("a",), (1.0,)), 0.5, {}), (SeedScore(1, 0.5, {}),)
     rows = [
-        Comparison("recommended", score, (), 0.75, "recommended"),
-        Comparison("only b", score, (score,), 0.625, "equal"),
-        Comparison("only c", score, (score,), 0.25, "behind"),
+        Row("recommended", score, (), 0.75, "recommended"),
+        Row("only b", score, runs, 0.625, "equal"),
+        Row("only c", score, runs, 0.25, "behind"),
     ]
     margins = {
         "only b": Margin("only b", 0.125, 0.5, "equal"),

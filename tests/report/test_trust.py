@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mixwise.decision.trust import Verdict, Word
-from mixwise.report.contents import Calibration, Contents
+from mixwise.decision.trust import Trust, Word
+from mixwise.report.contents import Contents
 from mixwise.report.reading import load_contents
 from mixwise.report.trust import (
     calibration,
@@ -14,40 +14,41 @@ from mixwise.report.trust import (
     share_ranges,
     trust_box,
 )
+from mixwise.study.results import CalibrationFound
 
 MakeStudy = Callable[..., Path]
 OLD = ("search", "validation", "final")
 
 
-def _verdict(word: Word = "trust", *, is_clear: bool = True) -> Verdict:
-    return Verdict(word, "measured", is_clear, ("over <8> references",), ())
+def _trust(word: Word = "trust", *, is_clear: bool = True) -> Trust:
+    return Trust(word, "measured", is_clear, ("over <8> references",), ())
 
 
 @pytest.mark.parametrize(
-    ("verdict", "parts"),
+    ("trust", "parts"),
     [
-        (_verdict(), ["<strong>Trust</strong>", "both be believed", 'class="verdict trust won"']),
+        (_trust(), ["<strong>Trust</strong>", "both be believed", 'class="outcome trust won"']),
         (
-            _verdict("trust the ranking only"),
-            ["<strong>Trust the ranking only</strong>", 'class="verdict trust"'],
+            _trust("trust the ranking only"),
+            ["<strong>Trust the ranking only</strong>", 'class="outcome trust"'],
         ),
-        (_verdict("do not trust"), ["cannot be believed", 'class="verdict trust lost"']),
-        (_verdict(is_clear=False), ["measured on trained references, but there are too few"]),
-        (replace(_verdict(), basis="predicted"), ["as predicted from the experts alone."]),
+        (_trust("do not trust"), ["cannot be believed", 'class="outcome trust lost"']),
+        (_trust(is_clear=False), ["measured on trained references, but there are too few"]),
+        (replace(_trust(), basis="predicted"), ["as predicted from the experts alone."]),
         (
-            replace(_verdict(), remedies=("a", "set `b`")),
+            replace(_trust(), remedies=("a", "set `b`")),
             ["<li>A.</li><li>Set <code>b</code>.</li>"],
         ),
     ],
 )
-def test_the_verdict_is_told_in_words(verdict: Verdict, parts: list[str]) -> None:
-    text = trust_box(verdict)
+def test_trust_is_said_in_words(trust: Trust, parts: list[str]) -> None:
+    text = trust_box(trust)
     assert [part for part in parts if part not in text] == []
     assert "<li>Over &lt;8&gt; references.</li>" in text
-    assert ("What helps" in text) == bool(verdict.remedies)
+    assert ("What helps" in text) == bool(trust.remedies)
 
 
-def test_no_verdict_leaves_no_box() -> None:
+def test_no_trust_leaves_no_box() -> None:
     assert trust_box(None) == ""
 
 
@@ -80,34 +81,28 @@ def test_a_single_calibration_run_is_told_in_the_singular(make_study: MakeStudy)
     contents = load_contents(make_study())
     found = contents.calibration
     assert found is not None
-    one = Calibration(found.mixtures[:1], found.gains[:1], found.noise)
+    one = replace(found, mixtures=found.mixtures[:1])
     words = calibration(replace(contents, calibration=one, validation=None))
     assert "the middle of the space. What the proxy misses is learned from this, and" in words
 
 
-def _without(contents: Contents, reference: float | None) -> Contents:
-    assert contents.prediction is not None
-    return replace(contents, prediction=replace(contents.prediction, reference=reference))
-
-
 @pytest.mark.parametrize(
-    ("reference", "part"),
+    ("stages", "part"),
     [
-        (1.0, "learned from the validation&#x27;s references."),
-        (None, "the proxy&#x27;s own, as it is."),
+        (("search", "calibration"), "learned from the validation&#x27;s references."),
+        (OLD, "the proxy&#x27;s own, as it is."),
     ],
 )
 def test_without_calibration_the_page_says_so(
-    make_study: MakeStudy, reference: float | None, part: str
+    make_study: MakeStudy, stages: tuple[str, ...], part: str
 ) -> None:
-    contents = load_contents(make_study(stages=OLD))
-    assert contents.calibration is None
-    assert part in calibration(_without(contents, reference))
-    empty = replace(contents, calibration=Calibration((), (), None))
-    assert calibration(_without(empty, reference)) == calibration(_without(contents, reference))
+    contents: Contents = replace(load_contents(make_study(stages=stages)), calibration=None)
+    assert part in calibration(contents)
+    empty = CalibrationFound((1,), "linear", (), None)
+    assert calibration(replace(contents, calibration=empty)) == calibration(contents)
 
 
-def test_diagnosis_shows_geometry_and_its_own_verdict(make_study: MakeStudy) -> None:
+def test_diagnosis_shows_geometry_and_its_own_trust(make_study: MakeStudy) -> None:
     text = diagnosis(load_contents(make_study()))
     assert text.count("1.25 %") == 3
     assert text.count("0.250") == 6

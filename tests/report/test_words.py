@@ -4,24 +4,29 @@ from pathlib import Path
 
 import pytest
 
-from mixwise.report.contents import Contents, Final, Margin, Verdict
+from mixwise.decision.outcome import Margin, Outcome, OutcomeWord
+from mixwise.report.contents import Contents
 from mixwise.report.reading import load_contents
 from mixwise.report.words import (
     calibrated_words,
     cost_words,
     equals_words,
     key_figures,
+    outcome_words,
     prediction_rows,
+    simplicity_words,
     validation_words,
-    verdict_words,
 )
+from mixwise.study.results import FinalFound, Recommendation
 
 MakeStudy = Callable[..., Path]
 
 
-def _final(outcome: str, *margins: float, noise: float | None = 0.5) -> Final:
-    rows = tuple(Margin(f"b{k}", m, m / noise if noise else None) for k, m in enumerate(margins))
-    return Final((1, 2), (), Verdict(outcome, noise, rows))
+def _final(word: OutcomeWord, *margins: float, noise: float | None = 0.5) -> FinalFound:
+    rows = tuple(
+        Margin(f"b{k}", m, m / noise if noise else None, "unknown") for k, m in enumerate(margins)
+    )
+    return FinalFound((1, 2), (), Outcome(word, noise, rows))
 
 
 @pytest.mark.parametrize(
@@ -37,8 +42,8 @@ def _final(outcome: str, *margins: float, noise: float | None = 0.5) -> Final:
         (_final("unknown"), "Unknown", "no baseline"),
     ],
 )
-def test_the_verdict_is_one_plain_sentence(final: Final | None, start: str, part: str) -> None:
-    words = verdict_words(final)
+def test_the_outcome_is_one_plain_sentence(final: FinalFound | None, start: str, part: str) -> None:
+    words = outcome_words(final)
     assert words.startswith(start + ":")
     assert part in words
 
@@ -59,21 +64,15 @@ def test_the_first_figure_is_the_calibrated_prediction_alone(make_study: MakeStu
 def test_key_figures_before_validation_and_training(make_study: MakeStudy) -> None:
     rows = key_figures(load_contents(make_study(stages=["search"])))
     assert [row.note for row in rows].count("not validated yet") == 1
-    assert rows[0].value == "0.750 to 1.375"  # a version that predicted the interval alone
+    assert rows[0].value == "+1.000"
     assert rows[1].note == "not trained yet"
     assert rows[1].value == rows[2].value == "—"
-
-
-def _uncalibrated(contents: Contents) -> Contents:
-    assert contents.prediction is not None
-    bare = replace(contents.prediction, reference=None, reference_interval=None)
-    return replace(contents, prediction=bare)
 
 
 def test_without_a_trained_model_the_interval_says_what_it_leaves_out(
     make_study: MakeStudy,
 ) -> None:
-    contents = _uncalibrated(load_contents(make_study(stages=["search"])))
+    contents = load_contents(make_study(stages=["search"]))
     first = key_figures(contents)[0]
     assert (first.name, first.value) == ("The proxy's score", "+1.000")
     assert first.note.startswith("95 % 0.875 to 1.125 over evaluation examples only; what merging")
@@ -87,7 +86,7 @@ def test_each_prediction_says_what_its_interval_covers(make_study: MakeStudy) ->
     assert proxy[1:3] == ["+1.000", "0.875 to 1.125"]
     assert "neither what merging misses nor the noise of training" in proxy[3]
     assert reached[1:3] == ["+1.250", "—"]
-    bare = _uncalibrated(load_contents(make_study(stages=["search"])))
+    bare = load_contents(make_study(stages=["search"]))
     assert [row[1] for row in prediction_rows(bare)] == ["+1.000"]
     assert prediction_rows(load_contents(make_study(stages=()))) == []
 
@@ -101,8 +100,8 @@ def test_equal_and_better_baselines_are_named(make_study: MakeStudy) -> None:
     trained = load_contents(make_study())
     assert equals_words(trained) == ""  # trained for real, the one rival is behind
     assert trained.final is not None
-    tied = replace(trained.final.verdict.margins[0], standing="equal")
-    final = replace(trained.final, verdict=replace(trained.final.verdict, margins=(tied,)))
+    tied = replace(trained.final.outcome.margins[0], standing="equal")
+    final = replace(trained.final, outcome=replace(trained.final.outcome, margins=(tied,)))
     assert equals_words(replace(trained, final=final)) == (
         "Cannot be told apart from the recommended mixture (trained for real, within one noise "
         "width): uniform."
@@ -110,12 +109,13 @@ def test_equal_and_better_baselines_are_named(make_study: MakeStudy) -> None:
 
 
 def test_calibrated_fidelity_stands_beside_the_proxys(make_study: MakeStudy) -> None:
-    found = load_contents(make_study()).validation
+    contents: Contents = load_contents(make_study())
+    found = contents.validation
     assert found is not None
     error = found.fidelity["objective"].mean_absolute_error.value
     assert error == pytest.approx(0.1875)
-    assert calibrated_words(found).endswith("0.188 where the proxy alone errs by 0.188.")
-    assert calibrated_words(replace(found, calibrated=None)) == ""
+    assert calibrated_words(contents).endswith("0.188 where the proxy alone errs by 0.188.")
+    assert calibrated_words(replace(contents, validation=None)) == ""
 
 
 def test_a_proxy_no_better_than_chance_is_called_so(make_study: MakeStudy) -> None:
@@ -138,26 +138,44 @@ def test_references_with_unequal_seeds_are_told_by_the_fewest(make_study: MakeSt
 
 
 def test_what_calibration_trained_is_a_part_of_the_search(make_study: MakeStudy) -> None:
-    words = cost_words(load_contents(make_study()).cost)
+    words = cost_words(load_contents(make_study()).recommendation)
     assert "trained 3 experts and 4 models for calibration on 7,000 tokens" in words
     assert "avoided 33 runs and 33,000 tokens" in words
 
 
 def test_cost_says_what_was_avoided(make_study: MakeStudy) -> None:
-    words = cost_words(load_contents(make_study(stages=["search"])).cost)
+    words = cost_words(load_contents(make_study(stages=["search"])).recommendation)
     assert "trained 3 experts on 3,000 tokens and scored 40 merged candidates" in words
     assert "avoided 37 runs and 37,000 tokens" in words
     assert "16 models and the final comparison 4, on 20,000 tokens" in words
 
 
+def _with_cost(contents: Contents, **changes: int) -> Recommendation:
+    assert contents.recommendation is not None
+    cost = replace(contents.recommendation.cost, **changes)  # type: ignore[arg-type]
+    return replace(contents.recommendation, cost=cost)
+
+
+def test_the_simplest_mixture_is_held_against_the_highest(make_study: MakeStudy) -> None:
+    found = load_contents(make_study()).recommendation
+    assert found is not None
+    assert found.simplicity is not None
+    words = simplicity_words(found)
+    assert "expected to be ahead of uniform by 0.500 ± 0.125" in words
+    equal = replace(found, simplicity=replace(found.simplicity, holds_anchor=True))
+    assert "too little to tell them apart: among equals the simplest" in simplicity_words(equal)
+    moved = replace(found, mixture=found.simplicity.anchor)
+    assert "the recommended one is the nearest to it" in simplicity_words(moved)
+    assert simplicity_words(replace(found, simplicity=None)) == simplicity_words(None) == ""
+
+
 def test_cost_of_a_search_by_slopes_is_held_against_a_lattice(make_study: MakeStudy) -> None:
-    cost = dict(load_contents(make_study()).cost) | {"candidates_scored": 3}
-    words = cost_words(cost)
+    words = cost_words(_with_cost(load_contents(make_study()), candidates_scored=3))
     assert "scored 3 merged candidates. Training, which has no slopes to read" in words
     assert "would have taken 40 runs" in words
 
 
 def test_cost_does_not_boast_where_nothing_was_avoided(make_study: MakeStudy) -> None:
-    cost = dict(load_contents(make_study()).cost) | {"search_tokens_avoided": -1000}
-    assert "merging avoided no training" in cost_words(cost)
-    assert cost_words({}) == "No search has been paid for yet."
+    found = _with_cost(load_contents(make_study()), search_tokens_avoided=-1000)
+    assert "merging avoided no training" in cost_words(found)
+    assert cost_words(None) == "No search has been paid for yet."
