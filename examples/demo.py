@@ -18,7 +18,8 @@ def main(folder: str) -> None:
         resources.as_file(resources.files("mixwise") / "demo" / "recipe.yaml") as recipe,
         Study.create(folder, recipe) as study,
     ):
-        recommendation = study.search() if study.recommendation is None else study.recommendation
+        study.train_experts()
+        recommendation = study.search()
         print(recommendation.answer)
         print(study.candidates().head())
         study.figure("mixture").write_html(f"{folder}/mixture.html")

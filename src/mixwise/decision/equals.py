@@ -108,14 +108,14 @@ def simplest_scored(
     Args:
         calibrated: The corrected proxy.
         best: The observation with the largest corrected score.
-        scored: What was scored inside the space, the best included.
+        scored: What was scored inside the space.
         anchor: The simplest mixture.
     """
-    values = np.array([_corrected(calibrated, observation) for observation in scored])
-    limit = _BETWEEN * _deviations(calibrated, shares_of(scored), best)
-    behind = _corrected(calibrated, best) - values
-    equal = [o for o, d, most in zip(scored, behind, limit, strict=True) if d <= most + 1e-12]
-    return min(equal, key=lambda o: (_distance(mixture_of(o), anchor), o is not best))
+    every = [best, *scored]
+    limit = _BETWEEN * _deviations(calibrated, shares_of(every), best)
+    values = np.array([_corrected(calibrated, observation) for observation in every])
+    equal = [o for o, d, most in zip(every, values[0] - values, limit, strict=True) if d <= most]
+    return min(equal, key=lambda o: _distance(mixture_of(o), anchor))
 
 
 def _corrected(calibrated: Calibrated, observation: Observation) -> float:
