@@ -15,7 +15,7 @@ Method:
     was seen that a perfect proxy would fail for the noise in two seeds: that proxy's own error is
     allowed on top.
 
-    A diagnostic is judged twice: by Spearman ρ over cases with what it is to foretell, and by ROC:
+    A diagnostic is judged twice: by Spearman ρ over cases with what it is to predict, and by ROC:
     the area, and the share of right answers on each bed by the threshold that is best on all the
     other beds. Intervals draw whole beds, as only they are independent: the cases of one bed share
     experts, references and evaluation sets, and their number says nothing of certainty.
@@ -47,7 +47,7 @@ BEND = "second against first order"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An objective on a bed: what was foretold of it, and what came out.
+    """An objective on a bed: what was predicted of it, and what came out.
 
     Args:
         bed: The setting.

@@ -285,10 +285,10 @@ def test_run_without_a_terminal_says_in_lines_what_it_does(finished: Path) -> No
 def test_run_ends_in_a_recommendation_and_a_report(finished: Path) -> None:
     content = json.loads((finished / "recommendation.json").read_text())
     assert sum(content["mixture"].values()) == pytest.approx(1)
-    low, high = content["predicted"]["interval_95"]
-    assert low <= content["predicted"]["objective"] <= high
+    low, high = content["proxy"]["interval_95"]
+    assert low <= content["proxy"]["objective"] <= high
     assert content["fidelity"]["n_mixtures"] == 4
-    assert content["verdict"]["outcome"] in {"won", "tied", "lost"}
+    assert content["outcome"]["word"] in {"won", "tied", "lost"}
     runs = content["cost"]["runs"]
     assert (runs["experts"], runs["validation"]) == (3, 8)
     assert runs["final"] in {10, 12}  # 10 where the recommendation is itself a baseline
@@ -427,18 +427,18 @@ def test_search_prints_what_to_expect_and_how_far_to_trust_it(
     code, out, _ = mixwise("search", study)
     content = json.loads((study / "recommendation.json").read_text())
     assert code == 0
-    assert f"should reach {content['predicted']['reference']:.2f} (95 % " in out
-    assert f"Verdict: {content['trust']['word'].upper()} (measured" in out
+    assert f"should reach {content['reference']['objective']:.2f} (95 % " in out
+    assert f"Trust: {content['trust']['word'].upper()} (measured" in out
     assert "Calibrated by the other references" in out
 
 
-def test_diagnose_prints_geometry_causes_and_verdict(
+def test_diagnose_prints_geometry_causes_and_trust(
     finished: Path, tmp_path: Path, mixwise: Cli
 ) -> None:
     study = Path(shutil.copytree(finished, tmp_path / "study"))
     code, out, _ = mixwise("diagnose", study)
     assert code == 0
-    for part in ("Task vectors", "The same by block", "Predicted causes", "Verdict:", "Because:"):
+    for part in ("Task vectors", "The same by block", "Predicted causes", "Trust:", "Because:"):
         assert part in out
     assert mixwise("report", study)[0] == 0
     assert "not diagnosed yet" not in (study / "report.html").read_text()
@@ -614,10 +614,10 @@ def test_results_of_other_data_are_not_taken_for_these(
     code, out, _ = mixwise("search", study, "--json")
     content = json.loads(out)
     assert code == 0
-    assert (content["verdict"], content["fidelity"]) == (None, None)
+    assert (content["outcome"], content["fidelity"]) == (None, None)
     code, _, err = mixwise("run", pico / "recipe.yaml", "--study", study)
     assert code == 0, err
-    assert json.loads((study / "recommendation.json").read_text())["verdict"] is not None
+    assert json.loads((study / "recommendation.json").read_text())["outcome"] is not None
 
 
 def test_a_changed_configuration_changes_the_fingerprint_of_the_base(pico: Path) -> None:
@@ -645,7 +645,7 @@ def test_experts_that_the_user_brings_are_not_trained(
     found, theirs = (
         json.loads((study / "search.json").read_text()) for study in (tmp_path / "s", finished)
     )
-    assert found["recommended"] == theirs["recommended"]
+    assert found["best"] == theirs["best"]
 
 
 def test_lora_study_runs_to_its_end(pico: Path, tmp_path: Path, mixwise: Cli) -> None:
@@ -653,7 +653,7 @@ def test_lora_study_runs_to_its_end(pico: Path, tmp_path: Path, mixwise: Cli) ->
     code, out, err = mixwise("run", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
     assert code == 0, err
     assert (tmp_path / "s" / "experts" / "beta" / "adapter_model.safetensors").is_file()
-    assert json.loads(out)["verdict"]["outcome"] in {"won", "tied", "lost"}
+    assert json.loads(out)["outcome"]["word"] in {"won", "tied", "lost"}
 
 
 @pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`")  # in the run's own snapshots

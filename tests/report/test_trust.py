@@ -27,12 +27,12 @@ def _trust(word: Word = "trust", *, is_clear: bool = True) -> Trust:
 @pytest.mark.parametrize(
     ("trust", "parts"),
     [
-        (_trust(), ["<strong>Trust</strong>", "both be believed", 'class="outcome trust won"']),
+        (_trust(), ["<strong>Trust</strong>", "both be trusted", 'class="outcome trust won"']),
         (
             _trust("trust the ranking only"),
             ["<strong>Trust the ranking only</strong>", 'class="outcome trust"'],
         ),
-        (_trust("do not trust"), ["cannot be believed", 'class="outcome trust lost"']),
+        (_trust("do not trust"), ["cannot be trusted", 'class="outcome trust lost"']),
         (_trust(is_clear=False), ["measured on trained references, but there are too few"]),
         (replace(_trust(), basis="predicted"), ["as predicted from the experts alone."]),
         (

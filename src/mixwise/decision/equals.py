@@ -126,8 +126,8 @@ def _corrected(calibrated: Calibrated, observation: Observation) -> float:
 def _deviations(calibrated: Calibrated, points: Array, best: Observation) -> Array:
     """Deviation of the difference between points and the best, examples left out, ``(n,)``."""
     start = mixture_of(best).array
-    belief: Discrepancy = calibrated.discrepancy or prior_discrepancy(len(start))
-    _, covariance = belief.joint(np.concatenate([start[None], points]))
+    posterior: Discrepancy = calibrated.discrepancy or prior_discrepancy(len(start))
+    _, covariance = posterior.joint(np.concatenate([start[None], points]))
     own = np.diag(covariance)
     variance = np.maximum(own[1:] + own[0] - 2 * covariance[0, 1:], 0)
     apart = np.abs(points - start).sum(axis=1) / 2

@@ -1,7 +1,7 @@
 """Which mixture to train next for real: the one that is expected to cut the regret most.
 
 Notation:
-    λ₁ … λₙ: candidates.  m, C: expected score of each and covariance of the belief.  x: a mixture
+    λ₁ … λₙ: candidates.  m, C: expected score of each and posterior covariance.  x: a mixture
     to train, one of them.  s²: variance of what would be read there, noise included.
 
 Method:

@@ -1,4 +1,4 @@
-"""Whether to believe the proxy, in words, with the reasons and what would help.
+"""Whether to trust the proxy, in words, with the reasons and what would help.
 
 Notation:
     x, y: the objective by the proxy and by real training, over mixtures, ``(n,)``.
@@ -49,10 +49,10 @@ LARGE_UPDATE = 0.15  # relative size of a task vector beyond which second order 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whether to believe the proxy.
+    """Whether to trust the proxy.
 
     Args:
-        word: The verdict.
+        word: How far.
         basis: Whether references were trained for it, or theory predicts it.
         is_clear: Whether a measured verdict holds over the whole interval of ρ, and is more than
             chance could give; a predicted one is never clear.

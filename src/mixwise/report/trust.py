@@ -14,10 +14,10 @@ from mixwise.report.words import prediction_rows
 from mixwise.study.results import CalibrationFound, Diagnosis
 
 _MEANING: Mapping[str, str] = {
-    "trust": "the order of the mixtures and their predicted scores can both be believed",
-    "trust the ranking only": "the order of the mixtures can be believed, their predicted scores "
+    "trust": "the order of the mixtures and their predicted scores can both be trusted",
+    "trust the ranking only": "the order of the mixtures can be trusted, their predicted scores "
     "cannot",
-    "do not trust": "the order of the mixtures cannot be believed",
+    "do not trust": "the order of the mixtures cannot be trusted",
 }
 _CLASSES: Mapping[str, str] = {"trust": "won", "do not trust": "lost"}
 

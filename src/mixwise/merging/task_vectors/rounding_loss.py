@@ -1,4 +1,4 @@
-"""How much of an expert the precision has eaten in which it was saved.
+"""Rounding loss: the share of a task vector that its checkpoint's precision has lost.
 
 Notation:
     δ̂: task vector of the expert as it was saved.  u: spacing of its dtype around an element.
@@ -50,7 +50,7 @@ class RoundingLoss:
 
 
 def measure_rounding_loss(live: LiveModel, expert: Checkpoint) -> RoundingLoss:
-    """Estimate what the saved precision of a full expert has eaten of its task vector.
+    """Estimate the rounding loss of a full expert's task vector.
 
     Args:
         live: The live model of the base.

@@ -1,15 +1,15 @@
 """Acquisition under noise, for metrics that jump: noisy expected improvement.
 
 Notation:
-    J(λ): objective as believed, a distribution.  J*: its largest mean over the scored mixtures.
+    J(λ): posterior of the objective.  J*: its largest mean over the scored mixtures.
     R: spread of the objective over all that is known.  N: domains.
 
 Method:
     Score the centre and the extreme points, with slopes where any metric or its companion has them.
     Then score where E[max(J(λ) − J*, 0)] is largest, over random mixtures, mixtures near the best
     ones and the top of the mean, until it is less than 0.05 % of R. Without slopes it goes on for N
-    steps whatever is expected, as a belief fitted to few values is too sure of itself. J* is a mean
-    and not a score, because the best score is the luckiest; how noisy a metric is, is fitted, and
+    steps whatever is expected, as a posterior fitted to few values is too narrow. J* is a mean
+    and not a score, because the best score is biased upward by noise; how noisy a metric is, is fitted, and
     bounded by the variance of its mean over the examples.
 
 Source:
@@ -109,7 +109,7 @@ def expected_improvement(surface: Surface, points: Array, best: float, *, seed: 
     """E[max(J − best, 0)] at each point.
 
     Args:
-        surface: The belief.
+        surface: The posterior.
         points: Shares, ``(n, n_domains)``.
         best: J*.
         seed: Decides the draws.

@@ -1,4 +1,4 @@
-"""What a search believes of the objective: one Gaussian process per metric, aggregated.
+"""Surrogate of the objective: one Gaussian process per metric, aggregated.
 
 Notation:
     x_m(λ): metric m.  J(λ): objective.  v_m: its companion, the differentiable metric of the same
@@ -7,7 +7,7 @@ Notation:
 Method:
     Differentiable metrics are fitted to values, and to slopes where the scorer gives them. One that
     jumps is a line in its companion's
-    prediction plus a Gaussian process of what is left, or that process alone where it has none.
+    prediction plus a Gaussian process of the residual, or that process alone where it has none.
     The worst gain has kinks; the climb sees −τ log Σ exp(−g_m/τ), which is smooth and nearly it.
 """
 
@@ -40,20 +40,20 @@ _LEAST_FOR_A_LINE = 4  # observations that a companion's line is fitted to
 
 
 class MetricModel(Protocol):
-    """A metric as it is believed to be."""
+    """Posterior of a metric."""
 
     def predict(self, shares: Array) -> tuple[Array, Array]:
         """Values ``(n,)`` and slopes in the shares ``(n, n_domains)``."""
         ...
 
     def deviation(self, shares: Array) -> Array:
-        """Standard deviation of the belief, ``(n,)``."""
+        """Posterior standard deviation, ``(n,)``."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompanionModel:
-    """A metric as a line in another one, plus what is left.
+    """A metric as a line in another one, plus a residual.
 
     Args:
         companion: The other metric's model.
@@ -72,13 +72,13 @@ class CompanionModel:
         return self.tilt * values + left, self.tilt * slopes + left_slopes
 
     def deviation(self, shares: Array) -> Array:
-        """Standard deviation of the belief, ``(n,)``, the two parts taken as independent."""
+        """Posterior standard deviation, ``(n,)``, the two parts taken as independent."""
         return np.hypot(self.tilt * self.companion.deviation(shares), self.rest.deviation(shares))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surface:
-    """The objective as it is believed to be.
+    """Posterior of the objective.
 
     Args:
         problem: Whose objective.
@@ -104,14 +104,14 @@ class Surface:
         return smooth_objective(self.problem, values, slopes)
 
     def draws(self, shares: Array, n: int, *, seed: int) -> Array:
-        """Objectives drawn from the belief at each point on its own, ``(n, n_points)``."""
+        """Objectives drawn from the posterior at each point on its own, ``(n, n_points)``."""
         means = self.metrics(shares)
         spread = np.stack([model.deviation(shares) for model in self.models], axis=1)
         noise = np.random.default_rng(seed).standard_normal((n, 1, len(self.models)))
         return self.problem.objective.aggregate(means + spread * noise, self.problem.scale)
 
     def top(self, space: MixtureSpace, *, near: Array, seed: int) -> Array:
-        """The point of a space where the objective is believed to be largest.
+        """The point of a space where the objective's posterior mean is largest.
 
         Args:
             space: Where to look; the search's own or a part of it.
