@@ -13,7 +13,7 @@ import yaml
 
 import mixwise
 from mixwise.search.problem import SearchProblem
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 
@@ -63,7 +63,7 @@ def demo_problem(
     folder.mkdir(parents=True, exist_ok=True)
     recipe = folder / "recipe.yaml"
     recipe.write_text(recipe_text(n_domains, objective, max_sequences))
-    study = Study.create(folder / "study", recipe)
+    study = StudyFolder.create(folder / "study", recipe)
     study.save_recipe(recipe.read_text())
     workspace = Workspace(study, Settings(folder, scratch / "tokens"))
     try:

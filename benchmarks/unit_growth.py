@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from mixwise.diagnostics.units.layers import find_classifier_layers
 from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.stages.units import UnitSettings, measure_study_units
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 
@@ -153,7 +153,7 @@ def language_samples(bases: Path, scratch: Path) -> Iterator[Sample]:
         folder.mkdir(parents=True, exist_ok=True)
         recipe = folder / "recipe.yaml"
         recipe.write_text(yaml.safe_dump(content | {"engine": _ALONE}, sort_keys=False))
-        study = Study.create(folder / "study", recipe)
+        study = StudyFolder.create(folder / "study", recipe)
         study.save_recipe(recipe.read_text())
         workspace = Workspace(study, Settings(folder, scratch / "tokens"))
         try:

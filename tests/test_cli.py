@@ -728,10 +728,10 @@ def test_papers_methods_run(
 def test_second_process_on_one_study_is_refused(
     finished: Path, tmp_path: Path, mixwise: Cli
 ) -> None:
-    from mixwise.study.folder import Study
+    from mixwise.study.folder import StudyFolder
 
     study = Path(shutil.copytree(finished, tmp_path / "study"))
-    with Study.open(study).lock():
+    with StudyFolder.open(study).lock():
         code, _, err = mixwise("search", study)
     assert code == 1
     assert "another mixwise" in err
@@ -748,12 +748,12 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
 def test_a_study_is_read_while_another_process_works_in_it(
     finished: Path, tmp_path: Path, mixwise: Cli
 ) -> None:
-    from mixwise.study.folder import Study
+    from mixwise.study.folder import StudyFolder
 
     study = Path(shutil.copytree(finished, tmp_path / "study"))
     corner = json.loads(mixwise("score", study, "--mixture", "alpha=1", "--json")[1])
-    writing = Study.open(study).open_ledger()  # its write-ahead log lies beside it
-    with Study.open(study).lock():
+    writing = StudyFolder.open(study).open_ledger()  # its write-ahead log lies beside it
+    with StudyFolder.open(study).lock():
         before = _files(study)
         code, out, err = mixwise("status", study, "--json")
         assert code == 0, err
@@ -780,7 +780,7 @@ def test_status_says_how_far_a_study_is(finished: Path, tmp_path: Path, mixwise:
     n_references = len(list(finished.glob("references/*/run.json")))
     assert content["references"] == {"done": n_references, "total": 22}  # other tests train some
     candidates = json.loads((finished / "search.json").read_text())["candidates"]
-    best = max(row["objective"] for row in candidates)
+    best = max(row["score"]["objective"] for row in candidates)
     assert content["best_so_far"]["objective"] >= best - 1e-12
     study = Path(shutil.copytree(finished, tmp_path / "study"))
     (study / "experts" / "beta" / "run.json").unlink()
@@ -847,9 +847,9 @@ def test_shares_are_exported_without_base_and_data(
 
 
 def test_a_study_that_has_just_begun_says_so(tmp_path: Path, mixwise: Cli) -> None:
-    from mixwise.study.folder import Study
+    from mixwise.study.folder import StudyFolder
 
-    study = Study(tmp_path, tmp_path)
+    study = StudyFolder(tmp_path, tmp_path)
     with study.lock():
         for command in ("report", "export", "status", "search"):
             code, _, err = mixwise(command, tmp_path)
@@ -900,7 +900,7 @@ def test_json_is_one_document_for_what_nobody_expected(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("mixwise.recipe.load_recipe", fail)
+    monkeypatch.setattr("mixwise.api.load_recipe", fail)
     code, out, err = mixwise("check", tmp_path, "--json")
     document = json.loads(out)
     assert (code, document["error"]) == (1, kind)

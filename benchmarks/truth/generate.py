@@ -22,7 +22,7 @@ from benchmarks.truth.table import Kind, Run, append_runs, load_runs
 
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 
@@ -69,7 +69,7 @@ def open_bed(bed: Bed, scratch: Path, *, rule: str = "linear") -> Iterator[Works
     folder.mkdir(parents=True, exist_ok=True)
     recipe = folder / "recipe.yaml"
     recipe.write_text(bed.recipe((scratch / "bases").resolve()))
-    study = Study.create(folder / "study", recipe)
+    study = StudyFolder.create(folder / "study", recipe)
     study.save_recipe(recipe.read_text())
     workspace = Workspace(study, Settings(folder, scratch / "tokens"), rule=rule)
     try:

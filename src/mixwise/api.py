@@ -23,7 +23,7 @@ from mixwise.errors import MixwiseError, MixwiseWarning, ResourceError, StudyErr
 from mixwise.mixture import Mixture
 from mixwise.progress import OnProgress, OnStage, silent, silent_stage
 from mixwise.recipe import Recipe, load_recipe
-from mixwise.study.folder import Study as StudyFolder
+from mixwise.study.folder import StudyFolder
 from mixwise.study.leftovers import remove_leftovers
 from mixwise.study.results import (
     Diagnosis,

@@ -35,7 +35,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
-StudyFolder = Annotated[Path, typer.Argument(help="Folder of the study.", metavar="STUDY")]
+StudyPath = Annotated[Path, typer.Argument(help="Folder of the study.", metavar="STUDY")]
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
 Trust = Annotated[
     bool, typer.Option("--trust-remote-code", help="Let code from the base model's folder run.")
@@ -112,7 +112,7 @@ def demo(
 
 
 @app.command()
-def experts(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+def experts(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Train the experts that are missing."""
     trained = _on_study(study, "experts", lambda opened: opened.train_experts(), trust_remote_code)
     shown = {name: str(folder) for name, folder in trained.items()}
@@ -120,21 +120,21 @@ def experts(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust 
 
 
 @app.command()
-def search(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+def search(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Score merged candidates and recommend a mixture."""
     found = _on_study(study, "search", lambda opened: opened.search(), trust_remote_code)
     _show(found, as_json, lambda: console.print_recommendation(found))
 
 
 @app.command()
-def validate(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+def validate(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Train reference mixtures and compare the proxy with them."""
     found = _on_study(study, "validate", lambda opened: opened.validate(), trust_remote_code)
     _show(found, as_json, lambda: console.print_fidelity(found.fidelity["objective"]))
 
 
 @app.command()
-def train(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+def train(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Train the recommended mixture and its baselines for real."""
     final = _on_study(study, "train", lambda opened: opened.train(), trust_remote_code)
     _show(final, as_json, lambda: console.print_outcome(final.outcome))
@@ -142,7 +142,7 @@ def train(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = 
 
 @app.command()
 def score(
-    study: StudyFolder,
+    study: StudyPath,
     mixture: Annotated[
         list[str],
         typer.Option(help="Shares by tokens, such as math=0.7,code=0.3; may be repeated."),
@@ -188,7 +188,7 @@ def score(
 
 
 @app.command()
-def diagnose(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+def diagnose(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Show size and angles of the experts' task vectors, and the fidelity that was measured."""
     found = _on_study(study, "diagnose", lambda opened: opened.diagnose(), trust_remote_code)
     _show(found, as_json, lambda: console.print_diagnosis(found))
@@ -242,7 +242,7 @@ def units(
 
 @app.command()
 def report(
-    study: StudyFolder,
+    study: StudyPath,
     output: Annotated[
         Path | None, typer.Option(help="File to write; by default report.html in the study.")
     ] = None,
@@ -250,23 +250,23 @@ def report(
 ) -> None:
     """Write report.html anew from what the study holds, even while it is being worked on."""
     from mixwise.report.page import save_report
-    from mixwise.study.folder import Study as Folder
+    from mixwise.study.folder import StudyFolder
 
-    path = save_report(Folder.open(study).folder, output)
+    path = save_report(StudyFolder.open(study).folder, output)
     _show({"report": str(path)}, as_json, lambda: console.print_text(f"Report: {path}"))
 
 
 @app.command()
-def verify(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+def verify(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Read everything that the results rest on, and compare its hashes; exit 1 if one is wrong."""
     from dataclasses import asdict
 
     from mixwise.api import cache_folder
     from mixwise.stages.verify import verify_study
-    from mixwise.study.folder import Study as Folder
+    from mixwise.study.folder import StudyFolder
     from mixwise.study.inputs import Settings
 
-    opened = Folder.open(study)
+    opened = StudyFolder.open(study)
     settings = Settings(opened.recipe_folder, cache_folder(), trust_remote_code)
     findings = verify_study(opened, settings)
     rows = [asdict(finding) for finding in findings]
@@ -276,18 +276,18 @@ def verify(study: StudyFolder, as_json: Json = False, trust_remote_code: Trust =
 
 
 @app.command()
-def status(study: StudyFolder, as_json: Json = False) -> None:
+def status(study: StudyPath, as_json: Json = False) -> None:
     """Show how far a study is, and which process works in it."""
     from mixwise.stages.status import read_status
-    from mixwise.study.folder import Study as Folder
+    from mixwise.study.folder import StudyFolder
 
-    content = read_status(Folder.open(study))
+    content = read_status(StudyFolder.open(study))
     _show(content, as_json, lambda: console.print_status(content))
 
 
 @app.command()
 def export(
-    study: StudyFolder,
+    study: StudyPath,
     to: Annotated[
         Literal["shares", "stream"],
         typer.Option("--format", help="Token counts as JSON, or the exact token stream as JSONL."),
@@ -305,9 +305,9 @@ def export(
 
     if to == "shares":
         from mixwise.export.shares import export_shares
-        from mixwise.study.folder import Study as Folder
+        from mixwise.study.folder import StudyFolder
 
-        content = export_shares(Folder.open(study), output)
+        content = export_shares(StudyFolder.open(study), output)
     else:
         content = _read_study(study, stage, trust_remote_code)
     _show(content, as_json, lambda: console.print_text(f"Wrote {content['file']}"))

@@ -7,24 +7,24 @@ import pytest
 
 from mixwise.console.notices import keep_notice, keeping_warnings, showing_warnings
 from mixwise.errors import MixwiseWarning
-from mixwise.study.folder import NOTICES_FILE, Study
+from mixwise.study.folder import NOTICES_FILE, StudyFolder
 
 
 def warn(text: str) -> None:
     warnings.warn(text, MixwiseWarning, stacklevel=2)
 
 
-def texts(study: Study) -> list[str]:
+def texts(study: StudyFolder) -> list[str]:
     return [notice["text"] for notice in study.load_json(NOTICES_FILE)["notices"]]
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return Study(tmp_path, tmp_path)
+def study(tmp_path: Path) -> StudyFolder:
+    return StudyFolder(tmp_path, tmp_path)
 
 
 def test_each_text_is_shown_once_and_kept_once_the_newest_last(
-    study: Study, capsys: pytest.CaptureFixture[str]
+    study: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with showing_warnings():
         warn("before there is a study")
@@ -39,7 +39,7 @@ def test_each_text_is_shown_once_and_kept_once_the_newest_last(
     assert texts(study) == ["store made anew", "cache made anew"]
 
 
-def test_warnings_of_others_stay_as_they_are(study: Study) -> None:
+def test_warnings_of_others_stay_as_they_are(study: StudyFolder) -> None:
     with (
         pytest.warns(FutureWarning, match="will change"),
         showing_warnings(),
@@ -49,7 +49,7 @@ def test_warnings_of_others_stay_as_they_are(study: Study) -> None:
     assert study.load_json(NOTICES_FILE) is None
 
 
-def test_damaged_notices_are_made_anew(study: Study) -> None:
+def test_damaged_notices_are_made_anew(study: StudyFolder) -> None:
     (study.folder / NOTICES_FILE).write_text('{"notices": [')
     keep_notice(study, "after the damage")
     assert texts(study) == ["after the damage"]

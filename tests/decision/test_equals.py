@@ -4,7 +4,7 @@ from tests.decision.tables import OBJECTIVE, SCALE, SPACE, UNIFORM, Formula, pea
 
 from mixwise.decision.calibration import Calibrated, Reference, correct
 from mixwise.decision.discrepancy import unexplained
-from mixwise.decision.equals import compare_with_anchor, simplest_between, simplest_scored
+from mixwise.decision.equals import compare_with_anchor, simplest_between
 from mixwise.mixture import Mixture
 from mixwise.search.methods.listed import search_listed
 from mixwise.search.problem import SearchProblem
@@ -54,11 +54,9 @@ def test_between_best_and_anchor_the_nearest_that_is_as_good_is_taken() -> None:
     best = calibrated.found.best
     equals = compare_with_anchor(calibrated, best, anchor, 0.0)
     between = simplest_between(calibrated, best, equals)
-    scored = simplest_scored(calibrated, best, calibrated.found.scored, UNIFORM)
 
     def distance(mixture: Mixture | None) -> float:
         assert mixture is not None
         return float(np.abs(mixture.array - UNIFORM.array).sum())
 
     assert distance(between) <= distance(best.mixture)
-    assert distance(scored.mixture) <= distance(best.mixture)

@@ -23,7 +23,7 @@ from mixwise.stages.calibrate import run_calibration
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import problem_of, run_search
 from mixwise.stages.validate import run_validation
-from mixwise.study.folder import CALIBRATION_FILE, Study
+from mixwise.study.folder import CALIBRATION_FILE, StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.results import (
     BothAnswers,
@@ -57,7 +57,7 @@ class Done:
 
 
 @contextmanager
-def at_work(study: Study, on_progress: OnProgress = silent) -> Iterator[Workspace]:
+def at_work(study: StudyFolder, on_progress: OnProgress = silent) -> Iterator[Workspace]:
     settings = Settings(study.recipe_folder, study.recipe_folder / "tokens")
     workspace = Workspace(study, settings, on_progress)
     try:
@@ -71,7 +71,7 @@ def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("calibrated")
     source = Path(shutil.copytree(pico_source, folder / "source"))
     recipe = source / "recipe.yaml"
-    study = Study.create(folder / "study", recipe)
+    study = StudyFolder.create(folder / "study", recipe)
     study.save_recipe(recipe.read_text())
     with at_work(study) as workspace:
         workspace.train_experts()
@@ -87,9 +87,9 @@ def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     return Done(bare, calibrated, study.folder, tuple(told), found, before, after)
 
 
-def copy_study(folder: Path, tmp_path: Path, *, old: str, new: str) -> Study:
+def copy_study(folder: Path, tmp_path: Path, *, old: str, new: str) -> StudyFolder:
     """A copy of a study whose recipe is changed."""
-    copied = Study.open(Path(shutil.copytree(folder, tmp_path / "study")))
+    copied = StudyFolder.open(Path(shutil.copytree(folder, tmp_path / "study")))
     text = (copied.folder / "recipe.yaml").read_text()
     assert old in text
     copied.save_recipe(text.replace(old, new))
@@ -97,7 +97,7 @@ def copy_study(folder: Path, tmp_path: Path, *, old: str, new: str) -> Study:
 
 
 def found_in(folder: Path) -> CalibrationFound:
-    found = load_result(Study.open(folder), CalibrationFound)
+    found = load_result(StudyFolder.open(folder), CalibrationFound)
     assert found is not None
     return found
 
@@ -129,7 +129,7 @@ def test_the_file_tells_both_answers(done: Done) -> None:
     found, discrepancy = found_in(done.calibrated), done.before.discrepancy
     assert (found.seeds, found.rule) == ((1,), "linear")
     assert found.noise == pytest.approx(discrepancy.noise if discrepancy else 0)
-    with at_work(Study.open(done.calibrated)) as workspace:
+    with at_work(StudyFolder.open(done.calibrated)) as workspace:
         for row in found.mixtures:
             assert row.proxy.mixture is not None
             [proxy] = workspace.proxy.score([row.proxy.mixture])
@@ -202,7 +202,7 @@ def test_after_a_search_of_subsets_a_subset_is_recommended(done: Done, tmp_path:
 def test_a_second_time_nothing_is_trained_and_the_bytes_are_the_same(
     done: Done, tmp_path: Path
 ) -> None:
-    study = Study.open(Path(shutil.copytree(done.calibrated, tmp_path / "study")))
+    study = StudyFolder.open(Path(shutil.copytree(done.calibrated, tmp_path / "study")))
     (study.folder / CALIBRATION_FILE).unlink()
     seen: list[Progress] = []
     with at_work(study, seen.append) as workspace:
@@ -226,7 +226,7 @@ def test_the_highest_mixture_has_the_largest_corrected_score(done: Done) -> None
     """Proxy and correction, built again from the files, over a fine grid of the whole simplex."""
     steps = np.arange(0, 51)
     grid = np.array([(a, b, 50 - a - b) for a in steps for b in steps if a + b <= 50]) / 50
-    study = Study.open(done.validated)
+    study = StudyFolder.open(done.validated)
     validation = load_result(study, ValidationFound)
     assert validation is not None
     rows = [*found_in(done.validated).mixtures, *validation.mixtures]
@@ -250,7 +250,7 @@ def test_the_highest_mixture_has_the_largest_corrected_score(done: Done) -> None
 def test_the_centre_rule_trains_its_run_when_asked_and_is_exact_there(
     done: Done, tmp_path: Path, mixwise: Cli
 ) -> None:
-    study = Study.open(Path(shutil.copytree(done.bare, tmp_path / "study")))
+    study = StudyFolder.open(Path(shutil.copytree(done.bare, tmp_path / "study")))
     command = ("score", study.folder, "--mixture", UNIFORM, "--rule", "centre", "--json")
     code, out, err = mixwise(*command, "--train")
     assert code == 0, err

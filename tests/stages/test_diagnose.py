@@ -10,7 +10,7 @@ import pytest
 
 from mixwise.stages.diagnose import run_diagnosis
 from mixwise.stages.validate import run_validation
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.results import Diagnosis, load_result
 from mixwise.study.session import Workspace
@@ -36,7 +36,7 @@ def diagnosed(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     )
     quiz = "{set: mixed, measure: loss}, {set: quiz, measure: accuracy}"
     recipe.write_text(text.replace("{set: mixed, measure: loss}", quiz))
-    study = Study.create(source / "study", recipe)
+    study = StudyFolder.create(source / "study", recipe)
     study.save_recipe(recipe.read_text())
     workspace = Workspace(study, Settings(source, source / "tokens"), rule="linear")
     try:
@@ -63,7 +63,7 @@ def test_after_validation_the_measured_fidelity_decides(diagnosed: Diagnosed) ->
     assert "over 4 references ρ is" in found.trust.reasons[0]
     assert found.fidelity is not None
     assert found.fidelity.n_mixtures == 4
-    assert load_result(Study.open(diagnosed.folder), Diagnosis) == found
+    assert load_result(StudyFolder.open(diagnosed.folder), Diagnosis) == found
 
 
 def test_geometry_comes_whole_by_block_and_along_the_runs(diagnosed: Diagnosed) -> None:
@@ -109,7 +109,7 @@ def test_a_reference_whose_checkpoint_is_gone_shows_no_noise(
     diagnosed: Diagnosed, tmp_path: Path
 ) -> None:
     source = Path(shutil.copytree(diagnosed.folder.parent, tmp_path / "source"))
-    study = Study(source / "study", source)
+    study = StudyFolder(source / "study", source)
     shutil.rmtree(study.folder / "references")
     workspace = Workspace(study, Settings(source, source / "tokens"), rule="linear")
     try:

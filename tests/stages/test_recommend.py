@@ -16,7 +16,7 @@ from mixwise.search.problem import SearchResult, shares_of
 from mixwise.stages.calibrate import run_calibration
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import every_baseline, run_search
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.results import Recommendation, load_result
 from mixwise.study.session import Workspace
@@ -34,7 +34,7 @@ class Done:
 
 
 @contextmanager
-def at_work(study: Study) -> Iterator[Workspace]:
+def at_work(study: StudyFolder) -> Iterator[Workspace]:
     workspace = Workspace(study, Settings(study.recipe_folder, study.recipe_folder / "tokens"))
     try:
         yield workspace
@@ -45,7 +45,7 @@ def at_work(study: Study) -> Iterator[Workspace]:
 @pytest.fixture(scope="module")
 def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     source = Path(shutil.copytree(pico_source, tmp_path_factory.mktemp("recommend") / "source"))
-    study = Study.create(source / "study", source / "recipe.yaml")
+    study = StudyFolder.create(source / "study", source / "recipe.yaml")
     study.save_recipe((source / "recipe.yaml").read_text())
     with at_work(study) as workspace:
         workspace.train_experts()
@@ -68,7 +68,7 @@ def test_each_prediction_says_what_it_covers(done: Done) -> None:
 
 
 def test_baselines_have_their_expected_score_and_their_standing(done: Done) -> None:
-    with at_work(Study.open(done.folder)) as workspace:
+    with at_work(StudyFolder.open(done.folder)) as workspace:
         entries = every_baseline(workspace)
         [best, *scored] = workspace.proxy.score(
             [done.plain.mixture, *(entry.mixture for entry in entries)]
@@ -114,4 +114,4 @@ def test_the_simplest_of_equals_is_recommended_and_the_highest_is_kept(done: Don
             assert content.answer.startswith("Cannot be told from uniform: use uniform (")
         else:
             assert content.answer.startswith("Train on ")
-    assert load_result(Study.open(done.folder), Recommendation) == done.content
+    assert load_result(StudyFolder.open(done.folder), Recommendation) == done.content

@@ -10,7 +10,7 @@ import pytest
 
 from mixwise.errors import RecipeError
 from mixwise.stages.score import score_mixtures
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 
@@ -20,7 +20,7 @@ MIXTURE = "alpha=0.5,beta=0.5"
 
 @contextmanager
 def at_work(folder: Path, rule: str | None = None) -> Iterator[Workspace]:
-    study = Study.open(folder)
+    study = StudyFolder.open(folder)
     settings = Settings(study.recipe_folder, study.recipe_folder / "tokens")
     workspace = Workspace(study, settings, rule=rule)
     try:
@@ -33,7 +33,7 @@ def at_work(folder: Path, rule: str | None = None) -> Iterator[Workspace]:
 def trained(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that has its experts and nothing else."""
     source = Path(shutil.copytree(pico_source, tmp_path_factory.mktemp("score") / "source"))
-    study = Study.create(source / "study", source / "recipe.yaml")
+    study = StudyFolder.create(source / "study", source / "recipe.yaml")
     study.save_recipe((source / "recipe.yaml").read_text())
     with at_work(study.folder) as workspace:
         workspace.train_experts()

@@ -19,7 +19,7 @@ from mixwise.stages.diagnose import run_diagnosis
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.validate import run_validation
-from mixwise.study.folder import DIAGNOSIS_FILE, Study
+from mixwise.study.folder import DIAGNOSIS_FILE, StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.results import (
     Recommendation,
@@ -48,7 +48,7 @@ class Done:
 
 
 @contextmanager
-def at_work(study: Study) -> Iterator[Workspace]:
+def at_work(study: StudyFolder) -> Iterator[Workspace]:
     workspace = Workspace(study, Settings(study.recipe_folder, study.recipe_folder / "tokens"))
     try:
         yield workspace
@@ -59,7 +59,7 @@ def at_work(study: Study) -> Iterator[Workspace]:
 @pytest.fixture(scope="module")
 def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     source = Path(shutil.copytree(pico_source, tmp_path_factory.mktemp("trust") / "source"))
-    study = Study.create(source / "study", source / "recipe.yaml")
+    study = StudyFolder.create(source / "study", source / "recipe.yaml")
     study.save_recipe((source / "recipe.yaml").read_text())
     with at_work(study) as workspace:
         workspace.train_experts()
@@ -71,9 +71,9 @@ def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     return Done(study.folder, before, after, calibrated)
 
 
-def copy(done: Done, tmp_path: Path) -> Study:
+def copy(done: Done, tmp_path: Path) -> StudyFolder:
     folder = Path(shutil.copytree(done.folder, tmp_path / "study"))
-    return Study.open(folder)
+    return StudyFolder.open(folder)
 
 
 def rho_of(fidelity: Fidelity | None) -> float:
@@ -102,7 +102,7 @@ def test_after_validation_the_calibrated_score_is_judged(done: Done) -> None:
 
 
 def test_each_reference_is_predicted_without_itself(done: Done) -> None:
-    validation = load_result(Study.open(done.folder), ValidationFound)
+    validation = load_result(StudyFolder.open(done.folder), ValidationFound)
     assert validation is not None
     predicted = []
     for left in done.trained[-4:]:

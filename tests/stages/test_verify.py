@@ -11,7 +11,7 @@ from mixwise.stages.calibrate import run_calibration
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.verify import Finding, verify_study
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 
@@ -24,7 +24,7 @@ def whole(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = folder / "source" / "recipe.yaml"
     text = recipe.read_text().replace("calibration: {mixtures: 2", "calibration: {mixtures: 0")
     recipe.write_text(text)
-    study = Study.create(folder / "study", recipe)
+    study = StudyFolder.create(folder / "study", recipe)
     study.save_recipe(text)
     workspace = Workspace(study, Settings(study.recipe_folder, folder / "cache"))
     workspace.train_experts()
@@ -40,7 +40,7 @@ def place(whole: Path, tmp_path: Path) -> Path:
 
 
 def verify(place: Path) -> tuple[Finding, ...]:
-    study = Study(place / "study", place / "source")
+    study = StudyFolder(place / "study", place / "source")
     return verify_study(study, Settings(place / "source", place / "cache"))
 
 

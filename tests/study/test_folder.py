@@ -13,7 +13,7 @@ import pytest
 from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyError
 from mixwise.files import seal
 from mixwise.recipe import load_recipe
-from mixwise.study.folder import RECIPE_FILE, SEARCH_FILE, Study
+from mixwise.study.folder import RECIPE_FILE, SEARCH_FILE, StudyFolder
 
 RECIPE = "base: b\nhorizon_tokens: 100000\ndomains: {a: {files: a.txt}, b: {files: b.txt}}\n"
 
@@ -28,8 +28,8 @@ with Study.open(Path(sys.argv[1])).lock():
 """
 
 
-def make_study(folder: Path, recipe_file: Path) -> Study:
-    study = Study.create(folder, recipe_file)
+def make_study(folder: Path, recipe_file: Path) -> StudyFolder:
+    study = StudyFolder.create(folder, recipe_file)
     study.save_recipe(recipe_file.read_text())
     return study
 
@@ -43,12 +43,12 @@ def recipe_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def study(tmp_path: Path, recipe_file: Path) -> Study:
+def study(tmp_path: Path, recipe_file: Path) -> StudyFolder:
     return make_study(tmp_path / "deep" / "study", recipe_file)
 
 
 @contextmanager
-def held_by_another_process(study: Study) -> Iterator[subprocess.Popen[str]]:
+def held_by_another_process(study: StudyFolder) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", HOLD, str(study.folder)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
@@ -58,18 +58,18 @@ def held_by_another_process(study: Study) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_study_keeps_the_recipe_as_given_and_where_it_came_from(
-    study: Study, recipe_file: Path
+    study: StudyFolder, recipe_file: Path
 ) -> None:
     assert (study.folder / RECIPE_FILE).read_text() == RECIPE
     assert study.recipe == load_recipe(recipe_file)
     assert study.recipe_folder == recipe_file.parent
 
 
-def test_a_study_can_be_opened_again(study: Study) -> None:
-    assert Study.open(study.folder) == study
+def test_a_study_can_be_opened_again(study: StudyFolder) -> None:
+    assert StudyFolder.open(study.folder) == study
 
 
-def test_creating_again_goes_on_with_the_same_study(study: Study, recipe_file: Path) -> None:
+def test_creating_again_goes_on_with_the_same_study(study: StudyFolder, recipe_file: Path) -> None:
     study.save_json(SEARCH_FILE, {"kept": 1})
     again = make_study(study.folder, recipe_file)
     assert again == study
@@ -88,41 +88,41 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(
     folder.mkdir()
     (folder / "me.jpg").touch()
     with pytest.raises(StudyError, match="photos: holds files but no study: choose an empty or"):
-        Study.create(folder, recipe_file)
+        StudyFolder.create(folder, recipe_file)
     assert [path.name for path in folder.iterdir()] == ["me.jpg"]
 
 
 def test_a_file_is_no_study(tmp_path: Path, recipe_file: Path) -> None:
     with pytest.raises(StudyError, match="is a file, but a study is a folder"):
-        Study.create(recipe_file, recipe_file)
+        StudyFolder.create(recipe_file, recipe_file)
 
 
 def test_a_folder_without_a_study_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"no study here: make one with `mixwise run RECIPE"):
-        Study.open(tmp_path)
+        StudyFolder.open(tmp_path)
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"[]", b"{}", b'"text"', b"\xff", b'{"version": 1}'])
-def test_a_damaged_study_file_is_refused_by_name(study: Study, note: bytes) -> None:
+def test_a_damaged_study_file_is_refused_by_name(study: StudyFolder, note: bytes) -> None:
     (study.folder / "study.json").write_bytes(note)
     with pytest.raises(
         DamagedError, match=r"study\.json: is damaged .* or run `mixwise run RECIPE"
     ):
-        Study.open(study.folder)
+        StudyFolder.open(study.folder)
 
 
-def test_a_study_of_another_version_is_refused(study: Study) -> None:
+def test_a_study_of_another_version_is_refused(study: StudyFolder) -> None:
     (study.folder / "study.json").write_text(seal({"version": 7}))
     with pytest.raises(StudyError, match="has version 7, but this mixwise reads version 1: use"):
-        Study.open(study.folder)
+        StudyFolder.open(study.folder)
 
 
-def test_a_study_from_before_versions_is_opened(study: Study) -> None:
+def test_a_study_from_before_versions_is_opened(study: StudyFolder) -> None:
     (study.folder / "study.json").write_text(json.dumps({"recipe_folder": "/r"}))
-    assert Study.open(study.folder).recipe_folder == Path("/r")
+    assert StudyFolder.open(study.folder).recipe_folder == Path("/r")
 
 
-def test_a_recipe_that_was_edited_in_the_study_is_said(study: Study) -> None:
+def test_a_recipe_that_was_edited_in_the_study_is_said(study: StudyFolder) -> None:
     with (study.folder / RECIPE_FILE).open("a") as file:
         file.write("# mine\n")
     with pytest.warns(MixwiseWarning, match=r"recipe\.yaml: is not the recipe that the study was"):
@@ -131,7 +131,7 @@ def test_a_recipe_that_was_edited_in_the_study_is_said(study: Study) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"kept": 1}'])
 def test_a_damaged_result_is_refused_where_it_is_read_and_said_where_it_is_written(
-    study: Study, content: bytes
+    study: StudyFolder, content: bytes
 ) -> None:
     path = study.folder / "validation.json"
     path.write_bytes(content)
@@ -142,7 +142,7 @@ def test_a_damaged_result_is_refused_where_it_is_read_and_said_where_it_is_writt
     assert study.load_json("validation.json") == {"kept": 1}
 
 
-def test_a_ledger_that_is_gone_is_said(study: Study) -> None:
+def test_a_ledger_that_is_gone_is_said(study: StudyFolder) -> None:
     study.save_json(SEARCH_FILE, {"kept": 1})
     with pytest.warns(MixwiseWarning, match=r"ledger\.sqlite: is missing or empty, but the study"):
         study.open_ledger().close()
@@ -154,21 +154,21 @@ def test_a_folder_that_cannot_be_made_is_a_resource_error(
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ResourceError, match=r"cannot be made .*: choose another folder"):
-        Study.create(tmp_path / "file" / "study", recipe_file)
+        StudyFolder.create(tmp_path / "file" / "study", recipe_file)
 
 
-def test_places_in_the_study(study: Study) -> None:
+def test_places_in_the_study(study: StudyFolder) -> None:
     assert study.expert_folder("math") == study.folder / "experts" / "math"
     long = "0123456789abcdef" * 2
     assert study.reference_folder(long) == study.folder / "references" / long[:16]
 
 
-def test_the_ledger_lies_in_the_study(study: Study) -> None:
+def test_the_ledger_lies_in_the_study(study: StudyFolder) -> None:
     study.open_ledger().close()
     assert (study.folder / "ledger.sqlite").is_file()
 
 
-def test_a_json_file_comes_back_and_a_missing_one_is_none(study: Study) -> None:
+def test_a_json_file_comes_back_and_a_missing_one_is_none(study: StudyFolder) -> None:
     assert study.load_json(SEARCH_FILE) is None
     study.save_json(SEARCH_FILE, {"größe": [1, 2.5, None]})
     assert study.load_json(SEARCH_FILE) == {"größe": [1, 2.5, None]}
@@ -176,7 +176,7 @@ def test_a_json_file_comes_back_and_a_missing_one_is_none(study: Study) -> None:
 
 
 def test_a_failed_write_leaves_the_old_content(
-    study: Study, monkeypatch: pytest.MonkeyPatch
+    study: StudyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study.save_json(SEARCH_FILE, {"old": 1})
 
@@ -189,19 +189,19 @@ def test_a_failed_write_leaves_the_old_content(
     assert study.load_json(SEARCH_FILE) == {"old": 1}
 
 
-def test_content_that_is_no_json_leaves_the_old_content(study: Study) -> None:
+def test_content_that_is_no_json_leaves_the_old_content(study: StudyFolder) -> None:
     study.save_json(SEARCH_FILE, {"old": 1})
     with pytest.raises(TypeError, match="not JSON serializable"):
         study.save_json(SEARCH_FILE, {"new": object()})
     assert study.load_json(SEARCH_FILE) == {"old": 1}
 
 
-def test_no_partial_file_is_left_after_a_write(study: Study) -> None:
+def test_no_partial_file_is_left_after_a_write(study: StudyFolder) -> None:
     study.save_json(SEARCH_FILE, {"a": 1})
     assert not list(study.folder.glob("*.partial")) + list(study.folder.glob(".*.partial"))
 
 
-def test_the_lock_can_be_taken_again_after_use_and_after_an_error(study: Study) -> None:
+def test_the_lock_can_be_taken_again_after_use_and_after_an_error(study: StudyFolder) -> None:
     with study.lock():
         pass
     with pytest.raises(RuntimeError, match="inside"), study.lock():
@@ -211,7 +211,7 @@ def test_the_lock_can_be_taken_again_after_use_and_after_an_error(study: Study) 
 
 
 def test_a_second_process_is_refused_and_told_which_one_works(
-    study: Study, recipe_file: Path
+    study: StudyFolder, recipe_file: Path
 ) -> None:
     with held_by_another_process(study) as process:
         message = rf"{re.escape(str(study.folder))}: another mixwise \(process {process.pid}\) is"
@@ -219,13 +219,13 @@ def test_a_second_process_is_refused_and_told_which_one_works(
             pass
         with (
             pytest.raises(StudyError, match="wait until it has ended, or stop it"),
-            Study.create(study.folder, recipe_file).lock(),
+            StudyFolder.create(study.folder, recipe_file).lock(),
         ):
             pass
         process.kill()
 
 
-def test_the_lock_is_gone_with_a_killed_process(study: Study) -> None:
+def test_the_lock_is_gone_with_a_killed_process(study: StudyFolder) -> None:
     with held_by_another_process(study) as process:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -247,7 +247,7 @@ def test_a_study_killed_while_it_was_made_can_be_made_again(
 def test_a_new_study_holds_nothing_before_its_recipe_is_saved(
     tmp_path: Path, recipe_file: Path
 ) -> None:
-    study = Study.create(tmp_path / "new", recipe_file)
+    study = StudyFolder.create(tmp_path / "new", recipe_file)
     assert not list(study.folder.iterdir())
     with pytest.raises(StudyError, match="no study here"):
-        Study.open(study.folder)
+        StudyFolder.open(study.folder)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.leftovers import remove_leftovers
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
+def study(tmp_path: Path) -> StudyFolder:
     for run in ("experts/done", "experts/open", "references/0123"):
         (tmp_path / run / ".training" / "checkpoint-3").mkdir(parents=True)
         folder = tmp_path / run
@@ -20,14 +20,14 @@ def study(tmp_path: Path) -> Study:
     (tmp_path / "heldout").mkdir()
     for name in (".search.json.partial", "heldout/.a.partial.npy", "search.json", ".lock"):
         (tmp_path / name).touch()
-    return Study(tmp_path, tmp_path)
+    return StudyFolder(tmp_path, tmp_path)
 
 
-def names(study: Study) -> set[str]:
+def names(study: StudyFolder) -> set[str]:
     return {str(path.relative_to(study.folder)) for path in study.folder.rglob("*")}
 
 
-def test_what_nobody_can_go_on_from_is_removed_and_nothing_else(study: Study) -> None:
+def test_what_nobody_can_go_on_from_is_removed_and_nothing_else(study: StudyFolder) -> None:
     before = names(study)
     remove_leftovers(study)
     gone = before - names(study)
@@ -43,7 +43,7 @@ def test_what_nobody_can_go_on_from_is_removed_and_nothing_else(study: Study) ->
     remove_leftovers(study)
 
 
-def test_a_run_that_somebody_holds_is_left_alone(study: Study) -> None:
+def test_a_run_that_somebody_holds_is_left_alone(study: StudyFolder) -> None:
     with (study.folder / "experts" / ".done.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         remove_leftovers(study)

@@ -16,7 +16,7 @@ from mixwise.console.text import print_note
 from mixwise.errors import DamagedError, MixwiseWarning, StudyError
 
 if TYPE_CHECKING:
-    from mixwise.study.folder import Study
+    from mixwise.study.folder import StudyFolder
 
 
 @contextmanager
@@ -34,13 +34,13 @@ def showing_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def keeping_warnings(study: Study) -> Iterator[None]:
+def keeping_warnings(study: StudyFolder) -> Iterator[None]:
     """Keep each of our warnings in this block in the study too, in ``notices.json``."""
     with _taking_warnings(lambda text: keep_notice(study, text), is_last=False):
         yield
 
 
-def keep_notice(study: Study, text: str) -> None:
+def keep_notice(study: StudyFolder, text: str) -> None:
     """Put a notice last in ``notices.json``; each text stands there once, with its newest time."""
     from mixwise.files import seal
     from mixwise.study.folder import NOTICES_FILE

@@ -9,16 +9,14 @@ Method:
     x cannot be told from b where d(x) ≤ 1.96 s(x). Three things make s²: the evaluation examples
     that were drawn (bootstrap, paired), the posterior of the discrepancy at both mixtures together
     (its prior, where no reference was trained), and 2τ² times the total variation between x and b.
-    Looked at are the anchor, then, in a continuous space, points on the line from b to the anchor,
-    and where only some mixtures are allowed, those that were scored. Chosen is the one nearest to
-    the anchor. Only the anchor itself is taken at 1.96 s; between the two the limit is s / 4, as
-    every step there costs expected score and gains no simpler recipe: at 1.96 s the regret on the
-    truth bed's development mixtures doubled (``benchmarks/LOG.md``).
+    Looked at is the anchor; where it can be told from b, and all of the space may be recommended,
+    points on the line from b to the anchor, of which the nearest to it is taken that is behind by
+    no more than s / 4: every step there costs expected score and gains no simpler recipe (at 1.96 s
+    regret on the truth bed doubled, ``benchmarks/LOG.md``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,24 +98,6 @@ def simplest_between(calibrated: Calibrated, best: Observation, equals: Equals) 
     return calibrated.problem.space.rounded(kept[-1], _DECIMALS)
 
 
-def simplest_scored(
-    calibrated: Calibrated, best: Observation, scored: Sequence[Observation], anchor: Mixture
-) -> Observation:
-    """The scored mixture nearest to the anchor that is as good as the best.
-
-    Args:
-        calibrated: The corrected proxy.
-        best: The observation with the largest corrected score.
-        scored: What was scored inside the space.
-        anchor: The simplest mixture.
-    """
-    every = [best, *scored]
-    limit = _BETWEEN * _deviations(calibrated, shares_of(every), best)
-    values = np.array([_corrected(calibrated, observation) for observation in every])
-    equal = [o for o, d, most in zip(every, values[0] - values, limit, strict=True) if d <= most]
-    return min(equal, key=lambda o: _distance(mixture_of(o), anchor))
-
-
 def _corrected(calibrated: Calibrated, observation: Observation) -> float:
     missed = calibrated.missed(shares_of([observation]))[0]
     return float(calibrated.problem.value(observation) + missed)
@@ -132,7 +112,3 @@ def _deviations(calibrated: Calibrated, points: Array, best: Observation) -> Arr
     variance = np.maximum(own[1:] + own[0] - 2 * covariance[0, 1:], 0)
     apart = np.abs(points - start).sum(axis=1) / 2
     return np.asarray(np.sqrt(variance + 2 * unexplained(calibrated.trained) ** 2 * apart))
-
-
-def _distance(one: Mixture, other: Mixture) -> float:
-    return float(np.abs(one.array - other.array).sum()) / 2

@@ -29,7 +29,6 @@ from mixwise.decision.equals import (
     Preference,
     compare_with_anchor,
     simplest_between,
-    simplest_scored,
 )
 from mixwise.decision.forecast import Forecast, Range, draw_missed, forecast
 from mixwise.mixture import Mixture, MixtureSpace
@@ -198,24 +197,21 @@ def decide(
     highest = found.best
     if is_searched_again and calibrated.discrepancy is not None:
         highest = _highest(calibrated, candidates, is_listed=is_listed)
-    if prefer == "none":
+    simplest = anchor or centre(problem.space)
+    is_allowed = candidates is None or str(simplest) in {str(c) for c in candidates}
+    if prefer == "none" or not is_allowed:
         return Decision(
             highest, highest, None, calibrated, forecast(calibrated, highest, n_seeds=n_final_seeds)
         )
-    simplest = anchor or centre(problem.space)
-    if candidates is not None and str(simplest) not in {str(c) for c in candidates}:
-        best, equals = simplest_scored(calibrated, highest, _inside(calibrated), simplest), None
-    else:
-        [at_anchor] = problem.scorer.score([simplest])
-        deviation = _example_deviation(calibrated, (highest, at_anchor), base)
-        equals = compare_with_anchor(calibrated, highest, at_anchor, deviation)
-        if equals.holds_anchor:
-            best = at_anchor
-        elif is_listed:
-            best = simplest_scored(calibrated, highest, _inside(calibrated), simplest)
-        else:
-            between = simplest_between(calibrated, highest, equals)
-            [best] = problem.scorer.score([between])
+    [at_anchor] = problem.scorer.score([simplest])
+    deviation = _example_deviation(calibrated, (highest, at_anchor), base)
+    equals = compare_with_anchor(calibrated, highest, at_anchor, deviation)
+    best = highest
+    if equals.holds_anchor:
+        best = at_anchor
+    elif not is_listed:
+        between = simplest_between(calibrated, highest, equals)
+        [best] = problem.scorer.score([between])
     return Decision(
         best, highest, equals, calibrated, forecast(calibrated, best, n_seeds=n_final_seeds)
     )

@@ -19,7 +19,7 @@ from mixwise.data.corpus import begin_rows, map_sequences
 from mixwise.errors import ResourceError, StudyError
 from mixwise.recipe import Recipe, hash_section
 from mixwise.shortages import explain_failed_write
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.results import Recommendation, load_result
 from mixwise.study.session import Workspace
 from mixwise.training.job import TrainingJob
@@ -27,7 +27,7 @@ from mixwise.training.job import TrainingJob
 _DEFAULT = {"shares": "mixture.json", "stream": "stream.jsonl"}
 
 
-def export_shares(study: Study, output: Path | None = None) -> dict[str, Any]:
+def export_shares(study: StudyFolder, output: Path | None = None) -> dict[str, Any]:
     """Write the recommended shares as token counts, from ``recommendation.json`` alone.
 
     Neither the base nor the data is needed, and nothing is written but the file.
@@ -103,7 +103,7 @@ def key_of(recipe: Recipe) -> str:
     return hash_section(recipe.model_dump_json(exclude={"engine"}))
 
 
-def _recommendation_of(study: Study) -> Recommendation:
+def _recommendation_of(study: StudyFolder) -> Recommendation:
     recommendation = load_result(study, Recommendation)
     if recommendation is None:
         raise StudyError(
@@ -112,7 +112,7 @@ def _recommendation_of(study: Study) -> Recommendation:
     return recommendation
 
 
-def _stale(study: Study, how: str) -> StudyError:
+def _stale(study: StudyFolder, how: str) -> StudyError:
     return StudyError(
         f"{study.folder}: the recommendation was made {how}: run `mixwise search {study.folder}` "
         "again"
@@ -120,7 +120,7 @@ def _stale(study: Study, how: str) -> StudyError:
 
 
 def _write(
-    study: Study, kind: str, lines: Iterable[str], output: Path | None, facts: dict[str, Any]
+    study: StudyFolder, kind: str, lines: Iterable[str], output: Path | None, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """Write lines to a file, at once or not at all."""
     path = output or study.folder / _DEFAULT[kind]

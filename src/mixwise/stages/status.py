@@ -15,7 +15,7 @@ from typing import Any
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.recipe import Recipe
-from mixwise.study.folder import NOTICES_FILE, Study
+from mixwise.study.folder import NOTICES_FILE, StudyFolder
 from mixwise.study.results import (
     FILES,
     CalibrationFound,
@@ -29,7 +29,7 @@ from mixwise.training.job import RUN_FILE
 _N_NOTICES = 5
 
 
-def read_status(study: Study) -> dict[str, Any]:
+def read_status(study: StudyFolder) -> dict[str, Any]:
     """Say how far a study is; writes nothing and needs neither the base nor the data.
 
     Returns:
@@ -62,7 +62,7 @@ def read_status(study: Study) -> dict[str, Any]:
     }
 
 
-def _stage(study: Study, recipe: Recipe, *, has_experts: bool) -> str:
+def _stage(study: StudyFolder, recipe: Recipe, *, has_experts: bool) -> str:
     """The first stage of the main job whose result is not there."""
     if not has_experts:
         return "experts"

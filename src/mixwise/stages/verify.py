@@ -25,7 +25,7 @@ from mixwise.study.folder import (
     RESULT_FILES,
     SEARCH_FILE,
     STUDY_FILE,
-    Study,
+    StudyFolder,
 )
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.results import Recommendation, Result, SearchFound, load_result
@@ -50,7 +50,7 @@ class Finding:
     advice: str = ""
 
 
-def verify_study(study: Study, settings: Settings) -> tuple[Finding, ...]:
+def verify_study(study: StudyFolder, settings: Settings) -> tuple[Finding, ...]:
     """Check a study, and the data, base and token cache that it rests on.
 
     Args:
@@ -81,7 +81,7 @@ def _checked(what: str, check: Callable[[], object]) -> Finding:
     return Finding(what, "right")
 
 
-def _recipe(study: Study) -> Iterator[Finding]:
+def _recipe(study: StudyFolder) -> Iterator[Finding]:
     yield Finding(STUDY_FILE, "right")  # the study is open
     noted = study.recipe_hash
     if noted is None:
@@ -95,7 +95,7 @@ def _recipe(study: Study) -> Iterator[Finding]:
         yield Finding(RECIPE_FILE, "right")
 
 
-def _results(study: Study) -> Iterator[Finding]:
+def _results(study: StudyFolder) -> Iterator[Finding]:
     for name in RESULT_FILES:
         if (study.folder / name).exists():
             yield _checked(name, lambda name=name: study.load_json(name))  # type: ignore[misc]
@@ -123,7 +123,7 @@ def _ledger(path: Path) -> Iterator[Finding]:
         yield Finding(f"{path.name}: row {fingerprint[:16]}", "wrong", advice)
 
 
-def _runs(study: Study) -> Iterator[Finding]:
+def _runs(study: StudyFolder) -> Iterator[Finding]:
     for kind in ("experts", "references"):
         for folder in sorted((study.folder / kind).glob("*/")):
             yield _run(f"{kind}/{folder.name}", folder)
@@ -144,7 +144,7 @@ def _run(what: str, folder: Path) -> Finding:
     return Finding(f"{what}: {len(record.files)} files", "right")
 
 
-def _store(study: Study) -> Iterator[Finding]:
+def _store(study: StudyFolder) -> Iterator[Finding]:
     folder = study.store_folder
     damaged = set(find_damaged(folder, use_memo=False))
     for file in sorted(folder.glob("*.safetensors")):
@@ -152,7 +152,7 @@ def _store(study: Study) -> Iterator[Finding]:
         yield Finding(what, "wrong", damage_of(file)) if file in damaged else Finding(what, "right")
 
 
-def _heldout(study: Study) -> Iterator[Finding]:
+def _heldout(study: StudyFolder) -> Iterator[Finding]:
     found = _load(study, SearchFound)
     for name, expected in (found.heldout if found else {}).items():
         path = study.folder / "heldout" / f"{name}.npy"
@@ -166,7 +166,7 @@ def _heldout(study: Study) -> Iterator[Finding]:
             yield Finding(what, "right")
 
 
-def _inputs(study: Study, settings: Settings) -> Iterator[Finding]:
+def _inputs(study: StudyFolder, settings: Settings) -> Iterator[Finding]:
     """Base, experts that were brought, data and cached tokens, against the recommendation."""
     recommendation = _load(study, Recommendation)
     source = recommendation.provenance if recommendation else None
@@ -224,7 +224,7 @@ def _tokens(inputs: Inputs, name: str, expected: str | None) -> Iterator[Finding
         yield Finding(what, "wrong", f"{damage}: the next command makes them anew from the data")
 
 
-def _load(study: Study, kind: type[Result]) -> Result | None:
+def _load(study: StudyFolder, kind: type[Result]) -> Result | None:
     """A result; None where it is missing or damaged."""
     try:
         return load_result(study, kind)

@@ -52,7 +52,7 @@ _LOCK_TRIES, _LOCK_SECONDS = 10, 0.05  # whoever asks for the holder has the loc
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class StudyFolder:
     """A study folder.
 
     Args:
@@ -64,7 +64,7 @@ class Study:
     recipe_folder: Path
 
     @classmethod
-    def create(cls, folder: Path, recipe_file: Path) -> Study:
+    def create(cls, folder: Path, recipe_file: Path) -> StudyFolder:
         """Make the folder of a study, or go on with the one that is there.
 
         The recipe is not written yet: `save_recipe` does that once it is known to fit.
@@ -97,7 +97,7 @@ class Study:
         self.save_json(STUDY_FILE, content)
 
     @classmethod
-    def open(cls, folder: Path) -> Study:
+    def open(cls, folder: Path) -> StudyFolder:
         """Open an existing study.
 
         Raises:

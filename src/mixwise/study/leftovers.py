@@ -11,12 +11,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.training.job import RUN_FILE
 from mixwise.training.run_folder import WORK
 
 
-def remove_leftovers(study: Study) -> None:
+def remove_leftovers(study: StudyFolder) -> None:
     """Remove half-written files, and the snapshots and locks of runs that are finished.
 
     The snapshots of a run that is not finished stay: it goes on from them. What cannot be removed

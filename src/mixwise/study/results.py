@@ -27,7 +27,7 @@ from mixwise.study.folder import (
     RECOMMENDATION_FILE,
     SEARCH_FILE,
     VALIDATION_FILE,
-    Study,
+    StudyFolder,
 )
 
 Range = tuple[float, float]
@@ -488,7 +488,9 @@ def result_to_json(result: Any) -> dict[str, Any]:
     return content
 
 
-def load_result(study: Study, kind: type[Result], *, recipe: str | None = None) -> Result | None:
+def load_result(
+    study: StudyFolder, kind: type[Result], *, recipe: str | None = None
+) -> Result | None:
     """A result from its file.
 
     Args:

@@ -38,7 +38,7 @@ from mixwise.scoring.reference import ReferenceScorer, open_trained, train_jobs
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.job import MergeSettings, ModelSettings
 from mixwise.search.problem import distinct
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.results import (
     FILES,
@@ -79,7 +79,7 @@ class Workspace:
 
     def __init__(
         self,
-        study: Study,
+        study: StudyFolder,
         settings: Settings,
         on_progress: OnProgress = silent,
         rule: str | None = None,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.evaluation.models import CONFIGS, VOCABULARY
 from tests.evaluation.test_suite import choice_set
-from tests.merging.test_skeleton import LARGEST, NAMES, SQUARED, folders_of, open_pool
+from tests.merging.test_several import LARGEST, NAMES, SQUARED, folders_of, open_pool
 
 from mixwise.data.corpus import HeldoutSequences
 from mixwise.errors import EvaluationError, ResourceError

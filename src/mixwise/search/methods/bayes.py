@@ -9,8 +9,8 @@ Method:
     Then score where E[max(J(λ) − J*, 0)] is largest, over random mixtures, mixtures near the best
     ones and the top of the mean, until it is less than 0.05 % of R. Without slopes it goes on for N
     steps whatever is expected, as a posterior fitted to few values is too narrow. J* is a mean
-    and not a score, because the best score is biased upward by noise; how noisy a metric is, is fitted, and
-    bounded by the variance of its mean over the examples.
+    and not a score, because the best score is biased upward by noise; how noisy a metric is, is
+    fitted, and bounded by the variance of its mean over the examples.
 
 Source:
     Picheny, Wagner and Ginsbourger 2013 (Struct. Multidisc. Optim. 48): plug-in expected
