@@ -108,7 +108,7 @@ def _row(wanted: Wanted, workspace: Workspace) -> Run:
     if wanted.kind == "expert":
         [found] = workspace.proxy.score([wanted.mixture])
     else:
-        [found] = workspace.reference((wanted.seed,)).runs([wanted.mixture])
+        [[found]] = workspace.reference((wanted.seed,)).runs([wanted.mixture])
     return Run(wanted.kind, wanted.mixture, wanted.seed, wanted.split, _losses(found))
 
 
