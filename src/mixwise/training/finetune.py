@@ -354,12 +354,22 @@ def _optimizer(settings: Training) -> tuple[type[torch.optim.Optimizer], dict[st
     return torch.optim.SGD, {"lr": settings.learning_rate, "momentum": settings.momentum}
 
 
+class _Arguments(TrainingArguments):  # type: ignore[misc]
+    """Without a number on the CPU, of which no tensor can be loaded: older releases resume so."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process trains."""
+        device: torch.device = super().device
+        return torch.device("cpu") if device.type == "cpu" else device
+
+
 def _arguments(job: TrainingJob, work: Path) -> TrainingArguments:
     settings = job.settings
     parts = settings.gradient_accumulation_steps * settings.processes_per_run
     on_cpu = choose_device(settings.device) == "cpu"
     save_steps = -(-job.n_steps // (settings.snapshots + 1)) if settings.snapshots else 0
-    return TrainingArguments(
+    return _Arguments(
         output_dir=str(work),
         per_device_train_batch_size=settings.batch_sequences // parts,
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
