@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mixwise.data.sources import Document, read_choices, read_documents
 from mixwise.errors import DataError, MissingDependencyError
-from mixwise.recipe import EvaluationSet, TextSource
+from mixwise.recipe import EvaluationSource, TextSource
 from mixwise.recipe.sections import ChoiceFields
 
 KEY = "domains.math"
@@ -221,7 +221,7 @@ def choose(folder: Path, *rows: object) -> Any:
     write_lines(folder / "q.jsonl", *rows)
     return list(
         read_choices(
-            EvaluationSet(files=("q.jsonl",), kind="choice"), folder, "evaluation.sets.quiz"
+            EvaluationSource(files=("q.jsonl",), kind="choice"), folder, "evaluation.sets.quiz"
         )
     )
 
@@ -239,7 +239,7 @@ def test_choice_rows_come_with_their_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["q.parquet", "q.data"])
 def test_choice_rows_of_parquet(tmp_path: Path, name: str) -> None:
     write_parquet(tmp_path / name, prompt=["p"], choices=[["a", "b", "c"]], answer=[2])
-    source = EvaluationSet(files=(name,), format="parquet", kind="choice")
+    source = EvaluationSource(files=(name,), format="parquet", kind="choice")
     (row,) = read_choices(source, tmp_path, "k")
     assert (row.choices, row.answer) == (("a", "b", "c"), 2)
 
@@ -296,7 +296,7 @@ HELLASWAG_FIELDS = {"prompt": "ctx", "choices": "endings", "answer": "label", "s
 
 
 def choices_of(folder: Path, name: str, fields: dict[str, Any], **more: Any) -> Any:
-    source = EvaluationSet(files=(name,), kind="choice", fields=ChoiceFields(**fields), **more)
+    source = EvaluationSource(files=(name,), kind="choice", fields=ChoiceFields(**fields), **more)
     return list(read_choices(source, folder, "evaluation.sets.quiz"))
 
 

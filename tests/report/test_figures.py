@@ -1,6 +1,6 @@
 from mixwise.decision.score import Score
 from mixwise.mixture import Mixture
-from mixwise.report.contents import Row
+from mixwise.report.contents import ComparedRow
 from mixwise.report.figures import (
     agreement_figure,
     comparison_figure,
@@ -18,8 +18,8 @@ def _runs(reached: tuple[float, ...]) -> tuple[SeedScore, ...]:
     return tuple(SeedScore(k, r, {"a/loss": 2 * r}) for k, r in enumerate(reached))
 
 
-def _row(name: str, predicted: float, *reached: float) -> Row:
-    return Row(name, _score(predicted, 1.0), _runs(reached), None, "")
+def _row(name: str, predicted: float, *reached: float) -> ComparedRow:
+    return ComparedRow(name, _score(predicted, 1.0), _runs(reached), None, "")
 
 
 def _both(predicted: float, *reached: float) -> BothAnswers:
@@ -111,7 +111,7 @@ def test_names_are_escaped_in_every_label() -> None:
     score, runs = Score(Mixture((name,), (1.0,)), 1.0, {}), (SeedScore(1, 1.0, {}),)
     for figure in (
         mixture_figure(mixture, {name: mixture}),
-        comparison_figure([Row(name, score, runs, None, "")], "J"),
+        comparison_figure([ComparedRow(name, score, runs, None, "")], "J"),
         agreement_figure([BothAnswers(name, score, runs)], "objective", ""),
         profile_figure(profiles, "<i>m</i>", "", mixture),
     ):

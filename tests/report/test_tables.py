@@ -4,7 +4,7 @@ from pathlib import Path
 from mixwise.decision.outcome import Margin
 from mixwise.decision.score import Score
 from mixwise.mixture import Mixture
-from mixwise.report.contents import Placed, Row
+from mixwise.report.contents import ComparedRow, Placed
 from mixwise.report.reading import load_contents
 from mixwise.report.tables import (
     comparison_table,
@@ -64,7 +64,10 @@ def test_the_plain_average_of_many_domains_is_not_spelt_out() -> None:
 
 def test_a_baseline_shows_its_margin() -> None:
     score, runs = Score(Mixture(("a",), (1.0,)), 0.5, {}), (SeedScore(1, 0.5, {}),)
-    rows = [Row("recommended", score, runs, None, ""), Row("only b", score, (), None, "")]
+    rows = [
+        ComparedRow("recommended", score, runs, None, ""),
+        ComparedRow("only b", score, (), None, ""),
+    ]
     text = comparison_table(rows, ["a"], {"only b": Margin("only b", -0.25, -1.5, "ahead")})
     assert "−0.250 (−1.5 noise widths)" in text
     assert "+0.500" in text
@@ -73,9 +76,9 @@ def test_a_baseline_shows_its_margin() -> None:
 def test_baselines_that_cannot_be_told_apart_are_marked() -> None:
     score, runs = Score(Mixture(("a",), (1.0,)), 0.5, {}), (SeedScore(1, 0.5, {}),)
     rows = [
-        Row("recommended", score, (), 0.75, "recommended"),
-        Row("only b", score, runs, 0.625, "equal"),
-        Row("only c", score, runs, 0.25, "behind"),
+        ComparedRow("recommended", score, (), 0.75, "recommended"),
+        ComparedRow("only b", score, runs, 0.625, "equal"),
+        ComparedRow("only c", score, runs, 0.25, "behind"),
     ]
     margins = {
         "only b": Margin("only b", 0.125, 0.5, "equal"),

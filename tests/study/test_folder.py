@@ -20,9 +20,9 @@ RECIPE = "base: b\nhorizon_tokens: 100000\ndomains: {a: {files: a.txt}, b: {file
 HOLD = """
 import sys
 from pathlib import Path
-from mixwise.study.folder import Study
+from mixwise.study.folder import StudyFolder
 
-with Study.open(Path(sys.argv[1])).lock():
+with StudyFolder.open(Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.read()
 """

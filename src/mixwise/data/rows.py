@@ -30,7 +30,7 @@ _CHUNK = 2**16  # characters of a JSON array that are looked at first
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """One row: its fields by name, and where it stands."""
 
     values: Mapping[str, Any]
@@ -51,7 +51,7 @@ class Wanted:
     key: str
 
 
-def read_rows(path: Path, kind: Format, wanted: Sequence[Wanted]) -> Iterator[Row]:
+def read_rows(path: Path, kind: Format, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
     """Rows of one file.
 
     Args:
@@ -70,7 +70,7 @@ def read_rows(path: Path, kind: Format, wanted: Sequence[Wanted]) -> Iterator[Ro
     return _read_json(path) if kind == "json" else _read_jsonl(path)
 
 
-def pick(row: Row, wanted: Wanted) -> Any:
+def pick(row: FileRow, wanted: Wanted) -> Any:
     """The value of a field; below a list, the list of the values of its members.
 
     Raises:
@@ -79,7 +79,7 @@ def pick(row: Row, wanted: Wanted) -> Any:
     return _pick(row.values, wanted.field, row, wanted)
 
 
-def _pick(values: Any, field: str, row: Row, wanted: Wanted) -> Any:
+def _pick(values: Any, field: str, row: FileRow, wanted: Wanted) -> Any:
     if isinstance(values, list) and values:
         return [_pick(value, field, row, wanted) for value in values]
     if isinstance(values, Mapping):
@@ -113,11 +113,11 @@ def _column(wanted: Wanted, names: Sequence[str], place: str) -> str:
     raise _missing(place, wanted, names)
 
 
-def _read_jsonl(path: Path) -> Iterator[Row]:
+def _read_jsonl(path: Path) -> Iterator[FileRow]:
     place = printable(str(path))
     for number, line in read_lines(path):
         if line.strip():
-            yield Row(_parse_object(line, f"{place}:{number}"), str(path), number)
+            yield FileRow(_parse_object(line, f"{place}:{number}"), str(path), number)
 
 
 def _parse_object(line: str, place: str) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _require_object(values: Any, place: str) -> dict[str, Any]:
     return values
 
 
-def _read_json(path: Path) -> Iterator[Row]:
+def _read_json(path: Path) -> Iterator[FileRow]:
     """JSON lines, or one array of objects, which is held in memory whole."""
     first = next((line for _, line in read_lines(path) if line.strip()), "")
     if not first.lstrip().startswith("["):
@@ -163,7 +163,7 @@ def _read_json(path: Path) -> Iterator[Row]:
         return
     place = printable(str(path))
     for number, values in enumerate(_parse_array(path, place), start=1):
-        yield Row(_require_object(values, f"{place}:{number}"), str(path), number)
+        yield FileRow(_require_object(values, f"{place}:{number}"), str(path), number)
 
 
 def _parse_array(path: Path, place: str) -> list[Any]:
@@ -190,7 +190,7 @@ def _parse_array(path: Path, place: str) -> list[Any]:
     return list(values)
 
 
-def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[Row]:
+def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
     """Rows of a table whose first line names the columns; every value is a text."""
     place = printable(str(path))
     csv.field_size_limit(LONGEST_LINE)
@@ -207,7 +207,7 @@ def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[
                     f"{len(header)} columns: repair the row, or quote its cells"
                 )
             if cells:
-                yield Row({name: cells[i] for name, i in columns}, str(path), line)
+                yield FileRow({name: cells[i] for name, i in columns}, str(path), line)
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
@@ -228,7 +228,7 @@ def _columns(wanted: Sequence[Wanted], names: Sequence[str], place: str) -> list
     return found or list(names)
 
 
-def _read_parquet(path: Path, wanted: Sequence[Wanted]) -> Iterator[Row]:
+def _read_parquet(path: Path, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
     place = printable(str(path))
     try:
         import pyarrow
@@ -250,7 +250,7 @@ def _read_parquet(path: Path, wanted: Sequence[Wanted]) -> Iterator[Row]:
                 ]
                 for i in range(batch.num_rows):
                     number += 1
-                    yield Row({name: values[i] for name, values in columns}, str(path), number)
+                    yield FileRow({name: values[i] for name, values in columns}, str(path), number)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(
             f"{place}: not a readable Parquet file ({printable(first_line(error))}): replace it"
@@ -274,7 +274,7 @@ def _values(column: Any, name: str, done: int, place: str) -> list[Any]:
         raise
 
 
-def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[Row]:
+def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
     """Rows of a dataset of the hub, the columns asked for alone.
 
     Raises:
@@ -307,4 +307,4 @@ def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[Ro
                 f"{place}:{number}: the row cannot be read ({printable(first_line(error))}): "
                 "choose another revision, or repair it"
             ) from None
-        yield Row(values, hub.dataset, number)
+        yield FileRow(values, hub.dataset, number)

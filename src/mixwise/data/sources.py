@@ -13,9 +13,9 @@ from typing import Any
 
 from mixwise.data.formats import format_of, read_lines
 from mixwise.data.matching import resolve_files
-from mixwise.data.rows import Row, Wanted, pick, read_hub, read_rows
+from mixwise.data.rows import FileRow, Wanted, pick, read_hub, read_rows
 from mixwise.errors import DataError, printable, shown
-from mixwise.recipe import EvaluationSet, TextSource
+from mixwise.recipe import EvaluationSource, TextSource
 
 _LONG_DOCUMENT = 4  # a plain-text document is cut at any line end after 4 × `document_characters`
 _LONGEST_CHOICE = 10**6  # characters of a prompt or a choice, which is tokenised whole
@@ -77,7 +77,7 @@ def read_documents(source: TextSource, folder: Path, key: str) -> Iterator[Docum
                 yield _document(row, wanted)
 
 
-def read_choices(source: EvaluationSet, folder: Path, key: str) -> Iterator[ChoiceRow]:
+def read_choices(source: EvaluationSource, folder: Path, key: str) -> Iterator[ChoiceRow]:
     """Read multiple-choice rows by the fields that the set names.
 
     Raises:
@@ -102,7 +102,9 @@ def read_choices(source: EvaluationSet, folder: Path, key: str) -> Iterator[Choi
         )
 
 
-def _rows(source: EvaluationSet, folder: Path, key: str, wanted: list[Wanted]) -> Iterator[Row]:
+def _rows(
+    source: EvaluationSource, folder: Path, key: str, wanted: list[Wanted]
+) -> Iterator[FileRow]:
     if source.hub is not None:
         yield from read_hub(source.hub, key, wanted)
         return
@@ -116,7 +118,7 @@ def _rows(source: EvaluationSet, folder: Path, key: str, wanted: list[Wanted]) -
         yield from read_rows(path, kind, wanted)
 
 
-def _prompt(row: Row, wanted: Wanted) -> str:
+def _prompt(row: FileRow, wanted: Wanted) -> str:
     prompt = pick(row, wanted)
     if not isinstance(prompt, str) or not prompt:
         raise DataError(
@@ -127,7 +129,7 @@ def _prompt(row: Row, wanted: Wanted) -> str:
     return prompt
 
 
-def _texts(row: Row, wanted: list[Wanted]) -> list[str]:
+def _texts(row: FileRow, wanted: list[Wanted]) -> list[str]:
     """The choices: the members of one field, or one field each."""
     values = [pick(row, each) for each in wanted]
     texts: Any = values[0] if len(wanted) == 1 else values
@@ -146,7 +148,7 @@ def _texts(row: Row, wanted: list[Wanted]) -> list[str]:
     return list(texts)
 
 
-def _answer(row: Row, wanted: Wanted, labels: Wanted | None, n_choices: int) -> int:
+def _answer(row: FileRow, wanted: Wanted, labels: Wanted | None, n_choices: int) -> int:
     """Index of the right choice: by its label, or as a number or its digits."""
     answer = pick(row, wanted)
     name = printable(wanted.field, 80)
@@ -171,7 +173,7 @@ def _answer(row: Row, wanted: Wanted, labels: Wanted | None, n_choices: int) -> 
     return index
 
 
-def _document(row: Row, wanted: Wanted) -> Document:
+def _document(row: FileRow, wanted: Wanted) -> Document:
     text = pick(row, wanted)
     if not isinstance(text, str):
         raise DataError(
@@ -182,7 +184,7 @@ def _document(row: Row, wanted: Wanted) -> Document:
     return Document(text, row.file, row.line)
 
 
-def _require_text(text: str, row: Row, wanted: Wanted) -> None:
+def _require_text(text: str, row: FileRow, wanted: Wanted) -> None:
     if len(text) > _LONGEST_CHOICE:
         raise DataError(
             f"{row.place}: `{printable(wanted.field, 80)}` has {len(text):,} characters, more than "
@@ -191,7 +193,7 @@ def _require_text(text: str, row: Row, wanted: Wanted) -> None:
     _require_unicode(text, row, wanted)
 
 
-def _require_unicode(text: str, row: Row, wanted: Wanted) -> None:
+def _require_unicode(text: str, row: FileRow, wanted: Wanted) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:

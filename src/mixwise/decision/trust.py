@@ -89,6 +89,7 @@ def bend_of(first: Array, second: Array) -> float:
         sd(second) / sd(first); infinite where the first-order parts are all the same.
 
     Example:
+        >>> import numpy as np
         >>> bend_of(np.array([0.0, 2.0]), np.array([0.5, 0.0]))
         0.25
     """

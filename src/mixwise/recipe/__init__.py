@@ -5,7 +5,7 @@ from mixwise.recipe.recipe import Recipe, hash_section
 from mixwise.recipe.sections import (
     Bounds,
     Domain,
-    EvaluationSet,
+    EvaluationSource,
     HubDataset,
     Lora,
     TextSource,
@@ -15,7 +15,7 @@ from mixwise.recipe.sections import (
 __all__ = [
     "Bounds",
     "Domain",
-    "EvaluationSet",
+    "EvaluationSource",
     "HubDataset",
     "Lora",
     "Recipe",

@@ -16,7 +16,7 @@ from mixwise.recipe.sections import (
     Bounds,
     Calibration,
     Domain,
-    Engine,
+    EngineSettings,
     Evaluation,
     Final,
     Heldout,
@@ -55,7 +55,7 @@ class Recipe(Section):
     calibration: Calibration = Calibration()
     validation: Validation = Validation()
     final: Final = Final()
-    engine: Engine = Engine()
+    engine: EngineSettings = EngineSettings()
 
     @property
     def domain_names(self) -> tuple[str, ...]:

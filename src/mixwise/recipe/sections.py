@@ -152,7 +152,7 @@ class ChoiceFields(Section):
         return choices
 
 
-class EvaluationSet(TextSource):
+class EvaluationSource(TextSource):
     """A set that models are measured on but never trained on.
 
     ``fields`` belongs to sets of kind ``choice``, ``field`` to those of kind ``text``.
@@ -187,7 +187,7 @@ class Evaluation(Section):
     layer at a time, for a model that does not fit beside its experts, in ``memory_gb`` gigabytes.
     """
 
-    sets: dict[str, EvaluationSet] = Field(default_factory=dict)
+    sets: dict[str, EvaluationSource] = Field(default_factory=dict)
     max_sequences: Annotated[int, Field(gt=0, le=10**6)] = 64
     batch_sequences: Sequences = 16
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -325,7 +325,7 @@ class Final(Section):
     seeds: Annotated[int, Field(gt=0, le=1000)] = 2
 
 
-class Engine(Section):
+class EngineSettings(Section):
     """Where work runs: worker processes of this machine, each with some threads.
 
     ``task_vectors`` is the precision in which the experts' differences from the base are kept.

@@ -21,7 +21,7 @@ from mixwise.study.results import (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparedRow:
     """A named mixture by both answers.
 
     Args:
@@ -144,22 +144,22 @@ class Contents:
         return measured or (self.diagnosis.trust if self.diagnosis else None)
 
     @property
-    def recommended(self) -> Row | None:
+    def recommended(self) -> ComparedRow | None:
         """The recommended mixture by both answers."""
         found = self.recommendation
         if found is None:
             return None
         runs = self.final.rows[0].runs if self.final else ()
         expected = found.reference.objective if found.reference else None
-        return Row("recommended", found.score, runs, expected, "recommended")
+        return ComparedRow("recommended", found.score, runs, expected, "recommended")
 
     @property
-    def baselines(self) -> tuple[Row, ...]:
+    def baselines(self) -> tuple[ComparedRow, ...]:
         """By the proxy, each with the trained runs where there are some."""
         rows = self.final.rows if self.final else ()
         trained = {str(row.proxy.mixture): row.runs for row in rows}
         return tuple(
-            Row(
+            ComparedRow(
                 row.name,
                 row.score,
                 trained.get(str(row.score.mixture), ()),

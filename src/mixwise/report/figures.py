@@ -24,7 +24,7 @@ from mixwise.report.canvas import (
     shorten,
     with_unit,
 )
-from mixwise.report.contents import Row
+from mixwise.report.contents import ComparedRow
 from mixwise.report.markup import label
 from mixwise.report.numbers import mixture as in_words
 from mixwise.report.numbers import number, share
@@ -83,7 +83,7 @@ def _mark_shares(figure: go.Figure, symbol: str, name: str, shares: list[float])
     )
 
 
-def comparison_figure(rows: Sequence[Row], axis: str) -> go.Figure:
+def comparison_figure(rows: Sequence[ComparedRow], axis: str) -> go.Figure:
     """Draw predicted and reached objective of named mixtures, one row each.
 
     Args:

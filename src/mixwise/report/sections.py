@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from mixwise.decision.outcome import Margin
 from mixwise.decision.score import OBJECTIVE
 from mixwise.report.charts import Choice, chart, chart_with_choices
-from mixwise.report.contents import Contents, Row
+from mixwise.report.contents import ComparedRow, Contents
 from mixwise.report.fidelity_tables import fidelity_table, metric_fidelity_table
 from mixwise.report.figures import (
     agreement_figure,
@@ -120,7 +120,7 @@ def _margins(contents: Contents) -> dict[str, Margin]:
     return {margin.baseline: margin for margin in margins}
 
 
-def _baseline_choices(rows: list[Row]) -> list[Choice]:
+def _baseline_choices(rows: list[ComparedRow]) -> list[Choice]:
     """All rows; and, as single domains can lie far off, the rows without them."""
     axis = "objective (larger is better)"
     mixed = [row for row in rows[1:] if sum(value > 0 for value in row.proxy.shares.values()) > 1]

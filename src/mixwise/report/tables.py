@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mixwise.decision.outcome import Margin
 from mixwise.decision.score import OBJECTIVE, Score
-from mixwise.report.contents import Contents, MetricFacts, Placed, Row, Spent
+from mixwise.report.contents import ComparedRow, Contents, MetricFacts, Placed, Spent
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.numbers import (
     NOTHING,
@@ -105,7 +105,7 @@ def share_table(domains: Sequence[str], columns: Mapping[str, Mapping[str, float
 
 
 def comparison_table(
-    rows: Sequence[Row], domains: Sequence[str], margins: Mapping[str, Margin]
+    rows: Sequence[ComparedRow], domains: Sequence[str], margins: Mapping[str, Margin]
 ) -> Html:
     """Recommended mixture and baselines: by the proxy, as calibrated, and as trained.
 
@@ -149,7 +149,7 @@ def _margin(margin: Margin | None) -> str:
     return f"{signed(margin.margin)} ({widths(margin.noise_widths)}{apart})"
 
 
-def metric_table(base: Score, row: Row, metrics: Mapping[str, MetricFacts]) -> Html:
+def metric_table(base: Score, row: ComparedRow, metrics: Mapping[str, MetricFacts]) -> Html:
     """Every metric of the base and of the recommended mixture, by the proxy and when trained."""
     body = [
         [

@@ -113,6 +113,7 @@ search:
   # bounds:
   #   {domain}: {{min_share: 0.1, max_share: 0.6}}
   max_repetition: 4          # most epochs of any domain
+  # prefer: uniform          # among mixtures that are as good; or available (tokens), or none
   # seed: 0
 
 # merge:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from mixwise.search.methods.boundary import Contrast, Evidence, boundary, exceeds
+from mixwise.search.methods.boundary import Contrast, RaceEvidence, boundary, exceeds
 from mixwise.search.methods.racing import look_schedule
 
 Array = np.ndarray
@@ -24,7 +24,7 @@ POPULATIONS: dict[str, Callable[[np.random.Generator, int], Array]] = {
 def contrast(differences: Array, n_examples: int) -> Contrast:
     rows = np.stack([differences, np.zeros(len(differences))])
     weights = np.ones(len(differences))
-    return Evidence(1.0, np.zeros(2), rows, weights, n_examples).difference(0, 1, 1.0)
+    return RaceEvidence(1.0, np.zeros(2), rows, weights, n_examples).difference(0, 1, 1.0)
 
 
 def naive(found: Contrast, level: float) -> bool:
@@ -82,7 +82,7 @@ def test_the_boundary_is_above_the_z_of_a_single_look_and_lowest_in_the_middle()
 
 def test_a_contrast_worked_by_hand() -> None:
     rows = np.array([[3.0, 1.0, 2.0], [1.0, 1.0, 1.0]])
-    lane = Evidence(1.0, np.array([0.5, 0.0]), rows, np.ones(3), 10)
+    lane = RaceEvidence(1.0, np.array([0.5, 0.0]), rows, np.ones(3), 10)
     found = lane.difference(0, 1, 2.0)
     assert found.mean == pytest.approx(2 * (1.0 + 0.5))
     assert found.variance == pytest.approx(4 * 1.0 / 3)  # sample variance 1, three examples
@@ -103,5 +103,5 @@ def test_few_examples_prove_nothing() -> None:
 
 def test_weights_count_tokens() -> None:
     rows = np.array([[1.0, 0.0], [0.0, 0.0]])
-    lane = Evidence(1.0, np.zeros(2), rows, np.array([3.0, 1.0]), 4)
+    lane = RaceEvidence(1.0, np.zeros(2), rows, np.array([3.0, 1.0]), 4)
     assert lane.means() == pytest.approx([0.75, 0.0])

@@ -9,7 +9,7 @@ from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.scorer import VALUES, Part, Request
 from mixwise.search.method_table import METHODS
-from mixwise.search.methods.boundary import Evidence
+from mixwise.search.methods.boundary import RaceEvidence
 from mixwise.search.methods.racing import look_schedule, race, survivors
 from mixwise.search.methods.subsets import subsets
 from mixwise.search.problem import SearchProblem
@@ -128,13 +128,13 @@ def test_looks_grow_to_the_end(n: int) -> None:
 
 def test_survivors_of_all_examples_are_the_best_alone() -> None:
     rows = np.array([[1.0, 2.0], [2.0, 2.0], [0.0, 0.0]])
-    lane = Evidence(1.0, np.zeros(3), rows, np.ones(2), 2)
+    lane = RaceEvidence(1.0, np.zeros(3), rows, np.ones(2), 2)
     assert survivors([lane], 0.01, is_worst=False) == [1]
 
 
 def test_the_worst_gain_decides_where_it_is_asked_for() -> None:
-    one = Evidence(0.5, np.zeros(2), np.array([[3.0], [1.0]]), np.ones(1), 1)
-    two = Evidence(0.5, np.zeros(2), np.array([[0.0], [1.0]]), np.ones(1), 1)
+    one = RaceEvidence(0.5, np.zeros(2), np.array([[3.0], [1.0]]), np.ones(1), 1)
+    two = RaceEvidence(0.5, np.zeros(2), np.array([[0.0], [1.0]]), np.ones(1), 1)
     assert survivors([one, two], 0.01, is_worst=False) == [0]
     assert survivors([one, two], 0.01, is_worst=True) == [1]
 

@@ -63,7 +63,7 @@ class Contrast:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
+class RaceEvidence:
     """What is seen of one metric.
 
     Args:

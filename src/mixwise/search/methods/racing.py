@@ -34,7 +34,7 @@ from mixwise.arrays import Array
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.scorer import Part, Request
-from mixwise.search.methods.boundary import Evidence, exceeds
+from mixwise.search.methods.boundary import RaceEvidence, exceeds
 from mixwise.search.problem import SearchProblem, shares_of
 
 Indices = npt.NDArray[np.int64]
@@ -84,13 +84,13 @@ class Lane:
         """The lane with some of its candidates."""
         return replace(self, controls=self.controls[rows], gains=self.gains[rows])
 
-    def evidence(self) -> Evidence:
+    def evidence(self) -> RaceEvidence:
         """Gains less what the control variate explains, and its mean over all examples."""
         weights = self.weights[self.order]
         controls = self.controls[:, self.order]
         slope = _pooled_slope(self.gains, controls)
         offsets = slope * np.average(self.controls, axis=1, weights=self.weights)
-        return Evidence(
+        return RaceEvidence(
             self.share, offsets, self.gains - slope * controls, weights, len(self.weights)
         )
 
@@ -139,7 +139,7 @@ def look_schedule(n_examples: int) -> tuple[int, ...]:
     return tuple(looks)
 
 
-def survivors(lanes: Sequence[Evidence], level: float, *, is_worst: bool) -> list[int]:
+def survivors(lanes: Sequence[RaceEvidence], level: float, *, is_worst: bool) -> list[int]:
     """Candidates that nothing speaks against yet, best first.
 
     Args:
@@ -160,11 +160,11 @@ def survivors(lanes: Sequence[Evidence], level: float, *, is_worst: bool) -> lis
     return order[:1] + [i for i in order[1:] if not beaten(lanes, order[0], i, level)]
 
 
-def _beaten_in_mean(lanes: Sequence[Evidence], leader: int, rival: int, level: float) -> bool:
+def _beaten_in_mean(lanes: Sequence[RaceEvidence], leader: int, rival: int, level: float) -> bool:
     return exceeds([lane.difference(leader, rival, lane.share) for lane in lanes], level)
 
 
-def _beaten_in_worst(lanes: Sequence[Evidence], leader: int, rival: int, level: float) -> bool:
+def _beaten_in_worst(lanes: Sequence[RaceEvidence], leader: int, rival: int, level: float) -> bool:
     """Whether all of the leader's gains exceed one of the rival's, which bounds its worst."""
     each = level / len(lanes) ** 2
     for low, lane in enumerate(lanes):
