@@ -1,8 +1,8 @@
 """Names that a recipe may use: mixwise's own, and those that a user's code adds.
 
 A package of the user's announces itself by an entry point in the group ``mixwise``; what the entry
-point names is imported when a recipe uses a name that is not known, and registers its own (a merge
-rule, a search method, an evaluation kind, a record format, an exporter).
+point names is imported when a recipe uses a name that is not known, and registers its own: a merge
+rule (`register_rule`) or a search method (`register_method`).
 """
 
 from __future__ import annotations

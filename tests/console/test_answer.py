@@ -62,8 +62,8 @@ def test_the_recommendation_says_what_to_expect_and_how_far_to_trust(capsys: Cap
     assert out.startswith("\nTrain on 67 % math and 33 % code.\n")
     for line in (
         "The highest score (math 0.667, code 0.333) is expected to be ahead of uniform by 0.50 ± "
-        "0.12 (standard deviation), so they differ; among equals the mixture nearest to uniform is "
-        "recommended.",
+        "0.12 (standard deviation), enough to tell them apart; among equals the mixture nearest to "
+        "uniform is recommended.",
         "A model trained on it should reach 1.81 (95 % 1.50 to 2.12), learned from 3 trained "
         "references.",
         "Objective by the proxy 1.500 (95 % 1.000 to 2.000 over evaluation examples only: what "

@@ -54,11 +54,12 @@ def print_recommendation(found: Recommendation) -> None:
 def _print_simplicity(simplicity: Simplicity) -> None:
     """Print whether the highest score can be told from the simplest mixture's."""
     simplest = "uniform" if simplicity.preferred == "uniform" else "the available tokens' shares"
-    apart = "too little to tell them apart" if simplicity.holds_anchor else "so they differ"
+    apart = "too little" if simplicity.holds_anchor else "enough"
     print_text(
         f"The highest score ({_mixture(simplicity.highest.shares)}) is expected to be ahead of "
         f"{simplest} by {simplicity.behind:.2f} ± {simplicity.deviation:.2f} (standard deviation), "
-        f"{apart}; among equals the mixture nearest to {simplest} is recommended."
+        f"{apart} to tell them apart; among equals the mixture nearest to {simplest} is "
+        "recommended."
     )
 
 
