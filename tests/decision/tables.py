@@ -59,7 +59,7 @@ class Formula:
             for mixture in mixtures
             for seed in seeds
         }
-        return TableScorer(rows.values()).runs(mixtures)
+        return TableScorer(rows.values()).runs(mixtures) if rows else ()
 
     def _loss(self, mixture: Mixture, seed: int) -> float:
         bits = [int(1e6 * share) for share in mixture.shares]

@@ -1,0 +1,58 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.report.conftest import Parts
+
+from mixwise.errors import StudyError
+from mixwise.study.folder import StudyFolder
+from mixwise.study.results import (
+    FILES,
+    Recommendation,
+    ValidationFound,
+    load_result,
+    parse_result,
+    result_to_json,
+)
+
+PARTS = Parts(("math", "code"), "slopes")
+RESULTS = (
+    PARTS.search(),
+    PARTS.calibration(),
+    PARTS.validation(),
+    PARTS.final(),
+    PARTS.diagnosis(),
+    PARTS.calibrated_recommendation(),
+)
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
+def test_every_result_is_read_as_it_was_written(result: Any) -> None:
+    content = json.loads(json.dumps(result_to_json(result)))
+    assert parse_result(type(result), content, "file") == result
+    assert set(FILES) == {type(one) for one in RESULTS}
+
+
+def test_another_form_is_named_with_what_to_do() -> None:
+    content = result_to_json(PARTS.recommendation())
+    del content["proxy"]["objective"]
+    with pytest.raises(StudyError, match=r"x.json: was written by another .*`proxy.objective`"):
+        parse_result(Recommendation, content, "x.json")
+
+
+def test_a_result_of_other_inputs_is_not_loaded(tmp_path: Path) -> None:
+    study = StudyFolder(tmp_path, tmp_path)
+    assert load_result(study, ValidationFound) is None
+    found = PARTS.validation()
+    study.save_json(FILES[ValidationFound], {"recipe": "a", **result_to_json(found)})
+    assert load_result(study, ValidationFound) == found
+    assert load_result(study, ValidationFound, recipe="a") == found
+    assert load_result(study, ValidationFound, recipe="b") is None
+
+
+def test_a_mean_over_seeds_is_reached_and_none_without_a_run() -> None:
+    row = PARTS.final().rows[0]
+    assert row.reached() == pytest.approx(row.proxy.objective + 0.25)
+    assert replace(row, runs=()).reached("math/loss") is None
