@@ -45,7 +45,6 @@ def main() -> None:
         candidates=table.mixtures,
     )
     print(f"train on {decision.mixture}")
-    print(f"simplest among equals: {'yes' if decision.highest is not decision.best else 'no'}")
 
 
 if __name__ == "__main__":

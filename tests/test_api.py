@@ -9,7 +9,11 @@ from mixwise.api import Study
 from mixwise.errors import RecipeError, StudyError
 from mixwise.mixture import Mixture
 from mixwise.report.reading import load_contents
-from mixwise.study.results import FinalFound, Recommendation, ValidationFound
+from mixwise.study.results import (
+    FinalFound,
+    Recommendation,
+    ValidationFound,
+)
 
 DOMAINS = ("alpha", "beta", "gamma")
 
@@ -65,7 +69,7 @@ def test_what_cannot_be_is_said(pico: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="the study is not open: work with it in a block"):
         study.search()
     with study:
-        with pytest.raises(StudyError, match=r"nothing to show yet: run `study.search\(\)` first"):
+        with pytest.raises(StudyError, match="nothing is scored yet: run"):
             study.candidates()
         with pytest.raises(StudyError, match="there is no chart `mixture`"):
             study.figure()
@@ -96,3 +100,20 @@ def test_examples_run(name: str) -> None:
     path = Path(__file__).parents[1] / "examples" / f"{name}.py"
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=True)
     assert "train on math=" in done.stdout
+
+
+@pytest.mark.usefixtures("cached")
+def test_results_of_another_recipe_are_not_these(pico: Path, tmp_path: Path) -> None:
+    recipe, folder = pico / "recipe.yaml", tmp_path / "study"
+    with Study.create(folder, recipe) as study:
+        study.train_experts()
+        study.search()
+    recipe.write_text(recipe.read_text() + "\nsearch: {seed: 7}\n")
+    with Study.create(folder, recipe) as study:
+        assert study.recommendation is study.found is None
+        assert study.search() == study.recommendation
+    with (
+        Study.open(folder, read_only=True) as reading,
+        pytest.raises(StudyError, match="the study is open for reading: open it without"),
+    ):
+        reading.search()

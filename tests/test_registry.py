@@ -3,7 +3,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from mixwise import registry
-from mixwise.errors import RecipeError
+from mixwise.errors import RecipeError, ResourceError
 from mixwise.recipe.sections import Merge
 
 
@@ -48,3 +48,11 @@ def test_an_unknown_name_is_looked_for_in_installed_packages(
     monkeypatch.setattr(registry, "load_plugins", lambda: None)
     with pytest.raises(ValueError, match="`yours` is not a merge rule"):
         Merge(rule="yours")
+
+
+@pytest.mark.usefixtures("empty")
+def test_a_package_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = EntryPoint("theirs", "not_there_at_all", "mixwise")
+    monkeypatch.setattr(registry, "entry_points", lambda *, group: [broken])
+    with pytest.raises(ResourceError, match=r"plugin `theirs` \(not_there_at_all\) cannot be load"):
+        Merge(rule="mine")

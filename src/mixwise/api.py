@@ -15,24 +15,24 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mixwise.console.notices import keeping_warnings
-from mixwise.errors import MixwiseError, MixwiseWarning, ResourceError, StudyError
+from mixwise.errors import MixwiseWarning, ResourceError, StudyError
 from mixwise.mixture import Mixture
 from mixwise.progress import OnProgress, OnStage, silent, silent_stage
 from mixwise.recipe import Recipe, load_recipe
 from mixwise.study.folder import StudyFolder
 from mixwise.study.leftovers import remove_leftovers
+from mixwise.study.result_files import StudyResults, load_results
 from mixwise.study.results import (
     Diagnosis,
     FinalFound,
     Recommendation,
-    Result,
     SearchFound,
     ValidationFound,
-    load_result,
 )
 
 if TYPE_CHECKING:
@@ -93,6 +93,14 @@ def open_workspace(
         yield workspace
 
 
+@dataclass(frozen=True, slots=True)
+class _NewRecipe:
+    """A recipe that the study's folder does not hold yet: parsed, and as it was given."""
+
+    recipe: Recipe
+    text: str
+
+
 class Study:
     """A study at work; a context manager, which holds the study alone while it is open.
 
@@ -125,6 +133,7 @@ class Study:
             "read_only": read_only,
             "on_progress": on_progress,
         }
+        self._is_read_only = read_only
         self._on_stage = on_stage
         self._held = ExitStack()
         self._workspace: Workspace | None = None
@@ -218,6 +227,7 @@ class Study:
         """
         from mixwise.stages.check import run_check
 
+        self._require_writable()
         checked = run_check(self.workspace.inputs, self.folder)
         self.workspace.require_own_experts()
         if self._new_recipe is not None:
@@ -229,12 +239,12 @@ class Study:
         """Do whatever of the main job is not done yet, and write the report."""
         from mixwise.stages.run import run_study
 
-        self._require_checked()
+        self._begin()
         return run_study(self.workspace, self._on_stage)
 
     def train_experts(self) -> dict[str, Path]:
         """Train the experts that are missing; the folder of each, by domain."""
-        self._require_checked()
+        self._begin()
         self.workspace.train_experts()
         return {name: self.workspace.expert(name).folder for name in self.domains}
 
@@ -244,7 +254,7 @@ class Study:
         from mixwise.stages.recommend import save_recommendation
         from mixwise.stages.search import run_search
 
-        self._require_checked()
+        self._begin()
         return save_recommendation(
             self.workspace, run_calibration(self.workspace, run_search(self.workspace))
         )
@@ -253,7 +263,7 @@ class Study:
         """Train reference mixtures, compare the proxy with them, and recommend anew."""
         from mixwise.stages.validate import run_validation
 
-        self._require_checked()
+        self._begin()
         found = run_validation(self.workspace)
         self.search()
         return found
@@ -270,7 +280,7 @@ class Study:
         """Measure all that tells how far the proxy may be trusted."""
         from mixwise.stages.diagnose import run_diagnosis
 
-        self._require_checked()
+        self._begin()
         return run_diagnosis(self.workspace)
 
     def score(
@@ -293,7 +303,8 @@ class Study:
         """
         from mixwise.scorer import VALUES
 
-        self._require_checked()
+        if not self._is_read_only:  # what is known is read
+            self._begin()
         wanted = [self._mixture(mixture) for mixture in mixtures]
         if answer == "proxy":
             return self.workspace.proxy.score(wanted, request or VALUES)
@@ -311,22 +322,22 @@ class Study:
     @property
     def recommendation(self) -> Recommendation | None:
         """What is recommended; None before the search."""
-        return self._result(Recommendation)
+        return self._results.recommendation
 
     @property
     def found(self) -> SearchFound | None:
         """What the search found; None before it."""
-        return self._result(SearchFound)
+        return self._results.search
 
     @property
     def validation(self) -> ValidationFound | None:
         """References by both answers, and fidelity; None before the validation."""
-        return self._result(ValidationFound)
+        return self._results.validation
 
     @property
     def final(self) -> FinalFound | None:
         """What real training showed; None before it."""
-        return self._result(FinalFound)
+        return self._results.final
 
     def candidates(self) -> pd.DataFrame:
         """Every scored mixture, best first: shares, objective and metrics, a row each.
@@ -336,19 +347,21 @@ class Study:
             StudyError: If nothing is scored yet.
         """
         pandas = _pandas()
-        found = self._require(SearchFound, "search")
+        found = self.found
+        if found is None:
+            raise StudyError(f"{self.folder}: nothing is scored yet: run `study.search()` first")
         return pandas.DataFrame(
             [
                 {
                     "name": row.name,
-                    **{("share", name): share for name, share in row.score.shares.items()},
+                    **{f"share of {name}": share for name, share in row.score.shares.items()},
                     "objective": row.score.objective,
                     "within_bounds": row.within_bounds,
                     **row.score.metrics,
                 }
                 for row in found.candidates
             ]
-        ).rename(columns=lambda name: f"share of {name[1]}" if isinstance(name, tuple) else name)
+        )
 
     def figure(self, kind: FigureKind = "mixture", metric: str = "objective") -> go.Figure:
         """A chart of the report.
@@ -365,14 +378,14 @@ class Study:
 
         return figure_of(self.folder, kind, metric)
 
-    def _result(self, kind: type[Result]) -> Result | None:
-        return load_result(self._folder, kind)
-
-    def _require(self, kind: type[Result], stage: str) -> Result:
-        found = self._result(kind)
-        if found is None:
-            raise StudyError(f"{self.folder}: nothing to show yet: run `study.{stage}()` first")
-        return found
+    @property
+    def _results(self) -> StudyResults:
+        """What was found for the study's recipe as it is now; results of another are none."""
+        results = load_results(self._folder)
+        made = results.recommendation
+        if made is not None and made.provenance.recipe_alone != self.recipe.key:
+            return StudyResults(None, None, None, None, None, None)
+        return results
 
     def _mixture(self, mixture: Mixture | Mapping[str, float]) -> Mixture:
         if isinstance(mixture, Mixture):
@@ -380,11 +393,19 @@ class Study:
         shares = ",".join(f"{name}={share!r}" for name, share in mixture.items())
         return Mixture.parse(shares, self.domains)
 
-    def _require_checked(self) -> None:
-        """A new recipe is checked before anything is trained."""
+    def _begin(self) -> None:
+        """Before a stage: the study may be written, and a new recipe is checked."""
+        self._require_writable()
         if self._new_recipe is not None:
             for text in self.check().warnings:
                 warnings.warn(text, MixwiseWarning, stacklevel=3)
+
+    def _require_writable(self) -> None:
+        if self._is_read_only:
+            raise StudyError(
+                f"{self.folder}: the study is open for reading: open it without `read_only` to run "
+                "a stage"
+            )
 
     def _repr_html_(self) -> str:
         from mixwise.report.markup import tag
@@ -392,14 +413,6 @@ class Study:
         found = self.recommendation
         answer = found.answer if found else "No mixture is recommended yet."
         return str(tag("div", tag("b", str(self.folder)), " ", tag("span", answer)))
-
-
-class _NewRecipe:
-    """A recipe that the study's folder does not hold yet: parsed, and as it was given."""
-
-    def __init__(self, recipe: Recipe, text: str) -> None:
-        self.recipe = recipe
-        self.text = text
 
 
 def check_recipe(
@@ -433,6 +446,3 @@ def _pandas() -> Any:
             "pandas is needed for tables and is not installed: `pip install mixwise[notebook]`"
         ) from None
     return pandas
-
-
-__all__ = ["MixwiseError", "Study", "cache_folder", "check_recipe", "open_workspace"]

@@ -385,7 +385,7 @@ def _show(content: Any, as_json: bool, print_it: Callable[[], object]) -> None:
     if not as_json:
         print_it()
         return
-    from mixwise.study.results import FILES, result_to_json
+    from mixwise.study.result_files import FILES, result_to_json
 
     console.print_json(result_to_json(content) if type(content) in FILES else content)
 

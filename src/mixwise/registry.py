@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Literal
 
-from mixwise.errors import RecipeError, nearest
+from mixwise.errors import MixwiseError, RecipeError, ResourceError, first_line, nearest
 
 Kind = Literal["merge rule", "search method"]
 GROUP = "mixwise"
@@ -83,6 +83,18 @@ def known(kind: Kind) -> Callable[[str], str]:
 
 
 def load_plugins() -> None:
-    """Import what installed packages announce; a second time does nothing."""
+    """Import what installed packages announce; a second time does nothing.
+
+    Raises:
+        ResourceError: If one of them cannot be imported.
+    """
     for entry in entry_points(group=GROUP):
-        entry.load()
+        try:
+            entry.load()
+        except MixwiseError:  # a name that is taken says so itself
+            raise
+        except Exception as error:  # whatever the package's own code raises
+            raise ResourceError(
+                f"the plugin `{entry.name}` ({entry.value}) cannot be loaded "
+                f"({first_line(error)}): mend or remove its package"
+            ) from error

@@ -8,7 +8,10 @@ from tests.report.conftest import Parts
 from mixwise.console import print_fidelity, print_outcome, print_recommendation
 from mixwise.decision.outcome import Margin, Outcome
 from mixwise.decision.trust import Trust
-from mixwise.study.results import Recommendation, ReferenceForecast
+from mixwise.study.results import (
+    Recommendation,
+    ReferenceForecast,
+)
 
 Capture = pytest.CaptureFixture[str]
 

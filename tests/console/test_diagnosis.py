@@ -30,7 +30,7 @@ def _diagnosis() -> Diagnosis:
             domains,
             0,
             effects,
-            [],
+            (),
             None,
             Causes(*(dict.fromkeys(effects, value) for value in (0.0625, -0.25, 0.0))),
             (),

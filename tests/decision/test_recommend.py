@@ -116,3 +116,15 @@ def test_others_stand_beside_the_recommended() -> None:
     assert stand[str(decision.mixture)] == "recommended"
     assert stand[str(UNIFORM)] == stand[str(Mixture.single(SPACE.domains, "c"))] == "behind"
     assert compared.interval[0] == compared.interval[1]  # one example: nothing to resample
+
+
+def test_what_would_be_passed_over_is_refused() -> None:
+    proxy = Formula(CLEAR)
+    with pytest.raises(RecipeError, match="`n_calibration` is 2, but there is no `trainer`"):
+        recommend(proxy, SPACE, OBJECTIVE, SCALE, n_calibration=2)
+    with pytest.raises(RecipeError, match="`prefer` is `available`, but there is no `anchor`"):
+        recommend(proxy, SPACE, OBJECTIVE, SCALE, prefer="available")
+    with pytest.raises(RecipeError, match="`prefer` is `unform`: did you mean `uniform`"):
+        recommend(proxy, SPACE, OBJECTIVE, SCALE, prefer="unform")  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="`slops` is not a search method: did you mean `slopes`"):
+        recommend(proxy, SPACE, OBJECTIVE, SCALE, method="slops")

@@ -18,8 +18,8 @@ from mixwise.files import seal
 from mixwise.ledger import Ledger
 from mixwise.mixture import Mixture
 from mixwise.observation import Measurement, Observation
+from mixwise.study.result_files import FILES, result_to_json
 from mixwise.study.results import (
-    FILES,
     BothAnswers,
     CalibrationFound,
     Candidate,
@@ -42,7 +42,6 @@ from mixwise.study.results import (
     SeedScore,
     Simplicity,
     ValidationFound,
-    result_to_json,
 )
 
 KEY = "0123abcd"
@@ -234,7 +233,7 @@ class Parts:
             geometry=Geometry(self.domains, (0.0125,) * n, cosines, ()),
             trajectory=(),
             interference=InterferenceFacts(
-                self.domains, 0, {}, [], None, Causes(nothing, nothing, nothing), ()
+                self.domains, 0, {}, (), None, Causes(nothing, nothing, nothing), ()
             ),
             precision=PrecisionFacts((), {}, ()),
             fidelity=None,

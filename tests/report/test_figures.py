@@ -1,13 +1,16 @@
 from mixwise.decision.score import Score
 from mixwise.mixture import Mixture
-from mixwise.report.contents import ComparedRow
 from mixwise.report.figures import (
     agreement_figure,
     comparison_figure,
     mixture_figure,
     profile_figure,
 )
-from mixwise.study.results import BothAnswers, Profiles, SeedScore
+from mixwise.study.results import (
+    BothAnswers,
+    Profiles,
+    SeedScore,
+)
 
 
 def _score(objective: float, loss: float = 1.0, a: float = 0.75) -> Score:
@@ -18,12 +21,8 @@ def _runs(reached: tuple[float, ...]) -> tuple[SeedScore, ...]:
     return tuple(SeedScore(k, r, {"a/loss": 2 * r}) for k, r in enumerate(reached))
 
 
-def _row(name: str, predicted: float, *reached: float) -> ComparedRow:
-    return ComparedRow(name, _score(predicted, 1.0), _runs(reached), None, "")
-
-
-def _both(predicted: float, *reached: float) -> BothAnswers:
-    return BothAnswers("", _score(predicted, 1.0), _runs(reached))
+def _row(name: str, predicted: float, *reached: float) -> BothAnswers:
+    return BothAnswers(name, _score(predicted, 1.0), _runs(reached))
 
 
 def test_bars_are_the_shares_and_marks_those_of_the_other_mixture() -> None:
@@ -51,7 +50,7 @@ def test_without_trained_models_only_predictions_are_drawn() -> None:
 
 
 def test_agreement_shows_every_mixture_against_its_mean_over_seeds() -> None:
-    mixtures = [_both(0.0, 0.0, 0.5), _both(1.0, 1.0, 1.5)]
+    mixtures = [_row("", 0.0, 0.0, 0.5), _row("", 1.0, 1.0, 1.5)]
     diagonal, means, singles = agreement_figure(mixtures, "objective", "").data
     assert means.x == (0.0, 1.0)
     assert means.y == (0.25, 1.25)
@@ -62,21 +61,21 @@ def test_agreement_shows_every_mixture_against_its_mean_over_seeds() -> None:
 
 
 def test_agreement_reads_a_metric_by_its_name() -> None:
-    _, means, _ = agreement_figure([_both(0.0, 0.5, 1.0)], "a/loss", "nats").data
+    _, means, _ = agreement_figure([_row("", 0.0, 0.5, 1.0)], "a/loss", "nats").data
     assert means.x == (1.0,)
     assert means.y == (1.5,)
 
 
 def test_axes_are_alike_unless_that_would_squeeze_one_answer() -> None:
-    alike = agreement_figure([_both(0.0, 0.1), _both(1.0, 0.9)], "objective", "").layout
+    alike = agreement_figure([_row("", 0.0, 0.1), _row("", 1.0, 0.9)], "objective", "").layout
     assert alike.xaxis.range == alike.yaxis.range
-    apart = agreement_figure([_both(0.0, 9.0), _both(0.1, 30.0)], "objective", "").layout
+    apart = agreement_figure([_row("", 0.0, 9.0), _row("", 0.1, 30.0)], "objective", "").layout
     assert apart.xaxis.range[1] < 1
     assert apart.yaxis.range[0] > 1
 
 
 def test_equal_values_still_leave_an_axis_with_a_width() -> None:
-    layout = agreement_figure([_both(0.0, 0.0)], "objective", "").layout
+    layout = agreement_figure([_row("", 0.0, 0.0)], "objective", "").layout
     assert layout.xaxis.range[0] < layout.xaxis.range[1]
 
 
@@ -111,7 +110,7 @@ def test_names_are_escaped_in_every_label() -> None:
     score, runs = Score(Mixture((name,), (1.0,)), 1.0, {}), (SeedScore(1, 1.0, {}),)
     for figure in (
         mixture_figure(mixture, {name: mixture}),
-        comparison_figure([ComparedRow(name, score, runs, None, "")], "J"),
+        comparison_figure([BothAnswers(name, score, runs)], "J"),
         agreement_figure([BothAnswers(name, score, runs)], "objective", ""),
         profile_figure(profiles, "<i>m</i>", "", mixture),
     ):

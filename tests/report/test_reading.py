@@ -27,7 +27,7 @@ def test_a_whole_study(make_study: MakeStudy) -> None:
     contents = load_contents(make_study())
     assert contents.domains == ("math", "code", "web")
     assert contents.recommended is not None
-    assert contents.recommended.reached("objective") == 1.25
+    assert contents.recommended.answers.reached() == 1.25
     assert [c.standing for c in contents.candidates] == [
         "recommended",
         "equal",
@@ -65,11 +65,11 @@ def test_final_of_an_earlier_recommendation_is_not_this_ones(make_study: MakeStu
     contents = load_contents(folder)
     assert contents.final is None
     assert contents.recommended is not None
-    assert contents.recommended.runs == ()
+    assert contents.recommended.answers.runs == ()
 
 
 def test_a_baseline_has_the_runs_of_the_same_mixture(make_study: MakeStudy) -> None:
-    baselines = {row.name: row for row in load_contents(make_study()).baselines}
+    baselines = {row.answers.name: row.answers for row in load_contents(make_study()).baselines}
     assert len(baselines["uniform"].runs) == 2
     assert baselines["only web"].runs == ()
 
@@ -98,7 +98,7 @@ def test_a_broken_file_is_named(make_study: MakeStudy) -> None:
     folder = make_study()
     (folder / "final.json").write_text("{")
     with pytest.raises(
-        DamagedError, match=r"final\.json: is damaged \(not readable JSON.* delete it and run"
+        DamagedError, match=r"final\.json: is damaged \(not readable JSON.* makes it anew"
     ):
         load_contents(folder)
 

@@ -13,7 +13,11 @@ from mixwise.report.tables import (
     metric_table,
     mixture_bar,
 )
-from mixwise.study.results import Candidate, SeedScore
+from mixwise.study.results import (
+    BothAnswers,
+    Candidate,
+    SeedScore,
+)
 
 MakeStudy = Callable[..., Path]
 
@@ -65,8 +69,8 @@ def test_the_plain_average_of_many_domains_is_not_spelt_out() -> None:
 def test_a_baseline_shows_its_margin() -> None:
     score, runs = Score(Mixture(("a",), (1.0,)), 0.5, {}), (SeedScore(1, 0.5, {}),)
     rows = [
-        ComparedRow("recommended", score, runs, None, ""),
-        ComparedRow("only b", score, (), None, ""),
+        ComparedRow(BothAnswers("recommended", score, runs), None, ""),
+        ComparedRow(BothAnswers("only b", score, ()), None, ""),
     ]
     text = comparison_table(rows, ["a"], {"only b": Margin("only b", -0.25, -1.5, "ahead")})
     assert "−0.250 (−1.5 noise widths)" in text
@@ -76,9 +80,9 @@ def test_a_baseline_shows_its_margin() -> None:
 def test_baselines_that_cannot_be_told_apart_are_marked() -> None:
     score, runs = Score(Mixture(("a",), (1.0,)), 0.5, {}), (SeedScore(1, 0.5, {}),)
     rows = [
-        ComparedRow("recommended", score, (), 0.75, "recommended"),
-        ComparedRow("only b", score, runs, 0.625, "equal"),
-        ComparedRow("only c", score, runs, 0.25, "behind"),
+        ComparedRow(BothAnswers("recommended", score, ()), 0.75, "recommended"),
+        ComparedRow(BothAnswers("only b", score, runs), 0.625, "equal"),
+        ComparedRow(BothAnswers("only c", score, runs), 0.25, "behind"),
     ]
     margins = {
         "only b": Margin("only b", 0.125, 0.5, "equal"),
@@ -97,7 +101,7 @@ def test_metrics_of_base_prediction_and_trained_model(make_study: MakeStudy) -> 
     contents = load_contents(make_study(domains=("a", "b")))
     assert contents.search is not None
     assert contents.recommended is not None
-    text = metric_table(contents.search.base, contents.recommended, contents.metrics)
+    text = metric_table(contents.search.base, contents.recommended.answers, contents.metrics)
     row = next(row for row in text.split("<tr>") if "a/loss" in row)
     assert [x for x in ("3.500", "2.333", "2.083") if x in row] == ["3.500", "2.333", "2.083"]
     assert "nats/token · lower is better" in row

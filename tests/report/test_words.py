@@ -17,7 +17,10 @@ from mixwise.report.words import (
     simplicity_words,
     validation_words,
 )
-from mixwise.study.results import FinalFound, Recommendation
+from mixwise.study.results import (
+    FinalFound,
+    Recommendation,
+)
 
 MakeStudy = Callable[..., Path]
 

@@ -25,12 +25,12 @@ from mixwise.stages.search import problem_of, run_search
 from mixwise.stages.validate import run_validation
 from mixwise.study.folder import CALIBRATION_FILE, StudyFolder
 from mixwise.study.inputs import Settings
+from mixwise.study.result_files import load_result
 from mixwise.study.results import (
     BothAnswers,
     CalibrationFound,
     SeedScore,
     ValidationFound,
-    load_result,
 )
 from mixwise.study.session import Workspace
 

@@ -12,7 +12,8 @@ from mixwise.stages.diagnose import run_diagnosis
 from mixwise.stages.validate import run_validation
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
-from mixwise.study.results import Diagnosis, load_result
+from mixwise.study.result_files import load_result
+from mixwise.study.results import Diagnosis
 from mixwise.study.session import Workspace
 
 DOMAINS = ["alpha", "beta", "gamma"]

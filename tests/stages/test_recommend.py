@@ -18,7 +18,8 @@ from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import every_baseline, run_search
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
-from mixwise.study.results import Recommendation, load_result
+from mixwise.study.result_files import load_result
+from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
 
 

@@ -21,12 +21,11 @@ from mixwise.stages.search import run_search
 from mixwise.stages.validate import run_validation
 from mixwise.study.folder import DIAGNOSIS_FILE, StudyFolder
 from mixwise.study.inputs import Settings
+from mixwise.study.result_files import load_result, result_to_json
 from mixwise.study.results import (
     Recommendation,
     RunCounts,
     ValidationFound,
-    load_result,
-    result_to_json,
 )
 from mixwise.study.session import Workspace
 

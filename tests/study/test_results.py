@@ -8,13 +8,15 @@ from tests.report.conftest import Parts
 
 from mixwise.errors import StudyError
 from mixwise.study.folder import StudyFolder
-from mixwise.study.results import (
+from mixwise.study.result_files import (
     FILES,
-    Recommendation,
-    ValidationFound,
     load_result,
     parse_result,
     result_to_json,
+)
+from mixwise.study.results import (
+    Recommendation,
+    ValidationFound,
 )
 
 PARTS = Parts(("math", "code"), "slopes")

@@ -13,7 +13,11 @@ from mixwise.console.text import print_table, print_text
 
 if TYPE_CHECKING:
     from mixwise.diagnostics.findings import Geometry, TrajectoryPoint
-    from mixwise.study.results import Diagnosis, InterferenceFacts, PrecisionFacts
+    from mixwise.study.results import (
+        Diagnosis,
+        InterferenceFacts,
+        PrecisionFacts,
+    )
 
 _CAUSES = {
     "self_scaling": "self-scaling",

@@ -26,7 +26,6 @@ from mixwise.errors import (
 from mixwise.recipe import HubDataset
 
 _ROWS = 256  # of Parquet that are decoded together
-_CHUNK = 2**16  # characters of a JSON array that are looked at first
 
 
 @dataclass(frozen=True, slots=True)

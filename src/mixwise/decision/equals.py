@@ -11,8 +11,8 @@ Method:
     (its prior, where no reference was trained), and 2τ² times the total variation between x and b.
     Looked at is the anchor; where it can be told from b, and all of the space may be recommended,
     points on the line from b to the anchor, of which the nearest to it is taken that is behind by
-    no more than s / 4: every step there costs expected score and gains no simpler recipe (at 1.96 s
-    regret on the truth bed doubled, ``benchmarks/LOG.md``).
+    no more than s / 4, the examples left out: every step there costs expected score and gains no
+    simpler recipe (``benchmarks/LOG.md`` has what wider limits cost).
 """
 
 from __future__ import annotations
@@ -44,13 +44,11 @@ class Equals:
         anchor: The simplest mixture.
         behind: Expected score of the best less that of the anchor.
         deviation: Standard deviation of that difference.
-        unexplained: τ.
     """
 
     anchor: Mixture
     behind: float
     deviation: float
-    unexplained: float
 
     @property
     def holds_anchor(self) -> bool:
@@ -76,7 +74,6 @@ def compare_with_anchor(
         mixture_of(anchor),
         max(value[0] - value[1], 0.0),
         float(np.hypot(deviation, example_deviation)),
-        unexplained(calibrated.trained),
     )
 
 

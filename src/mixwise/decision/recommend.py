@@ -10,7 +10,8 @@ Method:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -31,13 +32,14 @@ from mixwise.decision.equals import (
     simplest_between,
 )
 from mixwise.decision.forecast import Forecast, Range, draw_missed, forecast
+from mixwise.errors import RecipeError, nearest
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.scorer import Scorer
-from mixwise.search.method_table import METHODS
+from mixwise.search.method_table import METHODS, find_method
 from mixwise.search.methods.listed import search_listed
-from mixwise.search.problem import SearchProblem, SearchResult, mixture_of, shares_of
+from mixwise.search.problem import SearchProblem, mixture_of, shares_of
 from mixwise.search.space.designs import centre
 from mixwise.search.space.optimum import maximise
 from mixwise.search.surrogates.objective_model import fit_surface
@@ -122,7 +124,7 @@ def recommend(
             paid for anyway.
         known: Mixtures that were scored by both answers before.
         candidates: The only mixtures that may be scored, trained and recommended; None for all of
-            the space.
+            the space. The anchor is preferred only where it is one of them.
         method: Search method, by its name; of no effect with candidates.
         budget: At most so many mixtures are scored; None for the method's own number.
         prefer: What is simplest among equals: the ``uniform`` mixture, the shares of the
@@ -136,11 +138,17 @@ def recommend(
         The decision.
 
     Raises:
-        RecipeError: If the method is unknown, the budget too small or no candidate in the space.
+        RecipeError: If the method or the preference is unknown, the budget too small, no candidate
+            in the space, or calibration is asked for without a trainer.
     """
+    if n_calibration and trainer is None:
+        raise RecipeError(
+            f"`n_calibration` is {n_calibration}, but there is no `trainer` to train mixtures: "
+            "give one, or set it to 0"
+        )
     problem = SearchProblem(proxy, space, objective, scale, budget, seed)
     if candidates is None:
-        found = METHODS[method].search(problem)
+        found = find_method(method).search(problem)
     else:
         found = search_listed(problem, candidates)
     surface = fit_surface(problem, found.scored)
@@ -191,15 +199,18 @@ def decide(
         n_final_seeds: As there.
         is_searched_again: Whether the corrected score is maximised anew; else the search's own
             answer is the highest.
+
+    Raises:
+        RecipeError: If the preference is unknown, or is for the available tokens without an anchor.
     """
     problem, found = calibrated.problem, calibrated.found
     is_listed = candidates is not None or METHODS[found.method].is_of_subsets
     highest = found.best
     if is_searched_again and calibrated.discrepancy is not None:
         highest = _highest(calibrated, candidates, is_listed=is_listed)
-    simplest = anchor or centre(problem.space)
-    is_allowed = candidates is None or str(simplest) in {str(c) for c in candidates}
-    if prefer == "none" or not is_allowed:
+    simplest = _anchor(problem.space, prefer, anchor)
+    is_allowed = candidates is None or simplest in candidates
+    if simplest is None or not is_allowed:
         return Decision(
             highest, highest, None, calibrated, forecast(calibrated, highest, n_seeds=n_final_seeds)
         )
@@ -233,10 +244,16 @@ def compare(decision: Decision, others: Sequence[Observation], base: Observation
     return Compared(tuple(every), tuple(stand), interval(draws[:, best]))
 
 
-def with_best(found: SearchResult, best: Observation) -> SearchResult:
-    """A search's answer with another best, which counts as scored."""
-    scored = found.scored if best in found.scored else (*found.scored, best)
-    return replace(found, best=best, scored=scored)
+def _anchor(space: MixtureSpace, prefer: Preference, anchor: Mixture | None) -> Mixture | None:
+    """The simplest mixture; None where the largest score wins."""
+    if prefer not in get_args(Preference):
+        raise RecipeError(f"`prefer` is `{prefer}`: {nearest(prefer, get_args(Preference))}")
+    if prefer == "available" and anchor is None:
+        raise RecipeError(
+            "`prefer` is `available`, but there is no `anchor`: give the mixture of the available "
+            "tokens (`Mixture.proportional`)"
+        )
+    return None if prefer == "none" else anchor or centre(space)
 
 
 def _highest(

@@ -17,10 +17,10 @@ from typing import Any
 from mixwise.data.blend import allocate
 from mixwise.data.corpus import begin_rows, map_sequences
 from mixwise.errors import ResourceError, StudyError
-from mixwise.recipe import Recipe, hash_section
 from mixwise.shortages import explain_failed_write
 from mixwise.study.folder import StudyFolder
-from mixwise.study.results import Recommendation, load_result
+from mixwise.study.result_files import load_result
+from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
 from mixwise.training.job import TrainingJob
 
@@ -44,7 +44,7 @@ def export_shares(study: StudyFolder, output: Path | None = None) -> dict[str, A
         ResourceError: If the file cannot be written.
     """
     recommendation = _recommendation_of(study)
-    if recommendation.provenance.recipe_alone != key_of(study.recipe):
+    if recommendation.provenance.recipe_alone != study.recipe.key:
         raise _stale(study, "from another recipe")
     run, mixture = recommendation.run, recommendation.mixture
     length = run.sequence_length
@@ -96,11 +96,6 @@ def export_stream(workspace: Workspace, output: Path | None = None) -> dict[str,
         "repetitions": dict(zip(blend.domains, blend.repetitions, strict=True)),
     }
     return _write(study, "stream", _stream(job), output, facts)
-
-
-def key_of(recipe: Recipe) -> str:
-    """Hash of a recipe by itself, whatever its files hold."""
-    return hash_section(recipe.model_dump_json(exclude={"engine"}))
 
 
 def _recommendation_of(study: StudyFolder) -> Recommendation:

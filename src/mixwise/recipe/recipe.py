@@ -63,6 +63,11 @@ class Recipe(Section):
         return tuple(self.domains)
 
     @property
+    def key(self) -> str:
+        """Hash of the recipe by itself, whatever its files hold."""
+        return hash_section(self.model_dump_json(exclude={"engine"}))
+
+    @property
     def chosen_rule(self) -> str:
         """The merge rule; `auto` is the plain merge, whose scores are then calibrated."""
         return "linear" if self.merge.rule == "auto" else self.merge.rule

@@ -4,43 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean
 
-from mixwise.decision.score import OBJECTIVE, Score
 from mixwise.decision.trust import Trust
 from mixwise.study.results import (
+    BothAnswers,
     CalibrationFound,
     Candidate,
     Diagnosis,
     FinalFound,
     Recommendation,
     SearchFound,
-    SeedScore,
     ValidationFound,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedRow:
-    """A named mixture by both answers.
+    """A named mixture beside the recommended one.
 
     Args:
-        name: What it is called.
-        proxy: By the merged model.
-        runs: By trained models, one per seed; empty when it was not trained.
+        answers: By the merged model and by trained ones.
         expected: Objective that training on it should reach; None without a reference.
-        standing: Beside the recommended mixture: ``recommended``, ``equal``, ``ahead``, ``behind``.
+        standing: ``recommended``, ``equal``, ``ahead`` or ``behind``.
     """
 
-    name: str
-    proxy: Score
-    runs: tuple[SeedScore, ...]
+    answers: BothAnswers
     expected: float | None
     standing: str
-
-    def reached(self, name: str = OBJECTIVE) -> float | None:
-        """Mean over seeds of a metric or the objective; None when it was not trained."""
-        return fmean(run.value(name) for run in self.runs) if self.runs else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +141,8 @@ class Contents:
             return None
         runs = self.final.rows[0].runs if self.final else ()
         expected = found.reference.objective if found.reference else None
-        return ComparedRow("recommended", found.score, runs, expected, "recommended")
+        answers = BothAnswers("recommended", found.score, runs)
+        return ComparedRow(answers, expected, "recommended")
 
     @property
     def baselines(self) -> tuple[ComparedRow, ...]:
@@ -160,9 +151,7 @@ class Contents:
         trained = {str(row.proxy.mixture): row.runs for row in rows}
         return tuple(
             ComparedRow(
-                row.name,
-                row.score,
-                trained.get(str(row.score.mixture), ()),
+                BothAnswers(row.name, row.score, trained.get(str(row.score.mixture), ())),
                 row.expected,
                 row.standing,
             )

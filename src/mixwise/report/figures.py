@@ -24,12 +24,14 @@ from mixwise.report.canvas import (
     shorten,
     with_unit,
 )
-from mixwise.report.contents import ComparedRow
 from mixwise.report.markup import label
 from mixwise.report.numbers import mixture as in_words
 from mixwise.report.numbers import number, share
 from mixwise.report.palette import DARK, MUTED, PALE, looks
-from mixwise.study.results import BothAnswers, Profiles
+from mixwise.study.results import (
+    BothAnswers,
+    Profiles,
+)
 
 _ROW_PIXELS = 26
 _LEAST_PART = 4  # of a common range that each answer must fill
@@ -83,7 +85,7 @@ def _mark_shares(figure: go.Figure, symbol: str, name: str, shares: list[float])
     )
 
 
-def comparison_figure(rows: Sequence[ComparedRow], axis: str) -> go.Figure:
+def comparison_figure(rows: Sequence[BothAnswers], axis: str) -> go.Figure:
     """Draw predicted and reached objective of named mixtures, one row each.
 
     Args:

@@ -21,8 +21,7 @@ from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
 from mixwise.shortages import explain_failed_write
-
-REPORT_FILE = "report.html"
+from mixwise.study.folder import REPORT_FILE
 
 _SECTIONS = {
     "baselines": ("Recommended beside the baselines", sections.baselines),

@@ -1,9 +1,4 @@
-"""Reads the files of a study folder into what the page shows.
-
-Method:
-    Every result file says which recipe it belongs to; one that belongs to another recipe than the
-    recommendation counts as missing, as it does for the stages that wrote it.
-"""
+"""Reads the files of a study folder into what the page shows."""
 
 from __future__ import annotations
 
@@ -13,27 +8,15 @@ from pathlib import Path
 
 from mixwise.decision.score import OBJECTIVE
 from mixwise.errors import RecipeError
-from mixwise.files import load_sealed
 from mixwise.objective import MEASURES
 from mixwise.recipe import Recipe, parse_recipe
 from mixwise.report.contents import Contents, MetricFacts
 from mixwise.report.notices import load_notices
 from mixwise.report.spending import load_expert_records, spent_in_ledger, spent_on_experts
-from mixwise.study.folder import LEDGER_FILE, NOTICES_FILE, RECIPE_FILE
-from mixwise.study.results import (
-    FILES,
-    CalibrationFound,
-    Diagnosis,
-    FinalFound,
-    Recommendation,
-    Result,
-    SearchFound,
-    ValidationFound,
-    parse_result,
-)
+from mixwise.study.folder import LEDGER_FILE, NOTICES_FILE, RECIPE_FILE, StudyFolder
+from mixwise.study.result_files import load_results
+from mixwise.study.results import Recommendation
 from mixwise.training.job import RunRecord
-
-_EXPERTS_FOLDER = "experts"
 
 
 def load_contents(folder: Path) -> Contents:
@@ -49,47 +32,23 @@ def load_contents(folder: Path) -> Contents:
         DamagedError: If one of the files is not what was written.
         StudyError: If one of them is that of another version.
     """
-    recommendation = _load(folder, Recommendation, None)
-    key = recommendation.provenance.recipe if recommendation else _key_of_search(folder)
-    final = _load(folder, FinalFound, key)
-    if final and recommendation and final.rows[0].proxy.mixture != recommendation.mixture:
-        final = None  # of an earlier recommendation
+    study = StudyFolder(folder, folder)
+    results = load_results(study)
     text = _read_text(folder / RECIPE_FILE)
-    records = load_expert_records(folder / _EXPERTS_FOLDER)
+    records = load_expert_records(study.experts_folder)
     return Contents(
-        search=_load(folder, SearchFound, key),
-        recommendation=recommendation,
-        calibration=_load(folder, CalibrationFound, key),
-        validation=_load(folder, ValidationFound, key),
-        diagnosis=_load(folder, Diagnosis, key),
-        final=final,
-        metrics=_metrics(_parse(text), recommendation),
+        search=results.search,
+        recommendation=results.recommendation,
+        calibration=results.calibration,
+        validation=results.validation,
+        diagnosis=results.diagnosis,
+        final=results.final,
+        metrics=_metrics(_parse(text), results.recommendation),
         spent=(*spent_on_experts(records), *spent_in_ledger(folder / LEDGER_FILE)),
-        provenance=_provenance(recommendation, records),
+        provenance=_provenance(results.recommendation, records),
         recipe=text,
         notices=load_notices(folder / NOTICES_FILE),
     )
-
-
-def _load(folder: Path, kind: type[Result], key: str | None) -> Result | None:
-    """A result of a recipe, or of any; None when it is not there."""
-    path = folder / FILES[kind]
-    try:
-        content = load_sealed(path, "delete it and run its stage again")
-    except FileNotFoundError:
-        return None
-    if key is not None and content.get("recipe") != key:
-        return None
-    return parse_result(kind, content, str(path))
-
-
-def _key_of_search(folder: Path) -> str | None:
-    try:
-        content = load_sealed(folder / FILES[SearchFound], "delete it and run its stage again")
-    except FileNotFoundError:
-        return None
-    key: str | None = content.get("recipe")
-    return key
 
 
 def _read_text(path: Path) -> str:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from mixwise.decision.outcome import Margin
 from mixwise.decision.score import OBJECTIVE
 from mixwise.report.charts import Choice, chart, chart_with_choices
-from mixwise.report.contents import ComparedRow, Contents
+from mixwise.report.contents import Contents
 from mixwise.report.fidelity_tables import fidelity_table, metric_fidelity_table
 from mixwise.report.figures import (
     agreement_figure,
@@ -37,7 +37,7 @@ from mixwise.report.words import (
     simplicity_words,
     validation_words,
 )
-from mixwise.study.results import ValidationFound
+from mixwise.study.results import BothAnswers, ValidationFound
 
 SUBSETS = "subsets"
 _MARKED: tuple[str, ...] = ("uniform", "available tokens")  # what everyone trains on today
@@ -52,7 +52,7 @@ def headline(contents: Contents) -> Html:
     found = contents.recommendation
     if found is None:
         return missing("No mixture is recommended yet.", "mixwise search STUDY")
-    named = {row.name: row.proxy.shares for row in contents.baselines}
+    named = {row.answers.name: row.answers.proxy.shares for row in contents.baselines}
     beside = {name: named[name] for name in _MARKED if name in named}
     shares = found.score.shares
     outcome = contents.final.outcome.word if contents.final else ""
@@ -103,7 +103,9 @@ def baselines(contents: Contents) -> Html:
         return missing("Nothing is scored yet.", "mixwise search STUDY")
     rows = [recommended, *contents.baselines]
     parts = [
-        chart_with_choices("chart-baselines", "Show", _baseline_choices(rows)),
+        chart_with_choices(
+            "chart-baselines", "Show", _baseline_choices([row.answers for row in rows])
+        ),
         legend(contents.domains),
         comparison_table(rows, contents.domains, _margins(contents)),
     ]
@@ -111,7 +113,7 @@ def baselines(contents: Contents) -> Html:
         note = "The recommended mixture and the baselines are not trained yet."
         parts.insert(0, missing(note, "mixwise train STUDY"))
     parts.append(tag("h3", "Metrics of the recommended mixture"))
-    parts.append(metric_table(search.base, recommended, contents.metrics))
+    parts.append(metric_table(search.base, recommended.answers, contents.metrics))
     return join(parts)
 
 
@@ -120,7 +122,7 @@ def _margins(contents: Contents) -> dict[str, Margin]:
     return {margin.baseline: margin for margin in margins}
 
 
-def _baseline_choices(rows: list[ComparedRow]) -> list[Choice]:
+def _baseline_choices(rows: list[BothAnswers]) -> list[Choice]:
     """All rows; and, as single domains can lie far off, the rows without them."""
     axis = "objective (larger is better)"
     mixed = [row for row in rows[1:] if sum(value > 0 for value in row.proxy.shares.values()) > 1]
@@ -136,15 +138,16 @@ def charts(contents: Contents, metric: str) -> dict[str, go.Figure]:
     found: dict[str, go.Figure] = {}
     recommended, search = contents.recommended, contents.search
     if recommended is not None:
-        named = {row.name: row.proxy.shares for row in contents.baselines if row.name in _MARKED}
-        found["mixture"] = mixture_figure(recommended.proxy.shares, named)
+        baselines = [row.answers for row in contents.baselines]
+        named = {row.name: row.proxy.shares for row in baselines if row.name in _MARKED}
+        found["mixture"] = mixture_figure(recommended.answers.proxy.shares, named)
         axis = "objective (larger is better)"
-        found["baselines"] = comparison_figure([recommended, *contents.baselines], axis)
+        found["baselines"] = comparison_figure([recommended.answers, *baselines], axis)
     unit = _unit(contents, metric)
     if contents.validation and metric in contents.validation.fidelity:
         found["agreement"] = agreement_figure(contents.validation.mixtures, metric, unit)
     if search and recommended and metric in _profiled(contents):
-        shares = recommended.proxy.shares
+        shares = recommended.answers.proxy.shares
         found["profiles"] = profile_figure(search.profiles, metric, unit, shares)
     return found
 
@@ -231,7 +234,7 @@ def profiles(contents: Contents) -> Html:
     search = contents.search
     if search is None or not search.profiles.lines:
         return missing("There are no profiles yet.", "mixwise search STUDY")
-    recommended = contents.recommended.proxy.shares if contents.recommended else {}
+    recommended = contents.recommended.answers.proxy.shares if contents.recommended else {}
     words = (
         "On the line of a domain its share goes from 0 to 100 % while the other domains keep their "
         "proportions to each other. Values come from a surrogate fitted to all scored candidates; "

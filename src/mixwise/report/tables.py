@@ -20,6 +20,7 @@ from mixwise.report.numbers import (
 )
 from mixwise.report.numbers import mixture as in_words
 from mixwise.report.palette import looks
+from mixwise.study.results import BothAnswers
 
 _MOST_CANDIDATES = 300
 _MOST_NAMED = 6  # domains of one mixture that a row of the leaderboard names
@@ -116,14 +117,14 @@ def comparison_table(
     """
     body = [
         [
-            row.name,
-            mixture_bar(row.proxy.shares, domains),
-            signed(row.proxy.objective),
+            row.answers.name,
+            mixture_bar(row.answers.proxy.shares, domains),
+            signed(row.answers.proxy.objective),
             signed(row.expected),
             tag("span", STANDINGS.get(row.standing, NOTHING), class_="figure"),
-            signed(row.reached(OBJECTIVE)),
-            _margin(margins.get(row.name)),
-            tag("span", ", ".join(signed(run.objective) for run in row.runs) or NOTHING),
+            signed(row.answers.reached()),
+            _margin(margins.get(row.answers.name)),
+            tag("span", ", ".join(signed(run.objective) for run in row.answers.runs) or NOTHING),
         ]
         for row in rows
     ]
@@ -149,7 +150,7 @@ def _margin(margin: Margin | None) -> str:
     return f"{signed(margin.margin)} ({widths(margin.noise_widths)}{apart})"
 
 
-def metric_table(base: Score, row: ComparedRow, metrics: Mapping[str, MetricFacts]) -> Html:
+def metric_table(base: Score, row: BothAnswers, metrics: Mapping[str, MetricFacts]) -> Html:
     """Every metric of the base and of the recommended mixture, by the proxy and when trained."""
     body = [
         [

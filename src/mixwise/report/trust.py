@@ -11,7 +11,10 @@ from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import NOTHING, number, share, signed
 from mixwise.report.tables import brief, missing, mixture_bar, table
 from mixwise.report.words import prediction_rows
-from mixwise.study.results import CalibrationFound, Diagnosis
+from mixwise.study.results import (
+    CalibrationFound,
+    Diagnosis,
+)
 
 _MEANING: Mapping[str, str] = {
     "trust": "the order of the mixtures and their predicted scores can both be trusted",

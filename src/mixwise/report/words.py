@@ -101,8 +101,8 @@ def equals_words(contents: Contents) -> str:
         how = "trained for real, within one noise width"
     else:
         rows = contents.baselines
-        equal = [row.name for row in rows if row.standing == "equal"]
-        ahead = [row.name for row in rows if row.standing == "ahead"]
+        equal = [row.answers.name for row in rows if row.standing == "equal"]
+        ahead = [row.answers.name for row in rows if row.standing == "ahead"]
         how = "by its prediction"
     found = [
         f"{start} ({how}): {', '.join(names)}."
@@ -120,8 +120,8 @@ def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
     recommended = contents.recommended
     if contents.recommendation is None or recommended is None:
         return ()
-    reached = recommended.reached(OBJECTIVE)
-    n_seeds = len(recommended.runs)
+    reached = recommended.answers.reached()
+    n_seeds = len(recommended.answers.runs)
     outcome = contents.final.outcome if contents.final else None
     return (
         _predicted_figure(contents.recommendation),
@@ -170,9 +170,9 @@ def prediction_rows(contents: Contents) -> list[list[str]]:
         name = "Calibrated: a trained model should reach"
         between = interval(found.reference.interval_95)
         rows.insert(0, [name, signed(found.reference.objective), between, covers])
-    if recommended.runs:
-        reached = signed(recommended.reached(OBJECTIVE))
-        seeds = f"mean of {_seeds(len(recommended.runs))}"
+    if recommended.answers.runs:
+        reached = signed(recommended.answers.reached())
+        seeds = f"mean of {_seeds(len(recommended.answers.runs))}"
         rows.append(["Reached when trained", reached, NOTHING, seeds])
     return rows
 

@@ -14,6 +14,7 @@ Method:
 
 from __future__ import annotations
 
+from mixwise.errors import RecipeError, nearest
 from mixwise.objective import Objective
 from mixwise.registry import add_name
 from mixwise.scorer import SLOPES
@@ -130,6 +131,17 @@ def register_method(method: SearchMethod) -> None:
     """
     add_name("search method", method.name)
     METHODS[method.name] = method
+
+
+def find_method(name: str) -> SearchMethod:
+    """Look a method up by name.
+
+    Raises:
+        RecipeError: If there is no such method.
+    """
+    if name not in METHODS:
+        raise RecipeError(f"`{name}` is not a search method: {nearest(name, METHODS)}")
+    return METHODS[name]
 
 
 def method_for(name: str, objective: Objective) -> SearchMethod:

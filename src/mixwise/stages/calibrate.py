@@ -13,7 +13,10 @@ from mixwise.search.method_table import METHODS
 from mixwise.search.problem import SearchResult
 from mixwise.search.surrogates.objective_model import fit_surface
 from mixwise.stages.search import problem_of
-from mixwise.study.results import CalibrationFound, ValidationFound
+from mixwise.study.results import (
+    CalibrationFound,
+    ValidationFound,
+)
 from mixwise.study.session import Workspace
 
 

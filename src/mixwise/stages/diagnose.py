@@ -163,7 +163,9 @@ def _interference(theory: _Theory) -> InterferenceFacts:
         domains=tuple(found.domains),
         n_tokens=found.n_tokens,
         first_order={name: tuple(row) for name, row in slopes},
-        relative_effective_curvature=found.relative_effective_curvature.tolist(),
+        relative_effective_curvature=tuple(
+            tuple(row) for row in found.relative_effective_curvature.tolist()
+        ),
         noise=None if noise is None else _by_metric(found, noise),
         uniform=Causes(
             _by_metric(found, causes.self_scaling[0]),

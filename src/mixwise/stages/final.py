@@ -8,7 +8,12 @@ from mixwise.decision.baselines import NamedMixture, baselines
 from mixwise.decision.calibration import Reference
 from mixwise.decision.outcome import judge_outcome
 from mixwise.mixture import Mixture
-from mixwise.study.results import FILES, BothAnswers, FinalFound, ValidationFound
+from mixwise.study.result_files import FILES
+from mixwise.study.results import (
+    BothAnswers,
+    FinalFound,
+    ValidationFound,
+)
 from mixwise.study.session import Workspace
 
 RECOMMENDED = "recommended"

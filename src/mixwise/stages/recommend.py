@@ -10,7 +10,6 @@ from mixwise.decision.judgement import judge
 from mixwise.decision.recommend import Compared, Decision, compare, decide
 from mixwise.decision.score import OBJECTIVE
 from mixwise.decision.trust import Trust
-from mixwise.export.shares import key_of
 from mixwise.mixture import Mixture
 from mixwise.search.method_table import METHODS
 from mixwise.search.methods.lattice import N_CHECKS
@@ -18,8 +17,8 @@ from mixwise.search.problem import SearchResult, shares_of
 from mixwise.search.space.designs import lattice
 from mixwise.stages.calibrate import validated
 from mixwise.stages.search import every_baseline
+from mixwise.study.result_files import FILES, result_to_json
 from mixwise.study.results import (
-    FILES,
     CalibrationFound,
     Cost,
     Diagnosis,
@@ -33,7 +32,6 @@ from mixwise.study.results import (
     RunCounts,
     Simplicity,
     ValidationFound,
-    result_to_json,
 )
 from mixwise.study.session import Workspace
 
@@ -168,7 +166,7 @@ def _provenance(workspace: Workspace, found: SearchResult) -> Provenance:
     return Provenance(
         mixwise=__version__,
         recipe=workspace.result_key,
-        recipe_alone=key_of(recipe),
+        recipe_alone=recipe.key,
         base=inputs.base.fingerprint,
         experts={name: workspace.expert(name).fingerprint for name in recipe.domains},
         data={name: inputs.corpus(name).key for name in recipe.domains},

@@ -13,7 +13,12 @@ from mixwise.stages.final import run_final
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.validate import run_validation
-from mixwise.study.results import FILES, FinalFound, Recommendation, ValidationFound
+from mixwise.study.result_files import FILES
+from mixwise.study.results import (
+    FinalFound,
+    Recommendation,
+    ValidationFound,
+)
 from mixwise.study.session import Workspace
 
 

@@ -12,7 +12,7 @@ from mixwise.observation import Answer, Derivatives, Observation
 from mixwise.scorer import SLOPES, VALUES, Request
 from mixwise.search.problem import distinct
 from mixwise.stages.price import price_words, untrained
-from mixwise.study.results import result_to_json
+from mixwise.study.result_files import result_to_json
 from mixwise.study.session import Workspace
 
 REQUESTS = {"none": VALUES, "slopes": SLOPES, "hessian": Request(order=2)}

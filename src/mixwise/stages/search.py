@@ -16,8 +16,8 @@ from mixwise.scorer import Request
 from mixwise.search.method_table import METHODS, method_for
 from mixwise.search.problem import SearchProblem, SearchResult
 from mixwise.search.surrogates.objective_model import fit_surface
+from mixwise.study.result_files import FILES
 from mixwise.study.results import (
-    FILES,
     CalibrationFound,
     Candidate,
     ObjectiveFacts,

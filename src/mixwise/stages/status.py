@@ -16,8 +16,8 @@ from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.recipe import Recipe
 from mixwise.study.folder import NOTICES_FILE, StudyFolder
+from mixwise.study.result_files import FILES
 from mixwise.study.results import (
-    FILES,
     CalibrationFound,
     FinalFound,
     Recommendation,

@@ -24,7 +24,8 @@ from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.scoring.worker.evaluator import open_pool
-from mixwise.study.results import Recommendation, load_result
+from mixwise.study.result_files import load_result
+from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
 from mixwise.training.job import RUN_FILE, load_record
 

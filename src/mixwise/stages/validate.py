@@ -16,7 +16,8 @@ from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.method_table import method_for
 from mixwise.study.inputs import Inputs
-from mixwise.study.results import FILES, ValidationFound
+from mixwise.study.result_files import FILES
+from mixwise.study.results import ValidationFound
 from mixwise.study.session import Workspace
 
 

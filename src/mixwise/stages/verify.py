@@ -28,7 +28,11 @@ from mixwise.study.folder import (
     StudyFolder,
 )
 from mixwise.study.inputs import Inputs, Settings
-from mixwise.study.results import Recommendation, Result, SearchFound, load_result
+from mixwise.study.result_files import Result, load_result
+from mixwise.study.results import (
+    Recommendation,
+    SearchFound,
+)
 from mixwise.training.job import RUN_FILE, load_record
 from mixwise.training.run_files import require_unchanged
 

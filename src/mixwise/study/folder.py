@@ -153,7 +153,12 @@ class StudyFolder:
 
     def expert_folder(self, domain: str) -> Path:
         """Folder of the expert of a domain."""
-        return self.folder / "experts" / domain
+        return self.experts_folder / domain
+
+    @property
+    def experts_folder(self) -> Path:
+        """Folder of all experts."""
+        return self.folder / "experts"
 
     @property
     def store_folder(self) -> Path:

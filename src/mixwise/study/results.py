@@ -1,7 +1,6 @@
-"""What the stages of a study find: one value per result file, and one codec for all of them.
+"""What the stages of a study find: one value per result file.
 
 A stage returns its value and writes it; the command line, the report and Python read the same one.
-The files are JSON: fields by name, mixtures as shares by domain.
 """
 
 from __future__ import annotations
@@ -9,29 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
 
 from mixwise.decision.bootstrap import Standing
 from mixwise.decision.fidelity import Fidelity
 from mixwise.decision.outcome import Outcome
 from mixwise.decision.score import OBJECTIVE, Score, Shares
 from mixwise.decision.trust import Trust
-from mixwise.diagnostics.findings import Geometry, TrajectoryPoint
-from mixwise.errors import StudyError
-from mixwise.study.folder import (
-    CALIBRATION_FILE,
-    DIAGNOSIS_FILE,
-    FINAL_FILE,
-    RECOMMENDATION_FILE,
-    SEARCH_FILE,
-    VALIDATION_FILE,
-    StudyFolder,
-)
+from mixwise.diagnostics.findings import Geometry, Matrix, TrajectoryPoint
 
 Range = tuple[float, float]
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +207,7 @@ class InterferenceFacts:
         domains: In the order of all rows below.
         n_tokens: Tokens that were differentiated.
         first_order: What each expert does to a metric, to first order.
-        relative_effective_curvature: γ, by domain pairs.
+        relative_effective_curvature: γ, domains by domains.
         noise: ν by metric; None where no references have two seeds.
         uniform: At the uniform mixture.
         pairs: Of each pair of domains.
@@ -231,7 +216,7 @@ class InterferenceFacts:
     domains: tuple[str, ...]
     n_tokens: int
     first_order: Mapping[str, tuple[float, ...]]
-    relative_effective_curvature: Any
+    relative_effective_curvature: Matrix
     noise: Mapping[str, float] | None
     uniform: Causes
     pairs: tuple[PairError, ...]
@@ -470,65 +455,3 @@ class Recommendation:
     def score(self) -> Score:
         """The recommended mixture by the proxy."""
         return Score(self.mixture, self.proxy.objective, self.proxy.metrics)
-
-
-FILES: Mapping[type, str] = {
-    SearchFound: SEARCH_FILE,
-    CalibrationFound: CALIBRATION_FILE,
-    ValidationFound: VALIDATION_FILE,
-    FinalFound: FINAL_FILE,
-    Diagnosis: DIAGNOSIS_FILE,
-    Recommendation: RECOMMENDATION_FILE,
-}
-
-
-def result_to_json(result: Any) -> dict[str, Any]:
-    """A result as what `json` can write."""
-    content: dict[str, Any] = TypeAdapter(type(result)).dump_python(result, mode="json")
-    return content
-
-
-def load_result(
-    study: StudyFolder, kind: type[Result], *, recipe: str | None = None
-) -> Result | None:
-    """A result from its file.
-
-    Args:
-        study: The study's folder.
-        kind: Its type.
-        recipe: Key of what it must have been made from; None for whatever it was made from.
-
-    Returns:
-        The result; None where there is none, or none that was made from the same.
-
-    Raises:
-        DamagedError: If the file is not what was written.
-        StudyError: If it is that of another version.
-    """
-    name = FILES[kind]
-    content = study.load_json(name)
-    if content is None or recipe not in (None, content.get("recipe")):
-        return None
-    return parse_result(kind, content, str(study.folder / name))
-
-
-def parse_result(kind: type[Result], content: Mapping[str, Any], where: str) -> Result:
-    """A result from the content of its file.
-
-    Args:
-        kind: Its type.
-        content: What was read; the file's own keys beside the result's are passed over.
-        where: The file, for the error.
-
-    Raises:
-        StudyError: If the content is that of another version.
-    """
-    try:
-        return TypeAdapter(kind).validate_python(dict(content))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise StudyError(
-            f"{where}: was written by another version of mixwise (`{place}`: {first['msg']}): "
-            "delete it and run its stage again, which trains and measures nothing twice"
-        ) from None

@@ -40,14 +40,12 @@ from mixwise.scoring.worker.job import MergeSettings, ModelSettings
 from mixwise.search.problem import distinct
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
+from mixwise.study.result_files import FILES, load_result, result_to_json
 from mixwise.study.results import (
-    FILES,
     BothAnswers,
     CalibrationFound,
     SeedScore,
     ValidationFound,
-    load_result,
-    result_to_json,
 )
 from mixwise.study.workers import choose_seats
 from mixwise.training.job import TrainingJob, load_record
