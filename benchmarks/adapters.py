@@ -21,8 +21,8 @@ from benchmarks.claims import Claim, save_claims
 from benchmarks.models import add_scratch_option, large_base, scratch_folder
 from safetensors.torch import save_file
 
-from mixwise.data.corpus import HeldoutSequences
-from mixwise.evaluation.loss import TextSet
+from mixwise.data.heldout import HeldoutRows
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
 from mixwise.merging.task_vectors.adapters import LoraExpert, write_adapters
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
@@ -63,7 +63,7 @@ def random_suite(n_tokens: int, vocabulary: int) -> PreparedSuite:
     """One set of random sequences, in one batch."""
     rng = np.random.default_rng(0)
     shape = (n_tokens // _SEQUENCE_TOKENS, _SEQUENCE_TOKENS)
-    sequences = HeldoutSequences(rng.integers(vocabulary, size=shape), np.ones(shape, dtype=int))
+    sequences = HeldoutRows(rng.integers(vocabulary, size=shape), np.ones(shape, dtype=int))
     return PreparedSuite(EvaluationSuite((TextSet("random", sequences),), shape[0]), "cpu")
 
 

@@ -43,8 +43,8 @@ from benchmarks.processes import (
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from mixwise.data.corpus import HeldoutSequences
-from mixwise.evaluation.loss import TextSet
+from mixwise.data.heldout import HeldoutRows
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rules.rule import LINEAR
@@ -144,7 +144,7 @@ class InMemory:
         """Merge and evaluate each mixture."""
         sizes = np.zeros_like(text.sequences)
         sizes[:, 1] = text.n_bytes
-        chosen = TextSet("text", HeldoutSequences(text.sequences, sizes))
+        chosen = TextSet("text", HeldoutRows(text.sequences, sizes))
         module = self._pool.live.module
         suite = PreparedSuite.of(EvaluationSuite((chosen,), BATCH_SEQUENCES), module)
         answers = []

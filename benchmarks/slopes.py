@@ -23,7 +23,7 @@ from benchmarks.adapters import RANK, cpu_seconds, random_suite, save_adapters
 from benchmarks.claims import Claim, save_claims
 from benchmarks.models import add_scratch_option, large_base, large_experts, scratch_folder
 
-from mixwise.evaluation.rows import Batch, batch_nats
+from mixwise.evaluation.likelihood.rows import Batch, batch_nats
 from mixwise.merging.multi_lora import UnmergedAdapters
 from mixwise.merging.rules.rule import LINEAR
 from mixwise.merging.tangents import WeightMap, tangents_of

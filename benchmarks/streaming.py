@@ -64,8 +64,8 @@ def measure(way: str, scratch: Path) -> None:
     import accelerate  # noqa: F401  code is loaded before memory is watched
     from transformers import LlamaForCausalLM  # noqa: F401
 
-    from mixwise.data.corpus import HeldoutSequences
-    from mixwise.evaluation.loss import TextSet
+    from mixwise.data.heldout import HeldoutRows
+    from mixwise.evaluation.likelihood.text import TextSet
     from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
     from mixwise.merging.pool import ExpertPool
     from mixwise.merging.rules.rule import LINEAR
@@ -78,7 +78,7 @@ def measure(way: str, scratch: Path) -> None:
     folders = large_experts(scratch, _N_EXPERTS)
     rng, rule = np.random.default_rng(0), LINEAR
     tokens = rng.integers(0, 49_152, (_SEQUENCES, _LENGTH))
-    text = TextSet("text", HeldoutSequences(tokens, np.ones_like(tokens)))
+    text = TextSet("text", HeldoutRows(tokens, np.ones_like(tokens)))
     suite = PreparedSuite(EvaluationSuite((text,), _BATCH), "cpu")
     shares = rng.dirichlet(np.ones(_N_EXPERTS), _N_CANDIDATES)
     mixtures = [Mixture(tuple(folders), tuple(row)) for row in shares]

@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.kinds import LOSS
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
@@ -172,7 +173,7 @@ def instance(kind: Kind, n_domains: int, seed: int, n_examples: int = 64) -> Ins
     n_metrics = min(n_domains, 8)
     helps = _helps(kind, n_domains, n_metrics, rng)
     surfaces = tuple(_surface(row, m % 3, n_examples, rng) for m, row in enumerate(helps))
-    metrics = tuple(Metric(f"set{m}", "loss", "min") for m in range(n_metrics))
+    metrics = tuple(Metric.of(f"set{m}", LOSS) for m in range(n_metrics))
     quiet = SyntheticScorer(domains, metrics, surfaces, np.zeros(n_metrics), seed)
     corners = quiet.truth(np.eye(n_domains))
     base = quiet.truth(np.zeros((1, n_domains)))[0]

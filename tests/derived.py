@@ -11,10 +11,10 @@ import torch
 from tests.tiny_models import VOCABULARY, double_live, save_adapter, save_base, save_full_expert
 from torch import Tensor
 
-from mixwise.data.corpus import HeldoutSequences
-from mixwise.evaluation.choice import ChoiceSet, TokenisedChoice
-from mixwise.evaluation.loss import TextSet
-from mixwise.evaluation.rows import Batch, Row, make_batches
+from mixwise.data.heldout import HeldoutRows
+from mixwise.evaluation.likelihood.choice import ChoiceSet, TokenisedChoice
+from mixwise.evaluation.likelihood.rows import Batch, Row, make_batches
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rules.rule import LINEAR, LinearRule, MergeRule, TensorRule
@@ -60,7 +60,7 @@ def make_suite() -> EvaluationSuite:
     texts = [
         TextSet(
             name,
-            HeldoutSequences(rng.integers(VOCABULARY, size=(n, 9)), rng.integers(1, 5, (n, 9))),
+            HeldoutRows(rng.integers(VOCABULARY, size=(n, 9)), rng.integers(1, 5, (n, 9))),
         )
         for name, n in (("news", 3), ("code", 2))
     ]
@@ -77,7 +77,7 @@ def make_suite() -> EvaluationSuite:
 def padded_batch() -> Batch:
     """Rows of different lengths, which hold the padding token among their own."""
     rng = np.random.default_rng(1)
-    rows = [Row(rng.integers(VOCABULARY, size=n), n - 2) for n in (5, 8, 11)]
+    rows = [Row.ending_in(rng.integers(VOCABULARY, size=n), n - 2) for n in (5, 8, 11)]
     rows[1].ids[2:4] = 0
     return make_batches(rows, 4, "cpu")[0]
 

@@ -14,8 +14,9 @@ ROOT = Path(mixwise.__file__).parent
 FLOORS = (
     {"arrays", "errors", "interrupts"},
     {"shortages", "registry"},
-    {"files", "progress", "releases"},
-    {"mixture", "objective"},
+    {"files", "progress", "releases", "section"},
+    {"mixture", "objective", "records"},
+    {"kinds"},
     {"observation", "scorer", "recipe"},
     {"data", "models", "engine"},
     {"merging", "training", "evaluation", "search", "ledger"},
@@ -118,6 +119,7 @@ def test_modules_import_each_other_in_no_circle() -> None:
         ("mixture", {"objective"}),
         ("objective", {"mixture"}),
         ("recipe", {"observation", "scorer"}),
+        ("records", {"mixture", "objective"}),
     ],
 )
 def test_what_must_not_know_what(floor: str, forbidden: set[str]) -> None:
@@ -168,6 +170,8 @@ def test_help_loads_nothing_heavy(code: str) -> None:
     assert not loaded & set(HEAVY)
 
 
-@pytest.mark.parametrize("module", ["mixture", "objective", "observation", "scorer", "recipe"])
+@pytest.mark.parametrize(
+    "module", ["mixture", "objective", "observation", "scorer", "recipe", "kinds"]
+)
 def test_values_load_no_torch(module: str) -> None:
     assert "torch" not in imported_in_a_new_process(f"import mixwise.{module}")

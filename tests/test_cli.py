@@ -322,10 +322,10 @@ def test_corner_score_is_the_experts_own(finished: Path, mixwise: Cli) -> None:
     code, out, _ = mixwise("score", finished, "--mixture", "beta=1", "--json")
     assert code == 0
     model = AutoModelForCausalLM.from_pretrained(finished / "experts" / "beta").eval()
-    from mixwise.evaluation.rows import Row, batch_nats, make_batches
+    from mixwise.evaluation.likelihood.rows import Row, batch_nats, make_batches
 
     ids = np.load(finished / "heldout" / "mixed.npy").astype(np.int64)
-    rows = [Row(row, n_scored=len(row) - 1) for row in ids]
+    rows = [Row.ending_in(row, n_scored=len(row) - 1) for row in ids]
     with torch.no_grad():
         nats = sum(float(batch_nats(model, b).sum()) for b in make_batches(rows, 4, "cpu"))
     own = nats / (ids.shape[0] * (ids.shape[1] - 1))

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixwise.objective import MEASURES, Aggregation, Metric, Objective, Scale, Term
+from mixwise.objective import Aggregation, Measure, Metric, Objective, Scale, Term
 
-LOSS = Metric("a", "loss", "min")
+LOSS = Metric("a", "loss", "min", "nats/token", is_differentiable=True)
 ACCURACY = Metric("quiz", "accuracy", "max")
 SCALE = Scale({"a/loss": 3.0, "quiz/accuracy": 0.4}, {"a/loss": 0.5, "quiz/accuracy": 0.1})
 MODEL = {"a/loss": 2.0, "quiz/accuracy": 0.3}  # gains +2 and −1
@@ -78,16 +78,14 @@ def test_a_change_of_unit_changes_nothing(
     assert objective(aggregation).value(other_values, other_scale) == pytest.approx(here, abs=1e-9)
 
 
-def test_names_and_units_come_from_the_table() -> None:
+def test_names_and_units_are_the_metrics_own() -> None:
     assert LOSS.name == "a/loss"
     assert LOSS.unit == "nats/token"
     assert [metric.name for metric in objective().metrics] == ["a/loss", "quiz/accuracy"]
 
 
-@pytest.mark.parametrize("name", list(MEASURES))
-def test_every_measure_is_named_by_its_key_and_says_its_unit(name: str) -> None:
-    measure = MEASURES[name]
-    assert measure.name == name
-    assert measure.unit
-    assert measure.meaning
-    assert measure.direction == ("max" if name.startswith("accuracy") else "min")
+def test_a_measure_on_a_set_is_a_metric_that_may_be_turned() -> None:
+    tokens = Measure("tokens", "min", "tokens", "how long the answers are")
+    turned = Metric.of("quiz", tokens, "max")
+    assert (turned.name, turned.unit, turned.is_differentiable) == ("quiz/tokens", "tokens", False)
+    assert (turned.sign, Metric.of("quiz", tokens).sign) == (1, -1)

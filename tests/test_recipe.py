@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixwise.errors import RecipeError
+from mixwise.kinds import LOSS
 from mixwise.mixture import Mixture
 from mixwise.objective import Metric, Term
 from mixwise.recipe import Recipe, hash_section, load_recipe, parse_recipe
@@ -523,11 +524,11 @@ def test_a_choice_set_takes_no_keys_without_effect() -> None:
     def sets(**keys: Any) -> dict[str, Any]:
         return {"sets": {"quiz": {"files": "q.jsonl", **keys}}}
 
-    rule = "`field` has no effect on a choice set: use `fields`"
+    rule = "`field` has no effect on choice records: use `fields`"
     refuse(rule, evaluation=sets(kind="choice", field="question"))
-    rule = "`fields` has no effect on a text set: use `kind: choice`"
+    rule = "`fields` has no effect on text records: use `field`"
     refuse(rule, evaluation=sets(fields={"prompt": "question"}))
-    refuse("a choice set has rows", evaluation=sets(kind="choice", format="text"))
+    refuse("choice records are rows", evaluation=sets(kind="choice", format="text"))
     rule = r"`evaluation\.sets\.quiz\.fields\.promt`: unknown key: did you mean `prompt`"
     refuse(rule, evaluation=sets(kind="choice", fields={"promt": "question"}))
 
@@ -550,8 +551,8 @@ def test_the_objective_is_by_default_the_mean_loss_of_all_domains() -> None:
     objective = recipe().objective_terms
     assert objective.aggregation == "mean"
     assert objective.terms == (
-        Term(Metric("math", "loss", "min"), 1.0),
-        Term(Metric("code", "loss", "min"), 1.0),
+        Term(Metric.of("math", LOSS), 1.0),
+        Term(Metric.of("code", LOSS), 1.0),
     )
 
 
@@ -562,7 +563,7 @@ def test_a_direction_of_the_objective_turns_that_metric_alone() -> None:
             "aggregation": "worst",
         }
     )
-    assert turned.objective_terms.terms == (Term(Metric("math", "loss", "max"), 2.0),)
+    assert turned.objective_terms.terms == (Term(Metric.of("math", LOSS, "max"), 2.0),)
     assert turned.objective_terms.aggregation == "worst"
     assert [m.direction for m in turned.metrics] == ["max", "min", "min", "min"]
 

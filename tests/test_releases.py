@@ -9,9 +9,9 @@ import pytest
 import torch
 import transformers
 from packaging.version import Version
-from tests.evaluation.models import tiny_model
+from tests.evaluation.likelihood.models import tiny_model
 
-from mixwise.evaluation.prefixes import why_unshared
+from mixwise.evaluation.likelihood.prefixes import why_unshared
 from mixwise.releases import (
     cache_name,
     enable_activation_checkpointing,

@@ -30,61 +30,56 @@ from mixwise.errors import EvaluationError
 
 Direction = Literal["min", "max"]
 Aggregation = Literal["mean", "worst"]
-SetKind = Literal["text", "choice"]
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A row of the table of measurements: what is measured, on what, in which unit.
+    """What a kind of evaluation set measures.
 
-    A measure is differentiable when it is a sum of log-likelihoods; shares of right answers jump.
+    Args:
+        name: Second part of a metric's name.
+        direction: Whether smaller or larger values are better.
+        unit: Of the values.
+        meaning: In a few words.
+        is_differentiable: Whether it is a sum of log-likelihoods, which has slopes in the merge
+            weights; shares of right answers jump.
     """
 
     name: str
-    kind: SetKind
     direction: Direction
     unit: str
     meaning: str
-    is_differentiable: bool
-
-
-MEASURES: Mapping[str, Measure] = {
-    measure.name: measure
-    for measure in (
-        Measure(
-            "loss", "text", "min", "nats/token", "mean negative log-likelihood per token", True
-        ),
-        Measure("bits_per_byte", "text", "min", "bits/byte", "the same per byte of text", True),
-        Measure(
-            "accuracy", "choice", "max", "share", "right choice has the largest likelihood", False
-        ),
-        Measure(
-            "accuracy_norm",
-            "choice",
-            "max",
-            "share",
-            "right choice has the largest log-likelihood per UTF-8 byte",
-            False,
-        ),
-        Measure(
-            "answer_bits_per_byte",
-            "choice",
-            "min",
-            "bits/byte",
-            "information of the right choice per byte, given the prompt",
-            True,
-        ),
-    )
-}
+    is_differentiable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One measurement on one evaluation set, with the direction in which it improves."""
+    """One measurement on one evaluation set, with the direction in which it improves.
+
+    Args:
+        set_name: The set.
+        measure: What is measured on it.
+        direction: Whether smaller or larger values are better.
+        unit: Of the values; empty where nobody has said it.
+        is_differentiable: Whether the metric has slopes in the merge weights.
+    """
 
     set_name: str
     measure: str
     direction: Direction
+    unit: str = ""
+    is_differentiable: bool = False
+
+    @classmethod
+    def of(cls, set_name: str, measure: Measure, direction: Direction | None = None) -> Metric:
+        """A measure on a set; by default better in the direction that the measure says."""
+        return cls(
+            set_name,
+            measure.name,
+            direction or measure.direction,
+            measure.unit,
+            measure.is_differentiable,
+        )
 
     @property
     def name(self) -> str:
@@ -95,16 +90,6 @@ class Metric:
     def sign(self) -> int:
         """+1 where larger is better, −1 where smaller is."""
         return 1 if self.direction == "max" else -1
-
-    @property
-    def unit(self) -> str:
-        """The unit of the metric's values."""
-        return MEASURES[self.measure].unit
-
-    @property
-    def is_differentiable(self) -> bool:
-        """Whether the metric has slopes in the merge weights."""
-        return MEASURES[self.measure].is_differentiable
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,25 @@
 """Names that a recipe may use: mixwise's own, and those that a user's code adds.
 
 A package of the user's announces itself by an entry point in the group ``mixwise``; what the entry
-point names is imported when a recipe uses a name that is not known, and registers its own: a merge
-rule (`register_rule`) or a search method (`register_method`).
+point names is imported when a name is asked for that is not known, and registers its own. Merge
+rules and search methods have their tables beside what they need; their names alone stand here.
+Other tables load nothing heavy, and are a `Table` each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
-from mixwise.errors import MixwiseError, RecipeError, ResourceError, first_line, nearest
+from mixwise.errors import (
+    MixwiseError,
+    RecipeError,
+    ResourceError,
+    first_line,
+    nearest,
+    printable,
+)
 
 Kind = Literal["merge rule", "search method"]
 GROUP = "mixwise"
@@ -80,6 +88,80 @@ def known(kind: Kind) -> Callable[[str], str]:
         return name
 
     return check
+
+
+class Named(Protocol):
+    """A row of a table."""
+
+    @property
+    def name(self) -> str:
+        """Its name, in recipes and on the command line."""
+        ...
+
+
+Row = TypeVar("Row", bound=Named)
+
+
+class Table(Generic[Row]):
+    """Rows by name: mixwise's own, and those that a user's code adds.
+
+    Args:
+        what: What a row is, for error texts.
+        rows: mixwise's own.
+    """
+
+    def __init__(self, what: str, rows: Iterable[Row]) -> None:
+        self.what = what
+        self._rows = {row.name: row for row in rows}
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(tuple(self._rows.values()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, mixwise's own first."""
+        return tuple(self._rows)
+
+    def add(self, row: Row) -> None:
+        """Add a row.
+
+        Raises:
+            RecipeError: If its name is taken.
+        """
+        if row.name in self._rows:
+            raise RecipeError(
+                f"there is {_article(self.what)} `{row.name}` already: give yours another name"
+            )
+        self._rows[row.name] = row
+
+    def find(self, name: str) -> Row:
+        """The row of a name; plugins are asked before it fails.
+
+        Raises:
+            RecipeError: If there is none.
+        """
+        if name not in self._rows:
+            load_plugins()
+        if name not in self._rows:
+            raise RecipeError(
+                f"`{printable(name, 80)}` is not {_article(self.what)}: {nearest(name, self.names)}"
+            )
+        return self._rows[name]
+
+    def known(self, name: str) -> str:
+        """A check for recipes: a name that `find` knows.
+
+        Raises:
+            ValueError: If it does not.
+        """
+        try:
+            return self.find(name).name
+        except RecipeError as error:
+            raise ValueError(str(error)) from None
+
+
+def _article(what: str) -> str:
+    return f"an {what}" if what[0] in "aeiou" else f"a {what}"
 
 
 def load_plugins() -> None:

@@ -95,7 +95,7 @@ def documents(stream: Path) -> list[str]:
 
 
 def sides(corpus: Corpus) -> tuple[list[str], list[str]]:
-    return documents(corpus.train_file), documents(corpus.folder / "heldout.u32")
+    return documents(corpus.train.ids), documents(corpus.folder / "heldout.u32")
 
 
 TEXTS = [f"text number {i} é" for i in range(20)]
@@ -248,21 +248,21 @@ def test_a_fraction_of_one_holds_out_everything(folder: Path) -> None:
 def test_sequences_are_the_stream_cut_without_its_rest(folder: Path) -> None:
     corpus = prepare(folder)
     rows = corpus.train_sequences(7)
-    stream = np.fromfile(corpus.train_file, dtype=np.uint32)
+    stream = np.fromfile(corpus.train.ids, dtype=np.uint32)
     assert rows.shape == (len(stream) // 7, 7)
     assert rows.ravel().tolist() == stream[: rows.size].tolist()
-    assert map_sequences(corpus.train_file, 7).tolist() == rows.tolist()
+    assert map_sequences(corpus.train.ids, 7).tolist() == rows.tolist()
 
 
 def test_a_stream_shorter_than_a_sequence_has_none(folder: Path) -> None:
     assert prepare(folder).train_sequences(100_000).shape == (0, 100_000)
 
 
-def test_heldout_sequences_are_evenly_spaced(tmp_path: Path) -> None:
+def test_heldout_rows_are_evenly_spaced(tmp_path: Path) -> None:
     write(tmp_path, *("".join(random.Random(i).choices("abcdefgh", k=40)) for i in range(20)))
     corpus = prepare(tmp_path)
-    every = corpus.heldout_sequences(5, 1000)
-    five = corpus.heldout_sequences(5, 5)
+    every = corpus.heldout_rows(5, 1000)
+    five = corpus.heldout_rows(5, 5)
     assert len(five.tokens) == 5
     numbers = [every.tokens.tolist().index(row) for row in five.tokens.tolist()]
     assert numbers[0] == 0
@@ -273,7 +273,7 @@ def test_heldout_sequences_are_evenly_spaced(tmp_path: Path) -> None:
 
 def test_the_bytes_of_heldout_tokens_add_up_to_the_text(folder: Path) -> None:
     corpus = prepare(folder, CharacterTokenizer())
-    rows = corpus.heldout_sequences(1, 10**6)
+    rows = corpus.heldout_rows(1, 10**6)
     heldout = [text for text in TEXTS if text not in documents_of_characters(corpus)]
     assert rows.token_bytes.sum() == sum(len(text.encode()) for text in heldout)
     assert (rows.token_bytes[rows.tokens == END] == 0).all()
@@ -281,14 +281,14 @@ def test_the_bytes_of_heldout_tokens_add_up_to_the_text(folder: Path) -> None:
 
 
 def documents_of_characters(corpus: Corpus) -> list[str]:
-    ids = np.fromfile(corpus.train_file, dtype=np.uint32)
+    ids = np.fromfile(corpus.train.ids, dtype=np.uint32)
     text = "".join("\0" if i == END else chr(i) for i in ids)
     return text.split("\0")[:-1]
 
 
 def test_too_few_heldout_tokens_are_told(folder: Path) -> None:
     with pytest.raises(DataError, match=r"`math`: .* held-out tokens do not fill one sequence of"):
-        prepare(folder).heldout_sequences(100_000, 1)
+        prepare(folder).heldout_rows(100_000, 1)
 
 
 def test_overlapping_texts_are_found_located_and_dropped(folder: Path) -> None:
@@ -302,7 +302,7 @@ def test_overlapping_texts_are_found_located_and_dropped(folder: Path) -> None:
     assert len(overlap) == 1
     place = locate_hash(source, folder, "domains.other", int(overlap[0]))
     assert place == f"{folder / 'other.jsonl'}:9"
-    kept = corpus.heldout_sequences(1, 10**6, without=overlap)
+    kept = corpus.heldout_rows(1, 10**6, without=overlap)
     assert bytes(i for i in kept.tokens.ravel() if i != END).decode() == "".join(
         text for text in heldout if text != heldout[1]
     )
@@ -502,7 +502,7 @@ def test_a_long_text_is_tokenised_in_pieces_and_stays_one_document(
     texts = ["one two é " * 40, "line\n" * 60, "x" * 333, " ", *TEXTS]
     write(tmp_path, *texts)
     whole = prepare(tmp_path, kind(), cache=tmp_path / "whole")
-    monkeypatch.setattr("mixwise.data.corpus._PIECE", 50)
+    monkeypatch.setattr("mixwise.data.tokenising._PIECE", 50)
     tokenizer = kind()
     cut = prepare(tmp_path, tokenizer, cache=tmp_path / "cut")
     assert tokenizer.n_encoded > len(texts) + 10

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixwise.data.sources import Document, read_choices, read_documents
+from mixwise.data.sources import read_documents, read_records
 from mixwise.errors import DataError, MissingDependencyError
 from mixwise.recipe import EvaluationSource, TextSource
-from mixwise.recipe.sections import ChoiceFields
+from mixwise.records.choice import ChoiceFields
+from mixwise.records.record import Document
 
 KEY = "domains.math"
 
@@ -220,7 +221,7 @@ def test_an_empty_file_is_named(tmp_path: Path) -> None:
 def choose(folder: Path, *rows: object) -> Any:
     write_lines(folder / "q.jsonl", *rows)
     return list(
-        read_choices(
+        read_records(
             EvaluationSource(files=("q.jsonl",), kind="choice"), folder, "evaluation.sets.quiz"
         )
     )
@@ -240,7 +241,7 @@ def test_choice_rows_come_with_their_place(tmp_path: Path) -> None:
 def test_choice_rows_of_parquet(tmp_path: Path, name: str) -> None:
     write_parquet(tmp_path / name, prompt=["p"], choices=[["a", "b", "c"]], answer=[2])
     source = EvaluationSource(files=(name,), format="parquet", kind="choice")
-    (row,) = read_choices(source, tmp_path, "k")
+    (row,) = read_records(source, tmp_path, "k")
     assert (row.choices, row.answer) == (("a", "b", "c"), 2)
 
 
@@ -297,7 +298,7 @@ HELLASWAG_FIELDS = {"prompt": "ctx", "choices": "endings", "answer": "label", "s
 
 def choices_of(folder: Path, name: str, fields: dict[str, Any], **more: Any) -> Any:
     source = EvaluationSource(files=(name,), kind="choice", fields=ChoiceFields(**fields), **more)
-    return list(read_choices(source, folder, "evaluation.sets.quiz"))
+    return list(read_records(source, folder, "evaluation.sets.quiz"))
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])

@@ -7,13 +7,13 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from tests.evaluation.models import VOCABULARY, tiny_model
+from tests.evaluation.likelihood.models import VOCABULARY, tiny_model
 
-from mixwise.data.corpus import HeldoutSequences
+from mixwise.data.heldout import HeldoutRows
 from mixwise.errors import EvaluationError, MixwiseWarning
 from mixwise.evaluation import suite as suite_module
-from mixwise.evaluation.choice import ChoiceSet, TokenisedChoice
-from mixwise.evaluation.loss import TextSet
+from mixwise.evaluation.likelihood.choice import ChoiceSet, TokenisedChoice
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite, explain_unshared
 from mixwise.scorer import Part
 
@@ -21,7 +21,7 @@ from mixwise.scorer import Part
 def text_set(n: int = 9) -> TextSet:
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, VOCABULARY, (n, 12))
-    return TextSet("text", HeldoutSequences(tokens, rng.integers(1, 5, tokens.shape)))
+    return TextSet("text", HeldoutRows(tokens, rng.integers(1, 5, tokens.shape)))
 
 
 def choice_set(most_tokens: int = 4) -> ChoiceSet:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.evaluation.models import tiny_model
+from tests.evaluation.likelihood.models import tiny_model
 
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rules.rule import LINEAR, LinearRule, MergeRule, TensorRule

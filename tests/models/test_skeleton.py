@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.evaluation.models import tiny_model
+from tests.evaluation.likelihood.models import tiny_model
 
 from mixwise.errors import CheckpointError
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint

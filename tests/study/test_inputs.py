@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from tests.conftest import write_rows
 
-from mixwise.evaluation.choice import ChoiceSet
-from mixwise.evaluation.loss import TextSet
+from mixwise.evaluation.likelihood.choice import ChoiceSet
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.recipe import load_recipe
 from mixwise.stages.check import run_check
 from mixwise.study.inputs import Inputs, Settings
@@ -44,7 +44,7 @@ def test_every_row_begins_with_bos_and_the_same_kind_of_tokens_are_predicted(pic
             assert row.ids[0] == bos
             assert len(row.ids) - row.n_scored >= 1
         if isinstance(with_bos, TextSet) and isinstance(without, TextSet):
-            assert with_bos.sequences.tokens.shape[1] == without.sequences.tokens.shape[1] == 16
+            assert with_bos.heldout.tokens.shape[1] == without.heldout.tokens.shape[1] == 16
         if isinstance(with_bos, ChoiceSet):
             assert max(len(row.ids) for row in with_bos.rows()) == 64
     quiz, plain = begun.suite.sets[-1].rows(), bare.suite.sets[-1].rows()
@@ -58,8 +58,8 @@ def test_documents_are_begun_ended_and_counted_in_bytes(pico: Path) -> None:
     begun, bare = inputs_of(pico, bos="always"), inputs_of(pico, bos="never")
     with_bos, without = begun.corpus("alpha"), bare.corpus("alpha")
     assert with_bos.key != without.key
-    stream = np.fromfile(with_bos.train_file, dtype=np.uint32)
-    plain = np.fromfile(without.train_file, dtype=np.uint32)
+    stream = np.fromfile(with_bos.train.ids, dtype=np.uint32)
+    plain = np.fromfile(without.train.ids, dtype=np.uint32)
     end = begun.tokenizer.end_of_text
     begins = np.flatnonzero(stream == bos)
     np.testing.assert_array_equal(begins[1:], np.flatnonzero(stream == end)[:-1] + 1)

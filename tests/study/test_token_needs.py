@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mixwise.data.corpus import CorpusFacts
+from mixwise.data.tokenising import CorpusFacts
 from mixwise.recipe import Recipe, load_recipe
 from mixwise.study.token_needs import unmet_token_needs
 

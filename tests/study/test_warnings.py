@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.evaluation.models import tiny_model
+from tests.evaluation.likelihood.models import tiny_model
 
 from mixwise.evaluation.suite import explain_unshared
 from mixwise.recipe import load_recipe

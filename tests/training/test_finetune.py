@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mixwise.data.streams import TokenStream
 from mixwise.engine.protocol import Stopped
 from mixwise.errors import CheckpointError, ResourceError, TrainingError
 from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, open_checkpoint
@@ -39,7 +40,7 @@ def make_job(base: Path, folder: Path, output: str, **settings: object) -> Train
         base=base,
         base_fingerprint=open_checkpoint(base).fingerprint,
         output=folder / output,
-        token_files=files,
+        streams={name: TokenStream(ids=file) for name, file in files.items()},
         shares=(0.5, 0.5),
         n_sequences=STEPS * BATCH,
         sequence_length=LENGTH,
@@ -78,7 +79,7 @@ def test_same_job_gives_same_weights_and_a_record(pico_base: Path, tmp_path: Pat
 def test_every_sequence_begins_with_the_start_of_text(pico_base: Path, tmp_path: Path) -> None:
     job = make_job(pico_base, tmp_path, "begun").model_copy(update={"start_of_text": 319})
     finetune(job, ignore)
-    for path in job.token_files.values():
+    for path in (stream.ids for stream in job.streams.values()):
         rows = np.fromfile(path, dtype=np.uint32).reshape(-1, LENGTH)
         rows[:, 0] = 319
         rows.tofile(path)
@@ -147,7 +148,8 @@ def test_equals_a_plain_adamw_loop(calm_base: Path, tmp_path: Path) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
     order = job.blend()
     streams = [
-        np.fromfile(f, dtype=np.uint32).reshape(-1, LENGTH) for f in job.token_files.values()
+        np.fromfile(f, dtype=np.uint32).reshape(-1, LENGTH)
+        for f in (stream.ids for stream in job.streams.values())
     ]
     rows = np.stack([streams[d][r] for d, r in zip(order.domain, order.row, strict=True)])
     for step in range(STEPS):

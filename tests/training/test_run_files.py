@@ -14,13 +14,22 @@ from mixwise.training.job import RUN_FILE, TrainingJob, load_record, save_record
 from mixwise.training.run_files import hash_run_files, open_run, require_unchanged
 
 
+def with_hashes(job: TrainingJob, hashes: dict[str, str]) -> TrainingJob:
+    streams = {
+        name: stream.model_copy(
+            update={"hashes": {stream.ids.name: hashes[name]} if name in hashes else {}}
+        )
+        for name, stream in job.streams.items()
+    }
+    return job.model_copy(update={"streams": streams})
+
+
 @pytest.fixture(scope="module")
 def trained(pico_base: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingJob:
     """A finished run with a checkpoint along it; do not write to its folder."""
     folder = tmp_path_factory.mktemp("trained")
     job = make_job(pico_base, folder, "run", trajectory_checkpoints=1)
-    hashes = {name: hash_file(path) for name, path in job.token_files.items()}
-    job = job.model_copy(update={"token_hashes": hashes})
+    job = with_hashes(job, {name: hash_file(s.ids) for name, s in job.streams.items()})
     finetune(job, ignore)
     return job
 
@@ -116,7 +125,7 @@ def test_a_record_of_an_older_mixwise_is_taken_once_and_then_vouches(job: Traini
 
 
 def test_a_run_on_other_tokens_than_the_data_gives_is_refused(job: TrainingJob) -> None:
-    other = job.model_copy(update={"token_hashes": {"alpha": "0" * 32}})
+    other = with_hashes(job, {"alpha": "0" * 32})
     with pytest.raises(DamagedError, match="was trained on other tokens of `alpha` than its data"):
         open_run(other)
 
@@ -124,9 +133,7 @@ def test_a_run_on_other_tokens_than_the_data_gives_is_refused(job: TrainingJob) 
 def test_tokens_that_change_while_they_are_in_use_are_not_trained_on(
     job: TrainingJob, tmp_path: Path
 ) -> None:
-    fresh = job.model_copy(
-        update={"output": tmp_path / "fresh", "token_hashes": {"beta": "0" * 32}}
-    )
+    fresh = with_hashes(job, {"beta": "0" * 32}).model_copy(update={"output": tmp_path / "fresh"})
     with pytest.raises(DataError, match=r"beta\.u32: the cached tokens of `beta` have changed"):
         finetune(fresh, ignore)
     assert load_record(fresh.output) is None

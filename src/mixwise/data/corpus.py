@@ -5,87 +5,39 @@ Notation:
 
 Method:
     Documents are ordered by the hash of their text, and the first share of that order is held out;
-    equal texts have equal hashes, so no text is on both sides. Each side is one stream of tokens,
-    documents joined by the end-of-text token; sequences are cut from the stream, the incomplete
-    last one is dropped. Both streams are kept in a cache under the hash of everything they come
-    from, and mapped into memory from there (`token_cache`).
-    A text of more than 200,000 characters is tokenised in pieces, cut where a line or a word
-    begins, so that memory stays bounded; its tokens may differ from those of the whole at a cut.
+    equal texts have equal hashes, so no text is on both sides. Each side is one stream of tokens
+    (`tokenising`); sequences are cut from the stream, the incomplete last one is dropped. Both
+    streams are kept in a cache under the hash of everything they come from, and mapped into memory
+    from there (`token_cache`).
+    Where only a part of a document is learned, the held-out rows are the documents themselves: a
+    completion is measured after its own prompt. One of more than L tokens loses those at its
+    beginning, as a prompt of a choice does.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mixwise.data.formats import format_of
+from mixwise.data.heldout import HeldoutRows
 from mixwise.data.matching import resolve_files, warn_of_left_out
-from mixwise.data.sources import Document, read_documents
-from mixwise.data.token_cache import load_cached, part_folder, save_facts
+from mixwise.data.sources import read_documents
+from mixwise.data.streams import Tokens, TokenStream, cut_rows, map_file, map_sequences
+from mixwise.data.token_cache import load_cached
+from mixwise.data.tokenising import CorpusFacts, Sides, Tokenizer, hash_text, write_corpus
 from mixwise.errors import DataError, ResourceError
 from mixwise.files import HashFile, hash_file
 from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import TextSource, hash_section
-from mixwise.shortages import explain_failed_write
+from mixwise.records.record import Document
 
-Tokens = npt.NDArray[np.integer]
 _FORMAT = 2  # of the cache; raise it when the files below change their meaning
-_BATCH = 256  # pieces of text tokenised together
-_PIECE = 200_000  # characters of the longest piece, and of all that are tokenised together
-
-
-class Tokenizer(Protocol):
-    """What a corpus needs of a tokenizer: ids and the byte position where each token ends."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the vocabulary and of all rules."""
-        ...
-
-    @property
-    def end_of_text(self) -> int:
-        """The id that joins documents."""
-        ...
-
-    @property
-    def start_of_text(self) -> int | None:
-        """The id that begins every text and every row, or None where none does."""
-        ...
-
-    def ids(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        """Ids of each text."""
-        ...
-
-    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
-        """Ids of each text and, for each id, the bytes of text that it adds."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusFacts:
-    """What is known of a corpus without opening its tokens.
-
-    Args:
-        n_documents: Documents on both sides.
-        n_empty: Documents left out because they hold white space alone.
-        n_heldout_documents: Documents of the held-out side.
-        n_train_tokens: Tokens of the training side, end-of-text tokens counted.
-        n_heldout_tokens: The same of the held-out side.
-        n_train_bytes: UTF-8 bytes of the training side.
-    """
-
-    n_documents: int
-    n_empty: int
-    n_heldout_documents: int
-    n_train_tokens: int
-    n_heldout_tokens: int
-    n_train_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,45 +60,84 @@ class Corpus:
 
     def train_sequences(self, length: int) -> Tokens:
         """Training sequences, shape ``(n, length)``, mapped from disk."""
-        return map_sequences(self.train_file, length)
+        return map_sequences(self.train.ids, length)
 
     @property
-    def train_file(self) -> Path:
-        """The training side as one stream of 32-bit ids."""
-        return self.folder / "train.u32"
+    def train(self) -> TokenStream:
+        """The training side."""
+        mask = self.folder / "train_mask.u8" if self.is_partly_supervised else None
+        files = [self.folder / "train.u32", *([mask] if mask else [])]
+        hashes = {file.name: self.files[file.name] for file in files}
+        return TokenStream(ids=files[0], mask=mask, hashes=hashes)
 
     @property
-    def train_hash(self) -> str:
-        """Hash of the content of the training side."""
-        return self.files["train.u32"]
+    def is_partly_supervised(self) -> bool:
+        """Whether a part of its documents is read only."""
+        return self.facts.n_supervised_train_tokens is not None
 
-    def heldout_sequences(
+    def heldout_rows(
         self, length: int, limit: int, without: npt.NDArray[np.uint64] | None = None
-    ) -> HeldoutSequences:
-        """Held-out sequences, evenly spaced over the held-out stream.
+    ) -> HeldoutRows:
+        """Held-out rows, evenly spaced over the held-out side.
 
         Args:
-            length: Tokens per sequence.
-            limit: At most so many sequences.
+            length: Tokens per row, at most.
+            limit: At most so many rows.
             without: Hashes of documents to leave out.
 
         Raises:
-            DataError: If not one whole sequence is left.
+            DataError: If not one whole row is left.
         """
-        tokens = _map(self.folder / "heldout.u32", np.uint32)
-        n_bytes = _map(self.folder / "heldout_bytes.u32", np.uint32)
-        if without is not None and len(without):
-            hashes, lengths = self.document_hashes(heldout=True), self._heldout_lengths()
-            kept = np.repeat(~np.isin(hashes, without), lengths)
-            tokens, n_bytes = tokens[kept], n_bytes[kept]
-        rows, row_bytes = _cut(tokens, length), _cut(n_bytes, length)
+        left_out = np.empty(0, dtype=np.uint64) if without is None else without
+        kept = ~np.isin(self.document_hashes(heldout=True), left_out)
+        if self.is_partly_supervised:
+            return self._heldout_documents(length, limit, np.flatnonzero(kept))
+        tokens = map_file(self.folder / "heldout.u32", np.uint32)
+        n_bytes = map_file(self.folder / "heldout_bytes.u32", np.uint32)
+        if not kept.all():
+            kept_tokens = np.repeat(kept, self._heldout_lengths())
+            tokens, n_bytes = tokens[kept_tokens], n_bytes[kept_tokens]
+        rows, row_bytes = cut_rows(tokens, length), cut_rows(n_bytes, length)
         if not len(rows):
             raise DataError(
                 f"`{self.name}`: {len(tokens)} held-out tokens do not fill one sequence of "
                 f"{length}: add documents, raise `heldout.fraction` or lower `sequence_length`"
             )
-        chosen = np.unique(np.linspace(0, len(rows) - 1, min(limit, len(rows))).round().astype(int))
-        return HeldoutSequences(rows[chosen].astype(np.int64), row_bytes[chosen].astype(np.int64))
+        chosen = _evenly_spaced(len(rows), limit)
+        return HeldoutRows(rows[chosen].astype(np.int64), row_bytes[chosen].astype(np.int64))
+
+    def _heldout_documents(
+        self, length: int, limit: int, documents: npt.NDArray[np.int64]
+    ) -> HeldoutRows:
+        """One row per document, the end of it where it is longer than a row."""
+        if not len(documents):
+            raise DataError(
+                f"`{self.name}`: no held-out record is left: add records or raise "
+                "`heldout.fraction`"
+            )
+        chosen = documents[_evenly_spaced(len(documents), limit)]
+        document_lengths = self._heldout_lengths()
+        ends = np.cumsum(document_lengths)
+        lengths = np.minimum(document_lengths[chosen], length)
+        streams = [
+            map_file(self.folder / name, kind)
+            for name, kind in (
+                ("heldout.u32", np.uint32),
+                ("heldout_bytes.u32", np.uint32),
+                ("heldout_mask.u8", np.uint8),
+            )
+        ]
+        filled = [np.zeros((len(chosen), int(lengths.max())), dtype=np.int64) for _ in streams]
+        for k, (end, n) in enumerate(zip(ends[chosen].tolist(), lengths.tolist(), strict=True)):
+            for array, stream in zip(filled, streams, strict=True):
+                array[k, :n] = stream[end - n : end]
+        tokens, n_bytes, mask = filled
+        return HeldoutRows(tokens, n_bytes, mask.astype(bool), lengths)
+
+    def n_cut(self, length: int) -> int:
+        """Held-out documents that are longer than a row, and lose their beginning."""
+        is_cut = self._heldout_lengths() > length
+        return int(is_cut.sum()) if self.is_partly_supervised else 0
 
     def document_hashes(self, *, heldout: bool) -> npt.NDArray[np.uint64]:
         """Hash of each document of one side, in the order of its stream."""
@@ -156,18 +147,6 @@ class Corpus:
 
     def _heldout_lengths(self) -> npt.NDArray[np.int64]:
         return np.load(self.folder / "heldout_lengths.npy", allow_pickle=False)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldoutSequences:
-    """Held-out tokens, and the bytes of text that each token adds; both of shape ``(n, L)``."""
-
-    tokens: npt.NDArray[np.int64]
-    token_bytes: npt.NDArray[np.int64]
-
-    def beginning_with(self, start_of_text: int | None) -> HeldoutSequences:
-        """The same sequences as a model reads them; see `begin_rows`."""
-        return HeldoutSequences(begin_rows(self.tokens, start_of_text), self.token_bytes)
 
 
 def prepare_corpus(
@@ -220,16 +199,19 @@ def prepare_corpus(
             return read_documents(source, folder, key)
 
         hashes = _hash_documents(documents(), name, key)
+        is_partly_supervised = source.record_format.is_partly_supervised
         if heldout_files:
-            sides = _Sides(documents(), read_documents(heldout_source, folder, key))
+            heldout = read_documents(heldout_source, folder, key)
+            sides = Sides(documents(), heldout, is_partly_supervised)
         else:
             cut = _heldout_cut(hashes, heldout_fraction, name, key)
-            sides = _Sides(
-                (d for d in documents() if _hash_text(d.text) > cut),
-                (d for d in documents() if _hash_text(d.text) <= cut),
+            sides = Sides(
+                (d for d in documents() if hash_text(d.text) > cut),
+                (d for d in documents() if hash_text(d.text) <= cut),
+                is_partly_supervised,
             )
         counted = _counted(f"tokenising {name}", len(hashes), on_progress)
-        _write_corpus(target, sides, tokenizer, counted)
+        write_corpus(target, sides, tokenizer, counted)
         cached = load_cached(target, name)
         if cached is None:
             raise ResourceError(
@@ -263,30 +245,6 @@ def find_corpus_key(
     return hash_section(*parts)
 
 
-def map_sequences(stream: Path, length: int) -> Tokens:
-    """Cut a stream of 32-bit ids into whole sequences, shape ``(n, length)``, mapped from disk."""
-    return _cut(_map(stream, np.uint32), length)
-
-
-def begin_rows(tokens: Tokens, start_of_text: int | None) -> npt.NDArray[np.int64]:
-    """Rows as a model reads them: each begins with this token, which takes the first one's place.
-
-    The first token of a row is never predicted, so that the predicted ones stay the same.
-
-    Args:
-        tokens: Rows that were cut from a stream, shape ``(…, L)``.
-        start_of_text: The token; None to leave the rows as they are.
-
-    Example:
-        >>> begin_rows(np.array([[5, 6, 7], [8, 9, 5]]), 1).tolist()
-        [[1, 6, 7], [1, 9, 5]]
-    """
-    rows = tokens.astype(np.int64)
-    if start_of_text is not None:
-        rows[..., 0] = start_of_text
-    return rows
-
-
 def find_overlap(heldout: Corpus, train: Corpus) -> npt.NDArray[np.uint64]:
     """Hashes of the texts that stand on one corpus' held-out and another's training side."""
     return np.intersect1d(
@@ -297,19 +255,9 @@ def find_overlap(heldout: Corpus, train: Corpus) -> npt.NDArray[np.uint64]:
 def locate_hash(source: TextSource, folder: Path, key: str, text_hash: int) -> str:
     """``file:line`` of the first document with this hash."""
     for document in read_documents(source, folder, key):
-        if _hash_text(document.text) == text_hash:
+        if hash_text(document.text) == text_hash:
             return f"{document.file}:{document.line}"
     raise DataError(f"`{key}` changed while it was read: run the command again")
-
-
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    train: Iterable[Document]
-    heldout: Iterable[Document]
-
-
-def _hash_text(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.strip().encode(), digest_size=8).digest(), "big")
 
 
 def _hash_source(source: TextSource, folder: Path, key: str, hash_file: HashFile) -> str:
@@ -322,10 +270,14 @@ def _hash_source(source: TextSource, folder: Path, key: str, hash_file: HashFile
     digest.update(
         source.model_dump_json(include={"field", "format", "document_characters"}).encode()
     )
+    if source.record_format.name != "text":
+        digest.update(f"{source.record_format.name} {source.parts.model_dump_json()}".encode())
     if source.hub is not None:
         for document in read_documents(source, folder, key):
             text = document.text.encode()
             digest.update(f"{len(text)} ".encode() + text)
+            if document.supervised is not None:
+                digest.update(repr(document.supervised).encode())
         return digest.hexdigest()
     for path in resolve_files(source.files, folder, f"{key}.files", source.format):
         digest.update(format_of(path, source.format).encode() + hash_file(path).encode())
@@ -334,7 +286,7 @@ def _hash_source(source: TextSource, folder: Path, key: str, hash_file: HashFile
 
 def _hash_documents(documents: Iterable[Document], name: str, key: str) -> npt.NDArray[np.uint64]:
     """Hashes of all documents that hold text, sorted."""
-    hashes = np.array([_hash_text(d.text) for d in documents if d.text.strip()], dtype=np.uint64)
+    hashes = np.array([hash_text(d.text) for d in documents if not d.is_empty], dtype=np.uint64)
     if not len(hashes):
         raise DataError(f"`{key}`: `{name}` holds no text: every document is empty")
     hashes.sort()
@@ -366,143 +318,6 @@ def _heldout_cut(hashes: npt.NDArray[np.uint64], fraction: float, name: str, key
     return int(cut)
 
 
-def _write_corpus(
-    target: Path, sides: _Sides, tokenizer: Tokenizer, counted: Callable[[int], None]
-) -> None:
-    """Write both sides into a folder beside the target and move it there when it is whole."""
-    try:
-        with part_folder(target) as partial:
-            train = _write_side(partial, "train", sides.train, tokenizer, counted)
-            heldout = _write_side(partial, "heldout", sides.heldout, tokenizer, counted)
-            facts = CorpusFacts(
-                n_documents=train.n_documents + heldout.n_documents,
-                n_empty=train.n_empty + heldout.n_empty,
-                n_heldout_documents=heldout.n_documents,
-                n_train_tokens=train.n_tokens,
-                n_heldout_tokens=heldout.n_tokens,
-                n_train_bytes=train.n_bytes,
-            )
-            save_facts(partial, asdict(facts))
-    except OSError as error:
-        raise ResourceError(
-            f"the token cache: {explain_failed_write(error, target.parent)}, or set MIXWISE_CACHE "
-            "to another folder"
-        ) from None
-
-
-@dataclass(frozen=True, slots=True)
-class _SideFacts:
-    n_documents: int
-    n_empty: int
-    n_tokens: int
-    n_bytes: int
-
-
-def _write_side(
-    folder: Path,
-    side: str,
-    documents: Iterable[Document],
-    tokenizer: Tokenizer,
-    counted: Callable[[int], None],
-) -> _SideFacts:
-    hashes: list[int] = []
-    lengths: list[int] = []
-    n_empty = n_bytes = 0
-    with (
-        (folder / f"{side}.u32").open("wb") as ids_file,
-        (folder / f"{side}_bytes.u32").open("wb") as bytes_file,
-    ):
-        length = 0
-        for batch in _batches(_cut_long(documents)):
-            texts = [piece.text for piece in batch if piece.text]
-            encoded = iter(
-                tokenizer.encode(texts)
-                if side == "heldout"
-                else ((ids, []) for ids in tokenizer.ids(texts))
-            )
-            for piece in batch:
-                if not piece.text:
-                    n_empty += 1
-                    continue
-                ids, sizes = next(encoded)
-                if not piece.is_first and tokenizer.start_of_text is not None:
-                    ids, sizes = ids[1:], sizes[1:]  # the text does not begin here
-                end = [] if piece.whole is None else [tokenizer.end_of_text]
-                np.array([*ids, *end], dtype=np.uint32).tofile(ids_file)
-                if side == "heldout":
-                    np.array([*sizes, *(0 for _ in end)], dtype=np.uint32).tofile(bytes_file)
-                length += len(ids) + len(end)
-                if piece.whole is not None:
-                    hashes.append(_hash_text(piece.whole))
-                    lengths.append(length)
-                    length = 0
-                    n_bytes += len(piece.whole.encode())
-            counted(sum(piece.whole is not None for piece in batch))
-    np.save(folder / f"{side}_hashes.npy", np.array(hashes, dtype=np.uint64))
-    np.save(folder / f"{side}_lengths.npy", np.array(lengths, dtype=np.int64))
-    return _SideFacts(len(hashes), n_empty, sum(lengths), n_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A text to tokenise; with the last piece of a document comes the document's whole text.
-
-    A document that holds white space alone is one empty piece.
-    """
-
-    text: str
-    whole: str | None
-    is_first: bool = True
-
-
-def _cut_long(documents: Iterable[Document]) -> Iterator[_Piece]:
-    for document in documents:
-        text = document.text
-        if not text.strip():
-            yield _Piece("", None)
-            continue
-        start = 0
-        while len(text) - start > _PIECE:
-            end = _cut_place(text, start, start + _PIECE)
-            yield _Piece(text[start:end], None, is_first=start == 0)
-            start = end
-        yield _Piece(text[start:], text, is_first=start == 0)
-
-
-def _cut_place(text: str, start: int, end: int) -> int:
-    r"""Where a piece may end: after the last line, else before the last space, else at the end.
-
-    Example:
-        >>> _cut_place("one two\nthree four", 0, 12), _cut_place("one two three", 0, 9)
-        (8, 7)
-    """
-    line = text.rfind("\n", start, end)
-    if line > start:
-        return line + 1
-    space = text.rfind(" ", start + 1, end)
-    return space if space > start else end
-
-
-def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
-    """Pieces that are tokenised together: so many, of so many characters in all."""
-    batch: list[_Piece] = []
-    size = 0
-    for piece in pieces:
-        if batch and (len(batch) == _BATCH or size + len(piece.text) > _PIECE):
-            yield batch
-            batch, size = [], 0
-        batch.append(piece)
-        size += len(piece.text)
-    if batch:
-        yield batch
-
-
-def _map(path: Path, dtype: type[np.integer]) -> Tokens:
-    if path.stat().st_size == 0:
-        return np.empty(0, dtype=dtype)
-    return np.memmap(path, dtype=dtype, mode="r")
-
-
-def _cut(stream: Tokens, length: int) -> Tokens:
-    n = len(stream) // length
-    return stream[: n * length].reshape(n, length)
+def _evenly_spaced(n: int, limit: int) -> npt.NDArray[np.int64]:
+    """Indices of so many of n things, or of all."""
+    return np.unique(np.linspace(0, n - 1, min(limit, n)).round().astype(np.int64))

@@ -1,49 +1,25 @@
-"""Recognise what the rows of a data file are: text, multiple choice, or what has no way in yet."""
+"""Recognise what the rows of a data file are: records of some format, or what has no way in yet."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mixwise.data.formats import format_of
 from mixwise.data.rows import read_rows
 from mixwise.errors import DataError, printable
+from mixwise.records.formats import FORMATS, RecordFormat
+from mixwise.records.text import likely_texts
 
-_TEXT_FIELDS = ("text", "content", "raw_content", "body", "document", "article")
-_ABOUT = re.compile(  # fields of text that are about a row, not the row's own text
-    r"(.*_)?(id|uuid|guid|url|uri|source|title|name|lang|language|licen[cs]e|path|file|filename|repo"
-    r"|date|timestamp|created|added|author|domain|category|subset|split|hash|meta|metadata)"
-)
-_CHAT = {
+_UNREAD = {
     "messages": "chat rows (`messages`)",
     "conversations": "chat rows (`conversations`)",
     "conversation": "chat rows (`conversation`)",
     "chosen": "pairs of preferences (`chosen`, `rejected`)",
 }
-_PAIRS = (
-    ("instruction", "output"),
-    ("instruction", "response"),
-    ("prompt", "completion"),
-    ("prompt", "response"),
-    ("question", "answer"),
-    ("question", "response"),
-    ("input", "output"),
-)
-_CHOICES: tuple[Mapping[str, str], ...] = (
-    {"prompt": "prompt", "choices": "choices", "answer": "answer"},
-    {
-        "prompt": "question",
-        "choices": "choices.text",
-        "answer": "answerKey",
-        "labels": "choices.label",
-    },
-    {"prompt": "ctx", "choices": "endings", "answer": "label"},
-    {"prompt": "question", "choices": "choices", "answer": "answer"},
-)
+_ALPACA = ("instruction", "input", "output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +27,13 @@ class Recognised:
     """What a file's rows are.
 
     Args:
-        field: Field of the text; None for multiple choice and for what is not supported.
-        fields: Where the parts of a multiple-choice row stand; empty for other files.
-        problem: Why the file is neither; empty where it is one of them.
+        records: Name of the record format; empty where it is none that mixwise reads.
+        fields: Where the parts of a record stand.
+        problem: Why the file is none of them; empty where it is one.
     """
 
-    field: str | None = None
-    fields: Mapping[str, str] | None = None
+    records: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -70,38 +46,30 @@ def recognise(path: Path) -> Recognised:
     """
     kind = format_of(path)
     if kind == "text":
-        return Recognised(field="text")
+        return Recognised("text", {"text": "text"})
     row = next(itertools.islice(read_rows(path, kind, []), 1), None)
     if row is None:
         raise DataError(f"{printable(str(path))}: holds no row: fill it or remove it")
     values = row.values
     if isinstance(values.get("text"), str):
-        return Recognised(field="text")
-    for name, what in _CHAT.items():
+        return Recognised("text", {"text": "text"})
+    for name, what in _UNREAD.items():
         if name in values:
             return Recognised(problem=f"{what} are not supported yet")
-    for fields in _CHOICES:
-        if isinstance(_value(values, fields["choices"]), list) and all(
-            _value(values, field) is not None for field in fields.values()
-        ):
-            return Recognised(fields=fields)
-    for pair in _PAIRS:
-        if all(isinstance(values.get(name), str) for name in pair):
-            return Recognised(
-                problem=f"rows of `{pair[0]}` and `{pair[1]}` are not supported yet: join them in "
-                "one field"
-            )
-    texts = [name for name, value in values.items() if isinstance(value, str)]
-    known = [name for name in _TEXT_FIELDS if name in texts]
-    likely = known[:1] or [name for name in texts if not _ABOUT.fullmatch(name.lower())]
-    if len(likely) == 1:
-        return Recognised(field=likely[0])
+    for row_format in sorted(FORMATS, key=_is_text):  # a text is what is nothing else
+        fields = row_format.recognise(values) if row_format.recognise else None
+        if fields is not None:
+            return Recognised(row_format.name, fields)
+    if all(isinstance(values.get(name), str) for name in _ALPACA):
+        return Recognised(
+            problem="rows of `instruction`, `input` and `output` are not supported yet: join the "
+            "first two in one field"
+        )
+    likely = likely_texts(values)
     listed = ", ".join(f"`{printable(name, 40)}`" for name in (likely or list(values))[:8])
     count = "several fields" if likely else "no field"
     return Recognised(problem=f"{count} may be the text ({listed}): name one by `field`")
 
 
-def _value(values: Any, field: str) -> Any:
-    for name in field.split("."):
-        values = values.get(name) if isinstance(values, Mapping) else None
-    return values
+def _is_text(row: RecordFormat) -> bool:
+    return row.name == "text"

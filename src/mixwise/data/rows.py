@@ -1,8 +1,7 @@
 """Read rows from JSON lines, JSON arrays, CSV, TSV, Parquet or the hub: the fields asked for.
 
 Readers are generators: a corpus never has to fit into memory. A row knows its file and its place,
-counted from 1: the line (JSON lines, CSV), the row (Parquet, hub) or the entry (JSON arrays). A
-field may be a path of names joined by dots; where a name itself holds the dots, that is taken.
+counted from 1: the line (JSON lines, CSV), the row (Parquet, hub) or the entry (JSON arrays).
 Fields that nobody asked for are not converted where the format allows it (Parquet, hub).
 """
 
@@ -10,44 +9,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mixwise.data.formats import LONGEST_LINE, Format, read_lines
-from mixwise.errors import (
-    DataError,
-    MissingDependencyError,
-    first_line,
-    nearest,
-    printable,
-)
+from mixwise.errors import DataError, MissingDependencyError, first_line, printable
 from mixwise.recipe import HubDataset
+from mixwise.records.row import FileRow, Wanted, missing_field, path_heads
 
 _ROWS = 256  # of Parquet that are decoded together
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """One row: its fields by name, and where it stands."""
-
-    values: Mapping[str, Any]
-    file: str
-    line: int
-
-    @property
-    def place(self) -> str:
-        """``file:line``, fit for an error text."""
-        return f"{printable(self.file)}:{self.line}"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A field that is read, and the recipe's key that names it."""
-
-    field: str
-    key: str
 
 
 def read_rows(path: Path, kind: Format, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
@@ -69,47 +40,12 @@ def read_rows(path: Path, kind: Format, wanted: Sequence[Wanted]) -> Iterator[Fi
     return _read_json(path) if kind == "json" else _read_jsonl(path)
 
 
-def pick(row: FileRow, wanted: Wanted) -> Any:
-    """The value of a field; below a list, the list of the values of its members.
-
-    Raises:
-        DataError: If it is missing.
-    """
-    return _pick(row.values, wanted.field, row, wanted)
-
-
-def _pick(values: Any, field: str, row: FileRow, wanted: Wanted) -> Any:
-    if isinstance(values, list) and values:
-        return [_pick(value, field, row, wanted) for value in values]
-    if isinstance(values, Mapping):
-        if field in values:
-            return values[field]
-        for name in _heads(field):
-            if name in values:
-                return _pick(values[name], field[len(name) + 1 :], row, wanted)
-    names = values if isinstance(values, Mapping) else {}
-    raise _missing(row.place, wanted, names)
-
-
-def _heads(field: str) -> Iterator[str]:
-    """The beginnings of a path that may be a name, the longest first."""
-    parts = field.split(".")
-    return (".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))
-
-
-def _missing(place: str, wanted: Wanted, names: Iterable[str]) -> DataError:
-    return DataError(
-        f"{place}: the field `{printable(wanted.field, 80)}` is missing (`{wanted.key}`): "
-        f"{nearest(wanted.field, names)}"
-    )
-
-
 def _column(wanted: Wanted, names: Sequence[str], place: str) -> str:
     """The column of a table that holds a field, or the column that its path begins with."""
-    for name in (wanted.field, *_heads(wanted.field)):
+    for name in (wanted.field, *path_heads(wanted.field)):
         if name in names:
             return name
-    raise _missing(place, wanted, names)
+    raise missing_field(place, wanted, names)
 
 
 def _read_jsonl(path: Path) -> Iterator[FileRow]:

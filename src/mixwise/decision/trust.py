@@ -139,7 +139,7 @@ def judge_measured(
 
 
 def judge_predicted(
-    bend: float,
+    bend: float | None,
     relative_sizes: Sequence[float],
     rule: str,
     *,
@@ -149,15 +149,17 @@ def judge_predicted(
     """Judge the proxy before any reference is trained.
 
     Args:
-        bend: b of the objective.
+        bend: b of the objective; None where it reads a metric that no slopes tell of.
         relative_sizes: ‖δᵢ‖ / ‖θ₀‖.
         rule: The proxy's merge rule.
         n_calibration: Mixtures that the study trains for calibration.
         n_references: References that a validation should have.
     """
-    ranks = bend <= BEND_LIMIT and max(relative_sizes) <= LARGE_UPDATE
+    ranks = bend is not None and bend <= BEND_LIMIT and max(relative_sizes) <= LARGE_UPDATE
     reasons = [
-        f"the second-order terms vary {bend:.2f}× as much between mixtures as the first-order "
+        "the objective reads a set of which nothing has slopes, so that nothing can be predicted"
+        if bend is None
+        else f"the second-order terms vary {bend:.2f}× as much between mixtures as the first-order "
         f"terms; above {BEND_LIMIT:.2f}× rankings were less reliable in our benchmark, though this "
         "is a weak sign",
         "the level cannot be known without references: merging averages away noise that a trained "

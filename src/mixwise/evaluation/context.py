@@ -3,7 +3,7 @@
 Method:
     The limit stands under one of a few names. A learned table of positions may keep its first rows
     for padding, as RoBERTa's does: these are no places for tokens. Whether the model keeps what its
-    configuration says is found out by reading (`mixwise.evaluation.probe`).
+    configuration says is found out by reading (`mixwise.evaluation.likelihood.probe`).
 
     LongRoPE turns positions by one set of angles in texts up to a length and by another in longer
     ones, and takes a whole batch for one text: rows on both sides of the length must not stand in

@@ -1,57 +1,30 @@
-"""What an evaluation set is: rows for a model to read, measurements from their likelihoods."""
+"""What an evaluation set is: a name, metrics, and a model in, measurements out.
+
+A kind of set is a row of `mixwise.kinds` and a file that opens sets of it. Sets that are measured
+by the likelihood of rows (`mixwise.evaluation.likelihood.sets`) refine the protocol.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from mixwise.arrays import Array
-from mixwise.evaluation.rows import Indices, Row
+from mixwise.kinds import KINDS
+from mixwise.objective import Metric
 from mixwise.observation import Measurement
+from mixwise.scorer import Part
 
+if TYPE_CHECKING:
+    from mixwise.data.heldout import HeldoutRows
+    from mixwise.data.tokenizer import BaseTokenizer
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DifferentiableMetric:
-    """A metric that is linear in the rows' likelihoods.
-
-    Value of example e = ``example_scale[e]`` · Σ counted nats of e;
-    the metric = ``factor`` · Σ all counted nats.
-
-    Args:
-        name: The metric's name, ``set/measure``.
-        example_scale: Shape ``(n_examples,)``, in the metric's unit per nat.
-        factor: The same unit.
-    """
-
-    name: str
-    example_scale: Array
-    factor: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Differentiable:
-    """Which rows the differentiable metrics of a set are made of.
-
-    Args:
-        counted: Whether a row counts, shape ``(n_rows,)``.
-        row_examples: Example that each row belongs to, counted from 0 in the order of the examples
-            that were asked for, shape ``(n_rows,)``.
-        metrics: The metrics; they all count the same rows.
-    """
-
-    counted: npt.NDArray[np.bool_]
-    row_examples: Indices
-    metrics: tuple[DifferentiableMetric, ...]
+WHOLE = Part()
 
 
 class EvaluationSet(Protocol):
-    """A named set of examples; each is one or more rows.
-
-    Where examples are asked for, they are indices in any order, or None for all of them.
-    """
+    """A named set of examples that a model is measured on."""
 
     @property
     def name(self) -> str:
@@ -59,46 +32,72 @@ class EvaluationSet(Protocol):
         ...
 
     @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is measured, in the order of the measurements."""
+        ...
+
+    @property
     def n_examples(self) -> int:
-        """Number of examples."""
+        """Number of examples, at least 1."""
         ...
 
     @property
     def n_tokens(self) -> int:
-        """Tokens of all rows."""
+        """Tokens that an evaluation of all examples reads and writes, for the plan of a study."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that the measurements depend on."""
+        """Hash of all that the measurements depend on besides the model."""
         ...
 
-    def rows(self, examples: Indices | None = None) -> tuple[Row, ...]:
-        """The rows of the examples, one example after the other."""
-        ...
-
-    def measure(self, nats: Array, examples: Indices | None = None) -> tuple[Measurement, ...]:
-        """Every metric of the set.
+    def evaluate(self, model: Any, part: Part = WHOLE) -> tuple[Measurement, ...]:
+        """Measure every metric.
 
         Args:
-            nats: Negative log-likelihood of the rows, shape ``(n_rows,)``, in their order.
-            examples: The examples that the rows belong to.
+            model: Causal language model in evaluation mode, on its device.
+            part: Which examples.
+
+        Returns:
+            A measurement for each of the metrics, with the values of the part's examples in its
+            order, ``part.examples(n_examples)``; the same examples, the same values.
 
         Raises:
             EvaluationError: If a value is not finite; names the metric.
         """
         ...
 
-    def differentiable(self, examples: Indices | None = None) -> Differentiable:
-        """The metrics that have slopes, as sums over rows."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What an evaluation set is opened from.
+
+    Args:
+        name: Name of the domain or evaluation set.
+        key: Its key path in the recipe, for error texts.
+        tokenizer: The base's.
+        sequence_length: Tokens per row of a domain.
+        context_tokens: Longest input of the model.
+        max_examples: At most so many examples are wanted.
+        records: Reads the set's records, those that its format gives.
+        heldout: Its held-out tokens, of a kind that reads documents.
+    """
+
+    name: str
+    key: str
+    tokenizer: BaseTokenizer
+    sequence_length: int
+    context_tokens: int
+    max_examples: int
+    records: Callable[[], Iterator[Any]]
+    heldout: Callable[[], HeldoutRows]
 
 
-def linear_metric(name: str, example_sizes: Array) -> DifferentiableMetric:
-    """A metric that is nats per size (tokens, bytes · ln 2), in each example and over all."""
-    return DifferentiableMetric(name, 1 / example_sizes, 1 / float(example_sizes.sum()))
-
-
-def all_examples(examples: Indices | None, n_examples: int) -> Indices:
-    """The indices that were asked for."""
-    return np.arange(n_examples) if examples is None else examples
+def open_set(kind: str, opening: Opening) -> EvaluationSet:
+    """Open a set of a kind, with the function that the kind's row names."""
+    opener = KINDS.find(kind).opener
+    if isinstance(opener, str):
+        module, _, name = opener.partition(":")
+        opener = getattr(import_module(module), name)
+    opened: EvaluationSet = opener(opening)
+    return opened

@@ -2,24 +2,31 @@
 
 Method:
     `EvaluationSuite` is a value: it goes to other processes. `PreparedSuite` is the same suite at
-    work on one device: it makes the tensors of each set once and keeps them for every candidate.
+    work on one device. The rows of likelihood sets it reads itself, whose tensors it makes once and
+    keeps for every candidate; other sets are handed the model.
 """
 
 from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from mixwise.errors import MixwiseWarning
-from mixwise.evaluation.prefixes import SharedBatch, share_prefixes, shared_nats, why_unshared
-from mixwise.evaluation.rows import Batch, Indices, Row, batch_nats, make_batches
-from mixwise.evaluation.sets import EvaluationSet
+from mixwise.errors import EvaluationError, MixwiseWarning
+from mixwise.evaluation.likelihood.prefixes import (
+    SharedBatch,
+    share_prefixes,
+    shared_nats,
+    why_unshared,
+)
+from mixwise.evaluation.likelihood.rows import Batch, Indices, Row, batch_nats, make_batches
+from mixwise.evaluation.likelihood.sets import LikelihoodSet, in_row_order
+from mixwise.evaluation.sets import WHOLE, EvaluationSet
 from mixwise.observation import Measurement
 from mixwise.scorer import Part
 
@@ -28,15 +35,13 @@ if TYPE_CHECKING:
 
 _FORMAT = 2  # of the measurements; raise it when a metric changes its meaning or its last digits
 
-WHOLE = Part()
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationSuite:
     """The sets that every model of a study is measured on.
 
     Args:
-        sets: Text and choice sets, with different names.
+        sets: Sets of any kinds, with different names.
         batch_sequences: Sequences per forward pass.
         apart: Lengths that no batch spans: the model reads longer rows in another way.
     """
@@ -44,6 +49,16 @@ class EvaluationSuite:
     sets: tuple[EvaluationSet, ...]
     batch_sequences: int
     apart: tuple[int, ...] = ()
+
+    @property
+    def likelihood_sets(self) -> tuple[LikelihoodSet, ...]:
+        """The sets whose rows mixwise reads itself."""
+        return tuple(chosen for chosen in self.sets if isinstance(chosen, LikelihoodSet))
+
+    @property
+    def needs_whole_model(self) -> bool:
+        """Whether a set is handed the model, so that it has to be there as a whole."""
+        return len(self.likelihood_sets) < len(self.sets)
 
     @property
     def n_tokens(self) -> int:
@@ -73,7 +88,6 @@ class EvaluationSuite:
 class Reading:
     """How the rows of one part of a set are read: some whole, some after a shared prompt."""
 
-    n_rows: int
     whole: tuple[Batch, ...]
     shared: tuple[SharedBatch, ...]
 
@@ -82,15 +96,16 @@ class Reading:
         """Tokens that are read, padding left out."""
         return sum(b.n_tokens for b in self.whole) + sum(b.n_tokens for b in self.shared)
 
+    @torch.inference_mode()
     def nats(self, model: Any) -> Array:
         """Negative log-likelihood of every row, shape ``(n_rows,)``."""
-        nats = np.empty(self.n_rows)
-        with torch.inference_mode():
-            for batch in self.whole:
-                nats[batch.rows] = batch_nats(model, batch).cpu().numpy()
-            for shared in self.shared:
-                nats[shared.rest.rows] = shared_nats(model, shared).cpu().numpy()
-        return nats
+        return in_row_order(self._passes(model))
+
+    def _passes(self, model: Any) -> Iterator[tuple[Indices, Array]]:
+        for batch in self.whole:
+            yield batch.rows, batch_nats(model, batch).cpu().numpy()
+        for shared in self.shared:
+            yield shared.rest.rows, shared_nats(model, shared).cpu().numpy()
 
 
 def explain_unshared(suite: EvaluationSuite, model: Any) -> str | None:
@@ -100,7 +115,7 @@ def explain_unshared(suite: EvaluationSuite, model: Any) -> str | None:
         suite: The sets.
         model: The model that they measure.
     """
-    gaining = [chosen.name for chosen in suite.sets if _gains(chosen, suite)]
+    gaining = [chosen.name for chosen in suite.likelihood_sets if _gains(chosen, suite)]
     reason = why_unshared(model) if gaining else None
     if reason is None:
         return None
@@ -111,7 +126,7 @@ def explain_unshared(suite: EvaluationSuite, model: Any) -> str | None:
     )
 
 
-def _gains(chosen: EvaluationSet, suite: EvaluationSuite) -> bool:
+def _gains(chosen: LikelihoodSet, suite: EvaluationSuite) -> bool:
     row_examples = chosen.differentiable().row_examples
     return bool(share_prefixes(chosen.rows(), row_examples, suite.batch_sequences, "cpu"))
 
@@ -167,10 +182,45 @@ class PreparedSuite:
         self, model: Any, chosen: EvaluationSet, part: Part = WHOLE
     ) -> tuple[Measurement, ...]:
         """Measure every metric of one set of the suite; see `evaluate`."""
-        nats = self.reading(chosen, part).nats(model)
-        return chosen.measure(nats, part.examples(chosen.n_examples))
+        if isinstance(chosen, LikelihoodSet):
+            nats = self.reading(chosen, part).nats(model)
+            return chosen.measure(nats, part.examples(chosen.n_examples))
+        with torch.inference_mode():
+            measured = chosen.evaluate(model, part)
+        _require_promised(chosen, measured, part)
+        return measured
 
-    def batches(self, chosen: EvaluationSet, part: Part = WHOLE) -> tuple[Batch, ...]:
+    def measure_candidates(
+        self, read: Callable[[Batch], Array], names: Sequence[str], part: Part = WHOLE
+    ) -> tuple[tuple[Measurement, ...], ...]:
+        """Measure several models whose rows are read together; only of likelihood sets.
+
+        Args:
+            read: Negative log-likelihood of the rows of a batch under each model, shape
+                ``(n_candidates, B)``; called with the batches of one set after the other.
+            names: What error texts call the candidates.
+            part: Which examples.
+
+        Raises:
+            EvaluationError: If a value is not finite; names the metric and the candidate.
+        """
+        measured: list[list[Measurement]] = [[] for _ in names]
+        for chosen in self.suite.likelihood_sets:
+            nats = in_row_order((batch.rows, read(batch)) for batch in self.batches(chosen, part))
+            examples = part.examples(chosen.n_examples)
+            for name, own, gathered in zip(names, nats, measured, strict=True):
+                try:
+                    gathered += chosen.measure(own, examples)
+                except EvaluationError as error:
+                    raise EvaluationError(f"{name}: {error}") from None
+        return tuple(map(tuple, measured))
+
+    def all_batches(self, part: Part = WHOLE) -> tuple[Batch, ...]:
+        """The batches of all likelihood sets, one set after the other; see `batches`."""
+        sets = self.suite.likelihood_sets
+        return tuple(batch for chosen in sets for batch in self.batches(chosen, part))
+
+    def batches(self, chosen: LikelihoodSet, part: Part = WHOLE) -> tuple[Batch, ...]:
         """All rows of one set, read whole: what gradients need."""
         key = (chosen.name, part)
         if key not in self._batches:
@@ -184,16 +234,19 @@ class PreparedSuite:
 
     def n_tokens_of(self, chosen: EvaluationSet, part: Part = WHOLE) -> int:
         """Tokens of one set that one evaluation reads, padding left out."""
-        return self.reading(chosen, part).n_tokens
+        if isinstance(chosen, LikelihoodSet):
+            return self.reading(chosen, part).n_tokens
+        n_examples = len(part.examples(chosen.n_examples))
+        return round(chosen.n_tokens * n_examples / chosen.n_examples)
 
-    def reading(self, chosen: EvaluationSet, part: Part = WHOLE) -> Reading:
+    def reading(self, chosen: LikelihoodSet, part: Part = WHOLE) -> Reading:
         """How the rows of one set are read."""
         key = (chosen.name, part)
         if key not in self._readings:
             self._readings[key] = self._plan(chosen, part)
         return self._readings[key]
 
-    def _plan(self, chosen: EvaluationSet, part: Part) -> Reading:
+    def _plan(self, chosen: LikelihoodSet, part: Part) -> Reading:
         examples = part.examples(chosen.n_examples)
         rows = chosen.rows(examples)
         left = np.arange(len(rows))
@@ -205,11 +258,29 @@ class PreparedSuite:
             for batch in shared:
                 left = np.setdiff1d(left, batch.rest.rows)
         if not shared:
-            return Reading(len(rows), self.batches(chosen, part), ())
-        return Reading(len(rows), self._make_batches(rows, left), shared)
+            return Reading(self.batches(chosen, part), ())
+        return Reading(self._make_batches(rows, left), shared)
 
     def _make_batches(
         self, rows: Sequence[Row], chosen: Indices | None = None
     ) -> tuple[Batch, ...]:
         suite = self.suite
         return make_batches(rows, suite.batch_sequences, self.device, chosen, apart=suite.apart)
+
+
+def _require_promised(chosen: EvaluationSet, measured: Sequence[Measurement], part: Part) -> None:
+    """Refuse measurements that are not those that a set has named."""
+    promised = [metric.name for metric in chosen.metrics]
+    found = [measurement.metric for measurement in measured]
+    if found != promised:
+        raise EvaluationError(
+            f"`{chosen.name}` must measure {', '.join(promised)}, but its `evaluate` returned "
+            f"{', '.join(found) or 'nothing'}: mend the set"
+        )
+    n_examples = len(part.examples(chosen.n_examples))
+    for measurement in measured:
+        if measurement.examples.shape != (n_examples,):
+            raise EvaluationError(
+                f"`{measurement.metric}` must have one value for each of the {n_examples} examples "
+                f"that were asked for, but has shape {measurement.examples.shape}: mend the set"
+            )

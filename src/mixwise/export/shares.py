@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from mixwise.data.blend import allocate
-from mixwise.data.corpus import begin_rows, map_sequences
 from mixwise.errors import ResourceError, StudyError
 from mixwise.shortages import explain_failed_write
 from mixwise.study.folder import StudyFolder
@@ -134,8 +133,12 @@ def _write(
 
 
 def _stream(job: TrainingJob) -> Iterator[str]:
+    """Rows of ids; with labels, −100 where a token is not learned, if that is so of any domain."""
     blend = job.blend()
-    streams = [map_sequences(path, job.sequence_length) for path in job.token_files.values()]
+    streams = job.streams.values()
+    rows = [stream.rows(job.sequence_length, job.start_of_text) for stream in streams]
+    has_labels = any(stream.mask is not None for stream in streams)
     for domain, row in zip(blend.domain, blend.row, strict=True):
-        ids = begin_rows(streams[domain][row], job.start_of_text)
-        yield json.dumps({"domain": blend.domains[domain], "input_ids": ids.tolist()})
+        ids, labels = rows[domain].read(row)
+        line = {"domain": blend.domains[domain], "input_ids": ids.tolist()}
+        yield json.dumps(line | ({"labels": labels.tolist()} if has_labels else {}))

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from mixwise.errors import RecipeError, nearest, printable, shown
 from mixwise.recipe.recipe import Recipe
 from mixwise.recipe.sections import HubDataset
+from mixwise.records.formats import FORMATS
 
 _MOST_BYTES = 2**20  # of a recipe
 _MOST_NODES = 50_000  # of a recipe whose aliases are written out
@@ -171,6 +172,8 @@ def _place(location: tuple[object, ...]) -> tuple[object, ...]:
 
 def _valid_keys(place: tuple[object, ...]) -> list[str]:
     """The keys that are valid in the section at a place of the recipe."""
+    if place and place[-1] == "fields":
+        return list(dict.fromkeys(key for row in FORMATS for key in row.fields.model_fields))
     section: type[BaseModel] = Recipe
     parts = list(place)
     while parts:

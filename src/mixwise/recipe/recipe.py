@@ -10,8 +10,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from mixwise.errors import nearest, printable
+from mixwise.kinds import KINDS
 from mixwise.mixture import MixtureSpace
-from mixwise.objective import MEASURES, Metric, Objective, SetKind, Term
+from mixwise.objective import Metric, Objective, Term
 from mixwise.recipe.sections import (
     Bounds,
     Calibration,
@@ -25,10 +26,10 @@ from mixwise.recipe.sections import (
     ObjectiveChoice,
     PathText,
     Search,
-    Section,
     Training,
     Validation,
 )
+from mixwise.section import Section
 
 _LEAST_REFERENCES = 4
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -88,20 +89,25 @@ class Recipe(Section):
         return self.n_steps * self.batch_tokens
 
     @property
-    def set_kinds(self) -> dict[str, SetKind]:
+    def set_kinds(self) -> dict[str, str]:
         """Kind of every evaluation set: the domains' held-out parts, then the extra sets."""
-        kinds: dict[str, SetKind] = dict.fromkeys(self.domains, "text")
+        kinds = dict.fromkeys(self.domains, "text")
         return kinds | {name: chosen.kind for name, chosen in self.evaluation.sets.items()}
+
+    @property
+    def tokenised_sets(self) -> tuple[str, ...]:
+        """The evaluation sets whose records are documents: the domains, then extra text sets."""
+        kinds = self.set_kinds.items()
+        return tuple(name for name, kind in kinds if KINDS.find(kind).is_tokenised)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Every measurement of every evaluation set, the objective's directions applied."""
         turned = {(m.set, m.measure): m.direction for m in self.objective.metrics if m.direction}
         return tuple(
-            Metric(name, measure.name, turned.get((name, measure.name), measure.direction))
+            Metric.of(name, measure, turned.get((name, measure.name)))
             for name, kind in self.set_kinds.items()
-            for measure in MEASURES.values()
-            if measure.kind == kind
+            for measure in KINDS.find(kind).measures
         )
 
     @property
@@ -184,8 +190,8 @@ class Recipe(Section):
                     "set: "
                     f"{nearest(metric.set, self.set_kinds)}"
                 )
-            elif MEASURES[metric.measure].kind != kind:
-                fitting = [m.name for m in MEASURES.values() if m.kind == kind]
+            elif KINDS.find(kind).measure(metric.measure) is None:
+                fitting = [measure.name for measure in KINDS.find(kind).measures]
                 problems.append(
                     f"{key}: `{metric.measure}` cannot be measured on the {kind} set "
                     f"`{metric.set}`: use one of {', '.join(fitting)}"
@@ -197,6 +203,13 @@ class Recipe(Section):
 
     def _size_problems(self) -> list[str]:
         problems = []
+        if self.evaluation.placement == "layers":
+            problems += [
+                f"`evaluation.sets.{name}`: a {kind} set is given the whole model, so "
+                "`evaluation.placement: layers` cannot be: use device or split, or leave it out"
+                for name, kind in self.set_kinds.items()
+                if KINDS.find(kind).needs_whole_model
+            ]
         if 0 < self.validation.mixtures < _LEAST_REFERENCES:
             problems.append(
                 f"`validation.mixtures` must be 0 or at least {_LEAST_REFERENCES}, because fewer "

@@ -5,23 +5,28 @@ Paths are relative to the recipe's own folder.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    ValidationInfo,
+    SerializeAsAny,
+    create_model,
     field_validator,
     model_validator,
 )
 
-from mixwise.errors import holds_control_characters, nearest, printable, shown
-from mixwise.objective import MEASURES, Aggregation, Direction, SetKind
+from mixwise.errors import MixwiseError, nearest, printable
+from mixwise.kinds import KINDS
+from mixwise.objective import Aggregation, Direction
+from mixwise.records.formats import FORMATS, RecordFormat
+from mixwise.records.record import Document
+from mixwise.records.text import TextFields
 from mixwise.registry import known
+from mixwise.section import Section
 
 
 def _as_tuple(value: object) -> object:
@@ -52,38 +57,6 @@ Seed = Annotated[int, Field(ge=0, le=2**31 - 1001)]  # reference seeds are count
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Section(BaseModel):
-    """A part of the recipe: immutable, and unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_numbers(cls, value: object, info: ValidationInfo) -> object:
-        """YAML reads `yes` and `on` as true, and pydantic would read that as 1."""
-        if (
-            isinstance(value, bool)
-            and cls.model_fields[str(info.field_name)].annotation is not bool
-        ):
-            raise ValueError(f"input should be a valid number or text, but got {value}: change it")
-        return value
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _no_control_characters(cls, value: object, info: ValidationInfo) -> object:
-        """Names and paths end up in messages, file names and pages; a separator is neither."""
-        texts = value if isinstance(value, tuple) else (value,)
-        if info.field_name == "separator":
-            return value
-        for text in texts:
-            if isinstance(text, str | Path) and holds_control_characters(str(text)):
-                raise ValueError(
-                    "must hold no control characters or line ends, but got "
-                    f"{shown(str(text))}: rename what it names"
-                )
-        return value
-
-
 class HubDataset(Section):
     """A dataset of the Hugging Face hub (needs the extra ``mixwise[hub]``)."""
 
@@ -93,29 +66,111 @@ class HubDataset(Section):
     revision: str | None = None
 
 
+_OF_RECORDS = ("files", "hub", "records", "field", "fields", "format", "document_characters")
 FormatChoice = Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "text"]
 
 
 class TextSource(Section):
-    """Where documents come from: files, globs, or a dataset of the hub.
+    """Where records come from, and what they are: files, globs, or a dataset of the hub.
 
-    ``files``: paths, folders or globs. ``field``: the field or column that holds the text; dots
-    lead into nested objects (``meta.body``). ``format``: by default told by the name
+    ``files``: paths, folders or globs. ``format``: by default told by the name
     (`mixwise.data.formats` has the table); ``text`` reads any file as plain text, such as source
     code. ``document_characters``: after about so many, plain text is cut into documents.
+
+    ``records``: what a row is (`mixwise.records.formats` has the table), by default a text.
+    ``field``: the field or column that holds the text; dots lead into nested objects
+    (``meta.body``). ``fields``: where the parts of other records stand.
     """
 
     files: Patterns = ()
     hub: HubDataset | None = None
+    records: Annotated[str, AfterValidator(FORMATS.known)] | None = None
     field: str = "text"
+    fields: SerializeAsAny[Section] | None = None
     format: FormatChoice = "auto"
     document_characters: Annotated[int, Field(gt=0, le=10**6)] = 2000
 
+    @classmethod
+    def _reads(cls, values: Mapping[str, Any]) -> type | None:
+        """Type of the records that a source with these keys is read for; None for no records."""
+        return Document
+
+    @classmethod
+    def _find_format(cls, values: Mapping[str, Any]) -> RecordFormat | None:
+        """The format that the keys name or that is usual; None for no records.
+
+        Raises:
+            RecipeError: If they name something unknown.
+        """
+        if values.get("records") is not None:
+            return FORMATS.find(values["records"])
+        reads = cls._reads(values)
+        return next((row for row in FORMATS if row.gives is reads), None)
+
+    @property
+    def record_format(self) -> RecordFormat:
+        """What its rows are."""
+        found = self._find_format(self._chosen)
+        assert found is not None  # a source that has records
+        return found
+
+    @property
+    def parts(self) -> Section:
+        """Where the parts of a record stand in a row; of a text, its field."""
+        if self.record_format.fields is TextFields:
+            return TextFields(text=self.field)
+        return self.fields or self.record_format.fields()
+
+    @property
+    def _chosen(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse_fields(cls, values: Any) -> Any:
+        """Check ``fields`` by the format that they belong to."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("fields"), Mapping):
+            return values
+        try:
+            found = cls._find_format(values)
+        except (MixwiseError, TypeError):  # the key that names it is refused by itself
+            return {key: value for key, value in values.items() if key != "fields"}
+        if found is None or found.fields is TextFields:
+            return {**values, "fields": Section()}  # refused below: it has no effect
+        model: Any = create_model(found.name, fields=(found.fields, ...))
+        parsed: Any = model.model_validate({"fields": values["fields"]})
+        return {**values, "fields": parsed.fields}
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
+        reads = self._reads(self._chosen)
+        if reads is None:
+            return self
         if bool(self.files) == (self.hub is not None):
             raise ValueError("needs either `files` (paths or globs) or `hub`, and not both")
+        if self.record_format.gives is not reads:
+            fitting = ", ".join(row.name for row in FORMATS if row.gives is reads)
+            raise ValueError(f"`records: {self.records}` cannot be here: use one of {fitting}")
         return self
+
+    @model_validator(mode="after")
+    def _keys_have_an_effect(self) -> Self:
+        if self._reads(self._chosen) is None:
+            self._refuse(_OF_RECORDS, "on a set that brings its own examples: leave it out")
+            return self
+        name = self.record_format.name
+        if self.record_format.fields is TextFields:
+            self._refuse(("fields",), "on text records: use `field`, or name other `records`")
+            return self
+        self._refuse(("field", "document_characters"), f"on {name} records: use `fields`")
+        if self.format == "text":
+            raise ValueError(f"{name} records are rows, so `format: text` cannot be: use `jsonl`")
+        return self
+
+    def _refuse(self, names: Sequence[str], reason: str) -> None:
+        for name in names:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"`{name}` has no effect {reason}")
 
 
 class Domain(TextSource):
@@ -125,52 +180,18 @@ class Domain(TextSource):
     expert: Annotated[Path, AfterValidator(_path_that_fits)] | None = None
 
 
-class ChoiceFields(Section):
-    """Where the parts of a multiple-choice row stand; dots lead into nested objects.
-
-    ``prompt``: a text. ``choices``: a field with two or more texts, or a list of fields with one
-    each (``[sol1, sol2]``). ``answer``: the index of the right choice, counted from 0, as a number
-    or in digits; or, with ``labels``, one of the texts of that field, which stand in the order of
-    the choices. ``separator`` is put between prompt and choice.
-
-    Rows of ARC: ``{prompt: question, choices: choices.text, answer: answerKey, labels:
-    choices.label, separator: " "}``; of HellaSwag: ``{prompt: ctx, choices: endings, answer: label,
-    separator: " "}``.
-    """
-
-    prompt: str = "prompt"
-    choices: str | tuple[str, ...] = "choices"
-    answer: str = "answer"
-    labels: str | None = None
-    separator: Annotated[str, Field(max_length=100)] = ""
-
-    @field_validator("choices")
-    @classmethod
-    def _two_choices(cls, choices: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if isinstance(choices, tuple) and len(choices) < 2:
-            raise ValueError(f"needs two or more fields, but got {shown(choices)}: add one")
-        return choices
-
-
 class EvaluationSource(TextSource):
     """A set that models are measured on but never trained on.
 
-    ``fields`` belongs to sets of kind ``choice``, ``field`` to those of kind ``text``.
+    ``kind``: what is measured (`mixwise.kinds` has the table).
     """
 
-    kind: SetKind = "text"
-    fields: ChoiceFields = ChoiceFields()
+    kind: Annotated[str, AfterValidator(KINDS.known)] = "text"
 
-    @model_validator(mode="after")
-    def _keys_have_an_effect(self) -> Self:
-        idle = ("fields",) if self.kind == "text" else ("field", "document_characters")
-        for name in idle:
-            if getattr(self, name) != type(self).model_fields[name].default:
-                use = "`kind: choice`" if self.kind == "text" else "`fields`"
-                raise ValueError(f"`{name}` has no effect on a {self.kind} set: use {use}")
-        if self.kind == "choice" and self.format == "text":
-            raise ValueError("a choice set has rows, so `format: text` cannot be: use `jsonl`")
-        return self
+    @classmethod
+    def _reads(cls, values: Mapping[str, Any]) -> type | None:
+        """Type of the records that the set's kind reads."""
+        return KINDS.find(values.get("kind", "text")).reads
 
 
 class Heldout(Section):
@@ -250,9 +271,10 @@ class MetricChoice(Section):
     @field_validator("measure")
     @classmethod
     def _known_measure(cls, measure: str) -> str:
-        if measure not in MEASURES:
+        names = [row.name for kind in KINDS for row in kind.measures]
+        if measure not in names:
             raise ValueError(
-                f"`{printable(measure, 80)}` is not a measure: {nearest(measure, MEASURES)}"
+                f"`{printable(measure, 80)}` is not a measure: {nearest(measure, names)}"
             )
         return measure
 

@@ -65,7 +65,7 @@ class MetricFacts:
     """How to read a metric.
 
     Args:
-        direction: ``min`` or ``max``.
+        direction: ``min`` or ``max``; empty when unknown.
         unit: Unit of its values; empty when unknown.
         in_objective: Whether the objective reads it.
     """

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from mixwise.decision.score import OBJECTIVE
 from mixwise.errors import RecipeError
-from mixwise.objective import MEASURES
 from mixwise.recipe import Recipe, parse_recipe
 from mixwise.report.contents import Contents, MetricFacts
 from mixwise.report.notices import load_notices
@@ -72,12 +71,12 @@ def _metrics(
     """How to read the objective and each metric, from the recipe where it can be read."""
     names = recommendation.proxy.metrics if recommendation else ()
     chosen = {metric.name for metric in recipe.objective_terms.metrics} if recipe else set()
-    directions = {metric.name: metric.direction for metric in recipe.metrics} if recipe else {}
+    known = {metric.name: metric for metric in recipe.metrics} if recipe else {}
     facts = {OBJECTIVE: MetricFacts("max", "", True)}
     for name in names:
-        measure = MEASURES.get(name.rsplit("/", 1)[-1])
-        direction = directions.get(name) or (measure.direction if measure else "min")
-        facts[name] = MetricFacts(direction, measure.unit if measure else "", name in chosen)
+        metric = known.get(name)
+        direction, unit = (metric.direction, metric.unit) if metric else ("", "")
+        facts[name] = MetricFacts(direction, unit, name in chosen)
     return facts
 
 

@@ -158,7 +158,7 @@ def metric_table(base: Score, row: BothAnswers, metrics: Mapping[str, MetricFact
             number(base.metrics.get(name)),
             number(row.proxy.metrics.get(name)),
             number(row.reached(name)),
-            tag("span", " · ".join(filter(None, [facts.unit, _ARROWS[facts.direction]]))),
+            tag("span", " · ".join(filter(None, [facts.unit, _ARROWS.get(facts.direction)]))),
         ]
         for name, facts in metrics.items()
         if name != OBJECTIVE

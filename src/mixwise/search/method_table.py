@@ -41,7 +41,8 @@ def choose(objective: Objective) -> str:
 
     Example:
         >>> from mixwise.objective import Metric, Term
-        >>> choose(Objective((Term(Metric("code", "loss", "min"), 1.0),)))
+        >>> smooth = Metric("code", "loss", "min", is_differentiable=True)
+        >>> choose(Objective((Term(smooth, 1.0),)))
         'slopes'
     """
     return "slopes" if all(m.is_differentiable for m in objective.metrics) else "bayes"

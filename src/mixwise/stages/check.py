@@ -91,7 +91,16 @@ def _notes(inputs: Inputs) -> Iterator[str]:
     if choice is not None:
         why = "as the tokenizer and the base want it" if inputs.recipe.bos == "auto" else "as asked"
         yield f"`bos: {inputs.recipe.bos}`: {choice}, {why}"
-    lengths = [len(row.ids) for chosen in inputs.suite.sets for row in chosen.rows()]
+    for name in inputs.recipe.domains:
+        facts = inputs.corpus(name).facts
+        if facts.n_supervised_train_tokens is not None:
+            yield (
+                f"`{inputs.key(name)}`: {facts.n_supervised_train_tokens:,} of "
+                f"{facts.n_train_tokens:,} training tokens are learned, the others are read only; "
+                "shares count all of them"
+            )
+    sets = inputs.suite.likelihood_sets
+    lengths = [len(row.ids) for chosen in sets for row in chosen.rows()]
     for boundary in inputs.suite.apart:
         if min(lengths) <= boundary < max(lengths):
             yield (

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 
@@ -38,7 +37,7 @@ from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rules.rule import LINEAR
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
-from mixwise.objective import MEASURES, Metric, Objective
+from mixwise.objective import Metric, Objective
 from mixwise.scorer import VALUES, Part
 from mixwise.scoring.derivatives.interactions import measure_interactions
 from mixwise.search.space.simplex import sample
@@ -203,10 +202,8 @@ def _judge(
         if measured is not None:
             return measured
     shares = sample(workspace.inputs.space, _N_PREDICTED, seed=workspace.recipe.search.seed)
-    first = _objective(workspace, theory.interactions, shares, order=1)
-    second = _objective(workspace, theory.interactions, shares, order=2) - first
     return judge_predicted(
-        bend_of(first, second),
+        _bend(workspace, theory.interactions, shares),
         geometry.relative_sizes,
         workspace.rule.name,
         n_calibration=workspace.recipe.calibration.mixtures,
@@ -214,29 +211,38 @@ def _judge(
     )
 
 
-def _objective(
-    workspace: Workspace, found: Interactions, shares: Array, *, order: Literal[1, 2]
-) -> Array:
-    """The objective by the linear merge to an order in the task vectors, ``(n_mixtures,)``."""
+def _bend(workspace: Workspace, found: Interactions, shares: Array) -> float | None:
+    """B of the objective; None where it reads a set of which nothing has slopes."""
     terms = workspace.objective.terms
-    metrics = [_differentiable(term.metric) for term in terms]
+    companions = [_differentiable(workspace, term.metric) for term in terms]
+    metrics = [metric for metric in companions if metric is not None]
+    if len(metrics) < len(terms):
+        return None
     objective = Objective(
         tuple(replace(t, metric=m) for t, m in zip(terms, metrics, strict=True)),
         workspace.objective.aggregation,
     )
     rows = [found.metrics.index(metric.name) for metric in metrics]
     base = np.array([workspace.base_observation.values[metric.name] for metric in metrics])
-    change = shares @ found.slopes.T if order == 1 else predict_linear(found, shares)
-    return objective.aggregate(base + change[:, rows], workspace.scale)
+    first, second = (
+        objective.aggregate(base + change[:, rows], workspace.scale)
+        for change in (shares @ found.slopes.T, predict_linear(found, shares))
+    )
+    return bend_of(first, second - first)
 
 
-def _differentiable(metric: Metric) -> Metric:
-    """The metric itself, or the one of its set that has slopes."""
+def _differentiable(workspace: Workspace, metric: Metric) -> Metric | None:
+    """The metric itself, or one of its set that has slopes; None where none has."""
     if metric.is_differentiable:
         return metric
-    kind = MEASURES[metric.measure].kind
-    other = next(m for m in MEASURES.values() if m.kind == kind and m.is_differentiable)
-    return Metric(metric.set_name, other.name, other.direction)
+    return next(
+        (
+            other
+            for other in workspace.recipe.metrics
+            if other.set_name == metric.set_name and other.is_differentiable
+        ),
+        None,
+    )
 
 
 def _score_errors(workspace: Workspace) -> dict[str, ScoreError]:

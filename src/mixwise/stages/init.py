@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -20,6 +20,8 @@ from mixwise.errors import (
     holds_control_characters,
     printable,
 )
+from mixwise.records.formats import FORMATS
+from mixwise.records.record import Document
 from mixwise.study.folder import RECIPE_FILE
 
 _PROSE = (".md", ".markdown", ".rst")
@@ -27,12 +29,24 @@ _PROSE = (".md", ".markdown", ".rst")
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A dataset that was found: its name, its files, where its text or questions stand."""
+    """A dataset that was found: its name, its files, what its rows are and where parts stand."""
 
     name: str
     files: tuple[str, ...]
-    field: str = "text"
-    fields: Mapping[str, str] | None = None
+    records: str = "text"
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def field(self) -> str:
+        """The field of a text."""
+        return self.fields.get("text", "text")
+
+    @property
+    def parts(self) -> str:
+        """``fields`` of records of several parts; empty where they have their usual names."""
+        if all(part == name for part, name in self.fields.items()):
+            return ""
+        return ", ".join(f"{part}: {_quote(name)}" for part, name in self.fields.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,7 @@ class _Folder:
 
 _EXAMPLE = (
     _Found("math", ("data/math.jsonl",)),
-    _Found("code", ("data/code/*.parquet",), "content"),
+    _Found("code", ("data/code/*.parquet",), fields={"text": "content"}),
     _Found("web", ("data/web.txt",)),
 )
 
@@ -62,6 +76,8 @@ domains:              # the datasets to mix, at least two
   # A domain can also come from the hub, name its own held-out files, or bring its expert:
   # news:
   #   hub: {{dataset: org/name, config: null, split: train, revision: null}}   # or files: PATTERN
+  #   records: text                # what a row is; or prompt-completion, of which the completion
+  #                                # is learned: fields: {{prompt: …, completion: …, separator: ""}}
   #   field: text                  # the field that holds the text; dots lead into objects
   #   format: auto                 # by the name; or jsonl, json, csv, tsv, parquet, text
   #   document_characters: 2000    # plain text is cut into documents of about so many
@@ -218,8 +234,9 @@ def _look_at(folder: Path) -> _Folder:
             if not problem:
                 names.add(name.lower())
                 patterns = tuple(_patterns(place, files, folder))
-                chosen = sets if what.fields else domains
-                chosen.append(_Found(name, patterns, what.field or "text", what.fields))
+                is_document = FORMATS.find(what.records).gives is Document
+                chosen = domains if is_document else sets
+                chosen.append(_Found(name, patterns, what.records, what.fields))
         if problem:
             left_out.append(f"{shown_place}: {problem}")
     return _Folder(tuple(domains), tuple(sets), tuple(left_out))
@@ -251,7 +268,7 @@ def _recognise(files: list[Path]) -> Recognised:
     except MixwiseError as error:
         if known_format(files[0].name) == "json":  # any program's own file may end in `.json`
             return Recognised(problem=str(error).splitlines()[0])
-        return Recognised(field="text")  # `check` will say what is wrong with the file
+        return Recognised("text")  # `check` will say what is wrong with the file
 
 
 def _patterns(place: Path, files: list[Path], folder: Path) -> Iterator[str]:
@@ -267,7 +284,11 @@ def _domain_lines(found: _Folder) -> Iterator[str]:
     for domain in found.domains if len(found.domains) >= 2 else _EXAMPLE:
         yield f"  {_quote(domain.name)}:"
         yield f"    files: {_listed(domain.files)}"
-        if domain.field != "text":
+        if domain.records != "text":
+            yield f"    records: {domain.records}"
+            if domain.parts:
+                yield f"    fields: {{{domain.parts}}}"
+        elif domain.field != "text":
             yield f"    field: {_quote(domain.field)}"
     if len(found.domains) == 1:
         (only,) = found.domains
@@ -288,10 +309,8 @@ def _evaluation_lines(sets: tuple[_Found, ...]) -> Iterator[str]:
         yield f"    {_quote(found.name)}:"
         yield f"      files: {_listed(found.files)}"
         yield "      kind: choice         # multiple choice by log-likelihood"
-        parts = dict(found.fields or {})
-        if list(parts) != list(parts.values()):
-            listed = ", ".join(f"{part}: {field}" for part, field in parts.items())
-            yield f'      fields: {{{listed}, separator: " "}}'
+        if found.parts:
+            yield f"      fields: {{{found.parts}}}"
     yield _EVALUATION.replace("#   ", "  # ")
 
 

@@ -7,9 +7,7 @@ from typing import Any
 
 from mixwise.engine.devices import choose_device
 from mixwise.errors import CheckpointError, EvaluationError, RecipeError
-from mixwise.evaluation.choice import ChoiceSet
-from mixwise.evaluation.loss import TextSet
-from mixwise.evaluation.probe import (
+from mixwise.evaluation.likelihood.probe import (
     find_difference,
     find_leak,
     find_not_finite,
@@ -17,8 +15,9 @@ from mixwise.evaluation.probe import (
     longest_read,
     reading_failure,
 )
-from mixwise.evaluation.rows import Indices
-from mixwise.evaluation.sets import EvaluationSet
+from mixwise.evaluation.likelihood.rows import Indices
+from mixwise.evaluation.likelihood.sets import LikelihoodSet
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.models.live_model import LiveModel
 from mixwise.study.inputs import Inputs
@@ -49,22 +48,23 @@ def require_sound(live: LiveModel, inputs: Inputs) -> None:
         RecipeError: If a row is longer than the base can read; names the longest that it can.
         EvaluationError: If the score of a row depends on the rows beside it.
     """
-    recipe, sets = inputs.recipe, inputs.suite.sets
+    recipe, sets = inputs.recipe, inputs.suite.likelihood_sets
     model: Any = live.module
     if recipe.evaluation.placement == "device":
         model = model.to(choose_device(recipe.training.device))
-    text = next(chosen for chosen in sets if isinstance(chosen, TextSet))
-    told: list[EvaluationSet] = [text]  # all texts have rows of one length
-    told += [chosen for chosen in sets if isinstance(chosen, ChoiceSet)]
+    texts = [chosen for chosen in sets if isinstance(chosen, TextSet)]
+    plain = [chosen for chosen in texts if chosen.heldout.is_plain]
+    told: list[LikelihoodSet] = [*plain[:1]]  # all of them have rows of one length
+    told += [chosen for chosen in sets if chosen not in plain]
     _require_readable(model, inputs, told)
-    _require_causal(model, inputs, text.rows()[0].ids)
+    _require_causal(model, inputs, max((row.ids for row in texts[0].rows()), key=len))
     prepared = PreparedSuite.of(inputs.suite, model)
     differ = [line for chosen in told for line in _difference_of(model, inputs, prepared, chosen)]
     if differ:
         raise EvaluationError("\n".join(differ))
 
 
-def _require_readable(model: Any, inputs: Inputs, sets: Sequence[EvaluationSet]) -> None:
+def _require_readable(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -> None:
     """Every length that is trained on or evaluated gives finite predictions."""
     problems = []
     for chosen in sets:
@@ -91,7 +91,7 @@ def _cannot_read(inputs: Inputs, reason: str) -> str:
 
 
 def _too_long(
-    inputs: Inputs, chosen: EvaluationSet, length: int, n_tokens: int, reason: str
+    inputs: Inputs, chosen: LikelihoodSet, length: int, n_tokens: int, reason: str
 ) -> str:
     reads = f"the base reads at most {n_tokens:,} of them ({reason})"
     if isinstance(chosen, TextSet):
@@ -123,7 +123,7 @@ def _require_causal(model: Any, inputs: Inputs, ids: Indices) -> None:
 
 
 def _difference_of(
-    model: Any, inputs: Inputs, prepared: PreparedSuite, chosen: EvaluationSet
+    model: Any, inputs: Inputs, prepared: PreparedSuite, chosen: LikelihoodSet
 ) -> list[str]:
     found = find_difference(model, prepared, chosen)
     if found is None:

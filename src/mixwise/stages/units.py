@@ -17,8 +17,8 @@ from mixwise.diagnostics.units.layers import UnitLayer, find_mlp_layers, find_na
 from mixwise.diagnostics.units.silencing import N_DRAWS, FrivolousUnits, measure_units, next_tokens
 from mixwise.engine.devices import choose_device
 from mixwise.errors import RecipeError, StudyError, nearest
-from mixwise.evaluation.loss import TextSet
-from mixwise.evaluation.rows import make_batches
+from mixwise.evaluation.likelihood.rows import make_batches
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.merging.pool import write_checkpoint
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
@@ -197,7 +197,11 @@ def _heldout_batches(workspace: Workspace, n_sequences: int, device: str) -> lis
         if isinstance(chosen, TextSet)
         for row in chosen.rows(np.arange(min(n_sequences, chosen.n_examples)))
     ]
-    return [batch.ids for batch in make_batches(rows, suite.batch_sequences, device)]
+    lengths = {len(row.ids) for row in rows}  # no batch holds two of them: padding is no input
+    return [
+        batch.ids
+        for batch in make_batches(rows, suite.batch_sequences, device, apart=tuple(lengths))
+    ]
 
 
 def find_layers(module: nn.Module, settings: UnitSettings) -> tuple[UnitLayer, ...]:

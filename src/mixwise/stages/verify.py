@@ -184,9 +184,8 @@ def _inputs(study: StudyFolder, settings: Settings) -> Iterator[Finding]:
         if domain.expert is not None:
             expected = source.experts.get(name) if source else None
             yield _compare(f"expert of {name}", lambda n=name: _brought(inputs, n), expected)  # type: ignore[misc]
-    for name, kind in inputs.recipe.set_kinds.items():
-        if kind == "text":
-            yield from _tokens(inputs, name, source.data.get(name) if source else None)
+    for name in inputs.recipe.tokenised_sets:
+        yield from _tokens(inputs, name, source.data.get(name) if source else None)
 
 
 def _brought(inputs: Inputs, name: str) -> str:

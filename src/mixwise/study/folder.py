@@ -174,7 +174,7 @@ class StudyFolder:
 
         Args:
             name: Name of the domain or evaluation set.
-            tokens: Its held-out sequences, shape ``(n, sequence_length)``.
+            tokens: Its held-out rows, filled with 0 behind the end of a shorter one, ``(n, L)``.
 
         Returns:
             Hash of the file.

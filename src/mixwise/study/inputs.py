@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
+from mixwise.data.heldout import HeldoutRows
 from mixwise.data.matching import expand_user, warn_of_left_out
-from mixwise.data.sources import read_choices
+from mixwise.data.sources import read_records
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
-from mixwise.evaluation.choice import ChoiceSet
 from mixwise.evaluation.context import context_tokens, length_boundaries
-from mixwise.evaluation.loss import TextSet
+from mixwise.evaluation.sets import EvaluationSet, Opening, open_set
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
 from mixwise.mixture import MixtureSpace
@@ -236,24 +236,33 @@ class Inputs:
                 )
         return np.unique(np.concatenate(shared))
 
-    def build_set(self, name: str) -> TextSet | ChoiceSet:
+    def build_set(self, name: str) -> EvaluationSet:
         """One evaluation set, ready to be measured on."""
-        recipe = self.recipe
-        if recipe.set_kinds[name] == "choice":
-            source = recipe.evaluation.sets[name]
-            warn_of_left_out(source, self.settings.recipe_folder, self.key(name))
-            rows = read_choices(source, self.settings.recipe_folder, self.key(name))
-            return ChoiceSet.tokenise(
-                name,
-                rows,
-                self.tokenizer,
-                max_rows=recipe.evaluation.max_sequences,
-                context_tokens=self.context_tokens,
+        recipe, key = self.recipe, self.key(name)
+        folder = self.settings.recipe_folder
+
+        def records() -> Iterator[Any]:
+            source = recipe.domains.get(name) or recipe.evaluation.sets[name]
+            warn_of_left_out(source, folder, key)
+            return read_records(source, folder, key)
+
+        def heldout() -> HeldoutRows:
+            rows = self.corpus(name).heldout_rows(
+                recipe.sequence_length, recipe.evaluation.max_sequences, self.overlap(name)
             )
-        sequences = self.corpus(name).heldout_sequences(
-            recipe.sequence_length, recipe.evaluation.max_sequences, self.overlap(name)
+            return rows.beginning_with(self.tokenizer.start_of_text)
+
+        opening = Opening(
+            name=name,
+            key=key,
+            tokenizer=self.tokenizer,
+            sequence_length=recipe.sequence_length,
+            context_tokens=self.context_tokens,
+            max_examples=recipe.evaluation.max_sequences,
+            records=records,
+            heldout=heldout,
         )
-        return TextSet(name, sequences.beginning_with(self.tokenizer.start_of_text))
+        return open_set(recipe.set_kinds[name], opening)
 
     @cached_property
     def suite(self) -> EvaluationSuite:
@@ -278,8 +287,7 @@ class Inputs:
         found = _collect(lambda _: (self.base, self.tokenizer, self._fitting_length), [""])
         if found:
             return found
-        texts = [name for name, kind in self.recipe.set_kinds.items() if kind == "text"]
-        found = _collect(self.corpus, texts)
+        found = _collect(self.corpus, self.recipe.tokenised_sets)
         found += unmet_token_needs(self.recipe, {n: c.facts for n, c in self._corpora.items()})
         found += _collect(self.expert_checkpoint, self.recipe.domains)
         if not found:

@@ -18,7 +18,7 @@ from mixwise.engine.protocol import Engine
 from mixwise.engine.serial import HereEngine
 from mixwise.engine.worker_cache import release_resident
 from mixwise.errors import MixwiseWarning, StudyError
-from mixwise.evaluation.loss import TextSet
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.files import MEMO_FILE, HashMemo
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rule_table import find_rule
@@ -384,8 +384,7 @@ class Workspace:
             base=inputs.base_folder,
             base_fingerprint=inputs.base.fingerprint,
             output=self.study.reference_folder(fingerprint),
-            token_files={name: inputs.corpus(name).train_file for name in recipe.domains},
-            token_hashes={name: inputs.corpus(name).train_hash for name in recipe.domains},
+            streams={name: inputs.corpus(name).train for name in recipe.domains},
             shares=mixture.shares,
             n_sequences=n_sequences,
             sequence_length=recipe.sequence_length,
@@ -427,7 +426,7 @@ class Workspace:
     def save_heldout(self) -> dict[str, str]:
         """Keep the held-out tokens of every text set in the study's folder; hashes by name."""
         return {
-            chosen.name: self.study.save_heldout(chosen.name, chosen.sequences.tokens)
+            chosen.name: self.study.save_heldout(chosen.name, chosen.heldout.tokens)
             for chosen in self.inputs.suite.sets
             if isinstance(chosen, TextSet)
         }

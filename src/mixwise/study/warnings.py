@@ -25,12 +25,19 @@ def collect_warnings(live: LiveModel, inputs: Inputs, plan: Plan) -> list[str]:
 def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
     found = []
     recipe = inputs.recipe
-    for name, kind in recipe.set_kinds.items():
-        empty = inputs.corpus(name).facts.n_empty if kind == "text" else 0
+    for name in recipe.tokenised_sets:
+        corpus = inputs.corpus(name)
+        empty, cut = corpus.facts.n_empty, corpus.n_cut(recipe.sequence_length)
         if empty:
             found.append(f"`{inputs.key(name)}`: {empty} empty document(s) are left out")
-    for name in recipe.set_kinds:
-        dropped = len(inputs.overlap(name)) if recipe.set_kinds[name] == "text" else 0
+        if cut:
+            found.append(
+                f"`{inputs.key(name)}`: {cut} of {corpus.facts.n_heldout_documents} held-out "
+                f"record(s) have more than {recipe.sequence_length:,} tokens, and are measured "
+                "without their beginning: raise `sequence_length` to measure them whole"
+            )
+    for name in recipe.tokenised_sets:
+        dropped = len(inputs.overlap(name))
         if dropped:
             found.append(
                 f"`{inputs.key(name)}`: {dropped} held-out text(s) that also stand in "

@@ -27,7 +27,6 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.utils import logging as transformers_logging
 
 from mixwise.data.blend import Blend
-from mixwise.data.corpus import begin_rows, map_sequences
 from mixwise.engine.devices import choose_device
 from mixwise.engine.protocol import Stopped
 from mixwise.errors import (
@@ -194,24 +193,21 @@ class _Sequences(torch.utils.data.Dataset[dict[str, Tensor]]):
     """The blend as a dataset: item k is the k-th sequence of the run."""
 
     def __init__(self, job: TrainingJob, blend: Blend) -> None:
-        self._streams = [map_sequences(p, job.sequence_length) for p in job.token_files.values()]
+        streams = job.streams.values()
+        self._rows = [stream.rows(job.sequence_length, job.start_of_text) for stream in streams]
         self._blend = blend
-        self._start_of_text = job.start_of_text
 
     def __len__(self) -> int:
         return len(self._blend.row)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        stream = self._streams[self._blend.domain[index]]
-        ids = begin_rows(stream[self._blend.row[index]], self._start_of_text)
-        return {"input_ids": torch.from_numpy(ids)}
+        rows = self._rows[self._blend.domain[index]]
+        ids, labels = rows.read(self._blend.row[index])
+        return {"input_ids": torch.from_numpy(ids), "labels": torch.from_numpy(labels)}
 
 
 def _collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    input_ids = torch.stack([item["input_ids"] for item in items])
-    labels = input_ids.clone()
-    labels[:, 0] = -100  # nothing predicts it, but transformers 5.6 counts it in the mean
-    return {"input_ids": input_ids, "labels": labels}
+    return {key: torch.stack([item[key] for item in items]) for key in ("input_ids", "labels")}
 
 
 class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped

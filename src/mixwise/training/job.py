@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mixwise.data.blend import Blend, blend
-from mixwise.data.corpus import map_sequences
-from mixwise.errors import DamagedError, DataError, first_line
-from mixwise.files import CONTENT_HASH, MEMO_FILE, HashMemo, parse_sealed, read_bytes, seal
+from mixwise.data.streams import TokenStream
+from mixwise.errors import DamagedError, first_line
+from mixwise.files import CONTENT_HASH, parse_sealed, read_bytes, seal
 from mixwise.mixture import Mixture
 from mixwise.recipe import Training
 
@@ -27,7 +27,7 @@ class TrainingJob(BaseModel):
         base: Folder of the base model.
         base_fingerprint: Hash of the content of its tensors when the run was planned.
         output: Folder of the checkpoint; it is whole when it holds ``run.json``.
-        token_files: Stream of training tokens of each domain, in the study's order.
+        streams: Training tokens of each domain, in the study's order.
         shares: The mixture, one share per domain.
         n_sequences: Sequences of the run.
         sequence_length: Tokens per sequence.
@@ -36,7 +36,6 @@ class TrainingJob(BaseModel):
         fingerprint: Hash of all that the checkpoint depends on.
         trust_remote_code: Whether code from the base's folder may run.
         start_of_text: Token that begins every sequence; None where none does.
-        token_hashes: Hash of the content of each token file; one that is not named is not checked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,7 +43,7 @@ class TrainingJob(BaseModel):
     base: Path
     base_fingerprint: str
     output: Path
-    token_files: dict[str, Path]
+    streams: dict[str, TokenStream]
     shares: tuple[float, ...]
     n_sequences: int
     sequence_length: int
@@ -53,12 +52,11 @@ class TrainingJob(BaseModel):
     fingerprint: str
     trust_remote_code: bool = False
     start_of_text: int | None = None
-    token_hashes: dict[str, str] = {}
 
     @property
     def mixture(self) -> Mixture:
         """The mixture to train on."""
-        return Mixture(tuple(self.token_files), self.shares)
+        return Mixture(tuple(self.streams), self.shares)
 
     @property
     def n_steps(self) -> int:
@@ -72,10 +70,8 @@ class TrainingJob(BaseModel):
 
     def blend(self) -> Blend:
         """The run's exact stream of sequences."""
-        available = {
-            name: len(map_sequences(path, self.sequence_length))
-            for name, path in self.token_files.items()
-        }
+        length = self.sequence_length
+        available = {name: stream.n_rows(length) for name, stream in self.streams.items()}
         return blend(self.mixture, self.n_sequences, available, seed=self.seed)
 
     def require_tokens(self) -> None:
@@ -84,13 +80,13 @@ class TrainingJob(BaseModel):
         Raises:
             DataError: Names the first such file.
         """
-        for name, expected in self.token_hashes.items():
-            file = self.token_files[name]
-            if HashMemo(file.parent / MEMO_FILE)(file) != expected:
-                raise DataError(
-                    f"{file}: the cached tokens of `{name}` have changed while they were in use: "
-                    "run the same command again; they are made anew"
-                )
+        for name, stream in self.streams.items():
+            stream.require_unchanged(name)
+
+    @property
+    def token_hashes(self) -> dict[str, str]:
+        """Hash of the content of each domain's stream, where it is known."""
+        return {name: s.content_hash for name, s in self.streams.items() if s.content_hash}
 
 
 class RunRecord(BaseModel):
@@ -109,7 +105,7 @@ class RunRecord(BaseModel):
         versions: Versions of mixwise, torch and transformers.
         files: Hash of the content of each file that the run wrote, by its path in the folder;
             empty in the record of an older mixwise.
-        token_hashes: Hash of the token file of each domain that was read.
+        token_hashes: Hash of the tokens of each domain that was read.
     """
 
     model_config = ConfigDict(frozen=True)

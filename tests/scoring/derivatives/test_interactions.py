@@ -8,7 +8,7 @@ from torch.func import functional_call, grad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mixwise.diagnostics.interference import Interactions
-from mixwise.evaluation.rows import Row
+from mixwise.evaluation.likelihood.rows import Row
 from mixwise.evaluation.sets import EvaluationSet
 from mixwise.evaluation.suite import WHOLE, PreparedSuite
 from mixwise.merging.pool import ExpertPool

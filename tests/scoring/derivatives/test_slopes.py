@@ -18,7 +18,7 @@ from tests.derived import (
 )
 from tests.tiny_models import KINDS
 
-from mixwise.evaluation.rows import batch_nats
+from mixwise.evaluation.likelihood.rows import batch_nats
 from mixwise.merging.multi_lora import UnmergedAdapters
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rules.rule import LinearRule, MergeRule

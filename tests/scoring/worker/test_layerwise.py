@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.evaluation.models import CONFIGS, VOCABULARY, tiny_model
+from tests.evaluation.likelihood.models import CONFIGS, VOCABULARY, tiny_model
 
 from mixwise.errors import CheckpointError
-from mixwise.evaluation.rows import Batch, Row, batch_nats, make_batches
+from mixwise.evaluation.likelihood.rows import Batch, Row, batch_nats, make_batches
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.models.skeleton import Skeleton
 from mixwise.scoring.worker.layerwise import enter, leave, pass_through
@@ -18,7 +18,7 @@ KINDS = [kind for kind in CONFIGS if kind != "mamba"]
 
 def padded_batch() -> Batch:
     rng = np.random.default_rng(0)
-    rows = [Row(rng.integers(0, VOCABULARY, n), n // 2) for n in (12, 9, 12)]
+    rows = [Row.ending_in(rng.integers(0, VOCABULARY, n), n // 2) for n in (12, 9, 12)]
     [batch] = make_batches(rows, 3, "cpu")
     return batch
 

@@ -6,13 +6,13 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from tests.evaluation.models import CONFIGS, VOCABULARY
+from tests.evaluation.likelihood.models import CONFIGS, VOCABULARY
 from tests.evaluation.test_suite import choice_set
 from tests.merging.test_several import LARGEST, NAMES, SQUARED, folders_of, open_pool
 
-from mixwise.data.corpus import HeldoutSequences
+from mixwise.data.heldout import HeldoutRows
 from mixwise.errors import EvaluationError, ResourceError
-from mixwise.evaluation.loss import TextSet
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import WHOLE, EvaluationSuite, PreparedSuite
 from mixwise.merging.rules.rule import LINEAR, LinearRule, MergeRule
 from mixwise.mixture import Mixture
@@ -34,7 +34,7 @@ PLENTY = 1 << 30
 
 def text_set(n: int = 5) -> TextSet:
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, (n, 12))
-    return TextSet("text", HeldoutSequences(tokens, np.ones_like(tokens)))
+    return TextSet("text", HeldoutRows(tokens, np.ones_like(tokens)))
 
 
 SUITE = EvaluationSuite((text_set(), choice_set()), batch_sequences=4)

@@ -30,8 +30,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mixwise.arrays import Array
 from mixwise.diagnostics.interference import Interactions
-from mixwise.evaluation.rows import Batch, batch_nats, make_batches
-from mixwise.evaluation.sets import EvaluationSet
+from mixwise.evaluation.likelihood.rows import Batch, batch_nats, make_batches
+from mixwise.evaluation.likelihood.sets import LikelihoodSet
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.tangents import CoefficientTangents, WeightMap
@@ -58,7 +58,7 @@ def measure_interactions(
         One row per metric, in the suite's order.
     """
     pool.live.write_checkpoint(pool.live.base)
-    chosen = [s for s in suite.suite.sets if s.name in sets]
+    chosen = [s for s in suite.suite.likelihood_sets if s.name in sets]
     found = [row for one in chosen for row in _measure_set(pool, suite, one, part)]
     norms = _norms(pool)
     return Interactions(
@@ -100,7 +100,7 @@ class _Row:
 
 
 def _measure_set(
-    pool: ExpertPool, suite: PreparedSuite, chosen: EvaluationSet, part: Part
+    pool: ExpertPool, suite: PreparedSuite, chosen: LikelihoodSet, part: Part
 ) -> list[_Row]:
     examples = part.examples(chosen.n_examples)
     rows, facts = chosen.rows(examples), chosen.differentiable(examples)

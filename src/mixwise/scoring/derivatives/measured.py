@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from mixwise.arrays import Array
-from mixwise.evaluation.rows import Indices, batch_nats, make_batches
-from mixwise.evaluation.sets import Differentiable, EvaluationSet
+from mixwise.evaluation.likelihood.rows import Indices, batch_nats, make_batches
+from mixwise.evaluation.likelihood.sets import Differentiable, LikelihoodSet, in_row_order
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.merging.multi_lora import UnmergedAdapters, can_serve, targets_of
 from mixwise.merging.pool import ExpertPool
@@ -63,7 +63,7 @@ def measure_derivatives(
     differentiate = differentiator(pool, mixture, rule, request)
     measured: list[Measurement] = []
     for chosen in suite.suite.sets:
-        if chosen.name in sets:
+        if chosen.name in sets and isinstance(chosen, LikelihoodSet):
             measured += _measure_set(pool, suite, chosen, request, differentiate)
         else:
             measured += suite.measure(pool.live.module, chosen, request.part)
@@ -101,31 +101,32 @@ def _factors_are_thin(pool: ExpertPool, experts: Sequence[LoraExpert]) -> bool:
 def _measure_set(
     pool: ExpertPool,
     suite: PreparedSuite,
-    chosen: EvaluationSet,
+    chosen: LikelihoodSet,
     request: Request,
     differentiate: Differentiator,
 ) -> tuple[Measurement, ...]:
     examples = request.part.examples(chosen.n_examples)
     rows, facts = chosen.rows(examples), chosen.differentiable(examples)
-    sums = _ExampleSums(len(rows), len(examples), len(pool.domains))
+    sums = _ExampleSums(len(examples), len(pool.domains))
     size = suite.suite.batch_sequences
     is_one_by_one = request.per_example and not differentiate.is_by_row
-    for group in _groups(facts, is_one_by_one=is_one_by_one):
-        for batch in make_batches(rows, size, suite.device, group):
-            found = differentiate(batch)
-            owners = facts.row_examples[batch.rows]
-            sums.nats[batch.rows] = found.nats
-            sums.add(
-                owners if differentiate.is_by_row else owners[:1], found.slopes, found.hessians
-            )
-    rest = np.flatnonzero(~facts.counted)
-    for batch in make_batches(rows, size, suite.device, rest) if len(rest) else ():
-        with torch.inference_mode():
-            sums.nats[batch.rows] = batch_nats(pool.live.module, batch).cpu().numpy()
-    return tuple(
-        sums.attach(measurement, facts, request)
-        for measurement in chosen.measure(sums.nats, examples)
-    )
+
+    def read() -> Iterator[tuple[Indices, Array]]:
+        for group in _groups(facts, is_one_by_one=is_one_by_one):
+            for batch in make_batches(rows, size, suite.device, group):
+                found = differentiate(batch)
+                owners = facts.row_examples[batch.rows]
+                sums.add(
+                    owners if differentiate.is_by_row else owners[:1], found.slopes, found.hessians
+                )
+                yield batch.rows, found.nats
+        rest = np.flatnonzero(~facts.counted)
+        for batch in make_batches(rows, size, suite.device, rest) if len(rest) else ():
+            with torch.inference_mode():
+                yield batch.rows, batch_nats(pool.live.module, batch).cpu().numpy()
+
+    measured = chosen.measure(in_row_order(read()), examples)
+    return tuple(sums.attach(measurement, facts, request) for measurement in measured)
 
 
 def _groups(facts: Differentiable, *, is_one_by_one: bool) -> Iterator[Indices]:
@@ -140,13 +141,12 @@ def _groups(facts: Differentiable, *, is_one_by_one: bool) -> Iterator[Indices]:
 
 
 class _ExampleSums:
-    """Likelihoods of the rows and their derivatives, summed by example.
+    """Derivatives of the rows' likelihoods, summed by example.
 
     Where derivatives come summed over a batch of several examples, only their total has a meaning.
     """
 
-    def __init__(self, n_rows: int, n_examples: int, n_shares: int) -> None:
-        self.nats = np.empty(n_rows)
+    def __init__(self, n_examples: int, n_shares: int) -> None:
         self._slopes = np.zeros((n_examples, n_shares))
         self._hessians = np.zeros((n_examples, n_shares, n_shares))
 

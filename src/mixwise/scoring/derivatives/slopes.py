@@ -29,7 +29,7 @@ import torch
 from torch import nn
 
 from mixwise.arrays import Array
-from mixwise.evaluation.rows import Batch, batch_nats
+from mixwise.evaluation.likelihood.rows import Batch, batch_nats
 from mixwise.merging.multi_lora import UnmergedAdapters
 from mixwise.merging.tangents import Tangents, WeightMap
 from mixwise.models.live_model import LiveModel

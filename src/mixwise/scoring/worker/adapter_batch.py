@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from mixwise.arrays import Array
-from mixwise.evaluation.rows import Batch, batch_nats
-from mixwise.evaluation.sets import EvaluationSet
+from mixwise.evaluation.likelihood.rows import Batch, batch_nats
+from mixwise.evaluation.sets import WHOLE
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.merging.multi_lora import BUILD_COST, UnmergedAdapters, serving_cost
 from mixwise.merging.task_vectors.adapters import LoraExpert
@@ -32,7 +32,6 @@ from mixwise.models.live_model import LiveModel
 from mixwise.observation import Measurement
 from mixwise.scorer import Part
 
-WHOLE = Part()
 _MEMORY_BYTES = 1 << 31  # of activations; on a CPU, page faults of more cost what it saves
 
 
@@ -95,6 +94,7 @@ def measure_unmerged(
     suite: PreparedSuite,
     *,
     part: Part = WHOLE,
+    names: Sequence[str] = (),
     memory_bytes: int = _MEMORY_BYTES,
 ) -> tuple[tuple[Measurement, ...], ...]:
     """Measure candidates without merging them.
@@ -104,8 +104,9 @@ def measure_unmerged(
         experts: LoRA experts of that base.
         merge_weights: Shape ``(n_candidates, n_experts)``; experts that no candidate uses cost
             nothing.
-        suite: The sets, prepared on the live model's device.
+        suite: The sets, prepared on the live model's device; likelihood sets alone.
         part: Which examples.
+        names: What error texts call the candidates; by default their merge weights.
         memory_bytes: What the activations of a pass may take.
 
     Returns:
@@ -113,31 +114,25 @@ def measure_unmerged(
 
     Raises:
         CheckpointError: If the experts change what cannot be served unmerged; see `can_serve`.
-        EvaluationError: If a value is not finite; names the metric.
+        EvaluationError: If a value is not finite; names the metric and the candidate.
     """
     live.write_checkpoint(live.base)
     used = np.flatnonzero(merge_weights.any(axis=0)).tolist()
     adapters = UnmergedAdapters(live, [experts[i] for i in used])
-    measured: list[list[Measurement]] = [[] for _ in merge_weights]
+    called = names or [f"merge by {weights}" for weights in merge_weights.round(4).tolist()]
+    measured: list[tuple[Measurement, ...]] = []
     at_once = _candidates_at_once(live, suite, part, memory_bytes)
     for group in _groups(len(merge_weights), at_once):
+        n = len(group)
+
+        def read(batch: Batch, n: int = n) -> Array:
+            nats = batch_nats(live.module, repeat_batch(batch, n))
+            return nats.view(n, -1).cpu().numpy()
+
         shares = torch.tensor(merge_weights[group][:, used], dtype=torch.float32)
         with adapters.serving(shares.to(suite.device)):
-            for chosen in suite.suite.sets:
-                nats = _nats(live, suite.batches(chosen, part), len(group))
-                examples = part.examples(chosen.n_examples)
-                for k, own in zip(group, nats, strict=True):
-                    measured[k] += chosen.measure(own, examples)
-    return tuple(map(tuple, measured))
-
-
-def _nats(live: LiveModel, batches: Sequence[Batch], n_candidates: int) -> Array:
-    """Negative log-likelihood of every row under every candidate, ``(n_candidates, n_rows)``."""
-    nats = np.empty((n_candidates, sum(len(batch.rows) for batch in batches)))
-    for batch in batches:
-        found = batch_nats(live.module, repeat_batch(batch, n_candidates))
-        nats[:, batch.rows] = found.view(n_candidates, -1).cpu().numpy()
-    return nats
+            measured += suite.measure_candidates(read, [called[k] for k in group], part)
+    return tuple(measured)
 
 
 def repeat_batch(batch: Batch, n_candidates: int) -> Batch:
@@ -155,8 +150,7 @@ def _candidates_at_once(
     live: LiveModel, suite: PreparedSuite, part: Part, memory_bytes: int
 ) -> int:
     """Candidates whose activations memory holds: logits, and some copies of the widest layer."""
-    sets: Sequence[EvaluationSet] = suite.suite.sets
-    tokens = max(batch.ids.numel() for chosen in sets for batch in suite.batches(chosen, part))
+    tokens = max(batch.ids.numel() for batch in suite.all_batches(part))
     tensors = [tensor for tensor in live.tensors.values() if tensor.dim() == 2]
     vocabulary, *others = sorted({max(tensor.shape) for tensor in tensors}, reverse=True)
     per_token = 2 * vocabulary + 8 * max(others, default=vocabulary)

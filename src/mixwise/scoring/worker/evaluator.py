@@ -129,12 +129,14 @@ class LiveEvaluator:
         mixtures = [subject for subject in job.subjects if isinstance(subject, Mixture)]
         if len(mixtures) < 2 or len(mixtures) < len(job.subjects) or job.request.order:
             return None
+        if self._suite.suite.needs_whole_model:
+            return None
         pool, rule = self._pools.open(job.merges)
         experts = [v for v in pool.vectors if isinstance(v, LoraExpert)]
         if not isinstance(rule, LinearRule) or not experts or not can_serve(self._live, experts):
             return None
-        part, sets = job.request.part, self._suite.suite.sets
-        batches = [batch for chosen in sets for batch in self._suite.batches(chosen, part)]
+        part = job.request.part
+        batches = self._suite.all_batches(part)
         cost = candidate_cost(
             self._live,
             experts,
@@ -146,7 +148,14 @@ class LiveEvaluator:
             return None
         merge_weights = np.array([rule.coefficients(pool.shares(m)).tolist() for m in mixtures])
         started = time.perf_counter()
-        measured = measure_unmerged(self._live, experts, merge_weights, self._suite, part=part)
+        measured = measure_unmerged(
+            self._live,
+            experts,
+            merge_weights,
+            self._suite,
+            part=part,
+            names=[_name(mixture) for mixture in mixtures],
+        )
         n_tokens = sum(batch.n_tokens for batch in batches)
         return _shared(measured, time.perf_counter() - started, n_tokens)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mixwise.errors import CheckpointError
-from mixwise.evaluation.rows import Batch, batch_nats
+from mixwise.evaluation.likelihood.rows import Batch, batch_nats
 from mixwise.models.skeleton import Skeleton, Tensors
 
 if TYPE_CHECKING:

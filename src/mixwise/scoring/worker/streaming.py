@@ -36,9 +36,10 @@ import numpy as np
 import torch
 
 from mixwise.arrays import Array
-from mixwise.errors import EvaluationError, ResourceError
-from mixwise.evaluation.rows import Batch
-from mixwise.evaluation.suite import WHOLE, PreparedSuite
+from mixwise.errors import ResourceError
+from mixwise.evaluation.likelihood.rows import Batch
+from mixwise.evaluation.sets import WHOLE
+from mixwise.evaluation.suite import PreparedSuite
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rules.rule import MergeRule, TensorRule
 from mixwise.merging.several import merge_tensors
@@ -83,16 +84,14 @@ def evaluate_streamed(
         CheckpointError: If the architecture does more between its layers than hand on.
         EvaluationError: If a value is not finite; names the metric and the mixture.
     """
-    batches = [batch for chosen in suite.suite.sets for batch in suite.batches(chosen, part)]
+    batches = suite.all_batches(part)
     at_once = candidates_within(budget_bytes, skeleton, pool, rule, batches)
     measured: list[tuple[Measurement, ...]] = []
     for start in range(0, len(mixtures), at_once):
         group = mixtures[start : start + at_once]
-        for mixture, nats in zip(group, _stream(skeleton, pool, rule, group, batches), strict=True):
-            try:
-                measured.append(_measure(suite, part, nats))
-            except EvaluationError as error:
-                raise EvaluationError(f"merge of `{mixture}`: {error}") from None
+        nats = iter(_stream(skeleton, pool, rule, group, batches))
+        names = [f"merge of `{mixture}`" for mixture in group]
+        measured += suite.measure_candidates(lambda _, nats=nats: next(nats), names, part)  # type: ignore[misc]
     return tuple(measured)
 
 
@@ -155,19 +154,6 @@ class _Sizes:
         )
 
 
-def _measure(suite: PreparedSuite, part: Part, nats: Sequence[Array]) -> tuple[Measurement, ...]:
-    """Measurements of one candidate from the likelihoods of its batches."""
-    left = iter(nats)
-    measurements: list[Measurement] = []
-    for chosen in suite.suite.sets:
-        batches = suite.batches(chosen, part)
-        rows = np.empty(sum(len(batch.rows) for batch in batches))
-        for batch in batches:
-            rows[batch.rows] = next(left)
-        measurements += chosen.measure(rows, part.examples(chosen.n_examples))
-    return tuple(measurements)
-
-
 @torch.inference_mode()
 def _stream(
     skeleton: Skeleton,
@@ -175,8 +161,8 @@ def _stream(
     rule: MergeRule,
     mixtures: Sequence[Mixture],
     batches: Sequence[Batch],
-) -> list[list[Array]]:
-    """Likelihoods of every row, by candidate and batch."""
+) -> list[Array]:
+    """Likelihoods of the rows of each batch under every candidate, ``(n_candidates, B)``."""
     states: list[list[State]] = []
     for mixture in mixtures:
         like = states[0] if states else [None] * len(batches)
@@ -184,12 +170,12 @@ def _stream(
             states.append([enter(skeleton, *pair) for pair in zip(batches, like, strict=True)])
     for k in range(len(skeleton.layers)):
         _pass_all(skeleton, pool, rule, mixtures, k, states)
-    nats = []
+    nats: list[list[Array]] = []
     for mixture, candidate in zip(mixtures, states, strict=True):
         with _outer(skeleton, pool, rule, mixture):
             finished = [leave(skeleton, *pair) for pair in zip(batches, candidate, strict=True)]
         nats.append([values.cpu().numpy() for values in finished])
-    return nats
+    return [np.stack(of_batch) for of_batch in zip(*nats, strict=True)]
 
 
 def _outer(

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tests.evaluation.models import CONFIGS, VOCABULARY, tiny_model
+from tests.evaluation.likelihood.models import CONFIGS, VOCABULARY, tiny_model
 
-from mixwise.evaluation.prefixes import (
+from mixwise.evaluation.likelihood.prefixes import (
     SharedBatch,
     share_prefixes,
     shared_nats,
     why_unshared,
 )
-from mixwise.evaluation.rows import Indices, Row, batch_nats, make_batches
+from mixwise.evaluation.likelihood.rows import Indices, Row, batch_nats, make_batches
 from mixwise.releases import cache_name
 
 
@@ -27,7 +27,7 @@ def quiz(
         prompt = rng.integers(0, VOCABULARY, n_prompt)
         for _ in range(n):
             choice = rng.integers(0, VOCABULARY, rng.integers(1, 7))
-            rows.append(Row(np.concatenate([prompt, choice]), len(choice)))
+            rows.append(Row.ending_in(np.concatenate([prompt, choice]), len(choice)))
             examples.append(example)
     return rows, np.array(examples)
 
@@ -41,8 +41,15 @@ def nats_of_shared(model: torch.nn.Module, shared: tuple[SharedBatch, ...]) -> d
         }
 
 
+def row(ids: list[int], n_scored: int) -> Row:
+    return Row.ending_in(np.array(ids), n_scored)
+
+
 def test_one_question_by_hand() -> None:
-    rows = [Row(np.array([1, 2, 3, 4, 5]), 1), Row(np.array([1, 2, 3, 4, 6, 7]), 2)]
+    rows = [
+        row([1, 2, 3, 4, 5], 1),
+        row([1, 2, 3, 4, 6, 7], 2),
+    ]
     [shared] = share_prefixes(rows, np.array([0, 0]), 8, "cpu")
     assert shared.prefixes.tolist() == [[1, 2, 3]]
     assert shared.question_of.tolist() == [0, 0]
@@ -54,7 +61,7 @@ def test_one_question_by_hand() -> None:
 
 def test_questions_of_a_group_share_as_much_as_the_shortest_prompt_has() -> None:
     prompts = [list(range(10)), list(range(20, 32))]
-    rows = [Row(np.array([*prompt, 40 + k]), 1) for prompt in prompts for k in range(2)]
+    rows = [row([*prompt, 40 + k], 1) for prompt in prompts for k in range(2)]
     [shared] = share_prefixes(rows, np.array([0, 0, 1, 1]), 4, "cpu")
     assert shared.prefixes.tolist() == [prompts[0][:9], prompts[1][:9]]
     assert shared.question_of.tolist() == [0, 0, 1, 1]
@@ -91,10 +98,13 @@ def test_each_choice_goes_on_from_its_own_prompt() -> None:
 
 
 def test_nothing_is_shared_where_nothing_is_saved() -> None:
-    alone = Row(np.arange(20), 1)
-    short = [Row(np.array([1, 2, k]), 1) for k in range(2)]  # P = 1: the last prompt token stays
-    strangers = [Row(np.arange(10) + k, 1) for k in range(3)]
-    uneven = [Row(np.array([1, 2, 3]), 1), Row(np.array([1, *range(9, 30)]), 20)]
+    alone = Row.ending_in(np.arange(20), 1)
+    short = [row([1, 2, k], 1) for k in range(2)]  # P = 1: the last prompt token stays
+    strangers = [Row.ending_in(np.arange(10) + k, 1) for k in range(3)]
+    uneven = [
+        row([1, 2, 3], 1),
+        row([1, *range(9, 30)], 20),
+    ]
     rows = [alone, *strangers, *uneven]
     examples = np.array([0, 1, 1, 1, 2, 2])
     assert share_prefixes(rows, examples, 4, "cpu") == ()

@@ -2,7 +2,7 @@
 
 Notation:
     B: rows of a batch.  L: its longest row.  V: vocabulary.
-    A row predicts its last ``n_scored`` tokens from all those before.
+    A row predicts its scored tokens, each from all those before.
 
 Method:
     Rows of similar length stand in one batch, padded at the end; rows of one length need no padding
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 _LOSS_POSITIONS = 1024  # more save no time, fewer keep the loss from doubling the logits' memory
 
@@ -37,11 +38,26 @@ class Row:
 
     Args:
         ids: Its tokens, shape ``(L,)``.
-        n_scored: How many of the last ones are predicted and count; at least 1, below L.
+        scored: Which of them are predicted and count, shape ``(L,)``; at least one, never the
+            first, which nothing predicts.
     """
 
     ids: Indices
-    n_scored: int
+    scored: Mask
+
+    @classmethod
+    def ending_in(cls, ids: Indices, n_scored: int) -> Row:
+        """A row whose last tokens count."""
+        return cls(ids, np.arange(len(ids)) >= len(ids) - n_scored)
+
+    @property
+    def n_scored(self) -> int:
+        """Tokens that count."""
+        return int(np.count_nonzero(self.scored))
+
+    def after(self, n: int) -> Row:
+        """What is left of the row when its first n tokens are read already."""
+        return Row(self.ids[n:], self.scored[n:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,17 +118,16 @@ def stack_rows(rows: Sequence[Row], chosen: Indices, device: torch.device | str)
     lengths = np.array([len(rows[i].ids) for i in chosen])
     longest = int(lengths.max())
     ids = np.zeros((len(chosen), longest), dtype=np.int64)
+    scored = np.zeros((len(chosen), longest), dtype=bool)
     for k, i in enumerate(chosen):
         ids[k, : lengths[k]] = rows[i].ids
-    positions = np.arange(longest)
-    real = positions < lengths[:, None]
-    n_scored = np.array([rows[i].n_scored for i in chosen])
-    scored = (real & (positions >= (lengths - n_scored)[:, None]))[:, 1:]
+        scored[k, : lengths[k]] = rows[i].scored
+    real = np.arange(longest) < lengths[:, None]
     with torch.inference_mode(False):  # kept for later, and gradients may be wanted then
         return Batch(
             ids=torch.from_numpy(ids).to(device),
             attention_mask=None if real.all() else torch.from_numpy(real.astype(int)).to(device),
-            scored=torch.from_numpy(scored).to(device),
+            scored=torch.from_numpy(scored[:, 1:]).to(device),
             rows=np.asarray(chosen),
         )
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from mixwise.data.corpus import HeldoutSequences
+from mixwise.data.heldout import HeldoutRows
 from mixwise.errors import DataError, EvaluationError
-from mixwise.evaluation.loss import TextSet
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.observation import Measurement
 
@@ -23,7 +23,7 @@ def model(pico_base: Path) -> torch.nn.Module:
 def text_set(n: int = 5, length: int = 12) -> TextSet:
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 320, (n, length))
-    return TextSet("a", HeldoutSequences(tokens, rng.integers(1, 5, (n, length))))
+    return TextSet("a", HeldoutRows(tokens, rng.integers(1, 5, (n, length))))
 
 
 def measure(
@@ -35,7 +35,7 @@ def measure(
 def test_loss_is_that_of_transformers(model: torch.nn.Module) -> None:
     chosen = text_set()
     loss, _ = measure(model, chosen, 2)
-    ids = torch.from_numpy(chosen.sequences.tokens)
+    ids = torch.from_numpy(chosen.heldout.tokens)
     with torch.no_grad():
         expected = float(model(input_ids=ids, labels=ids).loss)
     assert loss.metric == "a/loss"
@@ -45,7 +45,7 @@ def test_loss_is_that_of_transformers(model: torch.nn.Module) -> None:
 def test_every_sequence_has_its_own_value(model: torch.nn.Module) -> None:
     chosen = text_set()
     loss, _ = measure(model, chosen, 3)
-    for k, row in enumerate(torch.from_numpy(chosen.sequences.tokens)):
+    for k, row in enumerate(torch.from_numpy(chosen.heldout.tokens)):
         with torch.no_grad():
             expected = float(model(input_ids=row[None], labels=row[None]).loss)
         assert loss.examples[k] == pytest.approx(expected, abs=1e-5)
@@ -55,7 +55,7 @@ def test_bits_per_byte_by_hand(model: torch.nn.Module) -> None:
     chosen = text_set()
     loss, bits = measure(model, chosen, 8)
     nats = loss.value * 5 * 11
-    n_bytes = chosen.sequences.token_bytes[:, 1:].sum()
+    n_bytes = chosen.heldout.token_bytes[:, 1:].sum()
     assert bits.value == pytest.approx(nats / math.log(2) / n_bytes, rel=1e-9)
 
 
@@ -67,7 +67,7 @@ def test_loss_that_is_not_finite_is_an_error(model: torch.nn.Module) -> None:
 
 
 def test_sequence_without_text_is_an_error() -> None:
-    sequences = HeldoutSequences(np.zeros((2, 4), np.int64), np.zeros((2, 4), np.int64))
+    sequences = HeldoutRows(np.zeros((2, 4), np.int64), np.zeros((2, 4), np.int64))
     with pytest.raises(DataError, match="holds no text"):
         TextSet("a", sequences)
 
@@ -81,8 +81,8 @@ def test_examples_are_measured_in_the_order_asked_for() -> None:
     chosen, nats = text_set(), np.arange(5.0) + 1
     whole, order = chosen.measure(nats), np.array([3, 0])
     assert [row.ids.tolist() for row in chosen.rows(order)] == [
-        chosen.sequences.tokens[3].tolist(),
-        chosen.sequences.tokens[0].tolist(),
+        chosen.heldout.tokens[3].tolist(),
+        chosen.heldout.tokens[0].tolist(),
     ]
     for part, metric in zip(chosen.measure(nats[order], order), whole, strict=True):
         assert part.examples.tolist() == metric.examples[order].tolist()

@@ -8,14 +8,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evaluation.models import VOCABULARY, tiny_model
+from tests.evaluation.likelihood.models import VOCABULARY, tiny_model
 
-from mixwise.evaluation.rows import Row, batch_nats, make_batches
+from mixwise.evaluation.likelihood.rows import Row, batch_nats, make_batches
 from mixwise.releases import takes_masks, why_all_positions
 
 
 def row(ids: list[int], n_scored: int) -> Row:
-    return Row(np.array(ids, dtype=np.int64), n_scored)
+    return Row.ending_in(np.array(ids, dtype=np.int64), n_scored)
 
 
 def slow_nats(model: Any, chosen: Row) -> float:
@@ -85,7 +85,8 @@ def test_equals_a_slow_reference(kind: str) -> None:
     model = tiny_model(kind)
     rng = np.random.default_rng(0)
     rows = [
-        Row(rng.integers(0, VOCABULARY, n), int(rng.integers(1, n))) for n in (3, 12, 7, 7, 9, 2)
+        Row.ending_in(rng.integers(0, VOCABULARY, n), int(rng.integers(1, n)))
+        for n in (3, 12, 7, 7, 9, 2)
     ]
     for batch in make_batches(rows, 4, "cpu"):
         with torch.no_grad():
@@ -119,7 +120,7 @@ def test_a_model_from_elsewhere_gives_all_logits() -> None:
 def test_long_batches_are_scored_in_pieces() -> None:
     model = tiny_model("llama")
     rng = np.random.default_rng(0)
-    rows = [Row(rng.integers(0, VOCABULARY, 60), 59) for _ in range(20)]  # 1180 positions
+    rows = [Row.ending_in(rng.integers(0, VOCABULARY, 60), 59) for _ in range(20)]  # 1180 positions
     [batch] = make_batches(rows, 20, "cpu")
     with torch.no_grad():
         nats = batch_nats(model, batch)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tests.evaluation.models import CONFIGS, VOCABULARY, tiny_model
+from tests.evaluation.likelihood.models import CONFIGS, VOCABULARY, tiny_model
 from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
-from mixwise.evaluation.choice import ChoiceSet, TokenisedChoice
-from mixwise.evaluation.probe import (
+from mixwise.evaluation.likelihood.choice import ChoiceSet, TokenisedChoice
+from mixwise.evaluation.likelihood.probe import (
     Leak,
     find_difference,
     find_leak,

@@ -31,12 +31,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.data.corpus import Tokenizer
-from mixwise.data.sources import ChoiceRow
+from mixwise.data.tokenising import Tokenizer
 from mixwise.errors import DataError
-from mixwise.evaluation.rows import Indices, Row
-from mixwise.evaluation.sets import Differentiable, all_examples, linear_metric
+from mixwise.evaluation.likelihood.rows import Indices, Row
+from mixwise.evaluation.likelihood.sets import (
+    Differentiable,
+    LikelihoodSet,
+    all_examples,
+    linear_metric,
+)
+from mixwise.evaluation.sets import Opening
+from mixwise.kinds import ACCURACY, ACCURACY_NORM, ANSWER_BITS_PER_BYTE
+from mixwise.objective import Metric
 from mixwise.observation import Measurement
+from mixwise.records.record import ChoiceRecord
+
+
+def open_choices(opening: Opening) -> ChoiceSet:
+    """A choice set on the questions of its records."""
+    return ChoiceSet.tokenise(
+        opening.name,
+        opening.records(),
+        opening.tokenizer,
+        max_rows=opening.max_examples,
+        context_tokens=opening.context_tokens,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +68,7 @@ class TokenisedChoice:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChoiceSet:
+class ChoiceSet(LikelihoodSet):
     """A named set of tokenised questions.
 
     Args:
@@ -66,7 +85,7 @@ class ChoiceSet:
     def tokenise(
         cls,
         name: str,
-        rows: Iterable[ChoiceRow],
+        rows: Iterable[ChoiceRecord],
         tokenizer: Tokenizer,
         *,
         max_rows: int,
@@ -93,6 +112,12 @@ class ChoiceSet:
         return cls(name, questions, tuple(row.answer for row in chosen))
 
     @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """``accuracy``, ``accuracy_norm`` and ``answer_bits_per_byte``."""
+        measures = (ACCURACY, ACCURACY_NORM, ANSWER_BITS_PER_BYTE)
+        return tuple(Metric.of(self.name, measure) for measure in measures)
+
+    @property
     def n_examples(self) -> int:
         """Number of questions."""
         return len(self.questions)
@@ -111,7 +136,7 @@ class ChoiceSet:
     def rows(self, examples: Indices | None = None) -> tuple[Row, ...]:
         """One row per choice, question after question."""
         return tuple(
-            Row(np.array(choice.ids, dtype=np.int64), choice.n_scored)
+            Row.ending_in(np.array(choice.ids, dtype=np.int64), choice.n_scored)
             for question in self._questions(examples)
             for choice in question
         )
@@ -164,7 +189,7 @@ class ChoiceSet:
 
 
 def _tokenise(
-    row: ChoiceRow, tokenizer: Tokenizer, context_tokens: int
+    row: ChoiceRecord, tokenizer: Tokenizer, context_tokens: int
 ) -> tuple[TokenisedChoice, ...]:
     prompt = row.prompt.rstrip()
     space = row.prompt[len(prompt) :]

@@ -7,8 +7,8 @@ Method:
     Questions with prompts of similar length form a group. Their first P tokens, as many as the
     shortest of these prompts has, pass through the model once per question and leave keys and
     values; these are repeated for the choices, and each choice brings only what comes after. The
-    last token before a scored one always stands with the choice, so that all predictions come from
-    one pass. A group is made only where it saves positions, padding counted.
+    last token before the first scored one always stands with the choice, so that all predictions
+    come from one pass. A group is made only where it saves positions, padding counted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mixwise.evaluation.rows import Batch, Indices, Row, batch_nats, make_batches, stack_rows
+from mixwise.evaluation.likelihood.rows import (
+    Batch,
+    Indices,
+    Row,
+    batch_nats,
+    make_batches,
+    stack_rows,
+)
 from mixwise.releases import cache_name, why_all_positions, why_no_cache
 
 if TYPE_CHECKING:
@@ -95,7 +102,7 @@ def share_prefixes(
 def _question(rows: Sequence[Row], chosen: Indices) -> _Question:
     if len(chosen) == 1:
         return _Question(chosen, 0)
-    limit = min(len(rows[i].ids) - rows[i].n_scored - 1 for i in chosen)
+    limit = min(int(rows[i].scored.argmax()) - 1 for i in chosen)
     starts = np.stack([rows[i].ids[:limit] for i in chosen])
     differs = np.flatnonzero((starts != starts[0]).any(axis=0))
     return _Question(chosen, int(differs[0]) if len(differs) else limit)
@@ -115,7 +122,7 @@ def _share(
     chosen = np.concatenate([question.rows for question in group])
     question_of = np.repeat(np.arange(len(group)), [len(q.rows) for q in group])
     prefixes = np.stack([rows[question.rows[0]].ids[:n_shared] for question in group])
-    rests = [Row(rows[i].ids[n_shared:], rows[i].n_scored) for i in chosen]
+    rests = [rows[i].after(n_shared) for i in chosen]
     batch = stack_rows(rests, np.arange(len(rests)), device)
     mask = batch.attention_mask
     if mask is not None:
@@ -182,7 +189,7 @@ def _why_by_trial(model: Any) -> str | None:
     """Compare one question, its prompt read once, with the same question read choice by choice."""
     n_known = model.config.get_text_config().vocab_size
     prompt, choices = 1 + np.arange(_TRIAL_TOKENS) % (n_known - 1), ([1], [2, 1])
-    rows = [Row(np.append(prompt, choice), len(choice)) for choice in choices]
+    rows = [Row.ending_in(np.append(prompt, choice), len(choice)) for choice in choices]
     parameter = next(model.parameters())
     device, tolerance = parameter.device, torch.finfo(parameter.dtype).eps ** 0.5
     [shared] = share_prefixes(rows, np.zeros(2, dtype=np.int64), 2, device)

@@ -8,16 +8,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from mixwise.data.sources import ChoiceRow
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import DataError
-from mixwise.evaluation.choice import ChoiceSet
+from mixwise.evaluation.likelihood.choice import ChoiceSet
 from mixwise.evaluation.suite import EvaluationSuite
+from mixwise.records.record import ChoiceRecord
 
 ROWS = [
-    ChoiceRow("one two ", ("three", "four five six", "a"), 1, "quiz:1"),
-    ChoiceRow("un deux", (" trois", " b c d e f"), 0, "quiz:2"),
-    ChoiceRow("a b c d e f g h a b c d e f g h", (" a", " é"), 1, "quiz:3"),
+    ChoiceRecord("one two ", ("three", "four five six", "a"), 1, "quiz:1"),
+    ChoiceRecord("un deux", (" trois", " b c d e f"), 0, "quiz:2"),
+    ChoiceRecord("a b c d e f g h a b c d e f g h", (" a", " é"), 1, "quiz:3"),
 ]
 
 
@@ -79,13 +79,13 @@ def test_rows_are_taken_evenly(tokenizer: BaseTokenizer) -> None:
 def test_long_prompts_lose_their_beginning(
     model: torch.nn.Module, tokenizer: BaseTokenizer
 ) -> None:
-    long = [ChoiceRow("one two three " * 50, ("four", "five"), 0, "quiz:1")]
+    long = [ChoiceRecord("one two three " * 50, ("four", "five"), 0, "quiz:1")]
     quiz = ChoiceSet.tokenise("quiz", long, tokenizer, max_rows=1, context_tokens=16)
     assert {len(choice.ids) for choice in quiz.questions[0]} == {16}
 
 
 def test_choice_longer_than_the_context_is_an_error(tokenizer: BaseTokenizer) -> None:
-    long = [ChoiceRow("one", (" two" * 50, " three"), 0, "quiz:7")]
+    long = [ChoiceRecord("one", (" two" * 50, " three"), 0, "quiz:7")]
     with pytest.raises(DataError, match=r"quiz:7: a choice of .* tokens does not fit"):
         ChoiceSet.tokenise("quiz", long, tokenizer, max_rows=1, context_tokens=16)
 

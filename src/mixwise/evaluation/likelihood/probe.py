@@ -28,9 +28,9 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from mixwise.errors import first_line
-from mixwise.evaluation.prefixes import shared_nats
-from mixwise.evaluation.rows import Indices, Row, batch_nats, stack_rows
-from mixwise.evaluation.sets import EvaluationSet
+from mixwise.evaluation.likelihood.prefixes import shared_nats
+from mixwise.evaluation.likelihood.rows import Indices, Row, batch_nats, stack_rows
+from mixwise.evaluation.likelihood.sets import LikelihoodSet
 from mixwise.evaluation.suite import PreparedSuite
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def find_leak(model: Any, ids: Indices) -> Leak | None:
 
 
 def find_difference(
-    model: Any, prepared: PreparedSuite, chosen: EvaluationSet
+    model: Any, prepared: PreparedSuite, chosen: LikelihoodSet
 ) -> Difference | None:
     """The row of a set that differs most from itself in a batch; None within the tolerance.
 

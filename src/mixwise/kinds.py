@@ -1,0 +1,94 @@
+"""Kinds of evaluation sets: what each measures, what it reads, and who opens it.
+
+A kind costs one file, which opens its sets (`mixwise.evaluation.sets`), and one row here. Nothing
+heavy is loaded: recipes are checked by this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mixwise.objective import Measure
+from mixwise.records.record import ChoiceRecord, Document
+from mixwise.registry import Table
+
+if TYPE_CHECKING:
+    from mixwise.evaluation.sets import EvaluationSet, Opening
+
+LOSS = Measure("loss", "min", "nats/token", "mean negative log-likelihood per token", True)
+BITS_PER_BYTE = Measure("bits_per_byte", "min", "bits/byte", "the same per byte of text", True)
+ACCURACY = Measure("accuracy", "max", "share", "right choice has the largest likelihood")
+ACCURACY_NORM = Measure(
+    "accuracy_norm", "max", "share", "right choice has the largest log-likelihood per UTF-8 byte"
+)
+ANSWER_BITS_PER_BYTE = Measure(
+    "answer_bits_per_byte",
+    "min",
+    "bits/byte",
+    "information of the right choice per byte, given the prompt",
+    True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationKind:
+    """A row of the table.
+
+    Args:
+        name: Name in recipes.
+        measures: What sets of this kind measure.
+        opener: Opens a set: a function, or its place, ``module:function``, that is imported at use.
+        reads: Type of the records that it reads; None for a kind that brings its own examples.
+        needs_whole_model: Whether it calls the model itself; False where mixwise reads rows for
+            it, which it can do layer by layer and for several merges at once.
+    """
+
+    name: str
+    measures: tuple[Measure, ...]
+    opener: str | Callable[[Opening], EvaluationSet]
+    reads: type | None = None
+    needs_whole_model: bool = True
+
+    @property
+    def is_tokenised(self) -> bool:
+        """Whether its records are documents, whose tokens are cached."""
+        return self.reads is Document
+
+    def measure(self, name: str) -> Measure | None:
+        """A measure by name, or None."""
+        return next((measure for measure in self.measures if measure.name == name), None)
+
+
+KINDS: Table[EvaluationKind] = Table(
+    "kind of evaluation set",
+    (
+        EvaluationKind(
+            "text",
+            (LOSS, BITS_PER_BYTE),
+            "mixwise.evaluation.likelihood.text:open_text",
+            reads=Document,
+            needs_whole_model=False,
+        ),
+        EvaluationKind(
+            "choice",
+            (ACCURACY, ACCURACY_NORM, ANSWER_BITS_PER_BYTE),
+            "mixwise.evaluation.likelihood.choice:open_choices",
+            reads=ChoiceRecord,
+            needs_whole_model=False,
+        ),
+    ),
+)
+
+
+def register_kind(kind: EvaluationKind) -> None:
+    """Add a kind of evaluation set of your own, and let recipes name it and its measures.
+
+    Args:
+        kind: The new row.
+
+    Raises:
+        RecipeError: If the name is taken.
+    """
+    KINDS.add(kind)

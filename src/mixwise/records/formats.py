@@ -1,0 +1,68 @@
+"""The table of record formats: what a row may be.
+
+A format costs one file, which reads a row, and one row here. Whatever gives documents can be
+trained on and be held out; its spans say which tokens are learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mixwise.records import choice, prompt_completion, text
+from mixwise.records.record import ChoiceRecord, Document
+from mixwise.records.row import RowReader
+from mixwise.registry import Table
+from mixwise.section import Section
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFormat:
+    """A row of the table.
+
+    Args:
+        name: Name in recipes.
+        gives: Type of its records: `Document`, `ChoiceRecord`, or your own.
+        fields: The recipe's keys that say where the parts of a record stand; each has a default.
+        reader: Makes a reader of rows from these keys and the key path of the source.
+        recognise: From the values of a row, the keys that read it; None where it is another format.
+            Without it `mixwise init` does not look for the format.
+        is_partly_supervised: Whether a part of a document may be read only, and not learned.
+    """
+
+    name: str
+    gives: type
+    fields: type[Section]
+    reader: Callable[[Any, str], RowReader]
+    recognise: Callable[[Mapping[str, Any]], Mapping[str, str] | None] | None = None
+    is_partly_supervised: bool = False
+
+
+FORMATS: Table[RecordFormat] = Table(
+    "record format",
+    (
+        RecordFormat("text", Document, text.TextFields, text.reader, text.recognise),
+        RecordFormat("choice", ChoiceRecord, choice.ChoiceFields, choice.reader, choice.recognise),
+        RecordFormat(
+            "prompt-completion",
+            Document,
+            prompt_completion.PromptCompletionFields,
+            prompt_completion.reader,
+            prompt_completion.recognise,
+            is_partly_supervised=True,
+        ),
+    ),
+)
+
+
+def register_format(row: RecordFormat) -> None:
+    """Add a record format of your own, and let recipes name it.
+
+    Args:
+        row: The new row.
+
+    Raises:
+        RecipeError: If the name is taken.
+    """
+    FORMATS.add(row)

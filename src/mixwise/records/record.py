@@ -1,0 +1,48 @@
+"""Records: what is made of the rows of a file, whatever their format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text, where it stands, and which part of it is learned.
+
+    Args:
+        text: The whole text, as a model reads it.
+        file: Its file, or the name of its dataset.
+        line: Its line (or row), counted from 1.
+        supervised: Characters that are learned, as spans from the first up to the one after the
+            last, in order; the others are read only. None for all of them.
+    """
+
+    text: str
+    file: str
+    line: int
+    supervised: tuple[Span, ...] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether what is learned is white space alone."""
+        spans = ((0, len(self.text)),) if self.supervised is None else self.supervised
+        return not any(self.text[start:end].strip() for start, end in spans)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRecord:
+    """One multiple-choice question.
+
+    Args:
+        prompt: What stands before every choice.
+        choices: At least two continuations.
+        answer: Index of the right one.
+        place: ``file:line``.
+    """
+
+    prompt: str
+    choices: tuple[str, ...]
+    answer: int
+    place: str

@@ -1,0 +1,32 @@
+import pytest
+
+from mixwise.errors import RecipeError
+from mixwise.kinds import KINDS, EvaluationKind, register_kind
+from mixwise.objective import Measure
+
+MEASURES = [measure for kind in KINDS for measure in kind.measures]
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+def test_every_measure_says_its_unit_and_meaning(measure: Measure) -> None:
+    assert measure.unit
+    assert measure.meaning
+    assert measure.direction == ("max" if measure.name.startswith("accuracy") else "min")
+
+
+def test_measures_have_one_name_each() -> None:
+    names = [measure.name for measure in MEASURES]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_a_measure_is_found_by_its_kind_alone() -> None:
+    assert KINDS.find("text").measure("accuracy") is None
+    assert KINDS.find("choice").measure("accuracy") in MEASURES
+
+
+def test_a_taken_name_is_refused() -> None:
+    row = EvaluationKind("text", (), "nowhere:nothing")
+    with pytest.raises(RecipeError, match="there is a kind of evaluation set `text` already"):
+        register_kind(row)
+    with pytest.raises(RecipeError, match="`texts` is not a kind of evaluation set: did you mean"):
+        KINDS.find("texts")
