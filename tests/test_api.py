@@ -1,12 +1,18 @@
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import sentences, write_rows, write_texts
+from tests.evaluation.test_sets import CONFIDENCE, Confidence
 
 import mixwise
 from mixwise.api import Study
 from mixwise.errors import RecipeError, StudyError
+from mixwise.export.exporters import EXPORTERS
+from mixwise.kinds import KINDS
 from mixwise.mixture import Mixture
 from mixwise.report.reading import load_contents
 from mixwise.study.results import (
@@ -61,6 +67,110 @@ def test_the_stages_of_the_command_line_are_methods(pico: Path, tmp_path: Path) 
         assert final.rows[0].proxy.mixture == recommendation.mixture
         assert reading.figure("agreement", "mixed/loss").data
         assert reading.report(tmp_path / "page.html").is_file()
+
+
+PAIRS = """\
+base: base
+domains:
+  alpha: {files: alpha.jsonl, records: prompt-completion}
+  beta: {files: beta.jsonl, records: prompt-completion, fields: {prompt: q, completion: a}}
+  gamma: {files: texts.jsonl}
+horizon_tokens: 256
+sequence_length: 16
+evaluation:
+  sets:
+    lines: {files: lines.jsonl, records: prompt-completion, kind: greedy}
+    sure: {kind: confidence}
+  max_sequences: 8
+  batch_sequences: 4
+training: {learning_rate: 3.0e-3, batch_sequences: 4, warmup_steps: 1, device: cpu}
+objective:
+  metrics:
+    - {set: sure, measure: confidence}
+    - {set: lines, measure: token_accuracy}
+    - {set: alpha, measure: loss}
+calibration: {mixtures: 0}
+validation: {mixtures: 0}
+engine: {workers: 1, threads: 1}
+"""
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    """A kind and an exporter of ones own."""
+    kinds, exporters = dict(KINDS._rows), dict(EXPORTERS._rows)
+    mixwise.register_kind(
+        mixwise.EvaluationKind(
+            "confidence", (CONFIDENCE,), lambda opening: Confidence(opening.name)
+        )
+    )
+    mixwise.register_exporter(
+        mixwise.Exporter(
+            "weights",
+            "a line per domain",
+            "weights.txt",
+            lambda recommendation, _: mixwise.Export(
+                [f"{name} {share}" for name, share in recommendation.mixture.as_dict().items()]
+            ),
+        )
+    )
+    yield
+    KINDS._rows, EXPORTERS._rows = kinds, exporters
+
+
+def pairs(name: str, seed: int, n: int, prompt: str, completion: str) -> list[dict[str, object]]:
+    halves = [text.split(" ", 4) for text in sentences(name, seed, n)]
+    return [{prompt: " ".join(words[:4]), completion: " " + words[4]} for words in halves]
+
+
+@pytest.mark.usefixtures("cached", "registered")
+def test_prompts_with_completions_and_a_measure_of_ones_own(pico: Path, tmp_path: Path) -> None:
+    write_rows(pico / "alpha.jsonl", pairs("alpha", 0, 60, "prompt", "completion"))
+    write_rows(pico / "beta.jsonl", pairs("beta", 0, 60, "q", "a"))
+    write_texts(pico / "texts.jsonl", sentences("gamma", 0, 60))
+    write_rows(pico / "lines.jsonl", pairs("beta", 1, 10, "prompt", "completion"))
+    (pico / "recipe.yaml").write_text(PAIRS)
+    with Study.create(tmp_path / "study", pico / "recipe.yaml") as study:
+        checked = study.check()
+        study.train_experts()
+        recommendation = study.search()
+        diagnosis = study.diagnose()
+        [uniform] = study.score([Mixture.uniform(DOMAINS)])
+        weights = Path(study.export("weights")["file"]).read_text().splitlines()
+        stream = Path(study.export("stream")["file"]).read_text().splitlines()
+        report = study.report().read_text()
+    assert "training tokens are learned" in checked.notes[0]
+    assert not any("gamma" in note for note in checked.notes)
+    assert list(uniform.values) == [
+        *(f"{name}/{measure}" for name in DOMAINS for measure in ("loss", "bits_per_byte")),
+        *("lines/greedy_match", "lines/token_accuracy", "sure/confidence"),
+    ]
+    assert 0 < uniform.values["lines/token_accuracy"] < 1
+    assert "set of which nothing has slopes" in " ".join(diagnosis.trust.reasons)
+    assert set(recommendation.proxy.metrics) == set(uniform.values)
+    assert [line.split()[0] for line in weights] == list(DOMAINS)
+    rows = [json.loads(line) for line in stream]
+    masked = [row["domain"] for row in rows if -100 in row["labels"][1:]]
+    assert "gamma" not in masked
+    assert set(masked) == {row["domain"] for row in rows} - {"gamma"}
+    for row in rows:
+        assert all(
+            label in (-100, token)
+            for label, token in zip(row["labels"], row["input_ids"], strict=True)
+        )
+    assert "sure/confidence" in report
+
+
+def test_a_set_that_brings_its_examples_takes_no_files(registered: None, pico: Path) -> None:
+    text = PAIRS.replace("{kind: confidence}", "{kind: confidence, files: a.jsonl}")
+    (pico / "recipe.yaml").write_text(text)
+    with pytest.raises(RecipeError, match="`files` has no effect on a set that brings its own"):
+        mixwise.load_recipe(pico / "recipe.yaml")
+    text = PAIRS.replace("batch_sequences: 4\n", "batch_sequences: 4\n  placement: layers\n", 1)
+    (pico / "recipe.yaml").write_text(text)
+    with pytest.raises(RecipeError, match="a greedy set is given the whole model") as error:
+        mixwise.load_recipe(pico / "recipe.yaml")
+    assert "a confidence set is given the whole model" in str(error.value)
 
 
 @pytest.mark.usefixtures("cached")

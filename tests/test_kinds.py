@@ -11,7 +11,7 @@ MEASURES = [measure for kind in KINDS for measure in kind.measures]
 def test_every_measure_says_its_unit_and_meaning(measure: Measure) -> None:
     assert measure.unit
     assert measure.meaning
-    assert measure.direction == ("max" if measure.name.startswith("accuracy") else "min")
+    assert measure.direction == ("max" if measure.unit == "share" else "min")
 
 
 def test_measures_have_one_name_each() -> None:

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from mixwise.objective import Aggregation, Measure, Metric, Objective, Scale, Term
 
-LOSS = Metric("a", "loss", "min", "nats/token", is_differentiable=True)
-ACCURACY = Metric("quiz", "accuracy", "max")
+LOSS = Metric("a", "loss", "min", "nats/token")
+ACCURACY = Metric("quiz", "accuracy", "max", is_differentiable=False)
 SCALE = Scale({"a/loss": 3.0, "quiz/accuracy": 0.4}, {"a/loss": 0.5, "quiz/accuracy": 0.1})
 MODEL = {"a/loss": 2.0, "quiz/accuracy": 0.3}  # gains +2 and −1
 

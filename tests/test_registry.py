@@ -9,7 +9,7 @@ from mixwise.recipe.sections import Merge
 
 @pytest.fixture
 def empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_added", {"merge rule": [], "search method": []})
+    monkeypatch.setattr(registry, "_added", {kind: [] for kind in registry._OWN})
 
 
 def announce() -> None:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from tests.decision.tables import SPACE, UNIFORM, Formula, peak
 
+from mixwise.engine.local import LocalEngine
+from mixwise.engine.serial import HereEngine
 from mixwise.merging.rule_table import RULES, NamedRule, linear_in_vectors
 from mixwise.mixture import Mixture
 from mixwise.search.method_table import METHODS
 from mixwise.search.problem import SearchProblem, SearchResult
-from mixwise.testing import check_merge_rule, check_scorer, check_search_method
+from mixwise.testing import check_engine, check_merge_rule, check_scorer, check_search_method
 
 MIXTURES = [UNIFORM, Mixture.single(SPACE.domains, "a"), Mixture.single(SPACE.domains, "c")]
 
@@ -62,3 +64,17 @@ def test_own_rules_keep_the_contract_and_a_halving_one_does_not() -> None:
     )
     with pytest.raises(AssertionError, match="share 1 must give the expert"):
         check_merge_rule(halves)
+
+
+def test_own_engines_keep_the_contract() -> None:
+    check_engine(LocalEngine(2, 1))
+    check_engine(HereEngine())
+
+
+def test_an_engine_that_drops_jobs_is_caught() -> None:
+    class Forgetful(HereEngine):
+        def run(self, function, jobs, on_step):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            return super().run(function, jobs[:-1], on_step)
+
+    with pytest.raises(AssertionError, match="every job must run once"):
+        check_engine(Forgetful())

@@ -13,13 +13,20 @@ if TYPE_CHECKING:
     from mixwise.decision.baselines import baselines
     from mixwise.decision.calibration import Reference
     from mixwise.decision.recommend import Decision, recommend
+    from mixwise.engine.engines import NamedEngine, register_engine
     from mixwise.errors import MixwiseError, MixwiseWarning
+    from mixwise.export.exporter import Export, Exporter
+    from mixwise.export.exporters import register_exporter
+    from mixwise.kinds import EvaluationKind, register_kind
     from mixwise.merging.rule_table import NamedRule, register_rule
     from mixwise.mixture import Mixture, MixtureSpace
-    from mixwise.objective import Metric, Objective, Scale, Term
+    from mixwise.objective import Measure, Metric, Objective, Scale, Term
     from mixwise.observation import Measurement, Observation
     from mixwise.recipe import Recipe, load_recipe
-    from mixwise.scorer import SLOPES, VALUES, Request, Scorer
+    from mixwise.records.formats import RecordFormat, register_format
+    from mixwise.records.record import Document
+    from mixwise.records.row import FileRow, RowReader, Wanted
+    from mixwise.scorer import SLOPES, VALUES, Part, Request, Scorer
     from mixwise.scoring.table import TableRow, TableScorer
     from mixwise.search.method_table import register_method
     from mixwise.search.problem import SearchMethod, SearchProblem, SearchResult
@@ -32,13 +39,20 @@ _PLACES = {
     "decision.baselines": ("baselines",),
     "decision.calibration": ("Reference",),
     "decision.recommend": ("Decision", "recommend"),
+    "engine.engines": ("NamedEngine", "register_engine"),
     "errors": ("MixwiseError", "MixwiseWarning"),
+    "export.exporter": ("Export", "Exporter"),
+    "export.exporters": ("register_exporter",),
+    "kinds": ("EvaluationKind", "register_kind"),
     "mixture": ("Mixture", "MixtureSpace"),
     "merging.rule_table": ("NamedRule", "register_rule"),
-    "objective": ("Metric", "Objective", "Scale", "Term"),
+    "objective": ("Measure", "Metric", "Objective", "Scale", "Term"),
     "observation": ("Measurement", "Observation"),
     "recipe": ("Recipe", "load_recipe"),
-    "scorer": ("SLOPES", "VALUES", "Request", "Scorer"),
+    "records.formats": ("RecordFormat", "register_format"),
+    "records.record": ("Document",),
+    "records.row": ("FileRow", "RowReader", "Wanted"),
+    "scorer": ("SLOPES", "VALUES", "Part", "Request", "Scorer"),
     "scoring.table": ("TableRow", "TableScorer"),
     "search.method_table": ("register_method",),
     "search.problem": ("SearchMethod", "SearchProblem", "SearchResult"),
@@ -50,19 +64,29 @@ __all__ = [
     "SLOPES",
     "VALUES",
     "Decision",
+    "Document",
+    "EvaluationKind",
+    "Export",
+    "Exporter",
+    "FileRow",
+    "Measure",
     "Measurement",
     "Metric",
     "Mixture",
     "MixtureSpace",
     "MixwiseError",
     "MixwiseWarning",
+    "NamedEngine",
     "NamedRule",
     "Objective",
     "Observation",
+    "Part",
     "Recipe",
     "Recommendation",
+    "RecordFormat",
     "Reference",
     "Request",
+    "RowReader",
     "Scale",
     "Scorer",
     "SearchMethod",
@@ -72,10 +96,15 @@ __all__ = [
     "TableRow",
     "TableScorer",
     "Term",
+    "Wanted",
     "__version__",
     "baselines",
     "load_recipe",
     "recommend",
+    "register_engine",
+    "register_exporter",
+    "register_format",
+    "register_kind",
     "register_method",
     "register_rule",
 ]

@@ -317,6 +317,25 @@ class Study:
 
         return save_report(self.folder, Path(output) if output else None)
 
+    def export(self, to: str = "shares", output: str | Path | None = None) -> dict[str, Any]:
+        """Write the recommended mixture as a trainer takes it.
+
+        Args:
+            to: Name of an exporter: ``shares``, ``stream``, or one that was registered.
+            output: The file; by default the exporter's, in the study's folder.
+
+        Returns:
+            ``file``, and the shares and counts that were written.
+
+        Raises:
+            RecipeError: If there is no such exporter.
+            StudyError: If nothing is recommended yet, or something has changed since.
+        """
+        from mixwise.export.exporters import EXPORTERS, export
+
+        path = Path(output) if output else None
+        return export(EXPORTERS.find(to), self._folder, self.workspace, path)
+
     # --- results ---------------------------------------------------------------------------------
 
     @property

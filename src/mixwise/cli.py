@@ -289,27 +289,27 @@ def status(study: StudyPath, as_json: Json = False) -> None:
 def export(
     study: StudyPath,
     to: Annotated[
-        Literal["shares", "stream"],
-        typer.Option("--format", help="Token counts as JSON, or the exact token stream as JSONL."),
+        str,
+        typer.Option(
+            "--format",
+            help="shares: token counts as JSON; stream: the exact token stream as JSONL; or the "
+            "name of an exporter of yours.",
+        ),
     ] = "shares",
     output: Annotated[Path | None, typer.Option(help="File to write.")] = None,
     as_json: Json = False,
     trust_remote_code: Trust = False,
 ) -> None:
     """Hand the recommended mixture to a trainer."""
+    from mixwise.export.exporters import EXPORTERS
+    from mixwise.export.exporters import export as write_export
+    from mixwise.study.folder import StudyFolder
 
-    def stage(opened: Study) -> dict[str, Any]:
-        from mixwise.export.shares import export_stream
-
-        return export_stream(opened.workspace, output)
-
-    if to == "shares":
-        from mixwise.export.shares import export_shares
-        from mixwise.study.folder import StudyFolder
-
-        content = export_shares(StudyFolder.open(study), output)
-    else:
-        content = _read_study(study, stage, trust_remote_code)
+    exporter = EXPORTERS.find(to)
+    if exporter.needs_study:
+        content = _read_study(study, lambda opened: opened.export(to, output), trust_remote_code)
+    else:  # neither the base nor the data has to be there
+        content = write_export(exporter, StudyFolder.open(study), output=output)
     _show(content, as_json, lambda: console.print_text(f"Wrote {content['file']}"))
 
 

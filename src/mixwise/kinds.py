@@ -30,6 +30,10 @@ ANSWER_BITS_PER_BYTE = Measure(
     "information of the right choice per byte, given the prompt",
     True,
 )
+GREEDY_MATCH = Measure(
+    "greedy_match", "max", "share", "greedy decoding would write all that counts in the row"
+)
+TOKEN_ACCURACY = Measure("token_accuracy", "max", "share", "the right token is the most likely one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,12 @@ KINDS: Table[EvaluationKind] = Table(
             "mixwise.evaluation.likelihood.choice:open_choices",
             reads=ChoiceRecord,
             needs_whole_model=False,
+        ),
+        EvaluationKind(
+            "greedy",
+            (GREEDY_MATCH, TOKEN_ACCURACY),
+            "mixwise.evaluation.greedy:open_greedy",
+            reads=Document,
         ),
     ),
 )

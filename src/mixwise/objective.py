@@ -61,14 +61,15 @@ class Metric:
         measure: What is measured on it.
         direction: Whether smaller or larger values are better.
         unit: Of the values; empty where nobody has said it.
-        is_differentiable: Whether the metric has slopes in the merge weights.
+        is_differentiable: Whether it changes smoothly with the mixture, as a loss does, and has
+            slopes where the scorer can give them; False for shares of right answers, which jump.
     """
 
     set_name: str
     measure: str
     direction: Direction
     unit: str = ""
-    is_differentiable: bool = False
+    is_differentiable: bool = True
 
     @classmethod
     def of(cls, set_name: str, measure: Measure, direction: Direction | None = None) -> Metric:

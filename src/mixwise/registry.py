@@ -2,8 +2,8 @@
 
 A package of the user's announces itself by an entry point in the group ``mixwise``; what the entry
 point names is imported when a name is asked for that is not known, and registers its own. Merge
-rules and search methods have their tables beside what they need; their names alone stand here.
-Other tables load nothing heavy, and are a `Table` each.
+rules, search methods and engines have their tables beside what they need, and their names alone
+stand here. Other tables are a `Table` each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mixwise.errors import (
     printable,
 )
 
-Kind = Literal["merge rule", "search method"]
+Kind = Literal["merge rule", "search method", "engine"]
 GROUP = "mixwise"
 _OWN: dict[Kind, tuple[str, ...]] = {
     "merge rule": (
@@ -57,8 +57,9 @@ _OWN: dict[Kind, tuple[str, ...]] = {
         "subsets-fast",
         "subsets-race",
     ),
+    "engine": ("local",),
 }
-_added: dict[Kind, list[str]] = {"merge rule": [], "search method": []}
+_added: dict[Kind, list[str]] = {kind: [] for kind in _OWN}
 
 
 def names(kind: Kind) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ def add_name(kind: Kind, name: str) -> None:
         RecipeError: If the name is taken.
     """
     if name in names(kind):
-        raise RecipeError(f"there is a {kind} `{name}` already: give yours another name")
+        raise RecipeError(f"there is {_article(kind)} `{name}` already: give yours another name")
     _added[kind].append(name)
 
 
@@ -84,7 +85,7 @@ def known(kind: Kind) -> Callable[[str], str]:
         if name not in names(kind):
             load_plugins()
         if name not in names(kind):
-            raise ValueError(f"`{name}` is not a {kind}: {nearest(name, names(kind))}")
+            raise ValueError(f"`{name}` is not {_article(kind)}: {nearest(name, names(kind))}")
         return name
 
     return check

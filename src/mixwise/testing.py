@@ -11,22 +11,30 @@ Each raises an AssertionError that says what is broken.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixwise.errors import DataError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Observation
-from mixwise.scorer import VALUES, Request, Scorer
+from mixwise.records.formats import RecordFormat
+from mixwise.records.record import Document
+from mixwise.records.row import FileRow
+from mixwise.scorer import VALUES, Part, Request, Scorer
 from mixwise.scoring.table import TableRow, TableScorer
 from mixwise.search.problem import SearchMethod, SearchProblem
 
 if TYPE_CHECKING:
+    from mixwise.engine.protocol import Engine, OnStep
+    from mixwise.evaluation.sets import EvaluationSet
+    from mixwise.export.exporter import Exporter
     from mixwise.merging.pool import ExpertPool
     from mixwise.merging.rule_table import NamedRule
+    from mixwise.study.results import Recommendation
 
 _DOMAINS = ("a", "b", "c")
 _BEST = (0.5, 0.3, 0.2)
@@ -114,6 +122,120 @@ def _problem(scorer: Scorer, space: MixtureSpace, budget: int | None) -> SearchP
 def _mixture(observation: Observation) -> Mixture:
     assert observation.mixture is not None, "every observation must have a mixture"
     return observation.mixture
+
+
+def check_evaluation_set(chosen: EvaluationSet, model: Any) -> None:
+    """Check a set: its metrics in order, a value for each example, and parts that make the whole.
+
+    Args:
+        chosen: The set, of two or more examples.
+        model: A causal language model in evaluation mode that it can measure.
+    """
+    import torch
+
+    assert chosen.n_examples >= 2, "a set of one example tells nothing of its parts"
+    assert chosen.n_tokens > 0, "an evaluation reads tokens"
+    parts = (Part(0, 1, 2), Part(1, 2, 2))
+    with torch.inference_mode():
+        whole, again = chosen.evaluate(model), chosen.evaluate(model)
+        halves = [chosen.evaluate(model, part) for part in parts]
+    names = [metric.name for metric in chosen.metrics]
+    assert len(set(names)) == len(names), "metrics have different names"
+    for measured in (whole, *halves):
+        found = [measurement.metric for measurement in measured]
+        assert found == names, f"it promises {names}, but measures {found}"
+    for k, name in enumerate(names):
+        assert name.startswith(f"{chosen.name}/"), f"`{name}` must begin with the set's name"
+        examples = whole[k].examples
+        assert examples.shape == (chosen.n_examples,), f"`{name}` needs one value per example"
+        assert np.array_equal(examples, again[k].examples), f"`{name}` must be the same twice"
+        joined = np.empty(chosen.n_examples)
+        for part, measured in zip(parts, halves, strict=True):
+            joined[part.examples(chosen.n_examples)] = measured[k].examples
+        assert np.allclose(joined, examples, rtol=1e-4, atol=1e-5), (
+            f"`{name}` of an example must not depend on the examples beside it"
+        )
+
+
+def check_engine(engine: Engine) -> None:
+    """Check an engine: every job once, its steps told, its error passed on, and usable again.
+
+    Args:
+        engine: The engine, open; it is closed at the end.
+    """
+    steps: list[tuple[int, int]] = []
+    jobs = list(range(2 * engine.n_workers + 1))
+    try:
+        assert engine.n_workers >= 1, "an engine runs at least one job at once"
+        found = {done.index: done.result for done in engine.run(_square, jobs, _noting(steps))}
+        assert found == {k: job * job for k, job in enumerate(jobs)}, "every job must run once"
+        assert {index for index, _ in steps} <= set(found), "steps are told by the index of the job"
+        error = _raised(lambda: list(engine.run(_square, [1, -1], _noting(steps))))
+        assert isinstance(error, ValueError), "the error of a job must be passed on"
+        assert "negative" in str(error), "the error of a job must arrive as it was raised"
+        [again] = engine.run(_square, [3], _noting(steps))
+        assert again.result == 9, "an engine must work on after an error"
+    finally:
+        engine.close()
+
+
+def _raised(call: Callable[[], object]) -> Exception | None:
+    try:
+        call()
+    except Exception as error:
+        return error
+    return None
+
+
+def _square(job: int, on_step: OnStep) -> int:
+    if job < 0:
+        raise ValueError("negative")
+    on_step(1)
+    return job * job
+
+
+def _noting(steps: list[tuple[int, int]]) -> Callable[[int, int], None]:
+    return lambda index, step: steps.append((index, step))
+
+
+def check_record_format(row: RecordFormat, values: Mapping[str, Any]) -> None:
+    """Check a record format on the values of one row.
+
+    Args:
+        row: A row of the table.
+        values: Of a row as a file would hold it, with the format's own field names.
+    """
+    reader = row.reader(row.fields(), "domains.mine")
+    record = reader.read(FileRow(values, "mine.jsonl", 7))
+    assert isinstance(record, row.gives), f"it must give a {row.gives.__name__}"
+    if isinstance(record, Document):
+        assert (record.file, record.line) == ("mine.jsonl", 7), "a document knows its place"
+        assert not record.is_empty, "the row's text must be there"
+        spans = record.supervised
+        assert spans is None or row.is_partly_supervised, "set `is_partly_supervised`: it has spans"
+        for start, end in spans or ():
+            assert 0 <= start <= end <= len(record.text), "spans are of the text's characters"
+    for wanted in reader.wanted:
+        assert wanted.key.startswith("domains.mine."), "a field names the recipe's key behind it"
+        less = {name: value for name, value in values.items() if name != wanted.field}
+        if len(less) == len(values):
+            continue
+        error = _raised(lambda less=less: reader.read(FileRow(less, "mine.jsonl", 7)))  # type: ignore[misc]
+        assert isinstance(error, DataError), f"a row without `{wanted.field}` must be refused"
+        assert "mine.jsonl:7" in str(error), "an error must name the row"
+
+
+def check_exporter(exporter: Exporter, recommendation: Recommendation) -> None:
+    """Check an exporter that needs no study: it writes lines, and the same ones twice.
+
+    Args:
+        exporter: A row of the table.
+        recommendation: That of some study; ``Study.open(…).recommendation``.
+    """
+    lines = list(exporter.make(recommendation, None).lines)
+    assert lines, "there must be something to write"
+    again = list(exporter.make(recommendation, None).lines)
+    assert lines == again, "the same recommendation must give the same file"
 
 
 def check_merge_rule(rule: NamedRule, *, keeps_corners: bool = True) -> None:

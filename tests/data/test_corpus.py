@@ -70,10 +70,17 @@ def write(folder: Path, *texts: str, name: str = "d.jsonl") -> Path:
     return path
 
 
+def write_pairs(folder: Path, *pairs: tuple[str, str]) -> None:
+    rows = [{"prompt": prompt, "completion": completion} for prompt, completion in pairs]
+    (folder / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def prepare(folder: Path, tokenizer: Any = None, **changes: Any) -> Corpus:
+    of_source = {"records", "field", "fields"}
+    source = {name: changes.pop(name) for name in of_source & changes.keys()}
     settings: dict[str, Any] = {
         "name": "math",
-        "source": TextSource(files=("d.jsonl",)),
+        "source": TextSource.model_validate({"files": ["d.jsonl"], **source}),
         "folder": folder,
         "key": "domains.math",
         "tokenizer": tokenizer or ByteTokenizer(),

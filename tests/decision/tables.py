@@ -17,7 +17,7 @@ from mixwise.scoring.table import TableRow, TableScorer
 DOMAINS = ("a", "b", "c")
 SPACE = MixtureSpace.whole(DOMAINS)
 UNIFORM = Mixture.uniform(DOMAINS)
-OBJECTIVE = Objective((Term(Metric("s", "loss", "min", is_differentiable=True), 1.0),))
+OBJECTIVE = Objective((Term(Metric("s", "loss", "min"), 1.0),))
 SCALE = Scale({"s/loss": 0.0}, {"s/loss": 1.0})
 Value = Callable[[Array], float]
 

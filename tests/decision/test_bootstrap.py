@@ -11,7 +11,7 @@ from mixwise.decision.bootstrap import (
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Measurement, Observation
 
-LOSS, ACCURACY = Metric("x", "loss", "min", is_differentiable=True), Metric("q", "accuracy", "max")
+LOSS, ACCURACY = Metric("x", "loss", "min"), Metric("q", "accuracy", "max", is_differentiable=False)
 OBJECTIVE = Objective((Term(LOSS, 1.0), Term(ACCURACY, 1.0)))
 LOSS_ALONE = Objective((Term(LOSS, 1.0),))
 SPREAD = {"x/loss": 0.5, "q/accuracy": 0.1}

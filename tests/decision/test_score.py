@@ -21,5 +21,5 @@ def test_a_score_is_read_and_written_as_shares_by_domain() -> None:
 
 def test_the_base_has_no_shares() -> None:
     assert Score(None, 0.0, {}).shares == {}
-    term = Term(Metric("s", "loss", "min", is_differentiable=True), 1.0)
+    term = Term(Metric("s", "loss", "min"), 1.0)
     assert Objective((term,)).value({"s/loss": 1.0}, Scale({"s/loss": 2.0}, {"s/loss": 0.5})) == 2

@@ -59,7 +59,7 @@ LEAST = {"slopes": 2, "newton": 2, "mirror": 2, "bayes": 6, "auto": 6, "demix": 
     "subsets-race": 15,
 }
 
-METRICS = (Metric("x", "loss", "min", is_differentiable=True), Metric("quiz", "accuracy", "max"))
+METRICS = (Metric("x", "loss", "min"), Metric("quiz", "accuracy", "max", is_differentiable=False))
 OBJECTIVE = Objective((Term(METRICS[0], 2.0), Term(METRICS[1], 1.0)))
 SCALE = Scale({"x/loss": 3.0, "quiz/accuracy": 0.5}, {"x/loss": 0.5, "quiz/accuracy": 0.1})
 
@@ -359,9 +359,9 @@ def test_metric_values_are_in_the_order_of_the_objective() -> None:
     assert problem.metric_values(scorer.score(mixtures)) == pytest.approx(bowl(shares))
 
 
-LOSS = Term(Metric("code", "loss", "min", is_differentiable=True), 1.0)
-BITS = Term(Metric("quiz", "answer_bits_per_byte", "min", is_differentiable=True), 1.0)
-ACCURACY = Term(Metric("quiz", "accuracy", "max"), 1.0)
+LOSS = Term(Metric("code", "loss", "min"), 1.0)
+BITS = Term(Metric("quiz", "answer_bits_per_byte", "min"), 1.0)
+ACCURACY = Term(Metric("quiz", "accuracy", "max", is_differentiable=False), 1.0)
 
 
 @pytest.mark.parametrize(

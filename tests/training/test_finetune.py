@@ -16,6 +16,7 @@ from mixwise.data.streams import TokenStream
 from mixwise.engine.protocol import Stopped
 from mixwise.errors import CheckpointError, ResourceError, TrainingError
 from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, open_checkpoint
+from mixwise.models.loading import load_module
 from mixwise.recipe import Lora, Training
 from mixwise.training.finetune import finetune
 from mixwise.training.job import TrainingJob, load_record
@@ -322,3 +323,48 @@ def test_full_disk_is_a_clear_error_and_nothing_is_lost(
     assert load_record(job.output) is None
     finetune(job, ignore)
     assert load_record(job.output) is not None
+
+
+def masked(job: TrainingJob, is_learned: Callable[[int], bool]) -> TrainingJob:
+    """The same job, of whose tokens those are learned that stand where this says."""
+    streams = {}
+    for name, stream in job.streams.items():
+        n = stream.ids.stat().st_size // 4
+        mask = stream.ids.with_name(f"{name}_mask_{job.output.name}.u8")
+        np.array([is_learned(k) for k in range(n)], dtype=np.uint8).tofile(mask)
+        streams[name] = stream.model_copy(update={"mask": mask})
+    return job.model_copy(update={"streams": streams})
+
+
+def test_a_mask_of_ones_is_no_mask(pico_base: Path, tmp_path: Path) -> None:
+    plain = make_job(pico_base, tmp_path, "plain")
+    ones = masked(make_job(pico_base, tmp_path, "ones"), lambda k: True)
+    finetune(plain, ignore)
+    finetune(ones, ignore)
+    assert_same(weights(plain.output), weights(ones.output))
+
+
+def test_the_loss_is_the_mean_over_learned_tokens(calm_base: Path, tmp_path: Path) -> None:
+    job = make_job(calm_base, tmp_path, "run", learning_rate=1e-12, gradient_accumulation_steps=2)
+    job = masked(job, lambda k: k % LENGTH > 11 or k % 100 > 70)
+    losses = finetune(job, ignore).losses
+    model = load_module(calm_base).eval()
+    rows = [stream.rows(LENGTH, None) for stream in job.streams.values()]
+    order = job.blend()
+    for step, loss in losses.items():
+        places = range((step - 1) * BATCH, step * BATCH)
+        read = [rows[order.domain[k]].read(order.row[k]) for k in places]
+        ids, labels = (torch.from_numpy(np.stack(part)) for part in zip(*read, strict=True))
+        assert (labels == -100).any(dim=1).all()
+        with torch.no_grad():
+            logits = model(input_ids=ids).logits[:, :-1].flatten(0, 1)
+        expected = torch.nn.functional.cross_entropy(logits, labels[:, 1:].flatten())
+        assert loss == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_step_without_learned_tokens_changes_nothing(pico_base: Path, tmp_path: Path) -> None:
+    job = make_job(pico_base, tmp_path, "run", optimizer="sgd", momentum=0.0)
+    job = masked(job, lambda k: False)
+    record = finetune(job, ignore)
+    assert set(record.losses.values()) == {0.0}
+    assert_same(weights(pico_base), weights(job.output))

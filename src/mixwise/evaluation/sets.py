@@ -79,6 +79,8 @@ class Opening:
         sequence_length: Tokens per row of a domain.
         context_tokens: Longest input of the model.
         max_examples: At most so many examples are wanted.
+        batch_sequences: Rows per forward pass.
+        apart: Lengths that no batch spans: the model reads longer rows in another way.
         records: Reads the set's records, those that its format gives.
         heldout: Its held-out tokens, of a kind that reads documents.
     """
@@ -89,6 +91,8 @@ class Opening:
     sequence_length: int
     context_tokens: int
     max_examples: int
+    batch_sequences: int
+    apart: tuple[int, ...]
     records: Callable[[], Iterator[Any]]
     heldout: Callable[[], HeldoutRows]
 

@@ -47,7 +47,7 @@ from mixwise.merging.rules.rule import (
 )
 from mixwise.merging.rules.trajectory import along_trajectories, blended
 from mixwise.mixture import Mixture
-from mixwise.registry import add_name
+from mixwise.registry import add_name, load_plugins
 
 Need = Literal["trajectories", "references", "second moments"]
 
@@ -207,5 +207,10 @@ def find_rule(name: str) -> NamedRule:
         RecipeError: If there is no such rule.
     """
     if name not in RULES:
-        raise RecipeError(f"`{name}` is not a merge rule: {nearest(name, RULES)}")
+        load_plugins()  # a worker process has read no recipe yet
+    if name not in RULES:
+        raise RecipeError(
+            f"`{name}` is not a merge rule: {nearest(name, RULES)}; worker processes know a rule "
+            "of your own by an entry point, or set `engine.workers: 1`"
+        )
     return RULES[name]

@@ -348,11 +348,13 @@ class Final(Section):
 
 
 class EngineSettings(Section):
-    """Where work runs: worker processes of this machine, each with some threads.
+    """Where work runs: by default in worker processes of this machine, each with some threads.
 
+    ``cluster`` names the engine, ``workers`` how many jobs it runs at once.
     ``task_vectors`` is the precision in which the experts' differences from the base are kept.
     """
 
+    cluster: Annotated[str, AfterValidator(known("engine"))] = "local"
     workers: Seats | Literal["auto"] = "auto"
     threads: Seats | Literal["auto"] = "auto"
     task_vectors: Literal["float32", "bfloat16", "int8"] = "float32"

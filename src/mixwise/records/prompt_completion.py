@@ -30,7 +30,13 @@ _KNOWN = (
     ("question", "response"),
     ("input", "output"),
 )
-_MORE = ("instruction", "input", "context", "system", "history")  # parts that such rows may have besides
+_MORE = (
+    "instruction",
+    "input",
+    "context",
+    "system",
+    "history",
+)  # parts that such rows may have besides
 
 
 class PromptCompletionFields(Section):

@@ -41,8 +41,7 @@ def choose(objective: Objective) -> str:
 
     Example:
         >>> from mixwise.objective import Metric, Term
-        >>> smooth = Metric("code", "loss", "min", is_differentiable=True)
-        >>> choose(Objective((Term(smooth, 1.0),)))
+        >>> choose(Objective((Term(Metric("code", "loss", "min"), 1.0),)))
         'slopes'
     """
     return "slopes" if all(m.is_differentiable for m in objective.metrics) else "bayes"

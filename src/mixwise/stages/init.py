@@ -119,6 +119,7 @@ training:
 # objective:                 # by default: the mean held-out loss of all domains
 #   metrics:                 # of texts: loss, bits_per_byte
 #                            # of choices: accuracy, accuracy_norm, answer_bits_per_byte
+#                            # of `kind: greedy`: greedy_match, token_accuracy
 #     - {{set: {text_set}, measure: loss, weight: 2, direction: null}}
 #     - {{set: {choice_set}, measure: answer_bits_per_byte}}
 #   aggregation: mean        # or worst

@@ -259,6 +259,8 @@ class Inputs:
             sequence_length=recipe.sequence_length,
             context_tokens=self.context_tokens,
             max_examples=recipe.evaluation.max_sequences,
+            batch_sequences=recipe.evaluation.batch_sequences,
+            apart=length_boundaries(self.config),
             records=records,
             heldout=heldout,
         )

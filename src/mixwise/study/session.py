@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,13 +13,14 @@ from typing import Any, TypeVar
 from mixwise.decision.calibration import Reference
 from mixwise.decision.score import Score
 from mixwise.engine.devices import choose_device
-from mixwise.engine.local import LocalEngine
+from mixwise.engine.engines import ENGINES
 from mixwise.engine.nothing import NoEngine
 from mixwise.engine.protocol import Engine
 from mixwise.engine.serial import HereEngine
 from mixwise.engine.worker_cache import release_resident
-from mixwise.errors import MixwiseWarning, StudyError
+from mixwise.errors import MixwiseWarning, RecipeError, StudyError
 from mixwise.evaluation.likelihood.text import TextSet
+from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import MEMO_FILE, HashMemo
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rule_table import find_rule
@@ -109,14 +111,15 @@ class Workspace:
         if self.is_read_only:
             return NoEngine()
         seats = choose_seats(self.recipe)
-        return LocalEngine(seats.n_workers, seats.n_threads, seats.n_devices)
+        named = ENGINES.find(self.recipe.engine.cluster)
+        return named.open(seats.n_workers, seats.n_threads, seats.n_devices)
 
     @cached_property
     def evaluations(self) -> Evaluations:
         """Where models are evaluated.
 
-        With one worker that is this process, and so it is with a model that is split over all GPUs,
-        of which a worker sees only its own.
+        With one worker of this machine that is this process, and so it is with a model that is
+        split over all GPUs, of which a worker sees only its own.
         """
         seats = choose_seats(self.recipe)
         device = choose_device(self.recipe.training.device)
@@ -133,7 +136,11 @@ class Workspace:
             memory_bytes=int(wanted.memory_gb * 1e9) if wanted.memory_gb else None,
             trust_remote_code=self.inputs.settings.trust_remote_code,
         )
-        is_shared = self.is_read_only or (seats.n_workers > 1 and wanted.placement != "split")
+        is_elsewhere = self.recipe.engine.cluster != "local"
+        is_spread = is_elsewhere or (seats.n_workers > 1 and wanted.placement != "split")
+        is_shared = self.is_read_only or is_spread
+        if is_spread and not self.is_read_only:
+            _require_importable(self.inputs.suite)
         engine: Engine = self.engine if is_shared else HereEngine()
         return Evaluations(engine, settings, self.inputs.suite, on_progress=self.on_progress)
 
@@ -451,3 +458,15 @@ class Workspace:
         runs = self.reference(found.seeds).runs(mixtures)
         proxies = self.proxy.score(mixtures)
         return [Reference(*pair) for pair in zip(proxies, runs, strict=True)]
+
+
+def _require_importable(suite: EvaluationSuite) -> None:
+    """Refuse sets of a class that worker processes cannot import: one of a notebook's cells."""
+    for chosen in suite.sets:
+        is_of_main = type(chosen).__module__ == "__main__"
+        if is_of_main and not hasattr(sys.modules["__main__"], "__file__"):
+            raise RecipeError(
+                f"`evaluation.sets.{chosen.name}`: worker processes cannot import its class "
+                f"`{type(chosen).__name__}`, which is defined in a notebook or on standard input: "
+                "move it to a module of its own, or set `engine.workers: 1`"
+            )

@@ -27,6 +27,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.utils import logging as transformers_logging
 
 from mixwise.data.blend import Blend
+from mixwise.data.streams import NOT_LEARNED
 from mixwise.engine.devices import choose_device
 from mixwise.engine.protocol import Stopped
 from mixwise.errors import (
@@ -215,14 +216,26 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
 
     blend: Blend
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
+        """The batches of a step and their learned tokens; a step without any has the loss 0."""
+        samples, n_learned = super().get_batch_samples(*args, **kwargs)
+        return samples, n_learned.clamp(min=1) if torch.is_tensor(n_learned) else n_learned
+
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         loss: Tensor = super().training_step(model, inputs, *args, **kwargs)
         if not torch.isfinite(loss):
-            raise TrainingError(self._explain(model, inputs["input_ids"]))
+            raise TrainingError(self._explain(model, inputs))
         return loss
 
-    def _explain(self, model: Any, input_ids: Tensor) -> str:
+    def _explain(self, model: Any, inputs: Any) -> str:
         """Name the step and the domains of the sequences whose loss is not finite."""
+        input_ids: Tensor = inputs["input_ids"]
+        if not (inputs["labels"] != NOT_LEARNED).any():
+            return (
+                f"step {self.state.global_step + 1} holds no token that is learned, and this "
+                "architecture's loss is a mean over them: raise `sequence_length` or "
+                "`training.batch_sequences`, so that prompts fill no batch"
+            )
         step, size = self.state.global_step, self.args.train_batch_size
         size *= self.args.gradient_accumulation_steps * self.args.world_size
         names = [self.blend.domains[i] for i in self.blend.domain[step * size : (step + 1) * size]]

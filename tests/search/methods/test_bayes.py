@@ -16,7 +16,7 @@ from mixwise.search.surrogates.objective_model import fit_surface
 Array = np.ndarray
 DOMAINS = ("a", "b", "c", "d")
 SPACE = MixtureSpace.whole(DOMAINS)
-QUIZ = Metric("quiz", "accuracy", "max")
+QUIZ = Metric("quiz", "accuracy", "max", is_differentiable=False)
 TOP = np.array([0.5, 0.3, 0.1, 0.1])
 N_EXAMPLES = 400
 

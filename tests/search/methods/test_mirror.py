@@ -40,7 +40,7 @@ def test_every_step_that_is_kept_rises() -> None:
 
 def test_a_metric_without_slopes_is_refused() -> None:
     made = instance("interior", 4, 3)
-    jumps = Metric("set0", "loss", "min")
+    jumps = Metric("set0", "loss", "min", is_differentiable=False)
     asked = problem(made)
     asked = replace(asked, objective=Objective((Term(jumps, 1.0),)), scorer=_Blind(made))
     with pytest.raises(RecipeError, match="there are none of `set0/loss`: use the method `bayes`"):

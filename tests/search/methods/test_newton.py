@@ -12,7 +12,7 @@ from mixwise.search.methods.newton import TaylorModel, search_newton
 from mixwise.search.problem import SearchProblem
 
 Array = np.ndarray
-LOSS = Metric("x", "loss", "min", is_differentiable=True)
+LOSS = Metric("x", "loss", "min")
 SPACE = MixtureSpace.whole("abc")
 BEND = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.2], [0.0, 0.2, 3.0]])
 

@@ -19,7 +19,7 @@ from mixwise.search.surrogates.objective_model import (
 )
 
 Array = np.ndarray
-QUIZ = Metric("quiz", "accuracy", "max")
+QUIZ = Metric("quiz", "accuracy", "max", is_differentiable=False)
 BITS = "quiz/answer_bits_per_byte"
 
 

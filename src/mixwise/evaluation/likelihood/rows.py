@@ -143,7 +143,7 @@ def batch_nats(model: Callable[..., Any], batch: Batch, cache: Any = None) -> Te
     Returns:
         Shape ``(B,)``, in nats, float64 sums of float32 losses; differentiable.
     """
-    logits = _scored_logits(model, batch, cache)
+    logits = scored_logits(model, batch, cache)
     targets = batch.ids[:, 1:][batch.scored]
     parts = [
         torch.nn.functional.cross_entropy(
@@ -158,8 +158,14 @@ def batch_nats(model: Callable[..., Any], batch: Batch, cache: Any = None) -> Te
     return empty.masked_scatter(batch.scored, losses).sum(dim=1)
 
 
-def _scored_logits(model: Callable[..., Any], batch: Batch, cache: Any) -> Tensor:
-    """Logits that predict the scored tokens, row after row, shape ``(n_scored, V)``."""
+def scored_logits(model: Callable[..., Any], batch: Batch, cache: Any = None) -> Tensor:
+    """Logits that predict the scored tokens, row after row, shape ``(n_scored, V)``.
+
+    Args:
+        model: Causal language model in evaluation mode, or a function with its arguments.
+        batch: The rows, on the model's device.
+        cache: Keys and values of the tokens that stand before the batch's, where there are any.
+    """
     predicts = torch.nn.functional.pad(batch.scored, (0, 1))
     read = functools.partial(
         model, input_ids=batch.ids, attention_mask=batch.attention_mask, use_cache=False

@@ -1,0 +1,106 @@
+"""The table of exporters, and the export itself: the recommended mixture as a trainer takes it.
+
+Shares are by tokens, and every exporter says in what it writes how it has turned them into its
+trainer's own meaning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from mixwise.errors import ResourceError, StudyError
+from mixwise.export.exporter import Export, Exporter
+from mixwise.export.shares import make_shares
+from mixwise.export.stream import make_stream
+from mixwise.registry import Table
+from mixwise.shortages import explain_failed_write
+from mixwise.study.folder import StudyFolder
+from mixwise.study.result_files import load_result
+from mixwise.study.results import Recommendation
+from mixwise.study.session import Workspace
+
+EXPORTERS: Table[Exporter] = Table(
+    "exporter",
+    (
+        Exporter("shares", "token counts as JSON", "mixture.json", make_shares),
+        Exporter(
+            "stream",
+            "the exact token stream as JSONL",
+            "stream.jsonl",
+            make_stream,
+            needs_study=True,
+        ),
+    ),
+)
+
+
+def register_exporter(exporter: Exporter) -> None:
+    """Add an exporter of your own, and let `mixwise export` name it.
+
+    Args:
+        exporter: The new row.
+
+    Raises:
+        RecipeError: If the name is taken.
+    """
+    EXPORTERS.add(exporter)
+
+
+def export(
+    exporter: Exporter,
+    study: StudyFolder,
+    workspace: Workspace | None = None,
+    output: Path | None = None,
+) -> dict[str, Any]:
+    """Write the recommended mixture to a file.
+
+    Args:
+        exporter: How.
+        study: The study; its search must have ended.
+        workspace: The same study, opened, for an exporter that needs it.
+        output: The file; by default the exporter's, in the study's folder.
+
+    Returns:
+        ``file``, and the facts that the exporter gives.
+
+    Raises:
+        StudyError: If the study has no recommendation, or one that was made from something else.
+        ResourceError: If the file cannot be written.
+    """
+    recommendation = load_result(study, Recommendation)
+    if recommendation is None:
+        raise StudyError(
+            f"{study.folder}: no recommendation yet: run `mixwise search {study.folder}` first"
+        )
+    source = recommendation.provenance
+    if workspace is None and source.recipe_alone != study.recipe.key:
+        raise _stale(study, "from another recipe")
+    if workspace is not None and source.recipe != workspace.result_key:
+        raise _stale(study, "from another recipe, other data or other experts")
+    made = exporter.make(recommendation, workspace)
+    path = output or study.folder / exporter.file
+    _write(made, path)
+    return {"file": str(path), **made.facts}
+
+
+def _stale(study: StudyFolder, how: str) -> StudyError:
+    return StudyError(
+        f"{study.folder}: the recommendation was made {how}: run `mixwise search {study.folder}` "
+        "again"
+    )
+
+
+def _write(made: Export, path: Path) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in made.lines)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise ResourceError(
+            f"{explain_failed_write(error, path)}, or name another file with `--output`"
+        ) from None

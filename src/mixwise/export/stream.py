@@ -1,0 +1,45 @@
+"""The run that the recommended mixture asks for, one packed sequence a line.
+
+A trainer that takes token ids can read it without knowing of shares at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from mixwise.export.exporter import Export
+from mixwise.study.results import Recommendation
+from mixwise.study.session import Workspace
+from mixwise.training.job import TrainingJob
+
+
+def make_stream(recommendation: Recommendation, workspace: Workspace | None) -> Export:
+    """The exact stream of sequences, and the counts of the run."""
+    assert workspace is not None  # the exporter's row asks for it
+    job = workspace.job(recommendation.mixture, workspace.reference_seeds(1)[0])
+    blend = job.blend()
+    facts = {
+        "shares_by": "tokens",
+        "shares": job.mixture.as_dict(),
+        "horizon_tokens": job.n_tokens,
+        "sequence_length": job.sequence_length,
+        "tokens": {
+            name: count * job.sequence_length
+            for name, count in zip(blend.domains, blend.counts, strict=True)
+        },
+        "repetitions": dict(zip(blend.domains, blend.repetitions, strict=True)),
+    }
+    return Export(_lines(job), facts)
+
+
+def _lines(job: TrainingJob) -> Iterator[str]:
+    """Rows of ids; with labels, −100 where a token is not learned, if that is so of any domain."""
+    blend = job.blend()
+    streams = job.streams.values()
+    rows = [stream.rows(job.sequence_length, job.start_of_text) for stream in streams]
+    has_labels = any(stream.mask is not None for stream in streams)
+    for domain, row in zip(blend.domain, blend.row, strict=True):
+        ids, labels = rows[domain].read(row)
+        line = {"domain": blend.domains[domain], "input_ids": ids.tolist()}
+        yield json.dumps(line | ({"labels": labels.tolist()} if has_labels else {}))
