@@ -26,8 +26,10 @@ types: $(READY)
 	$(BIN)/mypy
 
 # Random examples are the same in every run of this target; plain pytest looks for new ones.
+# Two tests at once, each on one thread: the machine may have more cores, but each test a model.
+SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
 tests: $(READY) browser
-	$(BIN)/pytest -m "not slow" --hypothesis-seed=0
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --hypothesis-seed=0 $(SIDE_BY_SIDE)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -60,7 +62,7 @@ test-latest: browser
 	$(PYTHON) -m venv --clear $(VENV)-latest
 	$(VENV)-latest/bin/pip install --quiet "$(TORCH)"
 	$(VENV)-latest/bin/pip install --quiet --editable ".[test]"
-	$(VENV)-latest/bin/python -m tools.latest -m "not slow" --hypothesis-seed=0
+	OMP_NUM_THREADS=1 $(VENV)-latest/bin/python -m tools.latest -m "not slow" --hypothesis-seed=0 $(SIDE_BY_SIDE)
 
 # The tests with the oldest releases that pyproject.toml allows. PyPI's torch of that age is, on Linux, a
 # build for GPUs of 5 GB: LOWEST_TORCH=torch==2.13.0 puts another in its place.
@@ -69,7 +71,7 @@ test-lowest: browser
 	$(PYTHON) tools/lower_bounds.py $(LOWEST_TORCH) > $(VENV)-lowest/requirements.txt
 	$(VENV)-lowest/bin/pip install --quiet --requirement $(VENV)-lowest/requirements.txt
 	$(VENV)-lowest/bin/pip install --quiet --editable ".[test]"
-	$(VENV)-lowest/bin/pytest -m "not slow" --hypothesis-seed=0
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/pytest -m "not slow" --hypothesis-seed=0 $(SIDE_BY_SIDE)
 
 # New versions and hashes of everything, as of today.
 lock:

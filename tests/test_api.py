@@ -205,11 +205,14 @@ def test_the_package_loads_next_to_nothing() -> None:
     assert int(done.stdout) == 1
 
 
-@pytest.mark.parametrize("name", ["own_runs"])
-def test_examples_run(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"), [("own_runs", "train on math="), ("own_measure", "echo/repeated")]
+)
+def test_examples_run(name: str, said: str, tmp_path: Path) -> None:
     path = Path(__file__).parents[1] / "examples" / f"{name}.py"
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=True)
-    assert "train on math=" in done.stdout
+    command = [sys.executable, str(path), str(tmp_path / "study")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said in done.stdout
 
 
 @pytest.mark.usefixtures("cached")
