@@ -52,12 +52,15 @@ def test_from_a_recipe_to_a_recommendation_and_a_figure(pico: Path, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("cached")
-def test_the_stages_of_the_command_line_are_methods(pico: Path, tmp_path: Path) -> None:
-    with Study.create(tmp_path / "study", pico / "recipe.yaml") as study:
+def test_the_stages_of_the_command_line_are_methods(
+    pico: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Study.create(tmp_path / "study", pico / "recipe.yaml", progress=True) as study:
         assert study.check().plan.seconds > 0
         assert set(study.train_experts()) == set(DOMAINS)
         assert isinstance(study.validate(), ValidationFound)
         final = study.train()
+    assert "finished in" in capfd.readouterr().err  # without a terminal, progress is lines
     assert isinstance(final, FinalFound)
     with Study.open(tmp_path / "study", read_only=True) as reading:
         assert reading.final == final

@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -8,6 +6,7 @@ from hypothesis import strategies as st
 
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.search.space.vertices import list_vertices
 
 Array = npt.NDArray[np.float64]
 UNITS = 20
@@ -47,26 +46,6 @@ def project_by_breakpoints(point: Array, low: Array, high: Array) -> Array:
     part = (totals[right - 1] - 1) / (totals[right - 1] - totals[right])
     tau = taus[right - 1] + part * (taus[right] - taus[right - 1])
     return np.clip(point - tau, low, high)
-
-
-def vertices_by_enumeration(space: MixtureSpace) -> set[tuple[float, ...]]:
-    """All but one share at a bound, the last one whatever is left."""
-    found = set()
-    n = len(space.domains)
-    for free in range(n):
-        others = [i for i in range(n) if i != free]
-        for sides in itertools.product((space.lower, space.upper), repeat=n - 1):
-            point = [0.0] * n
-            for i, side in zip(others, sides, strict=True):
-                point[i] = side[i]
-            point[free] = 1 - sum(point)
-            if space.lower[free] - 1e-9 <= point[free] <= space.upper[free] + 1e-9:
-                found.add(tuple(round(abs(share), 6) for share in point))
-    return found
-
-
-def rounded(mixtures: tuple[Mixture, ...]) -> list[tuple[float, ...]]:
-    return [tuple(round(share, 6) for share in mixture.shares) for mixture in mixtures]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +199,7 @@ def test_bounds_that_no_mixture_satisfies_are_refused_with_a_remedy(
 
 def test_bounds_that_leave_one_point_are_a_space() -> None:
     space = MixtureSpace(("a", "b"), (0.4, 0.6), (0.4, 0.6))
-    assert [m.shares for m in space.vertices()] == [(0.4, 0.6)]
+    assert [m.shares for m in list_vertices(space)] == [(0.4, 0.6)]
     assert space.mixture(np.array([9.0, -4.0])).shares == (0.4, 0.6)
 
 
@@ -250,7 +229,7 @@ def test_no_mixture_of_the_space_is_nearer_than_the_projection(
     space: MixtureSpace, values: list[float], seed: int
 ) -> None:
     point = np.array(values[: len(space.domains)])
-    corners = np.array([vertex.shares for vertex in space.vertices()])
+    corners = np.array([vertex.shares for vertex in list_vertices(space)])
     rng = np.random.default_rng(seed)
     others = rng.dirichlet(np.full(len(corners), 0.3), 200) @ corners
     projected = space.mixture(point)
@@ -262,47 +241,5 @@ def test_no_mixture_of_the_space_is_nearer_than_the_projection(
 @given(spaces())
 @settings(deadline=None, max_examples=50)
 def test_projecting_a_mixture_of_the_space_leaves_it(space: MixtureSpace) -> None:
-    middle = np.mean([vertex.shares for vertex in space.vertices()], axis=0)
+    middle = np.mean([vertex.shares for vertex in list_vertices(space)], axis=0)
     assert space.mixture(middle).array == pytest.approx(middle, abs=1e-7)
-
-
-@pytest.mark.parametrize("n", [2, 3, 12])
-def test_vertices_of_the_whole_simplex_are_its_corners_in_order(n: int) -> None:
-    corners = tuple(Mixture.single(names(n), name) for name in names(n))
-    assert MixtureSpace.whole(names(n)).vertices() == corners
-
-
-def test_vertices_worked_by_hand() -> None:
-    space = MixtureSpace(("a", "b", "c"), (0.2, 0.0, 0.0), (1.0, 0.5, 1.0))
-    expected = {(1, 0, 0), (0.5, 0.5, 0), (0.2, 0.5, 0.3), (0.2, 0, 0.8)}
-    assert set(rounded(space.vertices())) == expected
-
-
-@given(spaces())
-@settings(deadline=None, max_examples=200)
-def test_vertices_equal_the_enumeration_of_all_bounds(space: MixtureSpace) -> None:
-    found = rounded(space.vertices())
-    assert len(found) == len(set(found))
-    assert set(found) == vertices_by_enumeration(space)
-
-
-@given(spaces(max_domains=4))
-@settings(deadline=None, max_examples=100)
-def test_vertices_lie_inside_and_none_is_a_mean_of_others(space: MixtureSpace) -> None:
-    low, high = np.array(space.lower), np.array(space.upper)
-    for vertex in space.vertices():
-        assert space.contains(vertex)
-        between = (vertex.array > low + 1e-9) & (vertex.array < high - 1e-9)
-        assert between.sum() <= 1
-
-
-def test_vertices_stop_at_the_limit() -> None:
-    space = MixtureSpace(names(12), (0.0,) * 12, (0.2,) * 12)
-    assert len(space.vertices(max_vertices=50)) == 50
-
-
-def test_domains_with_a_fixed_share_do_not_hide_vertices() -> None:
-    n_fixed = 12
-    fixed = (0.01,) * n_fixed
-    space = MixtureSpace(names(n_fixed + 3), (*fixed, 0, 0, 0), (*fixed, 1, 1, 1))
-    assert len(space.vertices()) == 3

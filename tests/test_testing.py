@@ -10,6 +10,7 @@ from mixwise.merging.rule_table import RULES, NamedRule, linear_in_vectors
 from mixwise.mixture import Mixture
 from mixwise.search.method_table import METHODS
 from mixwise.search.problem import SearchProblem, SearchResult
+from mixwise.search.space.vertices import list_vertices
 from mixwise.testing import check_engine, check_merge_rule, check_scorer, check_search_method
 
 MIXTURES = [UNIFORM, Mixture.single(SPACE.domains, "a"), Mixture.single(SPACE.domains, "c")]
@@ -22,7 +23,7 @@ def test_own_methods_keep_the_contract(name: str) -> None:
 
 def test_a_method_that_finds_nothing_is_caught() -> None:
     def search(problem: SearchProblem) -> SearchResult:
-        corner = next(iter(problem.space.vertices()))
+        corner = next(iter(list_vertices(problem.space)))
         [scored] = problem.scorer.score([corner])
         return SearchResult("corner", scored, (scored,))
 

@@ -110,6 +110,8 @@ class Study:
         rule: Merge rule of the proxy; None for the recipe's.
         trust_remote_code: Whether code from the base model's folder may run.
         read_only: Whether nothing is measured and written; then others may work in the study.
+        progress: Whether progress is shown: as bars in a terminal or a notebook (which needs the
+            extra ``mixwise[notebook]``), as lines on stderr elsewhere.
         on_progress: Told how far each task has come.
         on_stage: Told when a stage of `run` begins and ends.
     """
@@ -122,6 +124,7 @@ class Study:
         rule: str | None = None,
         trust_remote_code: bool = False,
         read_only: bool = False,
+        progress: bool = False,
         on_progress: OnProgress = silent,
         on_stage: OnStage = silent_stage,
     ) -> None:
@@ -134,6 +137,7 @@ class Study:
             "on_progress": on_progress,
         }
         self._is_read_only = read_only
+        self._shows_progress = progress
         self._on_stage = on_stage
         self._held = ExitStack()
         self._workspace: Workspace | None = None
@@ -173,9 +177,15 @@ class Study:
 
     def __enter__(self) -> Study:
         recipe = self._new_recipe.recipe if self._new_recipe else None
-        self._workspace = self._held.enter_context(
-            open_workspace(self._folder, recipe=recipe, **self._open)
-        )
+        with ExitStack() as held:
+            if self._shows_progress:
+                from mixwise.console.progress import progress
+
+                shown = held.enter_context(progress("study"))
+                self._open["on_progress"], self._on_stage = shown, shown.stage
+            opened = open_workspace(self._folder, recipe=recipe, **self._open)
+            self._workspace = held.enter_context(opened)
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:

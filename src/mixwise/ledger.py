@@ -232,12 +232,16 @@ class Ledger:
             ).fetchone()
             return None if row is None else self._sound_observation(int(row[0]))
 
-    def observations(self, answer: Answer | None = None) -> tuple[Observation, ...]:
-        """All observations, or those of one answer, in the order in which they were made."""
+    def observations(
+        self, answer: Answer | None = None, *, mixture: Mixture | None = None
+    ) -> tuple[Observation, ...]:
+        """All observations, or those of one answer or mixture, in the order of their making."""
+        text = None if mixture is None else json.dumps(mixture.as_dict())
         with self._guarded():
             rows = self._connection.execute(
-                "SELECT id FROM observation WHERE ? IS NULL OR answer = ? ORDER BY id",
-                (answer, answer),
+                "SELECT id FROM observation WHERE (? IS NULL OR answer = ?) "
+                "AND (? IS NULL OR mixture = ?) ORDER BY id",
+                (answer, answer, text, text),
             ).fetchall()
             found = [self._sound_observation(int(row[0])) for row in rows]
         return tuple(observation for observation in found if observation is not None)

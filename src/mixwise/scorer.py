@@ -38,6 +38,14 @@ class Part:
     last: int = 1
     of: int = 1
 
+    def __str__(self) -> str:
+        return f"{self.first}:{self.last}:{self.of}"
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """The part that has this text."""
+        return cls(*(int(number) for number in text.split(":")))
+
     @property
     def is_whole(self) -> bool:
         """Whether the part is all there is."""

@@ -25,6 +25,7 @@ from mixwise.search.problem import (
     distinct,
     shares_of,
 )
+from mixwise.search.space.vertices import list_vertices
 from mixwise.search.surrogates.regressors import fit_quadratic, fit_trees
 
 DOMAINS = ("a", "b", "c", "d")
@@ -153,7 +154,7 @@ def best_value(truth: Truth, space: MixtureSpace) -> float:
     """The true optimum of a concave objective, by scipy."""
     found = minimize(
         lambda shares: -value(truth, shares[None])[0],
-        np.mean([vertex.shares for vertex in space.vertices()], axis=0),
+        np.mean([vertex.shares for vertex in list_vertices(space)], axis=0),
         bounds=list(zip(space.lower, space.upper, strict=True)),
         constraints={"type": "eq", "fun": lambda shares: shares.sum() - 1},
         method="SLSQP",
@@ -274,7 +275,7 @@ def test_the_lattice_finds_the_optimum_of_a_quadratic(space: MixtureSpace) -> No
 @pytest.mark.parametrize("name", ["mergemix", "subsets"])
 def test_the_others_come_near_the_optimum_of_a_quadratic(name: str, space: MixtureSpace) -> None:
     result = search(METHODS[name], space, FakeScorer(bowl))
-    corners = np.array([vertex.shares for vertex in space.vertices()])
+    corners = np.array([vertex.shares for vertex in list_vertices(space)])
     random = np.random.default_rng(1).dirichlet(np.ones(len(corners)), 1000) @ corners
     loss_of_a_guess = best_value(bowl, space) - value(bowl, random).mean()
     assert 0 <= regret(bowl, space, result) < loss_of_a_guess
@@ -354,7 +355,7 @@ def test_nothing_inside_the_space_is_no_answer() -> None:
 def test_metric_values_are_in_the_order_of_the_objective() -> None:
     scorer = FakeScorer(bowl)
     problem = SearchProblem(scorer, WHOLE, OBJECTIVE, SCALE, None, 0)
-    mixtures = WHOLE.vertices()
+    mixtures = list_vertices(WHOLE)
     shares = np.array([mixture.shares for mixture in mixtures])
     assert problem.metric_values(scorer.score(mixtures)) == pytest.approx(bowl(shares))
 

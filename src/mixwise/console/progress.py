@@ -1,4 +1,4 @@
-"""Progress on stderr: bars with a terminal, plain lines without one."""
+"""Progress on stderr: bars with a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -130,8 +130,9 @@ def progress(name: str) -> Iterator[Display]:
     Args:
         name: What is said to go on, until a stage begins.
     """
+    shown = Console(stderr=True)
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    bars = ProgressBars(Console(stderr=True)) if is_terminal else None
+    bars = ProgressBars(shown) if is_terminal or shown.is_jupyter else None
     lines = ProgressLines(bars.write if bars else print_line)
     lines.watch(name)
     stop = threading.Event()

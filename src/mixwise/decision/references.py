@@ -15,6 +15,7 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.search.space.vertices import list_vertices
 
 _POOL = 2048
 _LEAST_DISTANCE = 1e-4  # share of tokens below which two mixtures are the same
@@ -49,7 +50,7 @@ def spread_references(
 
 def _pool(space: MixtureSpace, rng: np.random.Generator) -> Array:
     """Random mixtures of some of the extreme points, from two of them to all."""
-    corners = np.array([vertex.shares for vertex in space.vertices()])
+    corners = np.array([vertex.shares for vertex in list_vertices(space)])
     pool = []
     for _ in range(_POOL):
         n_members = min(len(corners), int(rng.integers(2, len(space.domains) + 1)))

@@ -6,7 +6,7 @@ Notation:
 Method:
     relative size ‖δᵢ‖ / ‖θ₀‖ and cosine ⟨δᵢ, δⱼ⟩ / (‖δᵢ‖ ‖δⱼ‖), over all tensors or over those of a
     block, summed in float64. A block is a layer (the first number in a tensor's name), the
-    embedding, the head, or the rest. One tensor of every expert is in memory at a time.
+    embedding, the head, or the rest.
 
     Along the trajectory, progress ‖δᵢ(t)‖ / ‖δᵢ‖ and alignment cos(δᵢ(t), δᵢ) tell whether an
     expert walks straight on: to first order in the step size they are t/T and 1.
@@ -27,6 +27,7 @@ import torch
 from mixwise.arrays import Array
 from mixwise.diagnostics.findings import Block, Geometry, Matrix, TrajectoryPoint, mean_between
 from mixwise.merging.pool import ExpertPool
+from mixwise.merging.task_vectors.inner_products import inner_products
 from mixwise.merging.task_vectors.task_vector import TaskVector
 from mixwise.models.checkpoint import open_checkpoint
 
@@ -50,7 +51,7 @@ def measure_geometry(pool: ExpertPool) -> Geometry:
     for name, live in pool.live.tensors.items():
         if live.is_floating_point():
             block = block_of(name)
-            grams[block] = grams.get(block, 0.0) + _gram(vectors, name, live.numel())
+            grams[block] = grams.get(block, 0.0) + _gram(pool, vectors, name)
             square = _square(pool.base_tensor(name))
             base_squares[block] = base_squares.get(block, 0.0) + square
     whole = sum(grams.values(), np.zeros((len(vectors), len(vectors))))
@@ -86,7 +87,7 @@ def measure_trajectory(pool: ExpertPool, folders: Mapping[str, Path]) -> Iterato
         gram = np.zeros((2 * n, 2 * n))
         for name, live in tensors.items():
             if live.is_floating_point():
-                gram += _gram([*starts, *ends], name, live.numel())
+                gram += _gram(pool, [*starts, *ends], name)
         cosines, sizes = np.array(_cosines(gram)), np.array(_sizes(gram, base_square))
         safe = np.where(sizes[n:] > 0, sizes[n:], 1.0)
         yield TrajectoryPoint(
@@ -122,16 +123,10 @@ def common_steps(folders: Sequence[Path]) -> tuple[int, ...]:
     return tuple(sorted(set.intersection(*found)))
 
 
-def _gram(vectors: Sequence[TaskVector], name: str, n_elements: int) -> Array:
-    """⟨δᵢ, δⱼ⟩ of one tensor; 0 where an expert leaves it as it is."""
-    gram = torch.zeros(len(vectors), len(vectors), dtype=torch.float64)
-    present = [k for k, vector in enumerate(vectors) if name in vector]
-    deltas = [vectors[k].load(name).reshape(-1) for k in present]
-    where = torch.tensor(present, dtype=torch.int64)
-    for start in range(0, n_elements if present else 0, _PART):
-        rows = torch.stack([delta[start : start + _PART].double() for delta in deltas])
-        gram[where[:, None], where] += (rows @ rows.T).cpu()
-    return gram.numpy()
+def _gram(pool: ExpertPool, vectors: Sequence[TaskVector], name: str) -> Array:
+    """⟨δᵢ, δⱼ⟩ of one tensor."""
+    device = pool.live.tensors[name].device
+    return inner_products(vectors, name, pool.base_tensor(name), device).numpy()
 
 
 def _square(tensor: torch.Tensor) -> float:

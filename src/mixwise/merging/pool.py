@@ -29,6 +29,7 @@ from mixwise.merging.rules.rule import Combine, LinearRule, MergeRule
 from mixwise.merging.running_sum import RunningSum
 from mixwise.merging.task_vectors.adapters import LoraExpert, write_adapters
 from mixwise.merging.task_vectors.encoding import StorePrecision
+from mixwise.merging.task_vectors.inner_products import inner_products
 from mixwise.merging.task_vectors.store import StoredTaskVector, open_stored
 from mixwise.merging.task_vectors.task_vector import DirectTaskVector, TaskVector, load_all
 from mixwise.mixture import Mixture
@@ -133,15 +134,9 @@ class ExpertPool:
 
     def inner_products(self) -> Tensor:
         """⟨δₖ, δₗ⟩ of all vectors over all tensors, ``(n_vectors, n_vectors)``, float64."""
-        n = len(self.vectors)
-        total = torch.zeros(n, n, dtype=torch.float64)
+        total = torch.zeros(len(self.vectors), len(self.vectors), dtype=torch.float64)
         for name, live in self.live.tensors.items():
-            known = [k for k, vector in enumerate(self.vectors) if name in vector]
-            for start, part in chunks(self.base_tensor(name), live.device) if known else ():
-                deltas = torch.zeros(len(known), part.numel(), device=live.device)
-                for delta, k in zip(deltas, known, strict=True):
-                    self.vectors[k].add_to(delta, name, 1.0, start=start)
-                total[torch.tensor(known)[:, None], known] += (deltas @ deltas.T).double().cpu()
+            total += inner_products(self.vectors, name, self.base_tensor(name), live.device)
         return total
 
     def place(self, budgets_bytes: Mapping[torch.device, int]) -> None:

@@ -11,7 +11,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
@@ -52,7 +52,6 @@ class ProxyScorer:
         self._ledger = ledger
         self._on_progress = on_progress
         self._listener: Callable[[Observation, Request], None] | None = None
-        self._raced: dict[str, list[tuple[Part, Observation]]] = {}
 
     def score(
         self, mixtures: Sequence[Mixture], request: Request = VALUES
@@ -70,8 +69,6 @@ class ProxyScorer:
                 self._on_progress(
                     Progress("scoring merged models", len(known), len(wanted), "mixtures")
                 )
-        if not request.part.is_whole:
-            self._remember(known, request.part)
         return tuple(known[str(mixture)] for mixture in mixtures)
 
     @contextmanager
@@ -99,21 +96,26 @@ class ProxyScorer:
         Mixtures that share a job are measured together even where some of them are known, so that
         an interrupted search goes on with the same digits.
         """
-        raced = [m for m in mixtures if request == VALUES and str(m) in self._raced]
-        fresh = [m for m in mixtures if m not in raced]
+        raced = {
+            str(mixture): pieces
+            for mixture in mixtures
+            if request == VALUES and str(mixture) not in known
+            for pieces in [self._pieces(mixture)]
+            if pieces
+        }
+        fresh = [mixture for mixture in mixtures if str(mixture) not in raced]
         size = self._evaluations.group_size(request)
         groups = [fresh[k : k + size] for k in range(0, len(fresh), size)]
         missing = [m for group in groups if not {str(m) for m in group} <= known for m in group]
         for index, evaluated in self._evaluations.run(missing, request):
             if str(missing[index]) not in known:
                 yield self._record(missing[index], request, evaluated)
-        for mixture in raced:
-            if str(mixture) not in known:
-                yield self._complete(mixture)
+        for mixture in mixtures:
+            if str(mixture) in raced:
+                yield self._complete(mixture, raced[str(mixture)])
 
-    def _complete(self, mixture: Mixture) -> Observation:
+    def _complete(self, mixture: Mixture, pieces: dict[Part, Observation]) -> Observation:
         """Measure what a race has left out, and put the whole together."""
-        pieces = dict(self._raced[str(mixture)])
         last = max(pieces, key=lambda part: part.last)
         rest = Part(last.last, last.of, last.of)
         if rest.first < rest.of:
@@ -127,14 +129,18 @@ class ProxyScorer:
         )
         return self._record(mixture, VALUES, whole)
 
-    def _remember(self, known: dict[str, Observation], part: Part) -> None:
-        """Keep parts that go on where the last one of the same mixture ended."""
-        for key, observation in known.items():
-            pieces = self._raced.setdefault(key, []) if part.first == 0 else self._raced.get(key)
-            if pieces is None or (pieces[-1][0].last if pieces else 0) != part.first:
-                continue
-            if not pieces or pieces[-1][0].of == part.of:
-                pieces.append((part, observation))
+    def _pieces(self, mixture: Mixture) -> dict[Part, Observation]:
+        """What the ledger holds of a mixture's values from the first example on, part by part."""
+        wanted = self._provenance(mixture, VALUES)
+        found: dict[Part, Observation] = {}
+        for observation in self._ledger.observations("proxy", mixture=mixture):
+            provenance = dict(observation.provenance)
+            text = provenance.pop("part", None)
+            if text is not None and provenance == wanted:
+                found[Part.parse(text)] = observation
+        chains = [_chain(found, of) for of in sorted({part.of for part in found})]
+        widest = max(chains, key=_coverage, default=())
+        return {part: found[part] for part in widest}
 
     def _find(self, mixture: Mixture, request: Request) -> Observation | None:
         for order in _ORDERS[request.order :]:
@@ -166,6 +172,21 @@ class ProxyScorer:
 
     def _provenance(self, mixture: Mixture, request: Request) -> dict[str, str]:
         asked = {} if request == VALUES else {"request": str(request)}
+        if request == replace(VALUES, part=request.part) and request != VALUES:
+            asked = {"part": str(request.part)}  # so that it is found again as a piece
         sets = self._evaluations.slope_sets
         slopes = {"slopes of": ", ".join(sets)} if request.order else {}
         return {"mixture": str(mixture), **self._evaluations.provenance, **asked, **slopes}
+
+
+def _chain(parts: Iterable[Part], of: int) -> tuple[Part, ...]:
+    """Parts of one division that follow on each other from the first block on."""
+    chain: list[Part] = []
+    for part in sorted(parts, key=lambda part: (part.first, part.last)):
+        if part.of == of and part.first == (chain[-1].last if chain else 0):
+            chain.append(part)
+    return tuple(chain)
+
+
+def _coverage(chain: Sequence[Part]) -> float:
+    return chain[-1].last / chain[-1].of if chain else 0.0

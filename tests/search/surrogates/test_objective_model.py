@@ -9,6 +9,7 @@ from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.scorer import SLOPES, VALUES
 from mixwise.search.problem import SearchProblem
+from mixwise.search.space.vertices import list_vertices
 from mixwise.search.surrogates.gaussian_process import Posterior
 from mixwise.search.surrogates.objective_model import (
     CompanionModel,
@@ -102,7 +103,7 @@ def test_the_top_is_no_lower_than_any_sample_and_lies_in_the_space() -> None:
 
 def test_draws_scatter_around_the_mean_by_the_deviation() -> None:
     made = instance("interior", 4, 0)
-    surface = fit_surface(problem(made), made.scorer.score(made.space.vertices(), VALUES))
+    surface = fit_surface(problem(made), made.scorer.score(list_vertices(made.space), VALUES))
     points = np.array([[0.4, 0.3, 0.2, 0.1]])
     draws = surface.draws(points, 4000, seed=0)[:, 0]
     spread = [made.scale.spread[m.name] for m in made.objective.metrics]

@@ -60,7 +60,7 @@ def measure_interactions(
     pool.live.write_checkpoint(pool.live.base)
     chosen = [s for s in suite.suite.likelihood_sets if s.name in sets]
     found = [row for one in chosen for row in _measure_set(pool, suite, one, part)]
-    norms = _norms(pool)
+    norms = pool.inner_products().diagonal()[: len(pool.domains)].sqrt().numpy()
     return Interactions(
         domains=pool.domains,
         metrics=tuple(row.metric for row in found),
@@ -137,15 +137,3 @@ def _measure_batch(pool: ExpertPool, batch: Batch) -> _Products:
             backward_along(tangents, gradients, direction, is_last=j == n - 1)
             curvature[:, j], bends[j] = column, np.sqrt(squares)
     return _Products(slopes, (curvature + curvature.T) / 2, bends, batch.n_tokens)
-
-
-def _norms(pool: ExpertPool) -> Array:
-    """‖δᵢ‖ of each expert."""
-    vectors = list(pool.task_vectors.values())
-    squares = np.zeros(len(vectors))
-    for name in pool.live.tensors:
-        for k, vector in enumerate(vectors):
-            if name in vector:
-                delta = vector.load(name).contiguous()
-                squares[k] += vector.dot(name, delta)
-    return np.sqrt(squares)

@@ -41,7 +41,8 @@ from mixwise.search.problem import (
     shares_of,
 )
 from mixwise.search.space.designs import centre
-from mixwise.search.space.simplex import extreme_points, project, sample
+from mixwise.search.space.simplex import project, sample
+from mixwise.search.space.vertices import extreme_points
 from mixwise.search.surrogates.objective_model import Surface, fit_surface
 
 N_STEPS = 24

@@ -21,6 +21,7 @@ import numpy as np
 from mixwise.arrays import Array
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.search.problem import Design, distinct, require_budget
+from mixwise.search.space.vertices import list_vertices
 from mixwise.search.surrogates.regressors import quadratic_features
 
 _MOST_CORNERS = 256  # whose pairs are looked at
@@ -110,7 +111,7 @@ def seed_points(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...
 
 
 def _corners(space: MixtureSpace) -> Array:
-    return np.array([vertex.shares for vertex in space.vertices()])
+    return np.array([vertex.shares for vertex in list_vertices(space)])
 
 
 def _midpoints(corners: Array) -> Array:

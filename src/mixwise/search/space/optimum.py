@@ -16,10 +16,13 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.search.space.simplex import sample
+from mixwise.search.space.vertices import extreme_points
 
 Value = Callable[[Array], Array]
 _N_STARTS = 8
 _N_POINTS = 4096
+_MOST_CORNERS = 512
 _MOST_MOVES = 256  # all of which are tried at each step
 _SOME_MOVES = 64
 _STEPS = (0.1, 0.03, 0.01, 0.003, 0.001)
@@ -36,7 +39,10 @@ def maximise(value: Value, space: MixtureSpace, *, seed: int) -> Mixture:
     Returns:
         The best mixture found, its shares rounded to 0.001 where the bounds allow it.
     """
-    points = _starting_points(space, seed)
+    corners = extreme_points(space, _MOST_CORNERS, seed=seed)
+    points = np.concatenate(
+        [corners, corners.mean(axis=0)[None], sample(space, _N_POINTS, seed=seed)]
+    )
     values = value(points)
     starts = points[np.argsort(-values, kind="stable")[:_N_STARTS]]
     rng = np.random.default_rng(seed)
@@ -46,17 +52,6 @@ def maximise(value: Value, space: MixtureSpace, *, seed: int) -> Mixture:
     middle = space.rounded(top.mean(axis=0), 3)
     best = space.rounded(climbed[int(heights.argmax())], 3)
     return middle if value(middle.array[None])[0] >= value(best.array[None])[0] else best
-
-
-def _starting_points(space: MixtureSpace, seed: int) -> Array:
-    """Vertices, and Dirichlet weights of the vertices from sparse to even."""
-    rng = np.random.default_rng(seed)
-    corners = np.array([vertex.shares for vertex in space.vertices()])
-    clouds = [
-        rng.dirichlet(np.full(len(corners), concentration), _N_POINTS // 4) @ corners
-        for concentration in (0.1, 0.3, 1.0, 3.0)
-    ]
-    return np.concatenate([corners, corners.mean(axis=0)[None], *clouds])
 
 
 def _climb(value: Value, space: MixtureSpace, start: Array, *, rng: np.random.Generator) -> Array:

@@ -1,4 +1,4 @@
-"""The simplex cut by bounds: projections, extreme points, and the climb to a smooth maximum.
+"""The simplex cut by bounds: projections, random points, and the climb to a smooth maximum.
 
 Notation:
     l, u: bounds of each share.  J(λ), ∇J: function to maximise and its slopes in the shares.
@@ -24,6 +24,7 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.mixture import MixtureSpace
+from mixwise.search.space.vertices import extreme_points
 
 Ascent = Callable[[Array], tuple[Array, Array]]
 _BISECTIONS = 60
@@ -78,32 +79,6 @@ def project_entropic(points: Array, space: MixtureSpace) -> Array:
         right = np.where(is_too_much, middle, right)
         left = np.where(is_too_much, left, middle)
     return np.asarray(np.clip(np.exp(logs + (left + right) / 2), low, high))
-
-
-def extreme_points(space: MixtureSpace, n: int, *, seed: int) -> Array:
-    """Extreme points of the space: all corners where they lie inside, else a sample.
-
-    Args:
-        space: Whose points.
-        n: At most so many, of those that linear functions in random directions reach.
-        seed: Decides the directions.
-    """
-    low, high = np.asarray(space.lower), np.asarray(space.upper)
-    n_domains = len(low)
-    free = 1 - low.sum()
-    if (high - low >= free - 1e-9).all():
-        return np.asarray(low + free * np.eye(n_domains))
-    rng = np.random.default_rng(seed)
-    first = np.arange(n) % n_domains  # each domain leads in turn
-    keys = rng.random((n, n_domains))
-    keys[np.arange(n), first] = -1
-    order = np.argsort(keys, axis=1)
-    room = (high - low)[order]
-    before = np.cumsum(room, axis=1) - room
-    filled = np.clip(free - before, 0, room)
-    points = np.tile(low, (n, 1))
-    np.put_along_axis(points, order, np.take_along_axis(points, order, 1) + filled, axis=1)
-    return np.unique(points.round(12), axis=0)
 
 
 def sample(space: MixtureSpace, n: int, *, seed: int) -> Array:

@@ -24,7 +24,8 @@ from mixwise.mixture import MixtureSpace
 from mixwise.objective import Metric
 from mixwise.observation import Measurement, Observation
 from mixwise.search.problem import SearchProblem, shares_of
-from mixwise.search.space.simplex import climb, extreme_points, project, sample
+from mixwise.search.space.simplex import climb, project, sample
+from mixwise.search.space.vertices import extreme_points
 from mixwise.search.surrogates.gaussian_process import (
     JUMPING_KERNELS,
     NO_LIMIT,
