@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.command_line import RUN
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -157,3 +159,13 @@ def write_rows(path: Path, rows: list[dict[str, object]]) -> None:
 
 def write_texts(path: Path, texts: list[str]) -> None:
     write_rows(path, [{"text": text} for text in texts])
+
+
+@pytest.fixture(scope="session")
+def finished(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that has run to its end, uninterrupted."""
+    study = tmp_path_factory.mktemp("finished") / "study"
+    command = [*RUN, str(pico_source / "recipe.yaml"), "--study", str(study)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    (study.parent / "stderr.txt").write_text(done.stderr)
+    return study

@@ -1,11 +1,7 @@
-import fcntl
 import itertools
-import json
-import os
 import random
 import re
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,105 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.data.corpora import END, TEXTS, ByteTokenizer, CharacterTokenizer, prepare, sides, write
 
-from mixwise.data.corpus import Corpus, find_overlap, locate_hash, map_sequences, prepare_corpus
-from mixwise.errors import DataError, MixwiseWarning, ResourceError
+from mixwise.data.corpus import Corpus, find_overlap, locate_hash, map_sequences
+from mixwise.errors import DataError
 from mixwise.progress import Progress
 from mixwise.recipe import HubDataset, TextSource
-
-END = 256
-
-
-class ByteTokenizer:
-    """One id per UTF-8 byte; counts the texts that it encodes."""
-
-    fingerprint = "bytes"
-    end_of_text = END
-    start_of_text: int | None = None
-
-    def __init__(self) -> None:
-        self.n_encoded = 0
-
-    def ids(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        for ids, _ in self.encode(texts):
-            yield ids
-
-    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
-        for text in texts:
-            self.n_encoded += 1
-            data = text.encode()
-            yield list(data), [1] * len(data)
-
-
-class CharacterTokenizer(ByteTokenizer):
-    """One id per character, so that a token can add several bytes."""
-
-    fingerprint = "characters"
-
-    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
-        for text in texts:
-            self.n_encoded += 1
-            yield [min(ord(c), 255) for c in text], [len(c.encode()) for c in text]
-
-
-class BrokenTokenizer(ByteTokenizer):
-    """Dies after some texts."""
-
-    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
-        for i, encoded in enumerate(super().encode(texts)):
-            if i == 3:
-                raise KeyboardInterrupt
-            yield encoded
-
-
-def write(folder: Path, *texts: str, name: str = "d.jsonl") -> Path:
-    path = folder / name
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    return path
-
-
-def write_pairs(folder: Path, *pairs: tuple[str, str]) -> None:
-    rows = [{"prompt": prompt, "completion": completion} for prompt, completion in pairs]
-    (folder / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def prepare(folder: Path, tokenizer: Any = None, **changes: Any) -> Corpus:
-    of_source = {"records", "field", "fields"}
-    source = {name: changes.pop(name) for name in of_source & changes.keys()}
-    settings: dict[str, Any] = {
-        "name": "math",
-        "source": TextSource.model_validate({"files": ["d.jsonl"], **source}),
-        "folder": folder,
-        "key": "domains.math",
-        "tokenizer": tokenizer or ByteTokenizer(),
-        "cache": folder / "cache",
-        "heldout_fraction": 0.2,
-    }
-    return prepare_corpus(**(settings | changes))
-
-
-def documents(stream: Path) -> list[str]:
-    """Cut a stream at its end-of-text tokens."""
-    ids = np.fromfile(stream, dtype=np.uint32).tolist()
-    found: list[str] = []
-    while ids:
-        end = ids.index(END)
-        found.append(bytes(ids[:end]).decode())
-        del ids[: end + 1]
-    return found
-
-
-def sides(corpus: Corpus) -> tuple[list[str], list[str]]:
-    return documents(corpus.train.ids), documents(corpus.folder / "heldout.u32")
-
-
-TEXTS = [f"text number {i} é" for i in range(20)]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write(tmp_path, *TEXTS)
-    return tmp_path
 
 
 def test_every_document_is_whole_on_one_side_in_the_order_of_the_source(folder: Path) -> None:
@@ -357,106 +260,6 @@ def test_half_a_character_is_an_error_that_names_its_line(tmp_path: Path) -> Non
     (tmp_path / "d.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n{"text": "cut \\ud83d"}\n')
     with pytest.raises(DataError, match=r"d\.jsonl:3: "):
         prepare(tmp_path)
-
-
-def test_a_run_that_dies_leaves_nothing_that_is_taken_for_whole(folder: Path) -> None:
-    with pytest.raises(KeyboardInterrupt, match=r"^$"):
-        prepare(folder, BrokenTokenizer())
-    assert list((folder / "cache").iterdir()) == []
-    assert sorted(itertools.chain(*sides(prepare(folder)))) == sorted(TEXTS)
-
-
-def test_the_partial_folder_of_a_killed_process_is_ignored(folder: Path) -> None:
-    partial = folder / "cache" / ".partial-killed"
-    partial.mkdir(parents=True)
-    (partial / "train.u32").write_bytes(b"half")
-    assert prepare(folder).facts.n_documents == 20
-
-
-def test_a_cache_folder_without_its_last_file_is_made_again(folder: Path) -> None:
-    first = prepare(folder)
-    (first.folder / "facts.json").unlink()
-    (first.folder / "train.u32").write_bytes(b"half")
-    with pytest.warns(MixwiseWarning, match=r"facts\.json: is missing: the tokens of `math` are"):
-        again = prepare(folder)
-    assert again == first
-    assert len(sides(again)[0]) == 16
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-4])
-
-
-def write_junk(path: Path) -> None:
-    path.write_text("[]")
-
-
-FILES = ["facts.json", "train.u32", "heldout.u32", "heldout_bytes.u32", "train_hashes.npy"]
-
-
-@pytest.mark.parametrize("damage", [flip, truncate, write_junk, Path.unlink])
-@pytest.mark.parametrize("name", FILES)
-def test_a_damaged_cache_is_made_anew_and_said(
-    name: str, damage: Callable[[Path], None], folder: Path
-) -> None:
-    first = prepare(folder)
-    whole = {path.name: path.read_bytes() for path in first.folder.iterdir() if path.suffix != ""}
-    damage(first.folder / name)
-    with pytest.warns(MixwiseWarning, match=rf"{name}: is .*: the tokens of `math` are made anew"):
-        again = prepare(folder)
-    assert again == first
-    assert {path.name: path.read_bytes() for path in again.folder.glob("*.*")} == whole
-
-
-def test_leftovers_of_killed_processes_go_and_those_of_others_stay(folder: Path) -> None:
-    for name in ("dead", "alive"):
-        (folder / "cache" / f".partial-{name}").mkdir(parents=True)
-    descriptor = os.open(folder / "cache" / ".partial-alive", os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    prepare(folder)
-    os.close(descriptor)
-    assert [path.name for path in (folder / "cache").glob(".partial-*")] == [".partial-alive"]
-
-
-def test_a_process_that_was_faster_is_no_error(folder: Path) -> None:
-    class Slow(ByteTokenizer):
-        def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
-            prepare(folder, ByteTokenizer())
-            return super().encode(texts)
-
-    assert prepare(folder, Slow()) == prepare(folder)
-    assert len(list((folder / "cache").iterdir())) == 1
-
-
-def test_a_process_that_was_faster_by_a_hair_is_no_error(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = prepare(folder)
-    kept = shutil.copytree(whole.folder, folder / "kept")
-    shutil.rmtree(whole.folder)
-    replace = Path.replace
-
-    def beaten(source: Path, target: Path) -> Path:
-        if source.name.startswith(".partial-"):
-            shutil.copytree(kept, target)
-        return replace(source, target)
-
-    monkeypatch.setattr(Path, "replace", beaten)
-    assert prepare(folder) == whole
-
-
-def test_a_cache_that_cannot_be_written_names_the_setting(folder: Path) -> None:
-    (folder / "file").touch()
-    with pytest.raises(
-        ResourceError, match=r"the token cache: .*cannot be written .*MIXWISE_CACHE"
-    ):
-        prepare(folder, cache=folder / "file")
 
 
 def test_progress_reaches_its_total(folder: Path) -> None:

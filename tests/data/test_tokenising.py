@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.data.test_corpus import END, ByteTokenizer, CharacterTokenizer, prepare, write_pairs
+from tests.data.corpora import END, ByteTokenizer, CharacterTokenizer, prepare, write_pairs
 
 from mixwise.data.tokenising import supervised_tokens
 from mixwise.data.tokenizer import BaseTokenizer

@@ -29,6 +29,7 @@ from mixwise.study.results import (
     FinalFound,
     FinalRun,
     InterferenceFacts,
+    MetricFacts,
     ObjectiveFacts,
     PrecisionFacts,
     Profiles,
@@ -130,6 +131,10 @@ class Parts:
             n_scored=len(rows),
             bounds=dict.fromkeys(self.domains, (0.0, 1.0)),
             objective=ObjectiveFacts("mean", ()),
+            metrics={
+                f"{name}/loss": MetricFacts("min", "nats/token", k == 0)
+                for k, name in enumerate(self.domains)
+            },
             surrogate=1.0,
             best=self.score(self.best),
             base=Score(None, 0.0, {f"{d}/loss": 3.5 for d in self.domains}),

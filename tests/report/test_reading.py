@@ -11,6 +11,7 @@ from mixwise.errors import DamagedError, StudyError
 from mixwise.files import seal
 from mixwise.mixture import Mixture
 from mixwise.report.reading import load_contents
+from mixwise.study.results import MetricFacts
 
 MakeStudy = Callable[..., Path]
 
@@ -123,18 +124,15 @@ def test_fidelity_of_another_version_says_what_to_do(make_study: MakeStudy) -> N
         load_contents(folder)
 
 
-def test_directions_and_the_objective_come_from_the_recipe(make_study: MakeStudy) -> None:
-    metrics = load_contents(make_study(domains=("math", "code"), recipe=RECIPE)).metrics
-    assert metrics["math/loss"].direction == "max"
-    assert metrics["math/loss"].in_objective
-    assert metrics["code/loss"].direction == "min"
-    assert not metrics["code/loss"].in_objective
-
-
-def test_a_recipe_that_cannot_be_read_leaves_the_usual_directions(make_study: MakeStudy) -> None:
-    metrics = load_contents(make_study(recipe="][")).metrics
-    assert metrics["web/loss"].direction == "min"
-    assert metrics["web/loss"].unit == "nats/token"
+def test_metrics_are_those_of_the_search_whatever_the_recipe_says_now(
+    make_study: MakeStudy,
+) -> None:
+    contents = load_contents(make_study(domains=("math", "code"), recipe="]["))
+    assert contents.metrics == {
+        "objective": MetricFacts("max", "", True),
+        "math/loss": MetricFacts("min", "nats/token", True),
+        "code/loss": MetricFacts("min", "nats/token", False),
+    }
 
 
 def test_spending_is_summed_by_answer(make_study: MakeStudy) -> None:

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from mixwise.errors import RecipeError
 from mixwise.recipe import Recipe, load_recipe, parse_recipe
+from mixwise.records.choice import ChoiceFields
+from mixwise.records.prompt_completion import PromptCompletionFields
 from mixwise.stages.init import write_recipe
 
 ARC = {"question": "q", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "A"}
@@ -140,9 +142,20 @@ def test_multiple_choice_becomes_an_evaluation_set(tmp_path: Path) -> None:
     written = load_recipe(path)
     assert written.domain_names == ("a", "b")
     arc, quiz = written.evaluation.sets["arc"], written.evaluation.sets["quiz"]
-    assert (arc.kind, arc.fields.labels, arc.fields.separator) == ("choice", "choices.label", " ")
-    assert (quiz.kind, quiz.fields.separator) == ("choice", "")
+    assert isinstance(arc.parts, ChoiceFields)
+    assert (arc.kind, arc.parts.labels, arc.parts.separator) == ("choice", "choices.label", " ")
+    assert (quiz.kind, quiz.parts) == ("choice", ChoiceFields())
     assert len(parse_recipe(uncomment(path.read_text()), "r.yaml").objective.metrics) == 2
+
+
+def test_prompts_with_completions_become_domains(tmp_path: Path) -> None:
+    write(tmp_path / "pairs.jsonl", prompt="p", completion="c")
+    write(tmp_path / "faq.jsonl", question="q", answer="a")
+    domains = load_recipe(write_recipe(tmp_path)).domains
+    assert {domain.record_format.name for domain in domains.values()} == {"prompt-completion"}
+    assert domains["pairs"].parts == PromptCompletionFields()
+    faq = PromptCompletionFields(prompt="question", completion="answer", separator="\n")
+    assert domains["faq"].parts == faq
 
 
 def test_what_has_no_way_in_is_left_out_and_said(tmp_path: Path) -> None:
@@ -155,7 +168,7 @@ def test_what_has_no_way_in_is_left_out_and_said(tmp_path: Path) -> None:
     assert load_recipe(path).domain_names == ("A", "b")
     text = path.read_text()
     assert "# Left out: chat.jsonl: chat rows (`messages`) are not supported yet" in text
-    assert "# Left out: alpaca.jsonl: rows of `instruction` and `output`" in text
+    assert "# Left out: alpaca.jsonl: rows of `instruction`, `input` and `output`" in text
     assert "# Left out: a.csv: another dataset is named `a`" in text
 
 

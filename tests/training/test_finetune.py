@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,58 +7,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.training.jobs import BATCH, LENGTH, STEPS, assert_same, ignore, make_job, weights
 
-from mixwise.data.streams import TokenStream
-from mixwise.engine.protocol import Stopped
-from mixwise.errors import CheckpointError, ResourceError, TrainingError
-from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, open_checkpoint
+from mixwise.errors import CheckpointError, TrainingError
+from mixwise.models.checkpoint import SECOND_MOMENTS_FILE
 from mixwise.models.loading import load_module
-from mixwise.recipe import Lora, Training
 from mixwise.training.finetune import finetune
 from mixwise.training.job import TrainingJob, load_record
-
-LENGTH, BATCH, STEPS = 16, 4, 12
-
-
-def make_job(base: Path, folder: Path, output: str, **settings: object) -> TrainingJob:
-    rng = np.random.default_rng(0)
-    files = {}
-    for name, low in (("alpha", 0), ("beta", 100)):
-        files[name] = folder / f"{name}.u32"
-        rng.integers(low, low + 100, 40 * LENGTH).astype(np.uint32).tofile(files[name])
-    defaults: dict[str, object] = {
-        "learning_rate": 3e-3,
-        "batch_sequences": BATCH,
-        "warmup_steps": 2,
-        "device": "cpu",
-        "snapshots": 4,
-    }
-    return TrainingJob(
-        base=base,
-        base_fingerprint=open_checkpoint(base).fingerprint,
-        output=folder / output,
-        streams={name: TokenStream(ids=file) for name, file in files.items()},
-        shares=(0.5, 0.5),
-        n_sequences=STEPS * BATCH,
-        sequence_length=LENGTH,
-        seed=3,
-        settings=Training.model_validate(defaults | settings),
-        fingerprint=f"test {settings}",
-    )
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
-
-
-def assert_same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
-    assert left.keys() == right.keys()
-    for name in left:
-        assert torch.equal(left[name], right[name]), name
-
-
-def ignore(step: int) -> None:
-    pass
 
 
 def test_same_job_gives_same_weights_and_a_record(pico_base: Path, tmp_path: Path) -> None:
@@ -87,44 +38,6 @@ def test_every_sequence_begins_with_the_start_of_text(pico_base: Path, tmp_path:
     other = job.model_copy(update={"output": tmp_path / "other", "start_of_text": None})
     finetune(other, ignore)
     assert_same(weights(job.output), weights(other.output))
-
-
-def stop_at(step: int) -> Callable[[int], None]:
-    def on_step(done: int) -> None:
-        if done >= step:
-            raise Stopped
-
-    return on_step
-
-
-def test_a_run_that_is_told_to_stop_leaves_a_snapshot_of_that_step_and_goes_on_from_it(
-    pico_base: Path, tmp_path: Path
-) -> None:
-    whole = make_job(pico_base, tmp_path, "whole", snapshots=1)
-    stopped = whole.model_copy(update={"output": tmp_path / "stopped"})
-    finetune(whole, ignore)
-    with pytest.raises(Stopped):
-        finetune(stopped, stop_at(5))
-    assert (stopped.output / ".training" / "checkpoint-5" / "COMPLETE").is_file()
-    assert load_record(stopped.output) is None
-    steps: list[int] = []
-    finetune(stopped, steps.append)
-    assert steps == list(range(6, STEPS + 1))
-    assert_same(weights(whole.output), weights(stopped.output))
-
-
-def test_a_run_that_is_told_to_stop_at_its_last_step_is_finished(
-    pico_base: Path, tmp_path: Path
-) -> None:
-    job = make_job(pico_base, tmp_path, "run")
-    assert finetune(job, stop_at(STEPS)) == load_record(job.output)
-
-
-def test_without_snapshots_a_stop_leaves_none(pico_base: Path, tmp_path: Path) -> None:
-    job = make_job(pico_base, tmp_path, "run", snapshots=0)
-    with pytest.raises(Stopped):
-        finetune(job, stop_at(3))
-    assert not list(job.output.glob(".training/checkpoint-*"))
 
 
 def test_seed_and_mixture_change_the_weights(pico_base: Path, tmp_path: Path) -> None:
@@ -170,105 +83,12 @@ def test_equals_a_plain_adamw_loop(calm_base: Path, tmp_path: Path) -> None:
         assert torch.allclose(moments[name], expected, rtol=1e-3, atol=1e-9), name
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_interrupted_run_ends_in_the_same_weights(
-    method: str, pico_base: Path, tmp_path: Path
-) -> None:
-    whole = make_job(pico_base, tmp_path, "whole", method=method, lora={"rank": 2, "alpha": 4})
-    finetune(whole, ignore)
-    broken = whole.model_copy(update={"output": tmp_path / "broken"})
-
-    def stop(step: int) -> None:
-        if step == 8:
-            raise InterruptedError("pulled the plug")
-
-    with pytest.raises(ResourceError, match="pulled the plug"):
-        finetune(broken, stop)
-    assert load_record(broken.output) is None
-    steps: list[int] = []
-    finetune(broken, steps.append)
-    assert steps[0] > 1, "it began anew"
-    name = "adapter_model.safetensors" if method == "lora" else "model.safetensors"
-    assert (whole.output / name).read_bytes() == (broken.output / name).read_bytes()
-    moments = [load_file(job.output / SECOND_MOMENTS_FILE) for job in (whole, broken)]
-    assert_same(*moments)
-
-
-def test_killed_process_ends_in_the_same_weights(pico_base: Path, tmp_path: Path) -> None:
-    whole = make_job(pico_base, tmp_path, "whole")
-    finetune(whole, ignore)
-    killed = whole.model_copy(update={"output": tmp_path / "killed"})
-    (tmp_path / "job.json").write_text(killed.model_dump_json())
-    script = (
-        "import sys, os, signal; from pathlib import Path;"
-        "from mixwise.training.finetune import finetune;"
-        "from mixwise.training.job import TrainingJob;"
-        "job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_bytes());"
-        "finetune(job, lambda step: step == 7 and os.kill(os.getpid(), signal.SIGKILL))"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "job.json")],
-        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
-        capture_output=True,
-        check=False,
-    )
-    assert process.returncode == -signal.SIGKILL
-    half = sorted((killed.output / ".training").glob("checkpoint-*"))[-1]
-    (half / "COMPLETE").unlink()  # as if it had been killed while it wrote this snapshot
-    finetune(killed, ignore)
-    assert_same(weights(whole.output), weights(killed.output))
-
-
-def test_snapshots_of_other_settings_are_not_resumed(pico_base: Path, tmp_path: Path) -> None:
-    job = make_job(pico_base, tmp_path, "run")
-
-    def stop(step: int) -> None:
-        if step == 8:
-            raise InterruptedError("pulled the plug")
-
-    with pytest.raises(ResourceError, match="pulled the plug"):
-        finetune(job, stop)
-    steps: list[int] = []
-    finetune(job.model_copy(update={"fingerprint": "other"}), steps.append)
-    assert steps[0] == 1
-
-
 def test_loss_that_is_not_finite_names_domain_and_step(pico_base: Path, tmp_path: Path) -> None:
     job = make_job(pico_base, tmp_path, "run", learning_rate=1e30, warmup_steps=0)
     job = job.model_copy(update={"shares": (0.0, 1.0)})
     with pytest.raises(TrainingError, match=r"domain `beta` is not finite at step \d+ of 12"):
         finetune(job, ignore)
     assert load_record(job.output) is None
-
-
-def test_trajectory_checkpoints_are_whole_folders(pico_base: Path, tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
-    job = make_job(pico_base, tmp_path, "run", trajectory_checkpoints=2)
-    finetune(job, ignore)
-    folders = sorted((job.output / "trajectory").iterdir(), key=lambda p: int(p.name))
-    assert [p.name for p in folders] == ["4", "8"]
-    early = AutoModelForCausalLM.from_pretrained(folders[0]).state_dict()
-    late = weights(job.output)
-    assert not torch.equal(early["model.norm.weight"], late["model.norm.weight"])
-
-
-def test_lora_saves_a_plain_adapter_folder(pico_base: Path, tmp_path: Path) -> None:
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    job = make_job(
-        pico_base, tmp_path, "run", method="lora", lora=Lora(rank=2, alpha=4).model_dump()
-    )
-    finetune(job, ignore)
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(pico_base), job.output)
-    assert any("lora_B" in name and p.abs().sum() > 0 for name, p in model.named_parameters())
-
-
-def test_bfloat16_keeps_checkpoints_in_float32(pico_base: Path, tmp_path: Path) -> None:
-    job = make_job(pico_base, tmp_path, "run", precision="bfloat16")
-    finetune(job, ignore)
-    assert {tensor.dtype for tensor in weights(job.output).values()} == {torch.float32}
 
 
 def test_gradient_accumulation_gives_the_same_weights(calm_base: Path, tmp_path: Path) -> None:
@@ -293,36 +113,6 @@ def test_a_base_that_changed_is_refused(pico_base: Path, tmp_path: Path) -> None
     job = make_job(pico_base, tmp_path, "run")
     with pytest.raises(CheckpointError, match="the base has changed since the study"):
         finetune(job.model_copy(update={"base_fingerprint": "other"}), ignore)
-
-
-@pytest.mark.parametrize("limit_bytes", [1_000, 60_000])
-def test_full_disk_is_a_clear_error_and_nothing_is_lost(
-    limit_bytes: int, pico_base: Path, tmp_path: Path
-) -> None:
-    """A limit on the size of files stands for a full disk: every larger write fails."""
-    job = make_job(pico_base, tmp_path, "run")
-    (tmp_path / "job.json").write_text(job.model_dump_json())
-    script = (
-        "import resource, sys; from pathlib import Path;"
-        "from mixwise.training.finetune import finetune;"
-        "from mixwise.training.job import TrainingJob;"
-        "job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_bytes());"
-        "limit = int(sys.argv[2]);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit));"
-        "finetune(job, lambda step: None)"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "job.json"), str(limit_bytes)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 1
-    assert "ResourceError" in process.stderr.splitlines()[-1]
-    assert "cannot be written" in process.stderr
-    assert load_record(job.output) is None
-    finetune(job, ignore)
-    assert load_record(job.output) is not None
 
 
 def masked(job: TrainingJob, is_learned: Callable[[int], bool]) -> TrainingJob:

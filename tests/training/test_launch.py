@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training.test_finetune import ignore, make_job, stop_at
+from tests.training.jobs import ignore, make_job
+from tests.training.test_run_folder import stop_at
 
 from mixwise.engine.protocol import Stopped
 from mixwise.errors import StudyError, TrainingError

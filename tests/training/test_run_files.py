@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.training.test_finetune import ignore, make_job
+from tests.training.jobs import ignore, make_job
 
 from mixwise.errors import DamagedError, DataError, MixwiseWarning
 from mixwise.files import hash_file, seal

@@ -12,6 +12,7 @@ from mixwise.study.results import (
     Candidate,
     Diagnosis,
     FinalFound,
+    MetricFacts,
     Recommendation,
     SearchFound,
     ValidationFound,
@@ -58,21 +59,6 @@ class Spent:
     tokens_trained: int
     tokens_evaluated: int | None
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class MetricFacts:
-    """How to read a metric.
-
-    Args:
-        direction: ``min`` or ``max``; empty when unknown.
-        unit: Unit of its values; empty when unknown.
-        in_objective: Whether the objective reads it.
-    """
-
-    direction: str
-    unit: str
-    in_objective: bool
 
 
 @dataclass(frozen=True, slots=True)

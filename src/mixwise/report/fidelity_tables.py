@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from mixwise.decision.fidelity import Estimate, Fidelity
 from mixwise.decision.score import OBJECTIVE
-from mixwise.report.contents import MetricFacts
 from mixwise.report.markup import Html, tag
 from mixwise.report.numbers import NOTHING, estimate, number, signed
 from mixwise.report.tables import table
+from mixwise.study.results import MetricFacts
 
 _FIGURES: Mapping[str, str] = {
     "spearman": "Spearman ρ",

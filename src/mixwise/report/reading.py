@@ -7,14 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mixwise.decision.score import OBJECTIVE
-from mixwise.errors import RecipeError
-from mixwise.recipe import Recipe, parse_recipe
-from mixwise.report.contents import Contents, MetricFacts
+from mixwise.report.contents import Contents
 from mixwise.report.notices import load_notices
 from mixwise.report.spending import load_expert_records, spent_in_ledger, spent_on_experts
 from mixwise.study.folder import LEDGER_FILE, NOTICES_FILE, RECIPE_FILE, StudyFolder
 from mixwise.study.result_files import load_results
-from mixwise.study.results import Recommendation
+from mixwise.study.results import MetricFacts, Recommendation, SearchFound
 from mixwise.training.job import RunRecord
 
 
@@ -42,7 +40,7 @@ def load_contents(folder: Path) -> Contents:
         validation=results.validation,
         diagnosis=results.diagnosis,
         final=results.final,
-        metrics=_metrics(_parse(text), results.recommendation),
+        metrics=_metrics(results.search),
         spent=(*spent_on_experts(records), *spent_in_ledger(folder / LEDGER_FILE)),
         provenance=_provenance(results.recommendation, records),
         recipe=text,
@@ -57,27 +55,9 @@ def _read_text(path: Path) -> str:
         return ""
 
 
-def _parse(text: str) -> Recipe | None:
-    """The recipe, or None when this version cannot read it: the page is shown all the same."""
-    try:
-        return parse_recipe(text, RECIPE_FILE)
-    except RecipeError:
-        return None
-
-
-def _metrics(
-    recipe: Recipe | None, recommendation: Recommendation | None
-) -> dict[str, MetricFacts]:
-    """How to read the objective and each metric, from the recipe where it can be read."""
-    names = recommendation.proxy.metrics if recommendation else ()
-    chosen = {metric.name for metric in recipe.objective_terms.metrics} if recipe else set()
-    known = {metric.name: metric for metric in recipe.metrics} if recipe else {}
-    facts = {OBJECTIVE: MetricFacts("max", "", True)}
-    for name in names:
-        metric = known.get(name)
-        direction, unit = (metric.direction, metric.unit) if metric else ("", "")
-        facts[name] = MetricFacts(direction, unit, name in chosen)
-    return facts
+def _metrics(search: SearchFound | None) -> dict[str, MetricFacts]:
+    """How to read the objective and each metric."""
+    return {OBJECTIVE: MetricFacts("max", "", True), **(search.metrics if search else {})}
 
 
 def _provenance(recommendation: Recommendation | None, records: list[RunRecord]) -> dict[str, str]:

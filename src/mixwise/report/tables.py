@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mixwise.decision.outcome import Margin
 from mixwise.decision.score import OBJECTIVE, Score
-from mixwise.report.contents import ComparedRow, Contents, MetricFacts, Placed, Spent
+from mixwise.report.contents import ComparedRow, Contents, Placed, Spent
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.numbers import (
     NOTHING,
@@ -20,7 +20,7 @@ from mixwise.report.numbers import (
 )
 from mixwise.report.numbers import mixture as in_words
 from mixwise.report.palette import looks
-from mixwise.study.results import BothAnswers
+from mixwise.study.results import BothAnswers, MetricFacts
 
 _MOST_CANDIDATES = 300
 _MOST_NAMED = 6  # domains of one mixture that a row of the leaderboard names
@@ -158,7 +158,7 @@ def metric_table(base: Score, row: BothAnswers, metrics: Mapping[str, MetricFact
             number(base.metrics.get(name)),
             number(row.proxy.metrics.get(name)),
             number(row.reached(name)),
-            tag("span", " · ".join(filter(None, [facts.unit, _ARROWS.get(facts.direction)]))),
+            tag("span", " · ".join(filter(None, [facts.unit, _ARROWS[facts.direction]]))),
         ]
         for name, facts in metrics.items()
         if name != OBJECTIVE

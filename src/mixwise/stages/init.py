@@ -76,9 +76,9 @@ domains:              # the datasets to mix, at least two
   # A domain can also come from the hub, name its own held-out files, or bring its expert:
   # news:
   #   hub: {{dataset: org/name, config: null, split: train, revision: null}}   # or files: PATTERN
-  #   records: text                # what a row is; or prompt-completion, of which the completion
-  #                                # is learned: fields: {{prompt: …, completion: …, separator: ""}}
+  #   records: null                # a row is a text; or prompt-completion, which learns half of it
   #   field: text                  # the field that holds the text; dots lead into objects
+  #   fields: null                 # of such rows: {{prompt: question, completion: answer}}
   #   format: auto                 # by the name; or jsonl, json, csv, tsv, parquet, text
   #   document_characters: 2000    # plain text is cut into documents of about so many
   #   heldout_files: []            # or a pattern, such as data/news-test.jsonl
@@ -150,6 +150,7 @@ final:
   seeds: 2
 
 # engine:
+#   cluster: local           # this machine, or an engine of yours
 #   workers: auto            # runs at once
 #   threads: auto            # of each
 #   task_vectors: float32    # how experts are stored for merging; or bfloat16, int8

@@ -20,6 +20,7 @@ from mixwise.study.result_files import FILES
 from mixwise.study.results import (
     CalibrationFound,
     Candidate,
+    MetricFacts,
     ObjectiveFacts,
     ObjectiveTerm,
     Profiles,
@@ -58,6 +59,7 @@ def run_search(workspace: Workspace) -> SearchResult:
             n_scored=len(result.scored),
             bounds=_bounds(workspace.inputs.space),
             objective=_objective(workspace),
+            metrics=_metrics(workspace),
             surrogate=result.predicted,
             best=workspace.score_of(result.best),
             base=workspace.score_of(workspace.base_observation),
@@ -72,6 +74,14 @@ def run_search(workspace: Workspace) -> SearchResult:
         )
     )
     return result
+
+
+def _metrics(workspace: Workspace) -> dict[str, MetricFacts]:
+    chosen = {metric.name for metric in workspace.objective.metrics}
+    return {
+        metric.name: MetricFacts(metric.direction, metric.unit, metric.name in chosen)
+        for metric in workspace.recipe.metrics
+    }
 
 
 class _Candidates:

@@ -107,6 +107,21 @@ class ObjectiveFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricFacts:
+    """How to read a metric.
+
+    Args:
+        direction: ``min`` or ``max``.
+        unit: Of its values.
+        in_objective: Whether the objective reads it.
+    """
+
+    direction: str
+    unit: str
+    in_objective: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SearchFound:
     """``search.json``.
 
@@ -117,6 +132,7 @@ class SearchFound:
         n_scored: Mixtures that the search scored.
         bounds: Smallest and largest share of each domain, token limits included.
         objective: What was maximised.
+        metrics: All that is measured, by name.
         surrogate: Objective that the search's own surrogate gives for its best; None without one.
         best: The search's own answer.
         base: The base model.
@@ -131,6 +147,7 @@ class SearchFound:
     n_scored: int
     bounds: Mapping[str, Range]
     objective: ObjectiveFacts
+    metrics: Mapping[str, MetricFacts]
     surrogate: float | None
     best: Score
     base: Score

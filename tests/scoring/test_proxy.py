@@ -1,36 +1,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from tests.scoring.mixtures import HALF, NAMES, values
 from tests.study.test_folder import make_study
 
 from mixwise.errors import CheckpointError, DamagedError, EvaluationError, MixwiseWarning
 from mixwise.mixture import Mixture
-from mixwise.observation import Observation
 from mixwise.scorer import Scorer
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 from mixwise.training.job import load_record, save_record
 from mixwise.training.run_files import hash_run_files
 
-NAMES = ("alpha", "beta", "gamma")
-HALF = Mixture(NAMES, (0.5, 0.5, 0.0))
 THIRD = Mixture.uniform(NAMES)
-
-
-@pytest.fixture(scope="module")
-def workspace(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    folder = tmp_path_factory.mktemp("scoring")
-    study = make_study(folder / "study", pico_source / "recipe.yaml")
-    workspace = Workspace(study, Settings(study.recipe_folder, folder / "cache"))
-    workspace.train_experts()
-    yield workspace
-    workspace.close()
 
 
 @pytest.fixture(params=["proxy", "reference"])
@@ -57,23 +43,6 @@ def test_observation_holds_every_metric_and_example(scorer: Scorer, workspace: W
     assert set(observation.values) == {metric.name for metric in workspace.recipe.metrics}
     for measurement in observation.measurements:
         assert len(measurement.examples) == len(measurement.example_weights) > 0
-
-
-def test_reference_is_the_mean_of_its_seeds(workspace: Workspace) -> None:
-    reference = workspace.reference([1, 2])
-    [runs] = reference.runs([HALF])
-    [mean] = reference.score([HALF])
-    assert [run.seeds for run in runs] == [(1,), (2,)]
-    assert mean.seeds == (1, 2)
-    for name, value in mean.values.items():
-        assert value == pytest.approx(np.mean([run.values[name] for run in runs]))
-
-
-def test_corner_of_the_proxy_is_the_reference_with_the_experts_seed(workspace: Workspace) -> None:
-    corner = Mixture.single(NAMES, "beta")
-    [proxy] = workspace.proxy.score([corner])
-    [reference] = workspace.reference([workspace.recipe.training.seed]).score([corner])
-    assert values(proxy) == values(reference)
 
 
 def test_a_changed_expert_is_scored_anew(pico: Path, tmp_path: Path) -> None:
@@ -168,7 +137,3 @@ def vouch(folder: Path) -> None:
     record = load_record(folder)
     assert record is not None
     save_record(record.model_copy(update={"files": hash_run_files(folder)}), folder)
-
-
-def values(observation: Observation) -> dict[str, float]:
-    return observation.values

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from tests.command_line import Cli, edit_text
+
+from mixwise.files import seal
+
+
+def test_export_hands_over_shares_and_stream(finished: Path, mixwise: Cli) -> None:
+    code, out, _ = mixwise("export", finished, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert sum(facts["tokens"].values()) == 256
+    code, out, _ = mixwise("export", finished, "--format", "stream", "--json")
+    lines = Path(json.loads(out)["file"]).read_text().splitlines()
+    assert len(lines) == 16
+    assert all(len(json.loads(line)["input_ids"]) == 16 for line in lines)
+
+
+def test_shares_are_exported_without_base_and_data(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    note = json.loads((study / "study.json").read_text())
+    note["recipe_folder"] = str(tmp_path / "gone")
+    (study / "study.json").write_text(seal(note))
+    code, out, err = mixwise("export", study, "--json")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert sum(facts["tokens"].values()) == facts["horizon_tokens"] == 256
+    for command in (["search", study], ["export", study, "--format", "stream"]):
+        code, _, err = mixwise(*command)
+        assert code == 1
+        assert "study.json: `recipe_folder` must be the folder of the recipe" in err
+    edit_text(study / "recipe.yaml", "learning_rate: 3.0e-3", "learning_rate: 4.0e-3")
+    code, _, err = mixwise("export", study)
+    assert code == 1
+    assert "made from another recipe" in err

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tests.training.jobs import ignore, make_job, weights
+
+from mixwise.recipe import Lora
+from mixwise.training.finetune import finetune
+from mixwise.training.job import load_record
+
+
+def test_trajectory_checkpoints_are_whole_folders(pico_base: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    job = make_job(pico_base, tmp_path, "run", trajectory_checkpoints=2)
+    finetune(job, ignore)
+    folders = sorted((job.output / "trajectory").iterdir(), key=lambda p: int(p.name))
+    assert [p.name for p in folders] == ["4", "8"]
+    early = AutoModelForCausalLM.from_pretrained(folders[0]).state_dict()
+    late = weights(job.output)
+    assert not torch.equal(early["model.norm.weight"], late["model.norm.weight"])
+
+
+def test_lora_saves_a_plain_adapter_folder(pico_base: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    job = make_job(
+        pico_base, tmp_path, "run", method="lora", lora=Lora(rank=2, alpha=4).model_dump()
+    )
+    finetune(job, ignore)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(pico_base), job.output)
+    assert any("lora_B" in name and p.abs().sum() > 0 for name, p in model.named_parameters())
+
+
+def test_bfloat16_keeps_checkpoints_in_float32(pico_base: Path, tmp_path: Path) -> None:
+    job = make_job(pico_base, tmp_path, "run", precision="bfloat16")
+    finetune(job, ignore)
+    assert {tensor.dtype for tensor in weights(job.output).values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("limit_bytes", [1_000, 60_000])
+def test_full_disk_is_a_clear_error_and_nothing_is_lost(
+    limit_bytes: int, pico_base: Path, tmp_path: Path
+) -> None:
+    """A limit on the size of files stands for a full disk: every larger write fails."""
+    job = make_job(pico_base, tmp_path, "run")
+    (tmp_path / "job.json").write_text(job.model_dump_json())
+    script = (
+        "import resource, sys; from pathlib import Path;"
+        "from mixwise.training.finetune import finetune;"
+        "from mixwise.training.job import TrainingJob;"
+        "job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_bytes());"
+        "limit = int(sys.argv[2]);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit));"
+        "finetune(job, lambda step: None)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "job.json"), str(limit_bytes)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 1
+    assert "ResourceError" in process.stderr.splitlines()[-1]
+    assert "cannot be written" in process.stderr
+    assert load_record(job.output) is None
+    finetune(job, ignore)
+    assert load_record(job.output) is not None
