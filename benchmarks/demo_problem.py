@@ -67,7 +67,7 @@ def demo_problem(
     study.save_recipe(recipe.read_text())
     workspace = Workspace(study, Settings(folder, scratch / "tokens"))
     try:
-        workspace.train_experts()
+        workspace.runs.train_experts()
         problem = SearchProblem(
             scorer=workspace.proxy,
             space=workspace.inputs.space,

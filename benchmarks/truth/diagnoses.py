@@ -138,7 +138,7 @@ def _measure_noise(bed: Bed, workspace: Workspace, pool: ExpertPool, suite: Prep
     rows = [r for r in planned(bed.design, bed.domains) if r.split == "development"]
     found = []
     for row in rows[:_N_NOISE]:
-        jobs = [workspace.job(row.mixture, seed) for seed in (1, 2)]
+        jobs = [workspace.runs.job(row.mixture, seed) for seed in (1, 2)]
         runs = [open_checkpoint(job.output) for job in jobs]
         losses = table.losses[table.index(row.mixture), :2]
         found.append(noise_of_runs(losses, _loss_of_mean(pool, runs, suite, bed)))

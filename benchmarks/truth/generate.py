@@ -86,7 +86,7 @@ def generate(bed: Bed, scratch: Path) -> None:
     with open_bed(bed, scratch) as workspace:
         if not load_runs(bed):
             append_runs(bed, [_row(Wanted("base", missing[0].mixture, 0), workspace)])
-        workspace.train_experts()
+        workspace.runs.train_experts()
         for start in range(0, len(missing), _TOGETHER):
             some = missing[start : start + _TOGETHER]
             append_runs(bed, _train(some, workspace))

@@ -239,7 +239,7 @@ class Study:
 
         self._require_writable()
         checked = run_check(self.workspace.inputs, self.folder)
-        self.workspace.require_own_experts()
+        self.workspace.runs.require_own_experts()
         if self._new_recipe is not None:
             self._folder.save_recipe(self._new_recipe.text)
             self._new_recipe = None
@@ -255,8 +255,8 @@ class Study:
     def train_experts(self) -> dict[str, Path]:
         """Train the experts that are missing; the folder of each, by domain."""
         self._begin()
-        self.workspace.train_experts()
-        return {name: self.workspace.expert(name).folder for name in self.domains}
+        self.workspace.runs.train_experts()
+        return {name: self.workspace.runs.expert(name).folder for name in self.domains}
 
     def search(self) -> Recommendation:
         """Score merged candidates, calibrate, and recommend a mixture."""
@@ -318,7 +318,7 @@ class Study:
         wanted = [self._mixture(mixture) for mixture in mixtures]
         if answer == "proxy":
             return self.workspace.proxy.score(wanted, request or VALUES)
-        seeds = self.workspace.reference_seeds(self.recipe.validation.seeds)
+        seeds = self.workspace.runs.reference_seeds(self.recipe.validation.seeds)
         return self.workspace.reference(seeds).score(wanted, request or VALUES)
 
     def report(self, output: str | Path | None = None) -> Path:

@@ -15,6 +15,6 @@ def workspace(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("scoring")
     study = make_study(folder / "study", pico_source / "recipe.yaml")
     workspace = Workspace(study, Settings(study.recipe_folder, folder / "cache"))
-    workspace.train_experts()
+    workspace.runs.train_experts()
     yield workspace
     workspace.close()

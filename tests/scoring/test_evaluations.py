@@ -48,7 +48,7 @@ def workspace(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         base = base.replace(f"files: {name}.jsonl", f"files: {pico_source}/{name}.jsonl")
     recipe.write_text(base)
     opened = open_workspace(folder, recipe)
-    opened.train_experts()
+    opened.runs.train_experts()
     yield opened
     opened.close()
 
@@ -86,7 +86,7 @@ def test_a_checkpoint_read_layer_by_layer_is_itself(
     evaluations: Evaluations, workspace: Workspace
 ) -> None:
     model = replace(evaluations.model, placement="layers", memory_bytes=1 << 26)
-    expert = workspace.expert("beta")
+    expert = workspace.runs.expert("beta")
     [(_, whole)] = evaluations.run([expert], VALUES)
     [(_, layered)] = replace(evaluations, model=model).run([expert], VALUES)
     for one, other in zip(whole.measurements, layered.measurements, strict=True):
@@ -150,7 +150,7 @@ def test_a_part_and_the_rest_make_the_whole(workspace: Workspace) -> None:
 
 def test_lora_candidates_that_share_a_job_score_as_alone(pico: Path, tmp_path: Path) -> None:
     workspace = open_workspace(tmp_path, pico / "recipe.yaml", method="lora")
-    workspace.train_experts()
+    workspace.runs.train_experts()
     try:
         evaluations = replace(workspace.evaluations, merges=workspace.merges)
         assert evaluations.group_size(VALUES) > 1

@@ -50,7 +50,7 @@ def test_a_changed_expert_is_scored_anew(pico: Path, tmp_path: Path) -> None:
     seen = []
     for factor in (1.0, 1.01):
         workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
-        workspace.train_experts()
+        workspace.runs.train_experts()
         path = study.expert_folder("alpha") / "model.safetensors"
         tensors = load_file(path)
         save_file({k: t * factor for k, t in tensors.items()}, path, metadata={"format": "pt"})
@@ -63,7 +63,7 @@ def test_a_changed_expert_is_scored_anew(pico: Path, tmp_path: Path) -> None:
 def test_merge_that_is_not_finite_names_the_mixture(pico: Path, tmp_path: Path) -> None:
     study = make_study(tmp_path / "study", pico / "recipe.yaml")
     workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
-    workspace.train_experts()
+    workspace.runs.train_experts()
     path = study.expert_folder("alpha") / "model.safetensors"
     tensors = {k: t * (1e38 if "norm" in k else 1e6) for k, t in load_file(path).items()}
     save_file(tensors, path, metadata={"format": "pt"})
@@ -77,7 +77,7 @@ def test_merge_that_is_not_finite_names_the_mixture(pico: Path, tmp_path: Path) 
 def test_expert_that_is_not_finite_is_refused_by_name(pico: Path, tmp_path: Path) -> None:
     study = make_study(tmp_path / "study", pico / "recipe.yaml")
     workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
-    workspace.train_experts()
+    workspace.runs.train_experts()
     path = study.expert_folder("alpha") / "model.safetensors"
     tensors = {k: t * float("nan") for k, t in load_file(path).items()}
     save_file(tensors, path, metadata={"format": "pt"})
@@ -102,11 +102,11 @@ def test_an_expert_that_is_not_the_trained_one_is_refused_and_its_scores_are_for
 ) -> None:
     study = make_study(tmp_path / "study", pico / "recipe.yaml")
     workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
-    workspace.train_experts()
+    workspace.runs.train_experts()
     workspace.proxy.score([HALF])
     shutil.copy(study.expert_folder("beta") / "model.safetensors", study.expert_folder("alpha"))
     with pytest.raises(DamagedError, match=r"alpha/model\.safetensors: is not the file that was"):
-        workspace.expert("alpha")
+        workspace.runs.expert("alpha")
     assert not workspace.ledger.observations("proxy")
     workspace.close()
 
@@ -118,7 +118,7 @@ def test_a_damaged_task_vector_takes_the_scores_that_came_from_it_along(
     seen = []
     for damage in (False, True):
         workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
-        workspace.train_experts()
+        workspace.runs.train_experts()
         if damage:
             file = study.store_folder / "alpha.safetensors"
             whole = file.read_bytes()

@@ -74,7 +74,7 @@ def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     study = StudyFolder.create(folder / "study", recipe)
     study.save_recipe(recipe.read_text())
     with at_work(study) as workspace:
-        workspace.train_experts()
+        workspace.runs.train_experts()
     bare = Path(shutil.copytree(study.folder, folder / "bare"))
     told: list[Progress] = []
     with at_work(study, told.append) as workspace:
@@ -257,7 +257,7 @@ def test_the_centre_rule_trains_its_run_when_asked_and_is_exact_there(
     [run] = references_of(study.folder)
     with at_work(study) as workspace:
         seed = workspace.recipe.training.seed
-        assert Path(run).parent == workspace.job(UNIFORM, seed).output
+        assert Path(run).parent == workspace.runs.job(UNIFORM, seed).output
         [[own]] = workspace.reference((seed,)).runs([UNIFORM])
         [linear] = workspace.proxy.score([UNIFORM])
     [score] = json.loads(out)

@@ -41,7 +41,7 @@ def diagnosed(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     study.save_recipe(recipe.read_text())
     workspace = Workspace(study, Settings(source, source / "tokens"), rule="linear")
     try:
-        workspace.train_experts()
+        workspace.runs.train_experts()
         before = run_diagnosis(workspace)
         run_validation(workspace)
         yield Diagnosed(study.folder, before, run_diagnosis(workspace))

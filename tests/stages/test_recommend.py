@@ -49,7 +49,7 @@ def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     study = StudyFolder.create(source / "study", source / "recipe.yaml")
     study.save_recipe((source / "recipe.yaml").read_text())
     with at_work(study) as workspace:
-        workspace.train_experts()
+        workspace.runs.train_experts()
         found = run_search(workspace)
         calibrated = run_calibration(workspace, found)
         bare = replace(calibrated, discrepancy=None, trained=(), chosen=())

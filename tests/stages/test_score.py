@@ -36,7 +36,7 @@ def trained(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     study = StudyFolder.create(source / "study", source / "recipe.yaml")
     study.save_recipe((source / "recipe.yaml").read_text())
     with at_work(study.folder) as workspace:
-        workspace.train_experts()
+        workspace.runs.train_experts()
     return study.folder
 
 

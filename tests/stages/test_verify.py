@@ -27,7 +27,7 @@ def whole(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = StudyFolder.create(folder / "study", recipe)
     study.save_recipe(text)
     workspace = Workspace(study, Settings(study.recipe_folder, folder / "cache"))
-    workspace.train_experts()
+    workspace.runs.train_experts()
     save_recommendation(workspace, run_calibration(workspace, run_search(workspace)))
     workspace.reference([5]).runs([Mixture.uniform(workspace.recipe.domain_names)])
     workspace.close()

@@ -17,7 +17,7 @@ from mixwise.training.job import TrainingJob
 def make_stream(recommendation: Recommendation, workspace: Workspace | None) -> Export:
     """The exact stream of sequences, and the counts of the run."""
     assert workspace is not None  # the exporter's row asks for it
-    job = workspace.job(recommendation.mixture, workspace.reference_seeds(1)[0])
+    job = workspace.runs.job(recommendation.mixture, workspace.runs.reference_seeds(1)[0])
     blend = job.blend()
     facts = {
         "shares_by": "tokens",

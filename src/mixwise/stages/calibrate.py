@@ -27,7 +27,7 @@ def run_calibration(workspace: Workspace, found: SearchResult) -> Calibrated:
     trained references.
     """
     problem, wanted = problem_of(workspace), workspace.recipe.calibration
-    seeds = workspace.reference_seeds(wanted.seeds)
+    seeds = workspace.runs.reference_seeds(wanted.seeds)
     surface = fit_surface(problem, found.scored)
     chosen: tuple[Reference, ...] = ()
     if wanted.mixtures:

@@ -134,9 +134,9 @@ def _noise_runs(workspace: Workspace, validation: ValidationFound | None) -> lis
     for row in validation.mixtures[:_N_NOISE]:
         mixture = row.proxy.mixture
         assert mixture is not None  # a reference has one
-        jobs = [workspace.job(mixture, seed) for seed in validation.seeds]
+        jobs = [workspace.runs.job(mixture, seed) for seed in validation.seeds]
         if all(job.output.is_dir() for job in jobs):
-            runs = tuple(workspace.trained(job, f"the run on `{mixture}`") for job in jobs)
+            runs = tuple(workspace.runs.trained(job, f"the run on `{mixture}`") for job in jobs)
             found.append(_SeedRuns(runs, row.runs))
     return found
 

@@ -34,7 +34,7 @@ def run_final(workspace: Workspace, recommended: Mixture) -> FinalFound:
         if str(entry.mixture) != str(recommended)
     ]
     entries = [NamedMixture(RECOMMENDED, recommended), *rivals]
-    seeds = workspace.reference_seeds(recipe.final.seeds)
+    seeds = workspace.runs.reference_seeds(recipe.final.seeds)
     mixtures = [entry.mixture for entry in entries]
     runs = workspace.reference(seeds).runs(mixtures)
     proxies = workspace.proxy.score(mixtures)

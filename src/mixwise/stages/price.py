@@ -42,6 +42,6 @@ def _is_trained(job: TrainingJob) -> bool:
 
 def _seconds_of_an_expert(workspace: Workspace) -> float | None:
     domains = workspace.recipe.domains.items()
-    jobs = [workspace.expert_job(name) for name, domain in domains if domain.expert is None]
+    jobs = [workspace.runs.expert_job(name) for name, domain in domains if domain.expert is None]
     records = [load_record(job.output) for job in jobs]
     return max((record.seconds for record in records if record is not None), default=None)

@@ -168,7 +168,7 @@ def _provenance(workspace: Workspace, found: SearchResult) -> Provenance:
         recipe=workspace.result_key,
         recipe_alone=recipe.key,
         base=inputs.base.fingerprint,
-        experts={name: workspace.expert(name).fingerprint for name in recipe.domains},
+        experts={name: workspace.runs.expert(name).fingerprint for name in recipe.domains},
         data={name: inputs.corpus(name).key for name in recipe.domains},
         evaluation=inputs.suite.fingerprint,
         rule=workspace.rule.name,

@@ -37,7 +37,7 @@ def run_study(workspace: Workspace, on_stage: OnStage = silent_stage) -> Recomme
     made_anew += [FILES[FinalFound]] * recipe.final.train
     workspace.study.remove_damaged(made_anew)
     with stages.enter("experts") as outcome:
-        workspace.train_experts()
+        workspace.runs.train_experts()
         outcome.append(f"{len(recipe.domains)} experts")
     with stages.enter("search") as outcome:
         found = run_search(workspace)

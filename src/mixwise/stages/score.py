@@ -58,8 +58,8 @@ def score_mixtures(
             "a trained model has no slopes in the shares: ask for them with `--answer proxy`"
         )
     else:
-        seeds = workspace.reference_seeds(workspace.recipe.validation.seeds)
-        missing = untrained([workspace.job(m, seed) for m in mixtures for seed in seeds])
+        seeds = workspace.runs.reference_seeds(workspace.recipe.validation.seeds)
+        missing = untrained([workspace.runs.job(m, seed) for m in mixtures for seed in seeds])
         if missing:
             on_note(f"the reference trains: {price_words(workspace, missing)}")
         observations = workspace.reference(seeds).score(mixtures)
@@ -74,7 +74,7 @@ def score_mixtures(
 def _train_what_the_rule_needs(
     workspace: Workspace, *, may_train: bool, on_note: Callable[[str], None]
 ) -> None:
-    missing = untrained(workspace.extra_jobs())
+    missing = untrained(workspace.runs.extra_jobs())
     if not missing or workspace.is_read_only:  # what is not trained is not known
         return
     rule, price = workspace.rule.name, price_words(workspace, missing)
@@ -85,7 +85,7 @@ def _train_what_the_rule_needs(
             "`--rule linear`"
         )
     on_note(f"merge rule `{rule}` trains what it needs besides the experts: {price}")
-    workspace.train_extra_runs()
+    workspace.runs.train_extra_runs()
 
 
 def known_scores(

@@ -158,7 +158,7 @@ def _subjects(workspace: Workspace, name: str) -> Iterator[_Subject]:
     elif kind == "expert":
         if rest not in domains:
             raise RecipeError(f"`--model {name}`: no such domain: {nearest(rest, domains)}")
-        yield _Subject(name, workspace.expert(rest))
+        yield _Subject(name, workspace.runs.expert(rest))
     elif kind == "merge":
         yield _Subject(name, Mixture.parse(rest, domains))
     else:
@@ -172,7 +172,7 @@ def _references(workspace: Workspace, mixture: Mixture) -> list[_Subject]:
         record = load_record(file.parent)
         if record is None or record.shares != mixture.as_dict():
             continue
-        job = workspace.job(mixture, record.seed)
+        job = workspace.runs.job(mixture, record.seed)
         if record.fingerprint == job.fingerprint:
             found[record.seed] = job
     if not found:
@@ -183,7 +183,7 @@ def _references(workspace: Workspace, mixture: Mixture) -> list[_Subject]:
     return [
         _Subject(
             f"reference:{mixture} (seed {seed})",
-            workspace.trained(found[seed], f"the run on `{mixture}`"),
+            workspace.runs.trained(found[seed], f"the run on `{mixture}`"),
         )
         for seed in sorted(found)
     ]

@@ -31,7 +31,7 @@ def run_validation(workspace: Workspace) -> ValidationFound:
         raise RecipeError("`validation.mixtures` is 0: set how many references to train")
     workspace.study.remove_damaged((FILES[ValidationFound],))
     mixtures = choose_references(workspace.inputs)
-    seeds = workspace.reference_seeds(workspace.recipe.validation.seeds)
+    seeds = workspace.runs.reference_seeds(workspace.recipe.validation.seeds)
     runs = workspace.reference(seeds).runs(mixtures)
     proxies = workspace.proxy.score(mixtures)
     references = [Reference(*pair) for pair in zip(proxies, runs, strict=True)]

@@ -13,12 +13,10 @@ from typing import Any, TypeVar
 from mixwise.decision.calibration import Reference
 from mixwise.decision.score import Score
 from mixwise.engine.devices import choose_device
-from mixwise.engine.engines import ENGINES
-from mixwise.engine.nothing import NoEngine
 from mixwise.engine.protocol import Engine
 from mixwise.engine.serial import HereEngine
 from mixwise.engine.worker_cache import release_resident
-from mixwise.errors import MixwiseWarning, RecipeError, StudyError
+from mixwise.errors import MixwiseWarning, RecipeError
 from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import MEMO_FILE, HashMemo
@@ -27,7 +25,7 @@ from mixwise.merging.rule_table import find_rule
 from mixwise.merging.rules.inputs import ExtraRun
 from mixwise.merging.task_vectors.store import damage_of, find_damaged
 from mixwise.mixture import Mixture
-from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, Checkpoint, open_checkpoint
+from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, open_checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
@@ -36,7 +34,7 @@ from mixwise.recipe import Recipe, hash_section
 from mixwise.scorer import VALUES
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.proxy import ProxyScorer
-from mixwise.scoring.reference import ReferenceScorer, open_trained, train_jobs
+from mixwise.scoring.reference import ReferenceScorer
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.job import MergeSettings, ModelSettings
 from mixwise.search.problem import distinct
@@ -49,17 +47,8 @@ from mixwise.study.results import (
     SeedScore,
     ValidationFound,
 )
+from mixwise.study.runs import Runs
 from mixwise.study.workers import choose_seats
-from mixwise.training.job import TrainingJob, load_record
-
-_NOT_IN_RESULT = {
-    "seed",
-    "device",
-    "snapshots",
-    "processes_per_run",
-    "trajectory_checkpoints",
-}
-
 
 Result = TypeVar("Result")
 _RESULTS = "results 2"  # form of the result files; one of another form is made anew
@@ -97,22 +86,21 @@ class Workspace:
         )
         self.on_progress = on_progress
         self.rule = find_rule(rule or self.recipe.chosen_rule)
+        self.runs = Runs(
+            study,
+            self.inputs,
+            self.rule,
+            self.ledger,
+            self.hash_file,
+            on_progress,
+            read_only=read_only,
+        )
 
     def close(self) -> None:
         """Stop the workers and close the ledger."""
         release_resident()
-        if "engine" in self.__dict__:
-            self.engine.close()
+        self.runs.close()
         self.ledger.close()
-
-    @cached_property
-    def engine(self) -> Engine:
-        """Where training runs."""
-        if self.is_read_only:
-            return NoEngine()
-        seats = choose_seats(self.recipe)
-        named = ENGINES.find(self.recipe.engine.cluster)
-        return named.open(seats.n_workers, seats.n_threads, seats.n_devices)
 
     @cached_property
     def evaluations(self) -> Evaluations:
@@ -141,7 +129,7 @@ class Workspace:
         is_shared = self.is_read_only or is_spread
         if is_spread and not self.is_read_only:
             _require_importable(self.inputs.suite)
-        engine: Engine = self.engine if is_shared else HereEngine()
+        engine: Engine = self.runs.engine if is_shared else HereEngine()
         return Evaluations(engine, settings, self.inputs.suite, on_progress=self.on_progress)
 
     @property
@@ -192,7 +180,7 @@ class Workspace:
     def merges(self) -> MergeSettings:
         """What the proxy merges; the experts must be trained already."""
         self._remove_damaged_vectors()
-        experts = {name: self.expert(name) for name in self.recipe.domains}
+        experts = {name: self.runs.expert(name) for name in self.recipe.domains}
         folders = [expert.folder for expert in experts.values()]
         return MergeSettings(
             experts,
@@ -218,8 +206,8 @@ class Workspace:
     def _extra_runs(self) -> tuple[ExtraRun, ...]:
         """What the rule merges besides the experts; it must be trained already."""
         runs = [
-            ExtraRun(job.mixture, self.trained(job, f"the run on `{job.mixture}`"))
-            for job in self.extra_jobs()
+            ExtraRun(job.mixture, self.runs.trained(job, f"the run on `{job.mixture}`"))
+            for job in self.runs.extra_jobs()
         ]
         if "trajectories" in self.rule.needs:
             runs += [run for domain in self.recipe.domains for run in self._trajectory(domain)]
@@ -231,7 +219,8 @@ class Workspace:
         """Checkpoints along an expert's run."""
         mixture = Mixture.single(self.recipe.domain_names, domain)
         folders = sorted(
-            (self.expert(domain).folder / "trajectory").glob("[0-9]*"), key=lambda f: int(f.name)
+            (self.runs.expert(domain).folder / "trajectory").glob("[0-9]*"),
+            key=lambda f: int(f.name),
         )
         return [
             ExtraRun(
@@ -249,8 +238,10 @@ class Workspace:
         found = [result.mixtures for result in (calibration, validation) if result is not None]
         rows = [row.proxy.mixture for mixtures in found for row in mixtures]
         mixtures = distinct([mixture for mixture in rows if mixture is not None])
-        jobs = [self.job(mixture, self.reference_seeds(1)[0]) for mixture in mixtures]
-        return [ExtraRun(j.mixture, self.trained(j, f"the run on `{j.mixture}`")) for j in jobs]
+        jobs = [self.runs.job(mixture, self.runs.reference_seeds(1)[0]) for mixture in mixtures]
+        return [
+            ExtraRun(j.mixture, self.runs.trained(j, f"the run on `{j.mixture}`")) for j in jobs
+        ]
 
     def _hash_moments(self, folder: Path) -> str:
         file = folder / SECOND_MOMENTS_FILE
@@ -266,19 +257,14 @@ class Workspace:
     def reference(self, seeds: Sequence[int]) -> ReferenceScorer:
         """The reference, with these training seeds."""
         return ReferenceScorer(
-            self.job,
-            self.engine,
+            self.runs.job,
+            self.runs.engine,
             self.evaluations,
             self.ledger,
             seeds=seeds,
             hash_file=self.hash_file,
             on_progress=self.on_progress,
         )
-
-    def reference_seeds(self, n: int) -> tuple[int, ...]:
-        """Seeds of references; never the experts', whose data order a reference must not share."""
-        first = self.recipe.training.seed + 1
-        return tuple(range(first, first + n))
 
     @cached_property
     def corners(self) -> tuple[Observation, ...]:
@@ -293,115 +279,6 @@ class Workspace:
             self.base_observation.values, [corner.values for corner in self.corners]
         )
 
-    def require_own_experts(self) -> None:
-        """Refuse a study whose experts were trained with other data or settings.
-
-        Raises:
-            StudyError: Names the first such expert.
-        """
-        for job in self._expert_jobs():
-            record = load_record(job.output)
-            if record is not None and record.fingerprint != job.fingerprint:
-                raise StudyError(
-                    f"{job.output}: this expert was trained with other data or settings than the "
-                    "recipe asks for: use a new study folder, or delete the expert's"
-                )
-
-    def train_experts(self) -> None:
-        """Train every expert that the user does not bring, and every run that the rule needs.
-
-        Raises:
-            StudyError: If the folder of an expert holds a run with other settings.
-        """
-        self.require_own_experts()
-        self._train([*self._expert_jobs(), *self.extra_jobs()])
-
-    def train_extra_runs(self) -> None:
-        """Train what the rule needs besides the experts."""
-        self._train(self.extra_jobs())
-
-    def _train(self, jobs: Sequence[TrainingJob]) -> None:
-        for _ in train_jobs(
-            jobs, self.engine, self.on_progress, ledger=self.ledger, hash_file=self.hash_file
-        ):
-            pass
-
-    def _expert_jobs(self) -> list[TrainingJob]:
-        domains = self.recipe.domains.items()
-        return [self.expert_job(name) for name, domain in domains if domain.expert is None]
-
-    def extra_jobs(self) -> list[TrainingJob]:
-        """Runs that correct the merge; they share the experts' seed, as no reference does."""
-        mixtures = self.rule.extra_runs(self.recipe.domain_names)
-        return [self.job(mixture, self.recipe.training.seed) for mixture in mixtures]
-
-    def expert(self, domain: str) -> Checkpoint:
-        """The opened expert of a domain.
-
-        Raises:
-            StudyError: If it is not trained yet.
-        """
-        brought = self.inputs.expert_checkpoint(domain)
-        if brought is not None:
-            return brought
-        return self.trained(self.expert_job(domain), f"the expert of `{domain}`")
-
-    def trained(self, job: TrainingJob, what: str) -> Checkpoint:
-        """The opened checkpoint of a finished run.
-
-        Raises:
-            StudyError: If it is not trained yet.
-            DamagedError: If a file of it is not what was written.
-        """
-        checkpoint = open_trained(job, self.ledger, self.hash_file)
-        if checkpoint is None:
-            raise StudyError(
-                f"{job.output}: {what} is not trained yet with this "
-                f"recipe: run `mixwise experts {self.study.folder}` first"
-            )
-        return checkpoint
-
-    def expert_job(self, domain: str) -> TrainingJob:
-        """The run that trains the expert of a domain."""
-        training = self.recipe.training
-        job = self.job(Mixture.single(self.recipe.domain_names, domain), training.seed)
-        return job.model_copy(
-            update={
-                "output": self.study.expert_folder(domain),
-                "settings": training,
-                "fingerprint": hash_section(job.fingerprint, training.trajectory_checkpoints),
-            }
-        )
-
-    def job(self, mixture: Mixture, seed: int) -> TrainingJob:
-        """The run that trains on a mixture with a seed."""
-        recipe, inputs = self.recipe, self.inputs
-        n_sequences = recipe.n_steps * recipe.training.batch_sequences
-        fingerprint = hash_section(
-            inputs.base.fingerprint,
-            recipe.training.model_dump_json(exclude=_NOT_IN_RESULT),
-            str(mixture),
-            ",".join(recipe.domain_names),
-            n_sequences,
-            recipe.sequence_length,
-            seed,
-            *(inputs.corpus(name).key for name in mixture.support),
-        )
-        return TrainingJob(
-            base=inputs.base_folder,
-            base_fingerprint=inputs.base.fingerprint,
-            output=self.study.reference_folder(fingerprint),
-            streams={name: inputs.corpus(name).train for name in recipe.domains},
-            shares=mixture.shares,
-            n_sequences=n_sequences,
-            sequence_length=recipe.sequence_length,
-            seed=seed,
-            settings=recipe.training.model_copy(update={"trajectory_checkpoints": 0}),
-            fingerprint=fingerprint,
-            trust_remote_code=inputs.settings.trust_remote_code,
-            start_of_text=inputs.tokenizer.start_of_text,
-        )
-
     @cached_property
     def result_key(self) -> str:
         """Hash of all that the results of the stages depend on; the experts must be trained."""
@@ -414,7 +291,7 @@ class Workspace:
             inputs.suite.fingerprint,
             self.rule.name,
             *(inputs.corpus(name).key for name in self.recipe.domains),
-            *(self.expert(name).fingerprint for name in self.recipe.domains),
+            *(self.runs.expert(name).fingerprint for name in self.recipe.domains),
         )
 
     def save_result(self, result: Any) -> None:

@@ -1,0 +1,193 @@
+"""The training runs of a study: which there are, where they lie, and how they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from mixwise.engine.engines import ENGINES
+from mixwise.engine.nothing import NoEngine
+from mixwise.engine.protocol import Engine
+from mixwise.errors import StudyError
+from mixwise.files import HashMemo
+from mixwise.ledger import Ledger
+from mixwise.merging.rule_table import NamedRule
+from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import Checkpoint
+from mixwise.progress import OnProgress
+from mixwise.recipe import hash_section
+from mixwise.scoring.reference import open_trained, train_jobs
+from mixwise.study.folder import StudyFolder
+from mixwise.study.inputs import Inputs
+from mixwise.study.workers import choose_seats
+from mixwise.training.job import TrainingJob, load_record
+
+_NOT_IN_RESULT = {
+    "seed",
+    "device",
+    "snapshots",
+    "processes_per_run",
+    "trajectory_checkpoints",
+}
+
+
+class Runs:
+    """Every run that a study may train: experts, runs that its merge rule needs, references.
+
+    Args:
+        study: The study's folder.
+        inputs: The recipe's inputs.
+        rule: Merge rule of the proxy.
+        ledger: Forgets what was scored on a run that is found damaged.
+        hash_file: Hashes files, and remembers unchanged ones.
+        on_progress: Told how far training has come.
+        read_only: Whether nothing may be trained.
+    """
+
+    def __init__(
+        self,
+        study: StudyFolder,
+        inputs: Inputs,
+        rule: NamedRule,
+        ledger: Ledger,
+        hash_file: HashMemo,
+        on_progress: OnProgress,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self.recipe = inputs.recipe
+        self._study = study
+        self._inputs = inputs
+        self._rule = rule
+        self._ledger = ledger
+        self._hash_file = hash_file
+        self._on_progress = on_progress
+        self._is_read_only = read_only
+
+    def close(self) -> None:
+        """Stop the workers."""
+        if "engine" in self.__dict__:
+            self.engine.close()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where training runs."""
+        if self._is_read_only:
+            return NoEngine()
+        seats = choose_seats(self.recipe)
+        named = ENGINES.find(self.recipe.engine.cluster)
+        return named.open(seats.n_workers, seats.n_threads, seats.n_devices)
+
+    def reference_seeds(self, n: int) -> tuple[int, ...]:
+        """Seeds of references; never the experts', whose data order a reference must not share."""
+        first = self.recipe.training.seed + 1
+        return tuple(range(first, first + n))
+
+    def require_own_experts(self) -> None:
+        """Refuse a study whose experts were trained with other data or settings.
+
+        Raises:
+            StudyError: Names the first such expert.
+        """
+        for job in self._expert_jobs():
+            record = load_record(job.output)
+            if record is not None and record.fingerprint != job.fingerprint:
+                raise StudyError(
+                    f"{job.output}: this expert was trained with other data or settings than the "
+                    "recipe asks for: use a new study folder, or delete the expert's"
+                )
+
+    def train_experts(self) -> None:
+        """Train every expert that the user does not bring, and every run that the rule needs.
+
+        Raises:
+            StudyError: If the folder of an expert holds a run with other settings.
+        """
+        self.require_own_experts()
+        self._train([*self._expert_jobs(), *self.extra_jobs()])
+
+    def train_extra_runs(self) -> None:
+        """Train what the rule needs besides the experts."""
+        self._train(self.extra_jobs())
+
+    def _train(self, jobs: Sequence[TrainingJob]) -> None:
+        for _ in train_jobs(
+            jobs, self.engine, self._on_progress, ledger=self._ledger, hash_file=self._hash_file
+        ):
+            pass
+
+    def _expert_jobs(self) -> list[TrainingJob]:
+        domains = self.recipe.domains.items()
+        return [self.expert_job(name) for name, domain in domains if domain.expert is None]
+
+    def extra_jobs(self) -> list[TrainingJob]:
+        """Runs that correct the merge; they share the experts' seed, as no reference does."""
+        mixtures = self._rule.extra_runs(self.recipe.domain_names)
+        return [self.job(mixture, self.recipe.training.seed) for mixture in mixtures]
+
+    def expert(self, domain: str) -> Checkpoint:
+        """The opened expert of a domain.
+
+        Raises:
+            StudyError: If it is not trained yet.
+        """
+        brought = self._inputs.expert_checkpoint(domain)
+        if brought is not None:
+            return brought
+        return self.trained(self.expert_job(domain), f"the expert of `{domain}`")
+
+    def trained(self, job: TrainingJob, what: str) -> Checkpoint:
+        """The opened checkpoint of a finished run.
+
+        Raises:
+            StudyError: If it is not trained yet.
+            DamagedError: If a file of it is not what was written.
+        """
+        checkpoint = open_trained(job, self._ledger, self._hash_file)
+        if checkpoint is None:
+            raise StudyError(
+                f"{job.output}: {what} is not trained yet with this "
+                f"recipe: run `mixwise experts {self._study.folder}` first"
+            )
+        return checkpoint
+
+    def expert_job(self, domain: str) -> TrainingJob:
+        """The run that trains the expert of a domain."""
+        training = self.recipe.training
+        job = self.job(Mixture.single(self.recipe.domain_names, domain), training.seed)
+        return job.model_copy(
+            update={
+                "output": self._study.expert_folder(domain),
+                "settings": training,
+                "fingerprint": hash_section(job.fingerprint, training.trajectory_checkpoints),
+            }
+        )
+
+    def job(self, mixture: Mixture, seed: int) -> TrainingJob:
+        """The run that trains on a mixture with a seed."""
+        recipe, inputs = self.recipe, self._inputs
+        n_sequences = recipe.n_steps * recipe.training.batch_sequences
+        fingerprint = hash_section(
+            inputs.base.fingerprint,
+            recipe.training.model_dump_json(exclude=_NOT_IN_RESULT),
+            str(mixture),
+            ",".join(recipe.domain_names),
+            n_sequences,
+            recipe.sequence_length,
+            seed,
+            *(inputs.corpus(name).key for name in mixture.support),
+        )
+        return TrainingJob(
+            base=inputs.base_folder,
+            base_fingerprint=inputs.base.fingerprint,
+            output=self._study.reference_folder(fingerprint),
+            streams={name: inputs.corpus(name).train for name in recipe.domains},
+            shares=mixture.shares,
+            n_sequences=n_sequences,
+            sequence_length=recipe.sequence_length,
+            seed=seed,
+            settings=recipe.training.model_copy(update={"trajectory_checkpoints": 0}),
+            fingerprint=fingerprint,
+            trust_remote_code=inputs.settings.trust_remote_code,
+            start_of_text=inputs.tokenizer.start_of_text,
+        )
