@@ -8,9 +8,9 @@ stand here. Other tables are a `Table` each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from mixwise.errors import (
     MixwiseError,
@@ -103,7 +103,7 @@ class Named(Protocol):
 Row = TypeVar("Row", bound=Named)
 
 
-class Table(Generic[Row]):
+class Table(Mapping[str, Row]):
     """Rows by name: mixwise's own, and those that a user's code adds.
 
     Args:
@@ -115,13 +115,14 @@ class Table(Generic[Row]):
         self.what = what
         self._rows = {row.name: row for row in rows}
 
-    def __iter__(self) -> Iterator[Row]:
-        return iter(tuple(self._rows.values()))
+    def __getitem__(self, name: str) -> Row:
+        return self._rows[name]
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All names, mixwise's own first."""
-        return tuple(self._rows)
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._rows))
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def add(self, row: Row) -> None:
         """Add a row.
@@ -145,7 +146,7 @@ class Table(Generic[Row]):
             load_plugins()
         if name not in self._rows:
             raise RecipeError(
-                f"`{printable(name, 80)}` is not {_article(self.what)}: {nearest(name, self.names)}"
+                f"`{printable(name, 80)}` is not {_article(self.what)}: {nearest(name, self)}"
             )
         return self._rows[name]
 

@@ -23,7 +23,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_names_of_recipes_are_those_of_the_table() -> None:
-    assert names("engine") == ENGINES.names
+    assert names("engine") == tuple(ENGINES)
     opened = ENGINES.find("local").open(2, 1, 0)
     assert isinstance(opened, LocalEngine)
     assert opened.n_workers == 2

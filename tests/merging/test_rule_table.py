@@ -25,7 +25,7 @@ from mixwise.merging.rules.inputs import ExtraRun
 from mixwise.merging.rules.rule import LinearRule
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, Checkpoint
-from mixwise.registry import names
+from mixwise.registry import Table, names
 
 SHARES = (0.2, 0.3, 0.5)
 PRUNING = {"ties", "dare", "dare-ties", "della", "breadcrumbs"}  # at no corner the expert
@@ -43,7 +43,7 @@ def test_unknown_rule_is_refused_with_the_nearest() -> None:
 
 
 def test_a_rule_of_ones_own_is_found_and_its_name_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rule_table, "RULES", dict(RULES))
+    monkeypatch.setattr(rule_table, "RULES", Table("merge rule", RULES.values()))
     monkeypatch.setattr(registry, "_added", {"merge rule": [], "search method": []})
     halves = NamedRule(
         "halves",

@@ -15,6 +15,7 @@ from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.recipe.sections import Search
+from mixwise.registry import Table
 from mixwise.scorer import VALUES, Request
 from mixwise.search import method_table
 from mixwise.search.method_table import METHODS, choose, method_for, register_method
@@ -395,7 +396,7 @@ def test_auto_starts_where_both_start() -> None:
 
 
 def test_a_method_of_ones_own_is_found_and_its_name_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(method_table, "METHODS", dict(METHODS))
+    monkeypatch.setattr(method_table, "METHODS", Table("search method", METHODS.values()))
     monkeypatch.setattr(registry, "_added", {"merge rule": [], "search method": []})
     own = replace(METHODS["random"], name="mine", source="made up")
     register_method(own)

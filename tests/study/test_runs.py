@@ -49,5 +49,7 @@ def test_references_share_no_seed_with_experts_but_runs_of_the_rule_do(runs: Run
 
 
 def test_a_run_that_is_not_trained_is_named_with_its_command(runs: Runs) -> None:
-    with pytest.raises(StudyError, match=r"the expert of `alpha` is not trained yet .*`mixwise exp"):
+    with pytest.raises(
+        StudyError, match=r"the expert of `alpha` is not trained yet .*`mixwise exp"
+    ):
         runs.expert("alpha")

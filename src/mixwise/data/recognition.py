@@ -56,7 +56,7 @@ def recognise(path: Path) -> Recognised:
     for name, what in _UNREAD.items():
         if name in values:
             return Recognised(problem=f"{what} are not supported yet")
-    for row_format in sorted(FORMATS, key=_is_text):  # a text is what is nothing else
+    for row_format in sorted(FORMATS.values(), key=_is_text):  # a text is what is nothing else
         fields = row_format.recognise(values) if row_format.recognise else None
         if fields is not None:
             return Recognised(row_format.name, fields)

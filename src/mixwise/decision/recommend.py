@@ -37,7 +37,7 @@ from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.scorer import Scorer
-from mixwise.search.method_table import METHODS, find_method
+from mixwise.search.method_table import METHODS
 from mixwise.search.methods.listed import search_listed
 from mixwise.search.problem import SearchProblem, mixture_of, shares_of
 from mixwise.search.space.designs import centre
@@ -148,7 +148,7 @@ def recommend(
         )
     problem = SearchProblem(proxy, space, objective, scale, budget, seed)
     if candidates is None:
-        found = find_method(method).search(problem)
+        found = METHODS.find(method).search(problem)
     else:
         found = search_listed(problem, candidates)
     surface = fit_surface(problem, found.scored)

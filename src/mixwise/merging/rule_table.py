@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch.nn.functional import pad
 
-from mixwise.errors import RecipeError, nearest
+from mixwise.errors import RecipeError
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rules.comparisons import (
     breadcrumbs,
@@ -47,7 +47,7 @@ from mixwise.merging.rules.rule import (
 )
 from mixwise.merging.rules.trajectory import along_trajectories, blended
 from mixwise.mixture import Mixture
-from mixwise.registry import add_name, load_plugins
+from mixwise.registry import Table, add_name
 
 Need = Literal["trajectories", "references", "second moments"]
 
@@ -143,9 +143,9 @@ _MOMENTS: frozenset[Need] = frozenset({"second moments"})
 _REFERENCES: frozenset[Need] = frozenset({"references"})
 _OWN = "own; docs/science.md"
 
-RULES: dict[str, NamedRule] = {
-    rule.name: rule
-    for rule in (
+RULES: Table[NamedRule] = Table(
+    "merge rule",
+    (
         NamedRule("linear", LINEAR.source, _no_runs, _NOTHING, linear_in_vectors(_linear)),
         NamedRule("scaled", "arXiv 2212.04089", centre_runs, _NOTHING, linear_in_vectors(_scaled)),
         NamedRule("trajectory", _OWN, _no_runs, _TRAJECTORIES, _by_ingredients(along_trajectories)),
@@ -183,8 +183,8 @@ RULES: dict[str, NamedRule] = {
         ),
         NamedRule("slerp", "Shoemake 1985", _no_runs, _NOTHING, tensor_by_tensor(slerp)),
         NamedRule("fisher", "arXiv 2111.09832", _no_runs, _MOMENTS, tensor_by_tensor(fisher)),
-    )
-}
+    ),
+)
 
 
 def register_rule(rule: NamedRule) -> None:
@@ -197,7 +197,7 @@ def register_rule(rule: NamedRule) -> None:
         RecipeError: If the name is taken.
     """
     add_name("merge rule", rule.name)
-    RULES[rule.name] = rule
+    RULES.add(rule)
 
 
 def find_rule(name: str) -> NamedRule:
@@ -206,11 +206,10 @@ def find_rule(name: str) -> NamedRule:
     Raises:
         RecipeError: If there is no such rule.
     """
-    if name not in RULES:
-        load_plugins()  # a worker process has read no recipe yet
-    if name not in RULES:
+    try:
+        return RULES.find(name)
+    except RecipeError as error:
         raise RecipeError(
-            f"`{name}` is not a merge rule: {nearest(name, RULES)}; worker processes know a rule "
-            "of your own by an entry point, or set `engine.workers: 1`"
-        )
-    return RULES[name]
+            f"{error}; worker processes know a rule of your own by an entry point, or set "
+            "`engine.workers: 1`"
+        ) from None

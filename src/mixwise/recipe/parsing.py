@@ -173,7 +173,9 @@ def _place(location: tuple[object, ...]) -> tuple[object, ...]:
 def _valid_keys(place: tuple[object, ...]) -> list[str]:
     """The keys that are valid in the section at a place of the recipe."""
     if place and place[-1] == "fields":
-        return list(dict.fromkeys(key for row in FORMATS for key in row.fields.model_fields))
+        return list(
+            dict.fromkeys(key for row in FORMATS.values() for key in row.fields.model_fields)
+        )
     section: type[BaseModel] = Recipe
     parts = list(place)
     while parts:

@@ -105,7 +105,7 @@ class TextSource(Section):
         if values.get("records") is not None:
             return FORMATS.find(values["records"])
         reads = cls._reads(values)
-        return next((row for row in FORMATS if row.gives is reads), None)
+        return next((row for row in FORMATS.values() if row.gives is reads), None)
 
     @property
     def record_format(self) -> RecordFormat:
@@ -149,7 +149,7 @@ class TextSource(Section):
         if bool(self.files) == (self.hub is not None):
             raise ValueError("needs either `files` (paths or globs) or `hub`, and not both")
         if self.record_format.gives is not reads:
-            fitting = ", ".join(row.name for row in FORMATS if row.gives is reads)
+            fitting = ", ".join(row.name for row in FORMATS.values() if row.gives is reads)
             raise ValueError(f"`records: {self.records}` cannot be here: use one of {fitting}")
         return self
 
@@ -271,7 +271,7 @@ class MetricChoice(Section):
     @field_validator("measure")
     @classmethod
     def _known_measure(cls, measure: str) -> str:
-        names = [row.name for kind in KINDS for row in kind.measures]
+        names = [row.name for kind in KINDS.values() for row in kind.measures]
         if measure not in names:
             raise ValueError(
                 f"`{printable(measure, 80)}` is not a measure: {nearest(measure, names)}"

@@ -14,9 +14,8 @@ Method:
 
 from __future__ import annotations
 
-from mixwise.errors import RecipeError, nearest
 from mixwise.objective import Objective
-from mixwise.registry import add_name
+from mixwise.registry import Table, add_name
 from mixwise.scorer import SLOPES
 from mixwise.search.methods import bayes, mirror, trust_region
 from mixwise.search.methods.bayes import design_bayes, search_bayes
@@ -56,9 +55,9 @@ def search_auto(problem: SearchProblem) -> SearchResult:
     return METHODS[choose(problem.objective)].search(problem)
 
 
-METHODS: dict[str, SearchMethod] = {
-    method.name: method
-    for method in (
+METHODS: Table[SearchMethod] = Table(
+    "search method",
+    (
         SearchMethod("auto", "no paper", design_slopes, search_auto, bayes.N_STEPS, SLOPES),
         SearchMethod(
             "slopes",
@@ -116,8 +115,8 @@ METHODS: dict[str, SearchMethod] = {
             0,
             is_of_subsets=True,
         ),
-    )
-}
+    ),
+)
 
 
 def register_method(method: SearchMethod) -> None:
@@ -130,18 +129,7 @@ def register_method(method: SearchMethod) -> None:
         RecipeError: If the name is taken.
     """
     add_name("search method", method.name)
-    METHODS[method.name] = method
-
-
-def find_method(name: str) -> SearchMethod:
-    """Look a method up by name.
-
-    Raises:
-        RecipeError: If there is no such method.
-    """
-    if name not in METHODS:
-        raise RecipeError(f"`{name}` is not a search method: {nearest(name, METHODS)}")
-    return METHODS[name]
+    METHODS.add(method)
 
 
 def method_for(name: str, objective: Objective) -> SearchMethod:
