@@ -159,11 +159,11 @@ def language_samples(bases: Path, scratch: Path) -> Iterator[Sample]:
         try:
             losses = [v for k, v in workspace.base_observation.values.items() if "/loss" in k]
             settings = UnitSettings(n_sequences=_SEQUENCES)
-            [row] = measure_study_units(workspace, ["base"], settings)["models"]
+            [(_, units)] = measure_study_units(workspace, ["base"], settings).models
         finally:
             workspace.close()
-        draws = tuple(row["prunable_draws"])
-        yield Sample(LANGUAGE, width, 0, -float(np.mean(losses)), draws, row["redundant"])
+        quality = -float(np.mean(losses))
+        yield Sample(LANGUAGE, width, 0, quality, units.prunable_draws, units.redundant)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,9 +70,9 @@ def measure_setting(bed: Bed, scratch: Path) -> Measured:
     error = proxy_error(bed, scratch)
     names = ["base", *(f"expert:{domain}" for domain in bed.domains)]
     with open_bed(bed, scratch) as workspace:
-        rows = measure_study_units(workspace, names, UnitSettings(n_sequences=_SEQUENCES))["models"]
-    prunable = [row["prunable"]["mean"] for row in rows]
-    redundant = [row["redundant"] for row in rows]
+        found = measure_study_units(workspace, names, UnitSettings(n_sequences=_SEQUENCES))
+    prunable = [units.prunable.mean for _, units in found.models]
+    redundant = [units.redundant for _, units in found.models]
     return Measured(
         Setting(bed.name, prunable[0], redundant[0], error),
         Setting(bed.name, float(np.mean(prunable[1:])), float(np.mean(redundant[1:])), error),

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,6 +23,8 @@ from mixwise.errors import MixwiseWarning, ResourceError, StudyError
 
 if TYPE_CHECKING:
     from mixwise.api import Study
+    from mixwise.stages.score import ScoredMixture
+    from mixwise.stages.units import UnitsFound
 
 _UNKNOWN_SCORES = "; the scores are not all known yet, and to measure them takes the study alone"
 
@@ -169,7 +171,7 @@ def score(
 ) -> None:
     """Score mixtures by merging, or by training on them."""
 
-    def stage(opened: Study) -> list[dict[str, Any]] | None:
+    def stage(opened: Study) -> list[ScoredMixture] | None:
         from mixwise.stages.score import REQUESTS, known_scores, score_mixtures
 
         workspace = opened.workspace
@@ -228,7 +230,7 @@ def units(
 
     settings = UnitSettings(n_draws=draws, seed=seed, n_sequences=sequences, pattern=layers)
 
-    def stage(opened: Study) -> dict[str, Any]:
+    def stage(opened: Study) -> UnitsFound:
         return measure_study_units(opened.workspace, model or (), settings)
 
     if study and not (classifier or images):
@@ -259,8 +261,6 @@ def report(
 @app.command()
 def verify(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Read everything that the results rest on, and compare its hashes; exit 1 if one is wrong."""
-    from dataclasses import asdict
-
     from mixwise.api import cache_folder
     from mixwise.stages.verify import verify_study
     from mixwise.study.folder import StudyFolder
@@ -269,8 +269,8 @@ def verify(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = F
     opened = StudyFolder.open(study)
     settings = Settings(opened.recipe_folder, cache_folder(), trust_remote_code)
     findings = verify_study(opened, settings)
-    rows = [asdict(finding) for finding in findings]
-    _show({"findings": rows}, as_json, lambda: console.print_findings(rows))
+    content = {"findings": _as_json(list(findings))}
+    _show(content, as_json, lambda: console.print_findings(findings))
     if any(finding.state in ("wrong", "missing") for finding in findings):
         raise typer.Exit(1)
 
@@ -385,9 +385,20 @@ def _show(content: Any, as_json: bool, print_it: Callable[[], object]) -> None:
     if not as_json:
         print_it()
         return
-    from mixwise.study.result_files import FILES, result_to_json
+    console.print_json(_as_json(content))
 
-    console.print_json(result_to_json(content) if type(content) in FILES else content)
+
+def _as_json(content: Any) -> Any:
+    """What a stage returns, as what `json` can write."""
+    if isinstance(content, list):
+        return [_as_json(item) for item in content]
+    if hasattr(content, "to_json"):
+        return content.to_json()
+    if not is_dataclass(content):
+        return content
+    from mixwise.study.result_files import result_to_json
+
+    return result_to_json(content)
 
 
 def main() -> None:

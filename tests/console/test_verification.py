@@ -1,14 +1,15 @@
 import pytest
 
 from mixwise.console.verification import print_findings
+from mixwise.stages.verify import Finding
 
 
 def test_a_line_for_each_thing_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     print_findings(
         [
-            {"what": "base", "state": "right", "advice": ""},
-            {"what": "expert of a", "state": "wrong", "advice": "restore it"},
-            {"what": "ledger", "state": "right", "advice": ""},
+            Finding("base", "right"),
+            Finding("expert of a", "wrong", "restore it"),
+            Finding("ledger", "right"),
         ]
     )
     lines = capsys.readouterr().out.splitlines()

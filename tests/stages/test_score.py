@@ -76,7 +76,7 @@ def test_a_rule_that_needs_no_run_is_scored_without_a_word(study: Path) -> None:
     with at_work(study, "ties") as workspace:
         told: list[str] = []
         [score] = score_mixtures(workspace, [MIXTURE], "proxy", on_note=told.append)
-    assert score["rule"] == "ties"
+    assert score.rule == "ties"
     assert told == []
 
 

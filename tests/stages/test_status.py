@@ -7,6 +7,11 @@ from pathlib import Path
 
 from tests.command_line import Cli
 
+from mixwise.mixture import Mixture
+from mixwise.observation import Observation
+from mixwise.scorer import SLOPES, Part, Request
+from mixwise.stages.status import _is_whole, _setting
+
 
 def test_status_says_how_far_a_study_is(finished: Path, tmp_path: Path, mixwise: Cli) -> None:
     code, out, err = mixwise("status", finished, "--json")
@@ -41,3 +46,27 @@ def test_a_study_that_has_just_begun_says_so(tmp_path: Path, mixwise: Cli) -> No
     code, _, err = mixwise("status", tmp_path)
     assert code == 1
     assert "ended before its recipe was checked" in err
+
+
+def test_parts_of_a_race_are_no_candidates() -> None:
+    whole = {"mixture": "a=1", "evaluation": "e"}
+    for more, is_whole in (
+        ({}, True),
+        ({"request": str(SLOPES), "slopes of": "a"}, True),
+        ({"part": "0:1:8"}, False),
+        ({"request": str(Request(1, part=Part(0, 1, 8)))}, False),
+    ):
+        observation = Observation(
+            mixture=Mixture(("a", "b"), (1.0, 0.0)),
+            answer="proxy",
+            rule="linear",
+            seeds=(),
+            measurements=(),
+            seconds=0.0,
+            tokens_trained=0,
+            tokens_evaluated=0,
+            fingerprint=str(more),
+            provenance=whole | more,
+        )
+        assert _is_whole(observation) is is_whole, more
+        assert _setting(observation) == {"evaluation": "e"}

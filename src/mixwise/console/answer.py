@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mixwise.console.text import print_text
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mixwise.decision.fidelity import Estimate, Fidelity
     from mixwise.decision.outcome import Outcome
     from mixwise.decision.trust import Trust
+    from mixwise.stages.score import ScoredMixture
     from mixwise.study.results import (
         ProxyForecast,
         Rated,
@@ -203,17 +204,17 @@ def print_outcome(outcome: Outcome) -> None:
         )
 
 
-def print_scores(scores: list[dict[str, Any]]) -> None:
+def print_scores(scored: Sequence[ScoredMixture]) -> None:
     """Print scored mixtures, one block each."""
-    for score in scores:
-        print_text(
-            f"{_mixture(score['mixture'])}  ({score['answer']}"
-            f"{', rule ' + score['rule'] if score['rule'] else ''})"
-        )
-        print_text(f"  objective {score['objective']:.4f}")
-        slopes = score.get("slopes", {})
-        for name, value in score["metrics"].items():
-            print_text(f"  {name:<36} {value:.6f}{_slopes(score['mixture'], slopes.get(name))}")
+    for found in scored:
+        assert found.score.mixture is not None  # it was asked for by its shares
+        shares = found.score.mixture.as_dict()
+        rule = f", rule {found.rule}" if found.rule else ""
+        print_text(f"{_mixture(shares)}  ({found.answer}{rule})")
+        print_text(f"  objective {found.score.objective:.4f}")
+        slopes = found.derivatives.get("slopes", {})
+        for name, value in found.score.metrics.items():
+            print_text(f"  {name:<36} {value:.6f}{_slopes(shares, slopes.get(name))}")
 
 
 def _slopes(mixture: Mapping[str, float], slopes: Sequence[float] | None) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -13,6 +13,7 @@ from mixwise.console.text import print_table, print_text
 
 if TYPE_CHECKING:
     from mixwise.diagnostics.findings import Geometry, TrajectoryPoint
+    from mixwise.stages.units import UnitsFound
     from mixwise.study.results import (
         Diagnosis,
         InterferenceFacts,
@@ -132,7 +133,7 @@ def _print_precision(precision: PrecisionFacts) -> None:
         )
 
 
-def print_units(content: Mapping[str, Any]) -> None:
+def print_units(found: UnitsFound) -> None:
     """Print the shares of prunable and redundant units, a model each."""
     table = Table(
         "model",
@@ -143,17 +144,17 @@ def print_units(content: Mapping[str, Any]) -> None:
         title="Frivolous units: shares of all units",
         title_justify="left",
     )
-    for row in content["models"]:
-        prunable = row["prunable"]
+    for name, units in found.models:
+        prunable = units.prunable
         table.add_row(
-            row["model"],
-            f"{row['n_units']:,}",
-            f"{prunable['mean']:.3f}",
-            f"{prunable['least']:.3f} to {prunable['largest']:.3f}",
-            f"{row['redundant']:.3f}",
+            name,
+            f"{units.n_units:,}",
+            f"{prunable.mean:.3f}",
+            f"{prunable.least:.3f} to {prunable.largest:.3f}",
+            f"{units.redundant:.3f}",
         )
     print_table(table)
-    n_draws = len(content["models"][0]["prunable_draws"])
+    n_draws = len(found.models[0][1].prunable_draws)
     print_text(
         "Prunable: silenced at random in every layer, 80 % of the predictions stay "
         f"({n_draws} draws). Redundant: smallest components with 5 % of a layer's variance."

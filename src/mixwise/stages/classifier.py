@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +11,13 @@ from torch import Tensor, nn
 from mixwise.diagnostics.units.layers import find_classifier_layers, has_mlps
 from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.errors import CheckpointError, DataError, first_line
-from mixwise.stages.units import UnitSettings, as_json, find_layers
+from mixwise.stages.units import UnitSettings, UnitsFound, find_layers
 
 _BATCH_IMAGES = 64
 _IMAGE_AXES = 4
 
 
-def measure_classifier_units(folder: Path, images: Path, settings: UnitSettings) -> dict[str, Any]:
+def measure_classifier_units(folder: Path, images: Path, settings: UnitSettings) -> UnitsFound:
     """Measure the units of an image classifier.
 
     Args:
@@ -44,7 +43,7 @@ def measure_classifier_units(folder: Path, images: Path, settings: UnitSettings)
     units = measure_units(
         module, batches, layers, predict=classes, n_draws=settings.n_draws, seed=settings.seed
     )
-    return {"models": [{"model": str(folder)} | as_json(units)], "seed": settings.seed}
+    return UnitsFound(((str(folder), units),), settings.seed)
 
 
 def _load_classifier(folder: Path) -> nn.Module:

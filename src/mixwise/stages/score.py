@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mixwise.arrays import Array
+from mixwise.decision.score import Score
 from mixwise.errors import DamagedError, RecipeError, StudyError
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Derivatives, Observation
@@ -14,6 +16,32 @@ from mixwise.search.problem import distinct
 from mixwise.stages.price import price_words, untrained
 from mixwise.study.result_files import result_to_json
 from mixwise.study.session import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredMixture:
+    """A mixture that was asked for.
+
+    Args:
+        answer: ``proxy`` or ``reference``.
+        rule: Merge rule of the proxy, else empty.
+        seeds: Of the reference's runs.
+        score: Its objective and metrics.
+        derivatives: ``slopes``, ``hessian``, ``example_slopes`` and ``example_hessians``, as far as
+            they were asked for: by metric, the domains in the mixture's order.
+    """
+
+    answer: str
+    rule: str
+    seeds: tuple[int, ...]
+    score: Score
+    derivatives: Mapping[str, Mapping[str, list[Any] | None]]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in one object."""
+        own = {"answer": self.answer, "rule": self.rule, "seeds": list(self.seeds)}
+        return own | result_to_json(self.score) | dict(self.derivatives)
+
 
 REQUESTS = {"none": VALUES, "slopes": SLOPES, "hessian": Request(order=2)}
 
@@ -26,7 +54,7 @@ def score_mixtures(
     *,
     may_train: bool = False,
     on_note: Callable[[str], None] = lambda note: None,
-) -> list[dict[str, Any]]:
+) -> list[ScoredMixture]:
     """Score mixtures that are written as text.
 
     Args:
@@ -39,9 +67,7 @@ def score_mixtures(
         on_note: Told what will be trained, before it is.
 
     Returns:
-        One object per different mixture: mixture, answer, rule, seeds, objective, metrics, and
-        with derivatives ``slopes``, ``hessian``, ``example_slopes`` and ``example_hessians`` by
-        metric, the domains in the mixture's order.
+        One per different mixture.
 
     Raises:
         RecipeError: If a text is no mixture of the study's domains, if slopes of a reference are
@@ -64,9 +90,7 @@ def score_mixtures(
             on_note(f"the reference trains: {price_words(workspace, missing)}")
         observations = workspace.reference(seeds).score(mixtures)
     return [
-        {"answer": o.answer, "rule": o.rule, "seeds": list(o.seeds)}
-        | result_to_json(workspace.score_of(o))
-        | _derivatives(o, request)
+        ScoredMixture(o.answer, o.rule, o.seeds, workspace.score_of(o), _derivatives(o, request))
         for o in observations
     ]
 
@@ -90,7 +114,7 @@ def _train_what_the_rule_needs(
 
 def known_scores(
     workspace: Workspace, texts: Sequence[str], answer: Answer, request: Request = VALUES
-) -> list[dict[str, Any]] | None:
+) -> list[ScoredMixture] | None:
     """The same scores, read from the ledger; None when one of them is not there.
 
     Args:

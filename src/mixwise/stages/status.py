@@ -9,14 +9,18 @@ Method:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from mixwise.mixture import Mixture
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.recipe import Recipe
+from mixwise.report.contents import Notice
+from mixwise.report.notices import load_notices
+from mixwise.scorer import Part
 from mixwise.study.folder import NOTICES_FILE, StudyFolder
-from mixwise.study.result_files import FILES
+from mixwise.study.result_files import FILES, load_result
 from mixwise.study.results import (
     CalibrationFound,
     FinalFound,
@@ -29,14 +33,52 @@ from mixwise.training.job import RUN_FILE
 _N_NOTICES = 5
 
 
-def read_status(study: StudyFolder) -> dict[str, Any]:
-    """Say how far a study is; writes nothing and needs neither the base nor the data.
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Runs that are trained, and those that the recipe asks for, at most."""
 
-    Returns:
-        ``stage`` (what comes next, or goes on now), ``process`` (the one that works in it, or
-        None), ``experts`` and ``references`` with ``done`` and ``total`` (None where the search
-        decides it), ``candidates``, ``best_so_far``, ``recommendation`` and ``notices``.
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BestSoFar:
+    """The highest score of a merge."""
+
+    objective: float
+    mixture: Mixture
+    answer: str = "proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyStatus:
+    """How far a study is.
+
+    Args:
+        study: Its folder.
+        stage: What comes next, or goes on now.
+        process: The one that works in it; None where there is none.
+        experts: Those that are trained here.
+        references: Of calibration, validation and final training.
+        candidates: Mixtures that are scored.
+        best_so_far: None before the experts' own scores are known.
+        recommendation: None before the search has ended.
+        notices: The last ones.
     """
+
+    study: str
+    stage: str
+    process: str | None
+    experts: Count
+    references: Count
+    candidates: int
+    best_so_far: BestSoFar | None
+    recommendation: Mixture | None
+    notices: tuple[Notice, ...]
+
+
+def read_status(study: StudyFolder) -> StudyStatus:
+    """Say how far a study is; writes nothing and needs neither the base nor the data."""
     recipe = study.recipe
     n_wanted = sum(domain.expert is None for domain in recipe.domains.values())
     experts = [study.expert_folder(name) for name in recipe.domains]
@@ -46,20 +88,19 @@ def read_status(study: StudyFolder) -> dict[str, Any]:
         observations = ledger.observations()
     finally:
         ledger.close()
-    recommendation = study.load_json(FILES[Recommendation])
-    notices = study.load_json(NOTICES_FILE) or {"notices": []}
+    recommendation = load_result(study, Recommendation)
     latest = _latest_proxies(observations)
-    return {
-        "study": str(study.folder),
-        "stage": _stage(study, recipe, has_experts=n_experts >= n_wanted),
-        "process": study.holder,
-        "experts": {"done": n_experts, "total": n_wanted},
-        "references": {"done": _n_runs(study.folder / "references"), "total": _n_planned(recipe)},
-        "candidates": len({str(o.mixture) for o in latest}),
-        "best_so_far": _best(recipe.objective_terms, observations, latest),
-        "recommendation": recommendation["mixture"] if recommendation else None,
-        "notices": notices["notices"][-_N_NOTICES:],
-    }
+    return StudyStatus(
+        study=str(study.folder),
+        stage=_stage(study, recipe, has_experts=n_experts >= n_wanted),
+        process=study.holder,
+        experts=Count(n_experts, n_wanted),
+        references=Count(_n_runs(study.folder / "references"), _n_planned(recipe)),
+        candidates=len({str(o.mixture) for o in latest}),
+        best_so_far=_best(recipe.objective_terms, observations, latest),
+        recommendation=recommendation.mixture if recommendation else None,
+        notices=load_notices(study.folder / NOTICES_FILE)[-_N_NOTICES:],
+    )
 
 
 def _stage(study: StudyFolder, recipe: Recipe, *, has_experts: bool) -> str:
@@ -96,18 +137,18 @@ def _latest_proxies(observations: Sequence[Observation]) -> list[Observation]:
 
 def _is_whole(observation: Observation) -> bool:
     """Whether all examples were measured: a race asks for some of them first."""
-    asked = observation.provenance.get("request", "")
-    return not asked or "part=Part(first=0, last=1, of=1)" in asked
+    asked = observation.provenance.get("request", repr(Part()))
+    return "part" not in observation.provenance and repr(Part()) in asked
 
 
 def _setting(observation: Observation) -> dict[str, str]:
-    own = {"mixture", "request", "slopes of"}
+    own = {"mixture", "part", "request", "slopes of"}
     return {key: value for key, value in observation.provenance.items() if key not in own}
 
 
 def _best(
     objective: Objective, observations: Sequence[Observation], latest: Sequence[Observation]
-) -> dict[str, Any] | None:
+) -> BestSoFar | None:
     """The best merge; None before the experts' own scores and the base's are known."""
     evaluation = latest[0].provenance["evaluation"] if latest else None
     bases = [
@@ -124,8 +165,4 @@ def _best(
     scale = Scale.measure(bases[-1].values, [corner.values for corner in corners])
     best = max(mixtures.values(), key=lambda o: objective.value(o.values, scale))
     assert best.mixture is not None  # by the choice above
-    return {
-        "objective": objective.value(best.values, scale),
-        "mixture": best.mixture.as_dict(),
-        "answer": "proxy",
-    }
+    return BestSoFar(objective.value(best.values, scale), best.mixture)

@@ -58,9 +58,22 @@ class UnitSettings:
                 raise RecipeError(f"`{option}` must be at least 1, but got {value}: raise it")
 
 
+@dataclass(frozen=True, slots=True)
+class UnitsFound:
+    """The frivolous units of some models, by their names."""
+
+    models: tuple[tuple[str, FrivolousUnits], ...]
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """``models``, one object each, and ``seed``."""
+        rows = [{"model": name} | as_json(units) for name, units in self.models]
+        return {"models": rows, "seed": self.seed}
+
+
 def measure_study_units(
     workspace: Workspace, names: Sequence[str], settings: UnitSettings
-) -> dict[str, Any]:
+) -> UnitsFound:
     """Measure the units of models that a study holds.
 
     Args:
@@ -70,8 +83,7 @@ def measure_study_units(
         settings: Draws and inputs.
 
     Returns:
-        ``models``, one object each: model, prunable (mean, least, largest over the draws),
-        redundant, layers, agreement by draw; a reference has one object per trained seed.
+        One row per model; a reference has one per trained seed.
 
     Raises:
         RecipeError: If a name is none of these forms.
@@ -103,8 +115,8 @@ def measure_study_units(
             seed=settings.seed,
             on_progress=workspace.on_progress,
         )
-        found.append({"model": subject.name} | as_json(units))
-    return {"models": found, "seed": settings.seed}
+        found.append((subject.name, units))
+    return UnitsFound(tuple(found), settings.seed)
 
 
 def as_json(units: FrivolousUnits) -> dict[str, Any]:
