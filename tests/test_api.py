@@ -144,6 +144,8 @@ def test_prompts_with_completions_and_a_measure_of_ones_own(pico: Path, tmp_path
         report = study.report().read_text()
     assert "training tokens are learned" in checked.notes[0]
     assert not any("gamma" in note for note in checked.notes)
+    [uneven] = [text for text in checked.warnings if text.startswith("`domains`: 100 % of the tok")]
+    assert "of `gamma` are learned, but only" in uneven
     assert list(uniform.values) == [
         *(f"{name}/{measure}" for name in DOMAINS for measure in ("loss", "bits_per_byte")),
         *("lines/greedy_match", "lines/token_accuracy", "sure/confidence"),

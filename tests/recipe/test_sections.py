@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from tests.recipe.minimal import MINIMAL, domains, dump, recipe, refuse
 
-from mixwise.recipe import parse_recipe
+from mixwise.recipe import Domain, parse_recipe
+from mixwise.records.prompt_completion import PromptCompletionFields
 
 
 @pytest.mark.parametrize("text", ["1e-3", "1.0e-3", "0.001"])
@@ -153,3 +154,40 @@ def test_a_choice_set_takes_no_keys_without_effect() -> None:
     refuse("choice records are rows", evaluation=sets(kind="choice", format="text"))
     rule = r"`evaluation\.sets\.quiz\.fields\.promt`: unknown key: did you mean `prompt`"
     refuse(rule, evaluation=sets(kind="choice", fields={"promt": "question"}))
+
+
+@pytest.mark.parametrize(
+    ("code", "rule"),
+    [
+        (
+            {"files": "a", "records": "choice"},
+            "`records: choice` cannot be here: use one of text, p",
+        ),
+        ({"files": "a", "records": "pairs"}, "`pairs` is not a record format"),
+        ({"files": "a", "fields": {"text": "body"}}, "`fields` has no effect on text records: use"),
+        (
+            {"files": "a", "records": "prompt-completion", "field": "body"},
+            "`field` has no effect on prompt-completion records: use `fields`",
+        ),
+        (
+            {"files": "a", "records": "prompt-completion", "format": "text"},
+            "prompt-completion records are rows, so `format: text` cannot be",
+        ),
+        (
+            {"files": "a", "records": "prompt-completion", "fields": {"answer": "a"}},
+            r"`domains\.code\.fields\.answer`: unknown key",
+        ),
+        ({"files": "a", "records": ["text"], "fields": {"text": "a"}}, "`domains.code.records`"),
+    ],
+)
+def test_records_and_their_fields_belong_together(code: dict[str, Any], rule: str) -> None:
+    refuse(rule, domains=domains(**code))
+
+
+def test_fields_are_read_by_the_format_that_they_belong_to() -> None:
+    code = {"files": "a", "records": "prompt-completion", "fields": {"prompt": "q"}}
+    domain = recipe(domains=domains(**code)).domains["code"]
+    assert domain.parts == PromptCompletionFields(prompt="q")
+    again = Domain.model_validate(domain.model_dump())
+    assert again.parts == domain.parts
+    assert recipe(domains=domains(**code)).key != recipe().key

@@ -8,6 +8,8 @@ from mixwise.study.expert_warnings import collect_expert_warnings
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Plan
 
+_EVEN = 1.25  # ratio of the learned parts of two domains up to which they count as alike
+
 
 def collect_warnings(live: LiveModel, inputs: Inputs, plan: Plan) -> list[str]:
     """One line for each thing to know.
@@ -20,6 +22,27 @@ def collect_warnings(live: LiveModel, inputs: Inputs, plan: Plan) -> list[str]:
     unshared = explain_unshared(inputs.suite, live.module)
     missing = [] if unshared is None else [unshared]
     return [*_data_warnings(inputs, plan), *collect_expert_warnings(live, inputs), *missing]
+
+
+def _uneven_supervision(inputs: Inputs) -> list[str]:
+    """Domains of which different parts of the tokens are learned.
+
+    A trainer takes the mean over learned tokens, so that a domain with few of them weighs less in
+    training than its share of tokens says, and less than in a merge.
+    """
+    parts = {}
+    for name in inputs.recipe.domains:
+        facts = inputs.corpus(name).facts
+        learned = facts.n_supervised_train_tokens
+        parts[name] = 1.0 if learned is None else learned / max(facts.n_train_tokens, 1)
+    least, most = min(parts, key=lambda name: parts[name]), max(parts, key=lambda name: parts[name])
+    if parts[most] <= _EVEN * parts[least]:
+        return []
+    return [
+        f"`domains`: {100 * parts[most]:.0f} % of the tokens of `{most}` are learned, but only "
+        f"{100 * parts[least]:.0f} % of `{least}`: a share of tokens weighs less in training where "
+        "less is learned, which merging knows nothing of; trust the proxy by its references alone"
+    ]
 
 
 def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
@@ -36,6 +59,7 @@ def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
                 f"record(s) have more than {recipe.sequence_length:,} tokens, and are measured "
                 "without their beginning: raise `sequence_length` to measure them whole"
             )
+    found += _uneven_supervision(inputs)
     for name in recipe.tokenised_sets:
         dropped = len(inputs.overlap(name))
         if dropped:
