@@ -120,7 +120,8 @@ def write_corpus(
                 n_train_bytes=train.n_bytes,
                 n_supervised_train_tokens=train.n_supervised if masked else None,
             )
-            save_facts(partial, asdict(facts))
+            known = {key: value for key, value in asdict(facts).items() if value is not None}
+            save_facts(partial, known)
     except OSError as error:
         raise ResourceError(
             f"the token cache: {explain_failed_write(error, target.parent)}, or set MIXWISE_CACHE "
