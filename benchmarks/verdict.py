@@ -36,7 +36,7 @@ from rich.table import Table
 
 from mixwise.decision.agreement import spearman_rows
 from mixwise.decision.fidelity import measure_fidelity
-from mixwise.decision.trust import BEND_LIMIT, RANK_LIMIT, bend_of, level_works
+from mixwise.decision.trust import CURVATURE_LIMIT, RANK_LIMIT, curvature_ratio, level_works
 from mixwise.diagnostics.interference import predict_error, predict_linear
 
 _N_RANDOM = 25
@@ -145,7 +145,7 @@ def _signs(found: Diagnosis, shares: Array, merged: Array, parts: Array) -> dict
         "mean cosine": found.mean_cosine,
         "crooked halfway": 1 - (found.halfway or 1.0),
         "mean γ": float((gamma.sum() - n) / (n * (n - 1))),
-        BEND: bend_of(first, linear - first),
+        BEND: curvature_ratio(first, linear - first),
         "self-domain scaling / spread": float(np.abs(errors.self_scaling @ parts).mean() / spread),
         "cross-domain / spread": float(np.abs(errors.cross_domain @ parts).mean() / spread),
         "curvature error, nats": float(np.abs(curvature).mean()),
@@ -289,8 +289,8 @@ def main() -> None:
         )
         cases += own
     report(cases, console)
-    right = balanced_accuracy(*_columns(cases, BEND, lambda c: c.ranks), BEND_LIMIT)
-    console.print(f"the verdict's own limit, b ≤ {BEND_LIMIT}: balanced accuracy {right:.2f}")
+    right = balanced_accuracy(*_columns(cases, BEND, lambda c: c.ranks), CURVATURE_LIMIT)
+    console.print(f"the verdict's own limit, b ≤ {CURVATURE_LIMIT}: balanced accuracy {right:.2f}")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def load_diagnosis(bed: Bed) -> Diagnosis | None:
         return None
     row = json.loads(path.read_text())
     found = row["interactions"]
-    arrays = {name: np.array(found[name]) for name in ("slopes", "curvatures", "bends")}
+    arrays = {name: np.array(found[name]) for name in ("slopes", "curvatures", "curvature_norms")}
     interactions = Interactions(
         tuple(found["domains"]), tuple(found["metrics"]), n_tokens=found["n_tokens"], **arrays
     )
@@ -93,7 +93,7 @@ def save_diagnosis(bed: Bed, found: Diagnosis) -> None:
             "metrics": derivatives.metrics,
             "slopes": derivatives.slopes.round(_DIGITS).tolist(),
             "curvatures": derivatives.curvatures.round(_DIGITS).tolist(),
-            "bends": derivatives.bends.round(_DIGITS).tolist(),
+            "curvature_norms": derivatives.curvature_norms.round(_DIGITS).tolist(),
             "n_tokens": derivatives.n_tokens,
         },
     }
@@ -127,7 +127,7 @@ def _losses_only(found: Interactions, bed: Bed) -> Interactions:
         tuple(found.metrics[k] for k in rows),
         found.slopes[rows],
         found.curvatures[rows],
-        found.bends[rows],
+        found.curvature_norms[rows],
         found.n_tokens,
     )
 

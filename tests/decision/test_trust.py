@@ -5,11 +5,11 @@ import pytest
 
 from mixwise.decision.fidelity import Fidelity, measure_fidelity
 from mixwise.decision.trust import (
-    BEND_LIMIT,
+    CURVATURE_LIMIT,
     LARGE_UPDATE,
     LEVEL_LIMIT,
     Trust,
-    bend_of,
+    curvature_ratio,
     judge_measured,
     judge_predicted,
     level_works,
@@ -38,9 +38,11 @@ def measured(
 
 
 def predicted(
-    bend: float, size: float = 0.05, rule: str = "linear", n_calibration: int = 0
+    curvature: float, size: float = 0.05, rule: str = "linear", n_calibration: int = 0
 ) -> Trust:
-    return judge_predicted(bend, (0.01, size), rule, n_calibration=n_calibration, n_references=12)
+    return judge_predicted(
+        curvature, (0.01, size), rule, n_calibration=n_calibration, n_references=12
+    )
 
 
 def test_a_perfect_proxy_is_trusted_and_nothing_is_to_be_done() -> None:
@@ -96,17 +98,17 @@ def test_references_that_do_not_differ_judge_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bend", "size", "word"),
+    ("curvature", "size", "word"),
     [
-        (0.9 * BEND_LIMIT, 0.05, "trust the ranking only"),
-        (1.1 * BEND_LIMIT, 0.05, "do not trust"),
-        (0.9 * BEND_LIMIT, 1.1 * LARGE_UPDATE, "do not trust"),
+        (0.9 * CURVATURE_LIMIT, 0.05, "trust the ranking only"),
+        (1.1 * CURVATURE_LIMIT, 0.05, "do not trust"),
+        (0.9 * CURVATURE_LIMIT, 1.1 * LARGE_UPDATE, "do not trust"),
     ],
 )
-def test_theory_alone_never_trusts_the_level(bend: float, size: float, word: str) -> None:
-    verdict = predicted(bend, size)
+def test_theory_alone_never_trusts_the_level(curvature: float, size: float, word: str) -> None:
+    verdict = predicted(curvature, size)
     assert (verdict.word, verdict.basis, verdict.is_clear) == (word, "predicted", False)
-    assert f"terms vary {bend:.2f}× as much between mixtures" in verdict.reasons[0]
+    assert f"terms vary {curvature:.2f}× as much between mixtures" in verdict.reasons[0]
     assert verdict.remedies[-1].startswith("train 12 references, which measure")
     assert any("no guide" in reason for reason in verdict.reasons) == (size > LARGE_UPDATE)
 
@@ -132,7 +134,7 @@ def test_a_wrong_level_is_mended_by_calibration(
 
 def test_no_remedy_corrects_the_weights_of_the_merge() -> None:
     """`docs/science.md` §3: that mends the level and spoils the ranks."""
-    verdicts = [predicted(bend, n_calibration=n) for bend in (0.1, 2.0) for n in (0, 2)]
+    verdicts = [predicted(curvature, n_calibration=n) for curvature in (0.1, 2.0) for n in (0, 2)]
     for scores in (TRUTH + TRUTH.std(), -TRUTH):
         for is_calibrated, n in ((False, 0), (False, 2), (True, 2)):
             found = measured(scores, is_calibrated=is_calibrated, n_calibration=n)
@@ -161,6 +163,6 @@ def test_a_perfect_proxy_passes_whatever_the_noise() -> None:
 
 def test_how_much_is_of_second_order() -> None:
     first = np.array([0.0, 1.0, 2.0])
-    assert bend_of(first, 0.3 * first[::-1]) == pytest.approx(0.3)
-    assert bend_of(first, np.full(3, 7.0)) == 0
-    assert bend_of(np.ones(3), first) == float("inf")
+    assert curvature_ratio(first, 0.3 * first[::-1]) == pytest.approx(0.3)
+    assert curvature_ratio(first, np.full(3, 7.0)) == 0
+    assert curvature_ratio(np.ones(3), first) == float("inf")

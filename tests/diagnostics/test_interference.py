@@ -47,7 +47,7 @@ class Bowls:
             metrics=tuple(f"{name}/loss" for name in DOMAINS[: len(deltas)]),
             slopes=self.gradients @ deltas.T,
             curvatures=np.einsum("ia,kja->kij", deltas, products),
-            bends=np.linalg.norm(products, axis=2) / np.linalg.norm(deltas, axis=1),
+            curvature_norms=np.linalg.norm(products, axis=2) / np.linalg.norm(deltas, axis=1),
             n_tokens=1,
         )
 
@@ -146,7 +146,7 @@ def test_a_metric_of_no_domain_is_taken_as_a_combination_of_them() -> None:
         (*found.metrics, "other/loss"),
         np.vstack([found.slopes, mixed @ found.slopes]),
         np.concatenate([found.curvatures, np.tensordot(mixed, found.curvatures, 1)[None]]),
-        np.vstack([found.bends, found.bends[:1]]),
+        np.vstack([found.curvature_norms, found.curvature_norms[:1]]),
         1,
     )
     shares = np.array([[0.1, 0.6, 0.3]])

@@ -75,7 +75,9 @@ def test_every_product_is_that_of_autograd(rule: MergeRule, name: str) -> None:
     assert tangents.pull(name, gradient) == pytest.approx(pulled.numpy(), rel=1e-5)
     along = moved @ torch.from_numpy(direction)
     assert tangents.push(name, direction).numpy() == pytest.approx(along.numpy(), rel=1e-4)
-    assert tangents.bend(name, gradient) == pytest.approx(bent.numpy(), rel=1e-4, abs=1e-6)
+    assert tangents.rule_curvature(name, gradient) == pytest.approx(
+        bent.numpy(), rel=1e-4, abs=1e-6
+    )
     assert name in tangents
     assert "other" not in tangents
 
@@ -123,4 +125,4 @@ def test_a_linear_rule_has_no_curvature_of_its_own() -> None:
     chain = WeightMap.of(LINEAR.coefficients, SHARES)
     assert (chain.jacobian == np.eye(3)).all()
     assert not chain.curvature.any()
-    assert tangents_of(BENT_SUM, VECTORS, SHARES).bend("w", torch.ones(4, 5)).any()
+    assert tangents_of(BENT_SUM, VECTORS, SHARES).rule_curvature("w", torch.ones(4, 5)).any()

@@ -24,7 +24,7 @@ def test_values_are_those_of_the_objective() -> None:
     expected = MADE.objective.aggregate(values, MADE.scale)
     assert [PROBLEM.value(o) for o in SCORED] == pytest.approx(expected.tolist())
     assert PROBLEM.best(SCORED) is SCORED[int(expected.argmax())]
-    assert PROBLEM.spread(SCORED) == pytest.approx(np.ptp(expected))
+    assert PROBLEM.value_range(SCORED) == pytest.approx(np.ptp(expected))
 
 
 def test_only_what_lies_inside_the_space_is_best() -> None:

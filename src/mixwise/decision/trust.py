@@ -42,7 +42,7 @@ Word = Literal["trust", "trust the ranking only", "do not trust"]
 Basis = Literal["measured", "predicted"]
 RANK_LIMIT = 0.9
 LEVEL_LIMIT = 0.25
-BEND_LIMIT = 0.73
+CURVATURE_LIMIT = 0.73
 _LINEAR = "linear"
 LARGE_UPDATE = 0.15  # relative size of a task vector beyond which second order is no guide
 
@@ -78,7 +78,7 @@ def level_works(error: float, noiseless: float, spread: float) -> bool:
     return error <= LEVEL_LIMIT * spread + noiseless
 
 
-def bend_of(first: Array, second: Array) -> float:
+def curvature_ratio(first: Array, second: Array) -> float:
     """How much of the differences between mixtures is of second order.
 
     Args:
@@ -90,7 +90,7 @@ def bend_of(first: Array, second: Array) -> float:
 
     Example:
         >>> import numpy as np
-        >>> bend_of(np.array([0.0, 2.0]), np.array([0.5, 0.0]))
+        >>> curvature_ratio(np.array([0.0, 2.0]), np.array([0.5, 0.0]))
         0.25
     """
     scale = float(first.std())
@@ -139,7 +139,7 @@ def judge_measured(
 
 
 def judge_predicted(
-    bend: float | None,
+    curvature: float | None,
     relative_sizes: Sequence[float],
     rule: str,
     *,
@@ -149,19 +149,23 @@ def judge_predicted(
     """Judge the proxy before any reference is trained.
 
     Args:
-        bend: b of the objective; None where it reads a metric that no slopes tell of.
+        curvature: b of the objective; None where it reads a metric that no slopes tell of.
         relative_sizes: ‖δᵢ‖ / ‖θ₀‖.
         rule: The proxy's merge rule.
         n_calibration: Mixtures that the study trains for calibration.
         n_references: References that a validation should have.
     """
-    ranks = bend is not None and bend <= BEND_LIMIT and max(relative_sizes) <= LARGE_UPDATE
+    ranks = (
+        curvature is not None
+        and curvature <= CURVATURE_LIMIT
+        and max(relative_sizes) <= LARGE_UPDATE
+    )
     reasons = [
         "the objective reads a set of which nothing has slopes, so that nothing can be predicted"
-        if bend is None
-        else f"the second-order terms vary {bend:.2f}× as much between mixtures as the first-order "
-        f"terms; above {BEND_LIMIT:.2f}× rankings were less reliable in our benchmark, though this "
-        "is a weak sign",
+        if curvature is None
+        else f"the second-order terms vary {curvature:.2f}× as much between mixtures as the "
+        f"first-order terms; above {CURVATURE_LIMIT:.2f}× rankings were less reliable in our "
+        "benchmark, though this is a weak sign",
         "the level cannot be known without references: merging averages away noise that a trained "
         "model keeps",
     ]

@@ -63,7 +63,7 @@ class Interactions:
         metrics: Names of the metrics, those of the domains' own held-out texts among them.
         slopes: ⟨g_m, δᵢ⟩, shape ``(n_metrics, n_domains)``, in the metrics' units.
         curvatures: δᵢᵀH_mδⱼ, shape ``(n_metrics, n_domains, n_domains)``, the same.
-        bends: ‖H_mδⱼ‖ / ‖δⱼ‖, shape ``(n_metrics, n_domains)``.
+        curvature_norms: ‖H_mδⱼ‖ / ‖δⱼ‖, shape ``(n_metrics, n_domains)``.
         n_tokens: Tokens that were differentiated.
     """
 
@@ -71,7 +71,7 @@ class Interactions:
     metrics: tuple[str, ...]
     slopes: Array
     curvatures: Array
-    bends: Array
+    curvature_norms: Array
     n_tokens: int
 
     @property
@@ -88,8 +88,8 @@ class Interactions:
     @property
     def relative_effective_curvature(self) -> Array:
         """γ_kj, shape ``(n_domains, n_domains)``, 1 on the diagonal; below 1 the own bends more."""
-        bends = self.bends[self.own]
-        return np.asarray(bends / np.diag(bends)[:, None])
+        curvature_norms = self.curvature_norms[self.own]
+        return np.asarray(curvature_norms / np.diag(curvature_norms)[:, None])
 
     @property
     def domain_parts(self) -> Array:

@@ -5,9 +5,9 @@ Notation:
     weights of a rule that has them.  g: gradient of a score in that tensor.
 
 Method:
-    pull:  gᵀ ∂θ/∂λ         slopes from a gradient
-    push:  Σ vᵢ ∂θ/∂λᵢ      direction of the tensor from one of the shares
-    bend:  gᵀ ∂²θ/∂λ²       what the rule's own curvature adds to the Hessian
+    pull:            gᵀ ∂θ/∂λ       slopes from a gradient
+    push:            Σ vᵢ ∂θ/∂λᵢ    direction of the tensor from one of the shares
+    rule curvature:  gᵀ ∂²θ/∂λ²     what the rule's own curvature adds to the Hessian
 
     With merge weights, ∂θ/∂λ = Σₖ δₖ ∂cₖ/∂λ: the products ⟨g, δₖ⟩ are taken once, part of a tensor
     by part, so that g is read from cache and each δ once; the rule's derivatives are n×n and
@@ -52,7 +52,7 @@ class Tangents(Protocol):
         """Σ vᵢ ∂θ/∂λᵢ of one tensor, float32, for a direction v of shape ``(n,)``."""
         ...
 
-    def bend(self, name: str, gradient: Tensor) -> Array:
+    def rule_curvature(self, name: str, gradient: Tensor) -> Array:
         """gᵀ ∂²θ/∂λ² of one tensor, shape ``(n, n)``."""
         ...
 
@@ -99,13 +99,13 @@ class WeightMap:
         """Slopes in the shares ``(…, n_shares)`` from those in the weights ``(…, n_weights)``."""
         return products @ self.jacobian
 
-    def bend(self, products: Array) -> Array:
+    def rule_curvature(self, products: Array) -> Array:
         """Curvature of the weights times the slopes in them, ``(…, n_shares, n_shares)``."""
         return np.einsum("...k,kij->...ij", products, self.curvature)
 
     def hessian(self, inner: Array, products: Array) -> Array:
         """Hessian in the shares from the one in the weights and the slopes in them."""
-        return self.jacobian.T @ inner @ self.jacobian + self.bend(products)
+        return self.jacobian.T @ inner @ self.jacobian + self.rule_curvature(products)
 
 
 class CoefficientTangents:
@@ -141,11 +141,11 @@ class CoefficientTangents:
             vector.add_to(total, name, float(weight))
         return total
 
-    def bend(self, name: str, gradient: Tensor) -> Array:
-        """See `Tangents.bend`."""
+    def rule_curvature(self, name: str, gradient: Tensor) -> Array:
+        """See `Tangents.rule_curvature`."""
         if not self._map.curvature.any():
             return np.zeros((self.n_shares, self.n_shares))
-        return self._map.bend(self._products(name, gradient))
+        return self._map.rule_curvature(self._products(name, gradient))
 
     def _products(self, name: str, gradient: Tensor) -> Array:
         products = np.zeros(len(self._task_vectors))
@@ -203,8 +203,8 @@ class CombineTangents:
         _, moved = jvp(lambda shares: self._combine(name, deltas, shares), at, along)  # type: ignore[no-untyped-call]
         return moved
 
-    def bend(self, name: str, gradient: Tensor) -> Array:
-        """See `Tangents.bend`."""
+    def rule_curvature(self, name: str, gradient: Tensor) -> Array:
+        """See `Tangents.rule_curvature`."""
         at = self._shares.to(gradient.device)
         bent = hessian(self._score(name, gradient), at)  # type: ignore[no-untyped-call]
         return bent.double().cpu().numpy()

@@ -66,7 +66,7 @@ class SearchProblem:
             )
         return max(inside, key=self.value)
 
-    def spread(self, observations: Sequence[Observation]) -> float:
+    def value_range(self, observations: Sequence[Observation]) -> float:
         """Largest less smallest objective of observations and of what was known before."""
         values = [self.value(o) for o in (*observations, *self.known)]
         return max(values) - min(values)

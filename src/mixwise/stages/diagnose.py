@@ -21,7 +21,7 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.decision.score import OBJECTIVE
-from mixwise.decision.trust import Trust, bend_of, judge_measured, judge_predicted
+from mixwise.decision.trust import Trust, curvature_ratio, judge_measured, judge_predicted
 from mixwise.diagnostics.findings import Geometry
 from mixwise.diagnostics.geometry import measure_geometry, measure_trajectory
 from mixwise.diagnostics.interference import (
@@ -203,7 +203,7 @@ def _judge(
             return measured
     shares = sample(workspace.inputs.space, _N_PREDICTED, seed=workspace.recipe.search.seed)
     return judge_predicted(
-        _bend(workspace, theory.interactions, shares),
+        _curvature_ratio(workspace, theory.interactions, shares),
         geometry.relative_sizes,
         workspace.rule.name,
         n_calibration=workspace.recipe.calibration.mixtures,
@@ -211,7 +211,7 @@ def _judge(
     )
 
 
-def _bend(workspace: Workspace, found: Interactions, shares: Array) -> float | None:
+def _curvature_ratio(workspace: Workspace, found: Interactions, shares: Array) -> float | None:
     """B of the objective; None where it reads a set of which nothing has slopes."""
     terms = workspace.objective.terms
     companions = [_differentiable(workspace, term.metric) for term in terms]
@@ -228,7 +228,7 @@ def _bend(workspace: Workspace, found: Interactions, shares: Array) -> float | N
         objective.aggregate(base + change[:, rows], workspace.scale)
         for change in (shares @ found.slopes.T, predict_linear(found, shares))
     )
-    return bend_of(first, second - first)
+    return curvature_ratio(first, second - first)
 
 
 def _differentiable(workspace: Workspace, metric: Metric) -> Metric | None:

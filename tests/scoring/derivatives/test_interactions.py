@@ -91,7 +91,7 @@ def test_products_are_those_of_the_slow_path(pool: ExpertPool) -> None:
             vector = pool.task_vectors[domain]
             own = {n: vector.load(n) for n in pool.live.tensors if n in vector}
             expected = moved_norm(pool, products[i]) / dot(pool, domain, own) ** 0.5
-            assert found.bends[m, i] == pytest.approx(expected, rel=1e-4)
+            assert found.curvature_norms[m, i] == pytest.approx(expected, rel=1e-4)
     embedding.padding_idx = padding
 
 
@@ -99,14 +99,16 @@ def test_batches_change_nothing_but_the_norm(pool: ExpertPool) -> None:
     together, apart = measured(pool), measured(pool, batch_sequences=1)
     assert apart.slopes == pytest.approx(together.slopes, rel=1e-4)  # norms are in float32
     assert apart.curvatures == pytest.approx(together.curvatures, rel=1e-3, abs=1e-6)
-    assert (apart.bends >= together.bends * (1 - 1e-4)).all()  # a mean of norms, not of products
+    assert (
+        apart.curvature_norms >= together.curvature_norms * (1 - 1e-4)
+    ).all()  # a mean of norms, not of products
     assert apart.n_tokens == together.n_tokens
 
 
 def test_metrics_of_one_set_differ_by_a_factor(pool: ExpertPool) -> None:
     found = measured(pool)
     factors = [metric.factor for metric in make_suite().sets[0].differentiable().metrics]
-    for products in (found.slopes, found.curvatures, found.bends):
+    for products in (found.slopes, found.curvatures, found.curvature_norms):
         assert products[1] == pytest.approx(products[0] * factors[1] / factors[0])
 
 
@@ -128,4 +130,4 @@ def test_the_live_model_holds_the_base_afterwards(pool: ExpertPool) -> None:
         assert torch.equal(tensor.float(), pool.base_tensor(name).float())
         assert not tensor.requires_grad
     assert all(p.grad is None for p in pool.live.module.parameters())
-    assert np.isfinite(measured(pool).bends).all()
+    assert np.isfinite(measured(pool).curvature_norms).all()

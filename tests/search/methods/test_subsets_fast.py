@@ -31,7 +31,7 @@ def test_the_answer_is_that_of_enumeration_at_a_fifth_of_the_passes(
     assert found.best.mixture is not None
     if kind == "noisy":  # the best score of a noisy table is the luckiest, so that truth decides
         loss, gain = made.truth(np.array([best.shares, found.best.mixture.shares]))
-        assert gain >= loss - 0.03 * asked.spread(table)
+        assert gain >= loss - 0.03 * asked.value_range(table)
     else:
         assert found.best.mixture == best
     if n_domains == 10:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixwise.mixture import Mixture, MixtureSpace
-from mixwise.search.space.designs import centre, lattice, seed_points, spread
+from mixwise.search.space.designs import centre, lattice, low_discrepancy, seed_points
 from mixwise.search.space.vertices import list_vertices
 from mixwise.search.surrogates.regressors import quadratic_features
 
@@ -93,19 +93,19 @@ def test_the_centre_of_equal_caps_is_uniform(n: int, cap: float) -> None:
 def test_points_inside_are_inside_distinct_and_as_many_as_asked(
     space: MixtureSpace, n: int
 ) -> None:
-    points = spread(space, n, seed=0)
+    points = low_discrepancy(space, n, seed=0)
     assert len(points) == len(set(points)) == n
     assert all(space.contains(point) for point in points)
 
 
 def test_no_points_are_no_points() -> None:
-    assert spread(whole(3), 0, seed=0) == ()
+    assert low_discrepancy(whole(3), 0, seed=0) == ()
 
 
 @every_space
 def test_the_seed_decides_the_points_inside(space: MixtureSpace) -> None:
-    assert spread(space, 8, seed=1) == spread(space, 8, seed=1)
-    assert spread(space, 8, seed=1) != spread(space, 8, seed=2)
+    assert low_discrepancy(space, 8, seed=1) == low_discrepancy(space, 8, seed=1)
+    assert low_discrepancy(space, 8, seed=1) != low_discrepancy(space, 8, seed=2)
 
 
 def gap(points: np.ndarray, space: MixtureSpace) -> float:
@@ -124,7 +124,10 @@ def random_points(space: MixtureSpace, n: int, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("space", [whole(3), whole(4), capped(4, 0.5), capped(6, 0.3)])
 def test_points_inside_cover_the_space_about_as_well_as_random_ones(space: MixtureSpace) -> None:
     ours = np.mean(
-        [gap(np.array([m.shares for m in spread(space, 32, seed=s)]), space) for s in range(5)]
+        [
+            gap(np.array([m.shares for m in low_discrepancy(space, 32, seed=s)]), space)
+            for s in range(5)
+        ]
     )
     random = np.mean([gap(random_points(space, 32, seed), space) for seed in range(1, 6)])
     assert ours < 1.1 * random

@@ -80,7 +80,7 @@ class ModelCurvature:
             gradients = {k: g for k, g in zip(tensors, found, strict=True) if g is not None}
             for name, gradient in gradients.items():
                 slopes += pull(name, gradient.detach())
-                hessian += self.tangents.bend(name, gradient.detach())
+                hessian += self.tangents.rule_curvature(name, gradient.detach())
             for i in range(n):
                 column[:] = 0
                 backward_along(self.tangents, gradients, np.eye(n)[i], is_last=i == n - 1)

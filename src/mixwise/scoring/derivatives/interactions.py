@@ -66,7 +66,7 @@ def measure_interactions(
         metrics=tuple(row.metric for row in found),
         slopes=np.stack([row.factor * row.nats.slopes for row in found]),
         curvatures=np.stack([row.factor * row.nats.curvature for row in found]),
-        bends=np.stack([row.factor * row.nats.bends for row in found])
+        curvature_norms=np.stack([row.factor * row.nats.curvature_norms for row in found])
         / np.where(norms > 0, norms, 1.0),
         n_tokens=sum(row.nats.n_tokens for row in {id(row.nats): row for row in found}.values()),
     )
@@ -78,14 +78,14 @@ class _Products:
 
     slopes: Array
     curvature: Array
-    bends: Array
+    curvature_norms: Array
     n_tokens: int
 
     def __add__(self, other: _Products) -> _Products:
         return _Products(
             self.slopes + other.slopes,
             self.curvature + other.curvature,
-            self.bends + other.bends,
+            self.curvature_norms + other.curvature_norms,
             self.n_tokens + other.n_tokens,
         )
 
@@ -120,7 +120,7 @@ def _measure_batch(pool: ExpertPool, batch: Batch) -> _Products:
         np.add(column, tangents.pull(name, product), out=column)
         np.add(squares, float(product.double().square().sum()), out=squares)
 
-    slopes, curvature, bends = np.zeros(n), np.zeros((n, n)), np.zeros(n)
+    slopes, curvature, curvature_norms = np.zeros(n), np.zeros((n, n)), np.zeros(n)
     with (
         differentiable_tensors(pool.live, tangents, reduce) as tensors,
         sdpa_kernel(SDPBackend.MATH),
@@ -135,5 +135,5 @@ def _measure_batch(pool: ExpertPool, batch: Batch) -> _Products:
         for j, direction in enumerate(np.eye(n)):
             column[:], squares[...] = 0, 0
             backward_along(tangents, gradients, direction, is_last=j == n - 1)
-            curvature[:, j], bends[j] = column, np.sqrt(squares)
-    return _Products(slopes, (curvature + curvature.T) / 2, bends, batch.n_tokens)
+            curvature[:, j], curvature_norms[j] = column, np.sqrt(squares)
+    return _Products(slopes, (curvature + curvature.T) / 2, curvature_norms, batch.n_tokens)

@@ -96,7 +96,7 @@ def continue_bayes(problem: SearchProblem, scored: Sequence[Observation]) -> Sea
     surface = fit_surface(problem, seen)
     n_sure = 0 if request == SLOPES else len(problem.space.domains)
     for step in range(n_steps):
-        least = 0.0 if step < n_sure else _STILL * problem.spread(seen)
+        least = 0.0 if step < n_sure else _STILL * problem.value_range(seen)
         proposal = _proposal(problem, surface, seen, least, seed=problem.seed + step)
         if proposal is None:
             break

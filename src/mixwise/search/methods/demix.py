@@ -26,7 +26,7 @@ from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Observation
 from mixwise.search.methods.trust_region import is_taken
 from mixwise.search.problem import Predict, SearchProblem, SearchResult, require_budget, shares_of
-from mixwise.search.space.designs import spread
+from mixwise.search.space.designs import low_discrepancy
 from mixwise.search.space.simplex import sample
 from mixwise.search.surrogates.regressors import fit_trees
 
@@ -43,7 +43,7 @@ def design_demix(space: MixtureSpace, budget: int | None, seed: int) -> tuple[Mi
         RecipeError: If the budget is too small for three rounds.
     """
     require_budget(budget, _LEAST, "three rounds of the method `demix`")
-    return spread(space, _rounds(budget)[0], seed=seed)
+    return low_discrepancy(space, _rounds(budget)[0], seed=seed)
 
 
 def search_demix(problem: SearchProblem) -> SearchResult:

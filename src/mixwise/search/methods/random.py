@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.search.problem import SearchProblem, SearchResult
-from mixwise.search.space.designs import spread
+from mixwise.search.space.designs import low_discrepancy
 
 N_RANDOM = 40
 
 
 def design_random(space: MixtureSpace, budget: int | None, seed: int) -> tuple[Mixture, ...]:
     """All of the budget."""
-    return spread(space, budget or N_RANDOM, seed=seed)
+    return low_discrepancy(space, budget or N_RANDOM, seed=seed)
 
 
 def search_random(problem: SearchProblem) -> SearchResult:

@@ -97,7 +97,7 @@ def _proposal(
 ) -> Mixture | None:
     """The next mixture: the top of the box, or of the whole space where the box promises little."""
     best = problem.best(scored)
-    least = _STILL * problem.spread(scored)
+    least = _STILL * problem.value_range(scored)
     here = mixture_of(best)
     for space in (box(problem.space, here, width), problem.space):
         top = surface.top(space, near=here.array[None], seed=seed)

@@ -71,7 +71,7 @@ def lattice(space: MixtureSpace) -> tuple[Mixture, ...]:
     return distinct([Mixture(space.domains, tuple(point)) for point in points])
 
 
-def spread(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...]:
+def low_discrepancy(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...]:
     """Low-discrepancy points inside the space.
 
     Args:
@@ -107,7 +107,7 @@ def seed_points(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...
     if len(edges) > room:
         edges = edges[np.sort(np.random.default_rng(seed).permutation(len(edges))[:room])]
     points = distinct([*fixed, *_mixtures(space, edges)])
-    return distinct([*points, *spread(space, n - len(points), seed=seed)])
+    return distinct([*points, *low_discrepancy(space, n - len(points), seed=seed)])
 
 
 def _corners(space: MixtureSpace) -> Array:
