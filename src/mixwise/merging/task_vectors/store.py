@@ -10,7 +10,6 @@ Method:
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import warnings
@@ -134,8 +133,12 @@ def open_stored(
     if _is_damaged(file, _memo(file.parent)):
         warnings.warn(damage_of(file), MixwiseWarning, stacklevel=2)
     elif _read_fingerprint(file) == fingerprint:
-        with contextlib.suppress(FileNotFoundError):  # somebody has deleted it by now
+        try:
             return StoredTaskVector(live, file, fingerprint)
+        except (FileNotFoundError, RuntimeError) as error:  # torch maps it, and raises the latter
+            is_gone = isinstance(error, FileNotFoundError) or "No such file" in str(error)
+            if not is_gone:  # else somebody has deleted it by now
+                raise
     if open_checkpoint(expert.folder).fingerprint != expert.fingerprint:
         raise CheckpointError(
             f"{expert.folder}: has changed since it was opened: restore it and run the same "
