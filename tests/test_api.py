@@ -194,6 +194,8 @@ def test_what_cannot_be_is_said(pico: Path, tmp_path: Path) -> None:
             study.score([{"delta": 1.0}])
     with pytest.raises(StudyError, match="no study here"):
         Study.open(tmp_path / "none")
+    with pytest.raises(ValueError, match="either `progress` or functions of your own"):
+        Study.open(tmp_path / "study", progress=True, on_progress=print)
 
 
 def test_every_public_name_is_there_and_listed() -> None:

@@ -114,6 +114,9 @@ class Study:
             extra ``mixwise[notebook]``), as lines on stderr elsewhere.
         on_progress: Told how far each task has come.
         on_stage: Told when a stage of `run` begins and ends.
+
+    Raises:
+        ValueError: If progress is both shown and told to functions.
     """
 
     def __init__(
@@ -128,6 +131,8 @@ class Study:
         on_progress: OnProgress = silent,
         on_stage: OnStage = silent_stage,
     ) -> None:
+        if progress and (on_progress is not silent or on_stage is not silent_stage):
+            raise ValueError("give either `progress` or functions of your own, and not both")
         self._folder = folder
         self._new_recipe = recipe
         self._open: dict[str, Any] = {

@@ -158,7 +158,9 @@ def check_evaluation_set(chosen: EvaluationSet, model: Any) -> None:
 
 
 def check_engine(engine: Engine) -> None:
-    """Check an engine: every job once, its steps told, its error passed on, and usable again.
+    """Check an engine: every job once, its error passed on, and usable again after an error.
+
+    Steps need not all be told, but by the index of their job.
 
     Args:
         engine: The engine, open; it is closed at the end.

@@ -67,6 +67,12 @@ def test_a_set_of_ones_own_stands_beside_the_others(model: torch.nn.Module) -> N
     assert suite.fingerprint != EvaluationSuite((text_set(), choice_set()), 4).fingerprint
 
 
+def test_several_models_at_once_are_never_measured_without_it() -> None:
+    prepared = PreparedSuite(EvaluationSuite((text_set(), Confidence()), 4), "cpu")
+    with pytest.raises(EvaluationError, match="`sure` is given the whole model"):
+        prepared.measure_candidates(lambda batch: np.zeros((1, len(batch.rows))), ["a"])
+
+
 @pytest.mark.parametrize(
     ("broken", "rule"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from mixwise.data.recognition import recognise
 from mixwise.data.sources import read_documents
-from mixwise.errors import RecipeError
+from mixwise.errors import DataError, RecipeError
 from mixwise.recipe import Domain
 from mixwise.records.formats import FORMATS, RecordFormat, register_format
 from mixwise.records.record import Document
@@ -63,6 +63,17 @@ def test_a_format_of_ones_own_is_read_checked_and_recognised(tmp_path: Path) -> 
         Domain.model_validate(
             {"files": "d.jsonl", "records": "letter", "fields": {"greetings": "salut"}}
         )
+
+
+def test_spans_that_would_be_passed_over_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "d.jsonl").write_text(json.dumps({"greeting": "hello"}) + "\n")
+    hidden = RecordFormat("hidden", Document, LetterFields, reader)
+    monkeypatch.setattr(FORMATS, "_rows", {**FORMATS._rows, "hidden": hidden})
+    source = Domain.model_validate({"files": "d.jsonl", "records": "hidden"})
+    with pytest.raises(DataError, match=r"d\.jsonl:1: the format `hidden` gives spans"):
+        list(read_documents(source, tmp_path, "domains.d"))
 
 
 @pytest.mark.parametrize(

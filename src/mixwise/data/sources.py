@@ -58,8 +58,20 @@ def read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
 
 
 def read_documents(source: TextSource, folder: Path, key: str) -> Iterator[Document]:
-    """The records of a source whose format gives documents; see `read_records`."""
-    yield from read_records(source, folder, key)
+    """The records of a source whose format gives documents; see `read_records`.
+
+    Raises:
+        DataError: Also if the format says that all is learned, and a document that it is not.
+    """
+    row_format = source.record_format
+    for document in read_records(source, folder, key):
+        if document.supervised is not None and not row_format.is_partly_supervised:
+            raise DataError(
+                f"{printable(document.file)}:{document.line}: the format `{row_format.name}` gives "
+                "spans that are learned, which would be passed over: register it with "
+                "`is_partly_supervised=True`"
+            )
+        yield document
 
 
 def _read_text(path: Path, document_characters: int) -> Iterator[Document]:

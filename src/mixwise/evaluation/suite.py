@@ -202,8 +202,16 @@ class PreparedSuite:
             part: Which examples.
 
         Raises:
-            EvaluationError: If a value is not finite; names the metric and the candidate.
+            EvaluationError: If a set is no likelihood set, or a value is not finite; names the set,
+                or the metric and the candidate.
         """
+        for chosen in self.suite.sets:
+            if not isinstance(chosen, LikelihoodSet):
+                raise EvaluationError(
+                    f"`{chosen.name}` is given the whole model, so it cannot be measured layer by "
+                    "layer or for several merges at once: set `evaluation.placement` to device or "
+                    "split, or leave it out"
+                )
         measured: list[list[Measurement]] = [[] for _ in names]
         for chosen in self.suite.likelihood_sets:
             nats = in_row_order((batch.rows, read(batch)) for batch in self.batches(chosen, part))

@@ -79,7 +79,7 @@ def export(
         raise _stale(study, "from another recipe")
     if workspace is not None and source.recipe != workspace.result_key:
         raise _stale(study, "from another recipe, other data or other experts")
-    made = exporter.make(recommendation, workspace)
+    made = exporter.make(recommendation, workspace if exporter.needs_study else None)
     path = output or study.folder / exporter.file
     _write(made, path)
     return {"file": str(path), **made.facts}

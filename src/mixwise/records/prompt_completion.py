@@ -30,13 +30,8 @@ _KNOWN = (
     ("question", "response"),
     ("input", "output"),
 )
-_MORE = (
-    "instruction",
-    "input",
-    "context",
-    "system",
-    "history",
-)  # parts that such rows may have besides
+# a row that has one of these besides is no pair: a part of it would be lost
+_MORE = ("instruction", "input", "context", "system", "history")
 
 
 class PromptCompletionFields(Section):
