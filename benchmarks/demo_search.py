@@ -18,7 +18,7 @@ from benchmarks.demo_problem import demo_problem
 
 from mixwise.decision.bootstrap import bootstrap_objective, interval
 from mixwise.ledger import Ledger
-from mixwise.scoring.proxy import ProxyScorer
+from mixwise.scoring.merged import MergedScorer
 from mixwise.search.method_table import METHODS
 from mixwise.search.problem import SearchProblem, SearchResult
 from mixwise.study.session import Workspace
@@ -49,7 +49,7 @@ def run_search(workspace: Workspace, problem: SearchProblem, method: str, folder
             merges=workspace.merges,
             slope_sets=tuple(dict.fromkeys(metric.set_name for metric in terms)),
         )
-        scorer = ProxyScorer(evaluations, workspace.rule.name, ledger)
+        scorer = MergedScorer(evaluations, workspace.rule.name, ledger)
         started = time.perf_counter()
         result = METHODS[method].search(replace(problem, scorer=scorer))
         return Search(result, time.perf_counter() - started)

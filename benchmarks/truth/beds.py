@@ -79,7 +79,9 @@ class Bed:
                 "snapshots": 0,
             },
             "search": {"max_repetition": 100},
-            "validation": {"mixtures": 0},
+            "experts": {"horizon_tokens": self.horizon_tokens},
+            "proxy": {"answer": "merged", "continued": False},
+            "calibration": {"mixtures": 0},
             "final": {"train": False},
         }
         return yaml.safe_dump(recipe, sort_keys=False)

@@ -99,6 +99,7 @@ class _NewRecipe:
 
     recipe: Recipe
     text: str
+    verify: bool
 
 
 class Study:
@@ -148,12 +149,16 @@ class Study:
         self._workspace: Workspace | None = None
 
     @classmethod
-    def create(cls, folder: str | Path, recipe: str | Path, **options: Any) -> Study:
+    def create(
+        cls, folder: str | Path, recipe: str | Path, *, verify: bool = False, **options: Any
+    ) -> Study:
         """Make a study from a recipe, or go on with the one that is there.
 
         Args:
             folder: Its folder; made when missing.
             recipe: The recipe, a YAML file; its relative paths start from where it lies.
+            verify: Whether references, baselines and second seeds are trained too, whatever the
+                recipe says: as its key ``verify``.
             options: As of `Study`.
 
         Raises:
@@ -161,9 +166,9 @@ class Study:
             StudyError: If the folder holds something else.
         """
         path = Path(recipe)
-        loaded = load_recipe(path)
-        text = path.read_text(encoding="utf-8")
-        return cls(StudyFolder.create(Path(folder), path), _NewRecipe(loaded, text), **options)
+        loaded = load_recipe(path, verify=verify)
+        new = _NewRecipe(loaded, path.read_text(encoding="utf-8"), verify)
+        return cls(StudyFolder.create(Path(folder), path), new, **options)
 
     @classmethod
     def open(cls, folder: str | Path, **options: Any) -> Study:
@@ -246,7 +251,7 @@ class Study:
         checked = run_check(self.workspace.inputs, self.folder)
         self.workspace.runs.require_own_experts()
         if self._new_recipe is not None:
-            self._folder.save_recipe(self._new_recipe.text)
+            self._folder.save_recipe(self._new_recipe.text, verify=self._new_recipe.verify)
             self._new_recipe = None
         return checked
 
@@ -453,6 +458,7 @@ def check_recipe(
     recipe: Path,
     study: Path,
     *,
+    verify: bool = False,
     trust_remote_code: bool = False,
     on_progress: OnProgress = silent,
 ) -> Checked:
@@ -461,10 +467,11 @@ def check_recipe(
     Args:
         recipe: The recipe, a YAML file.
         study: Where the study would be written.
+        verify: As of `Study.create`.
         trust_remote_code: Whether code from the base model's folder may run.
         on_progress: Told how far each task has come.
     """
-    loaded = load_recipe(recipe)
+    loaded = load_recipe(recipe, verify=verify)
     from mixwise.stages.check import run_check  # torch: not before the recipe is read
     from mixwise.study.inputs import Inputs, Settings
 

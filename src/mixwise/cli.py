@@ -42,6 +42,12 @@ RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", met
 Trust = Annotated[
     bool, typer.Option("--trust-remote-code", help="Let code from the base model's folder run.")
 ]
+Verified = Annotated[
+    bool,
+    typer.Option(
+        "--verify", help="Train references, baselines and second seeds too, as `verify: true`."
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -71,6 +77,7 @@ def check(
     study: Annotated[Path, typer.Option(help="Where the study will be written.")] = Path("study"),
     as_json: Json = False,
     trust_remote_code: Trust = False,
+    verified: Verified = False,
 ) -> None:
     """Find out everything that can be known before training."""
     from dataclasses import asdict
@@ -79,7 +86,11 @@ def check(
 
     with console.progress("check") as shown:
         checked = check_recipe(
-            recipe, study, trust_remote_code=trust_remote_code, on_progress=shown
+            recipe,
+            study,
+            verify=verified,
+            trust_remote_code=trust_remote_code,
+            on_progress=shown,
         )
     if as_json:
         plan, warnings, notes = asdict(checked.plan), checked.warnings, checked.notes
@@ -96,9 +107,10 @@ def run(
     ),
     as_json: Json = False,
     trust_remote_code: Trust = False,
+    verified: Verified = False,
 ) -> None:
-    """Do the main job: experts, search, recommendation, validation, final training, report."""
-    _run_main_job(recipe, study, as_json=as_json, trust_remote_code=trust_remote_code)
+    """Do the main job: experts, search, recommendation, one final run, report."""
+    _run_main_job(recipe, study, verified, as_json=as_json, trust_remote_code=trust_remote_code)
 
 
 @app.command()
@@ -107,10 +119,13 @@ def demo(
         "demo-study"
     ),
     as_json: Json = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The answer alone: no run that only verifies it.")
+    ] = False,
 ) -> None:
-    """Run the main job on the data and the base model that ship with mixwise."""
+    """Run the main job on the data and the base model that ship with mixwise, and verify it."""
     with resources.as_file(resources.files("mixwise") / "demo" / "recipe.yaml") as recipe:
-        _run_main_job(recipe, study, as_json=as_json, trust_remote_code=False)
+        _run_main_job(recipe, study, not quick, as_json=as_json, trust_remote_code=False)
 
 
 @app.command()
@@ -313,13 +328,16 @@ def export(
     _show(content, as_json, lambda: console.print_text(f"Wrote {content['file']}"))
 
 
-def _run_main_job(recipe: Path, folder: Path, *, as_json: bool, trust_remote_code: bool) -> None:
+def _run_main_job(
+    recipe: Path, folder: Path, verify: bool, *, as_json: bool, trust_remote_code: bool
+) -> None:
     from mixwise.api import Study
 
     with console.progress("check") as shown:
         study = Study.create(
             folder,
             recipe,
+            verify=verify,
             trust_remote_code=trust_remote_code,
             on_progress=shown,
             on_stage=shown.stage,

@@ -101,20 +101,20 @@ def test_what_nothing_tells_is_left_out(capsys: Capture) -> None:
     print_recommendation(
         replace(
             found,
-            reference=None,
             simplicity=None,
-            near_optimal_shares=None,
+            near_optimal_shares={},
             baselines=tuple(replace(row, expected=None) for row in found.baselines),
             fidelity=None,
             fidelity_calibrated=None,
-            trust=None,
+            reference=replace(found.reference, n_references=0),
         )
     )
     out = capsys.readouterr().out
     assert "Objective by the proxy 1.500 (95 %" in out
     assert "not in it, and no model was trained to learn it from)." in out
     assert "Baselines by the proxy: uniform 0.667 (cannot be told apart), only math 0.333." in out
-    for word in ("should reach", "Predicted mixtures", "Fidelity", "Calibrated", "Trust"):
+    assert "predicted: no model was trained to learn it from." in out
+    for word in ("Predicted mixtures", "Fidelity", "Calibrated"):
         assert word not in out
 
 

@@ -33,7 +33,7 @@ def test_json_is_one_document_for_what_nobody_expected(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr("mixwise.api.load_recipe", fail)

@@ -1,5 +1,5 @@
 import pytest
-from tests.study.test_plan import plan, recipe
+from tests.study.test_plan import counted, plan, recipe
 
 from mixwise.console.plan import print_plan, summarise_plan
 
@@ -9,8 +9,10 @@ def test_the_plan_names_runs_tokens_memory_disk_and_time(
 ) -> None:
     print_plan(plan(recipe()), ("be warned",), ("taken as asked",))
     out = capsys.readouterr().out
-    assert "2 experts" in out
-    assert "merged candidates  at most 10, each evaluated on 500 tokens" in out
+    assert "2 of 1,000 tokens (25 steps): 2.00 final runs" in out
+    assert "2.00 final runs before the final one (`budget` 0.25)" in out
+    assert "none (`--verify`)" not in out
+    assert "merged candidates    at most 10, each evaluated on 500 tokens" in out
     for word in ("peak memory", "disk", "estimated time"):
         assert word in out
     assert out.index("note: taken as asked") < out.index("warning: be warned")
@@ -19,5 +21,14 @@ def test_the_plan_names_runs_tokens_memory_disk_and_time(
 
 def test_the_summary_is_one_line() -> None:
     text = summarise_plan(plan(recipe()))
-    assert text.startswith("2 experts, at most 10 candidates, ")
+    assert text.startswith("2 experts of 1 final runs each, at most 10 candidates, 0 references")
     assert "\n" not in text
+
+
+def test_an_answer_that_nothing_verifies_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = recipe(experts={"horizon_tokens": 400}, final={"baselines": ()})
+    print_plan(plan(chosen, counts=counted(chosen, n_candidates=10)), ())
+    out = capsys.readouterr().out
+    assert "0.80 final runs before the final one" in out
+    assert "after 5, 10 steps of the experts" in out
+    assert "none (`--verify`): what the answer should reach is predicted, not checked" in out

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.decision.tables import OBJECTIVE, SCALE, SPACE, UNIFORM, Formula, peak
 
 from mixwise.decision.calibration import Calibrated, Reference, correct
-from mixwise.decision.forecast import Forecast, draw_missed, forecast
+from mixwise.decision.forecast import draw_missed, expect_ranks, forecast
 from mixwise.search.methods.listed import search_listed
 from mixwise.search.problem import SearchProblem
 from mixwise.search.surrogates.objective_model import fit_surface
@@ -28,10 +30,23 @@ def calibrated_by(n: int, *, level: float = 0.0) -> Calibrated:
     return correct(problem, found, fit_surface(problem, found.scored), references)
 
 
-def test_without_a_reference_nothing_is_known() -> None:
+def test_without_a_reference_the_proxy_is_expected_and_misses_as_is_usual() -> None:
     calibrated = calibrated_by(0)
-    assert forecast(calibrated, calibrated.found.best, n_seeds=2) == Forecast(None, None, None)
-    assert not draw_missed(calibrated, calibrated.found.scored).any()
+    best = calibrated.found.best
+    found = forecast(calibrated, best, n_seeds=2)
+    assert found.expected == calibrated.problem.value(best)
+    assert found.interval[1] - found.expected == pytest.approx(found.expected - found.interval[0])
+    assert draw_missed(calibrated, calibrated.found.scored).std() > 0
+
+
+def test_what_continuing_may_miss_widens_what_is_expected() -> None:
+    plain = calibrated_by(0)
+    continued = replace(plain, problem=replace(plain.problem, continued=0.5))
+    best = plain.found.best
+    narrow, wide = (forecast(c, best, n_seeds=2).interval for c in (plain, continued))
+    assert wide[1] - wide[0] > narrow[1] - narrow[0]
+    assert expect_ranks(continued).middle < expect_ranks(plain).middle
+    assert expect_ranks(plain).low <= expect_ranks(plain).middle <= expect_ranks(plain).high <= 1
 
 
 def test_the_level_is_learned_and_the_interval_holds_the_truth() -> None:

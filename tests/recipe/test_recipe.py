@@ -23,9 +23,17 @@ def test_the_smallest_recipe_has_these_defaults() -> None:
         None,
         4.0,
     )
-    assert (small.validation.mixtures, small.validation.seeds) == (12, 2)
-    assert small.final.baselines == ("uniform", "available", "single")
+    assert (small.budget, small.verify, small.calibration.mixtures) == (0.25, False, None)
+    assert (small.validation.mixtures, small.final.baselines, small.final.seeds) == (0, (), 1)
     assert (small.engine.workers, small.engine.threads) == ("auto", "auto")
+
+
+def test_verification_fills_in_what_the_recipe_leaves_open() -> None:
+    verified = recipe(verify=True, validation={"seeds": 3})
+    assert (verified.validation.mixtures, verified.validation.seeds) == (12, 3)
+    assert verified.final.baselines == ("uniform", "available", "single")
+    assert verified.final.seeds == 2
+    assert recipe(verify=True, final={"baselines": ["uniform"]}).final.baselines == ("uniform",)
 
 
 def test_a_run_is_cut_to_whole_batches() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mixwise.decision.bootstrap import Standing
+from mixwise.decision.drift import BestAt
 from mixwise.decision.fidelity import Fidelity, measure_fidelity
 from mixwise.decision.outcome import Margin, Outcome
 from mixwise.decision.score import Score
@@ -28,6 +29,7 @@ from mixwise.study.results import (
     Diagnosis,
     FinalFound,
     FinalRun,
+    HorizonFacts,
     InterferenceFacts,
     MetricFacts,
     ObjectiveFacts,
@@ -152,17 +154,32 @@ class Parts:
             mixture=self.best,
             answer="Train on 50 % math, 33 % code and 17 % web.",
             proxy=ProxyForecast(best.objective, (0.875, 1.125), "examples", best.metrics),
-            reference=None,
+            reference=ReferenceForecast(best.objective, (0.5, 1.5), "what is usual", 0),
             simplicity=None,
             near_optimal=(Rated("", best, None, "recommended"),),
-            near_optimal_shares=None,
+            near_optimal_shares={},
             baselines=tuple(
                 Rated(name, self.score(mixture), None, "behind")
                 for name, mixture in self.named().items()
             ),
             fidelity=None,
             fidelity_calibrated=None,
-            trust=None,
+            trust=Trust(
+                "trust the ranking only",
+                "predicted",
+                False,
+                ("no reference was trained to check it",),
+                ("verify it: `mixwise run RECIPE --verify`",),
+            ),
+            horizons=HorizonFacts(
+                expert_tokens=100,
+                run_tokens=1000,
+                points=(50, 100),
+                answers=("merged", "predictions"),
+                continued=tuple(f"{name}/loss" for name in self.domains),
+                deviation=0.125,
+                path=(BestAt(4, self.uniform, 0.25), BestAt(8, self.best, 0.0)),
+            ),
             outcome=None,
             cost=Cost(
                 runs=RunCounts(n, 0, 16, 4),
@@ -170,6 +187,7 @@ class Parts:
                 evaluated_tokens=5000,
                 candidates_scored=40,
                 search_runs_if_trained=40,
+                price=0.1 * n,
                 search_tokens_spent=1000 * n,
                 search_tokens_if_trained=40000,
                 search_tokens_avoided=40000 - 1000 * n,

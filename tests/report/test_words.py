@@ -11,6 +11,7 @@ from mixwise.report.words import (
     calibrated_words,
     cost_words,
     equals_words,
+    horizon_words,
     key_figures,
     outcome_words,
     prediction_rows,
@@ -77,8 +78,8 @@ def test_without_a_trained_model_the_interval_says_what_it_leaves_out(
 ) -> None:
     contents = load_contents(make_study(stages=["search"]))
     first = key_figures(contents)[0]
-    assert (first.name, first.value) == ("The proxy's score", "+1.000")
-    assert first.note.startswith("95 % 0.875 to 1.125 over evaluation examples only; what merging")
+    assert (first.name, first.value) == ("A trained model should reach", "+1.000")
+    assert first.note.startswith("95 % 0.500 to 1.500, predicted from what is usual, as no model")
 
 
 def test_each_prediction_says_what_its_interval_covers(make_study: MakeStudy) -> None:
@@ -90,8 +91,22 @@ def test_each_prediction_says_what_its_interval_covers(make_study: MakeStudy) ->
     assert "neither what merging misses nor the noise of training" in proxy[3]
     assert reached[1:3] == ["+1.250", "—"]
     bare = load_contents(make_study(stages=["search"]))
-    assert [row[1] for row in prediction_rows(bare)] == ["+1.000"]
+    assert [row[0].partition(":")[0] for row in prediction_rows(bare)] == ["Predicted", "Proxy"]
     assert prediction_rows(load_contents(make_study(stages=()))) == []
+
+
+def test_both_horizons_and_the_move_between_them_are_told(make_study: MakeStudy) -> None:
+    found = load_contents(make_study()).recommendation
+    words = horizon_words(found)
+    assert "Experts read 100 tokens each, the final model 1,000" in words
+    assert "The proxy is the experts merged and their predictions averaged." in words
+    assert "continued to the final horizon from experts at 50, 100 tokens" in words
+    assert "The best mixture has settled" in words
+    assert found is not None
+    far = replace(found.horizons.path[-1], behind=0.5)
+    moving = replace(found, horizons=replace(found.horizons, path=(far,)))
+    assert "The best mixture still moves with the horizon" in horizon_words(moving)
+    assert horizon_words(None) == ""
 
 
 def test_equal_and_better_baselines_are_named(make_study: MakeStudy) -> None:
@@ -150,7 +165,7 @@ def test_cost_says_what_was_avoided(make_study: MakeStudy) -> None:
     words = cost_words(load_contents(make_study(stages=["search"])).recommendation)
     assert "trained 3 experts on 3,000 tokens and scored 40 merged candidates" in words
     assert "avoided 37 runs and 37,000 tokens" in words
-    assert "16 models and the final comparison 4, on 20,000 tokens" in words
+    assert "16 models and the final training 4, on 20,000 tokens" in words
 
 
 def _with_cost(contents: Contents, **changes: int) -> Recommendation:

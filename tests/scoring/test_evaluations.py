@@ -15,7 +15,7 @@ from mixwise.engine.serial import HereEngine
 from mixwise.mixture import Mixture
 from mixwise.scorer import SLOPES, VALUES, Part, Request
 from mixwise.scoring.evaluations import Evaluations
-from mixwise.scoring.proxy import ProxyScorer
+from mixwise.scoring.merged import MergedScorer
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 
@@ -135,7 +135,7 @@ def test_slopes_are_those_of_finite_differences(evaluations: Evaluations) -> Non
 
 def test_a_part_and_the_rest_make_the_whole(workspace: Workspace) -> None:
     mixture = Mixture(NAMES, (0.6, 0.1, 0.3))
-    proxy = ProxyScorer(
+    proxy = MergedScorer(
         replace(workspace.evaluations, merges=workspace.merges), "linear", workspace.ledger
     )
     [first] = proxy.score([mixture], Request(part=Part(0, 1, 3)))

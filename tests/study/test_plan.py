@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from mixwise.recipe import Recipe
+from mixwise.study.horizons import plan_horizons
 from mixwise.study.plan import (
     Counts,
     DomainPlan,
@@ -30,6 +31,7 @@ def recipe(**changes: Any) -> Recipe:
         "sequence_length": 10,
         "training": {"batch_sequences": 4},
         "calibration": {"mixtures": 0},
+        "experts": {"horizon_tokens": 1000},
     }
     return Recipe.model_validate(values | changes)
 
@@ -37,11 +39,23 @@ def recipe(**changes: Any) -> Recipe:
 MEASURED = Measured(train_token_seconds=0.01, evaluate_token_seconds=0.001)
 
 
+def counted(
+    chosen: Recipe,
+    *,
+    n_experts: int = 2,
+    n_candidates: int = 0,
+    candidate_passes: int = 1,
+    n_baselines: int = 0,
+) -> Counts:
+    horizons = dataclasses.replace(plan_horizons(chosen), n_experts=n_experts)
+    return Counts(horizons, n_candidates, candidate_passes, n_baselines)
+
+
 def plan(chosen: Recipe, n_workers: int = 1, counts: Counts | None = None) -> Plan:
     return make_plan(
         chosen,
         (DOMAIN,),
-        counts or Counts(n_experts=2, n_candidates=10, candidate_passes=1, n_baselines=3),
+        counts or counted(chosen, n_candidates=10, n_baselines=3),
         SHAPE,
         evaluation_tokens=500,
         n_workers=n_workers,
@@ -60,7 +74,9 @@ def test_calibration_trains_references_too() -> None:
     made = plan(
         recipe(validation={"mixtures": 5, "seeds": 3}, calibration={"mixtures": 2, "seeds": 4})
     )
-    assert made.n_references == 5 * 3 + 2 * 4
+    assert (made.n_references, made.n_calibration) == (5 * 3, 2 * 4)
+    assert made.price == 2 + 2 * 4
+    assert made.n_verification == 5 * 3 + 3
 
 
 def test_nothing_is_trained_at_the_end_when_the_recipe_says_so() -> None:
@@ -74,8 +90,8 @@ def test_seconds_worked_by_hand() -> None:
 
 
 def test_two_workers_halve_rounds_of_training_and_time_of_evaluation() -> None:
-    counts = Counts(n_experts=3, n_candidates=0, candidate_passes=1, n_baselines=0)
     chosen = recipe(validation={"mixtures": 0}, final={"train": False})
+    counts = counted(chosen, n_experts=3)
     evaluation = 1 * 500 * 0.001
     assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx(30 + evaluation)
     assert plan(chosen, 2, counts).time(MEASURED) == pytest.approx(20 + evaluation / 2)
@@ -127,7 +143,7 @@ def test_every_worker_needs_its_own_memory() -> None:
 
 def test_slopes_cost_their_passes() -> None:
     chosen = recipe(validation={"mixtures": 0}, final={"train": False})
-    counts = Counts(n_experts=0, n_candidates=4, candidate_passes=3, n_baselines=0)
+    counts = counted(chosen, n_experts=0, n_candidates=4, candidate_passes=3)
     assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx((1 + 12) * 500 * 0.001)
 
 
@@ -161,8 +177,20 @@ def test_disk_grows_with_runs_and_trajectories() -> None:
 
 
 def test_phases_wait_for_each_other() -> None:
-    counts = Counts(n_experts=3, n_candidates=0, candidate_passes=1, n_baselines=2)
     chosen = recipe(validation={"mixtures": 5, "seeds": 1}, final={"seeds": 1})
+    counts = counted(chosen, n_experts=3, n_baselines=2)
     made = plan(chosen, 2, counts)
     # 2 + 3 + 2 rounds; base, 5 references twice and 3 final mixtures twice are evaluated
-    assert made.time(MEASURED) == pytest.approx(7 * 1000 * 0.01 + (1 + 5 + 6) * 500 * 0.001 / 2)
+    assert made.time(MEASURED) == pytest.approx(7 * 1000 * 0.01 + (1 + 10 + 6) * 500 * 0.001 / 2)
+
+
+def test_short_experts_cost_their_part() -> None:
+    chosen = recipe(
+        experts={"horizon_tokens": 400}, validation={"mixtures": 0}, final={"train": False}
+    )
+    made = plan(chosen)
+    assert (made.expert_tokens, made.expert_points) == (400, (5, 10))  # 3 are of the warm-up
+    assert made.price == made.expert_price == 2 * 400 / 1000
+    assert made.trained_tokens == 800
+    # the base, and ten candidates at both points
+    assert made.time(MEASURED) == pytest.approx(2 * 400 * 0.01 + (1 + 20) * 500 * 0.001)

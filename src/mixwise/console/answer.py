@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mixwise.console.text import print_text
+from mixwise.decision.drift import has_settled
 
 if TYPE_CHECKING:
     from mixwise.decision.fidelity import Estimate, Fidelity
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     )
 
 _BAR = 24
+PREDICTED = "predicted: no model was trained to learn it from."
 _LEAST_RANGE = 0.005  # shares that are known better than this are not worth a line
 _STANDINGS = {
     "recommended": "the same mixture",
@@ -37,18 +39,17 @@ def print_recommendation(found: Recommendation) -> None:
     print_text("")
     if found.simplicity is not None:
         _print_simplicity(found.simplicity)
-    if found.reference is not None:
-        _print_expected(found.reference)
-    _print_proxy(found.proxy, is_known=found.reference is not None)
+    _print_expected(found.reference)
+    _print_proxy(found.proxy, is_predicted=not found.reference.n_references)
+    _print_horizons(found)
     _print_baselines(found.baselines)
     _print_near_optimal(found)
     if found.fidelity is not None:
         print_fidelity(found.fidelity)
         if found.fidelity_calibrated is not None:
             _print_calibrated(found.fidelity_calibrated, found.fidelity)
-    if found.trust is not None:
-        _print_trust_in_short(found.trust)
-    if found.outcome is not None:
+    _print_trust_in_short(found.trust)
+    if found.outcome is not None and found.outcome.margins:
         print_outcome(found.outcome)
 
 
@@ -70,18 +71,37 @@ def _print_expected(reference: ReferenceForecast) -> None:
     n = reference.n_references
     print_text(
         f"A model trained on it should reach {reference.objective:.2f} (95 % {low:.2f} to "
-        f"{high:.2f}), learned from {n} trained reference{'s' * (n != 1)}."
+        f"{high:.2f}), "
+        + (f"learned from {n} trained reference{'s' * (n != 1)}." if n else PREDICTED)
     )
 
 
-def _print_proxy(proxy: ProxyForecast, *, is_known: bool) -> None:
+def _print_proxy(proxy: ProxyForecast, *, is_predicted: bool) -> None:
     """Print the proxy's own score, and what its interval covers."""
     low, high = proxy.interval_95
-    unknown = "" if is_known else ", and no model was trained to learn it from"
+    unknown = ", and no model was trained to learn it from" if is_predicted else ""
     print_text(
         f"Objective by the proxy {proxy.objective:.3f} (95 % {low:.3f} to {high:.3f} over "
         f"evaluation examples only: what merging misses is not in it{unknown})."
     )
+
+
+def _print_horizons(found: Recommendation) -> None:
+    """Print at what horizon the proxy was measured, what it cost, and whether its answer moves."""
+    horizons = found.horizons
+    line = (
+        f"Experts read {horizons.expert_tokens:,} tokens each, the final model "
+        f"{horizons.run_tokens:,}; all that was trained for the answer is "
+        f"{found.cost.price:.3g} of a final run."
+    )
+    if horizons.path:
+        moves = "has settled" if has_settled(horizons.path) else "STILL MOVES with the horizon"
+        line += (
+            f" Scores are continued; the best mixture {moves}: the experts' own "
+            f"({_mixture(horizons.path[-1].mixture.as_dict())}) would lose "
+            f"{horizons.path[-1].behind:.2f}."
+        )
+    print_text(line)
 
 
 def _print_baselines(rows: Sequence[Rated]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -38,18 +39,11 @@ def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = (
         )
     costs = Table.grid(padding=(0, 2))
     for row in (
-        (
-            "training runs",
-            f"{plan.n_runs}: {plan.n_experts} experts, {plan.n_references} references, "
-            f"at most {plan.n_final} final, {plan.n_workers} at once",
-        ),
-        (
-            "tokens per run",
-            f"{plan.run_tokens:,} in {plan.run_steps:,} steps; {plan.trained_tokens:,} in all",
-        ),
+        *_prices(plan),
         (
             "merged candidates",
-            f"at most {plan.n_candidates}, each evaluated on {plan.evaluation_tokens:,} tokens",
+            f"at most {plan.n_candidates}, each evaluated on {plan.evaluation_tokens:,} tokens"
+            + _at_points(plan),
         ),
         ("peak memory", f"{plan.memory_bytes / 1e9:.1f} GB"),
         *(
@@ -70,9 +64,47 @@ def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = (
     print_text("The recipe is fine.")
 
 
+def _prices(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What each stage trains, in tokens and in final runs."""
+    steps = plan.expert_points[-1]
+    yield (
+        "experts",
+        f"{plan.n_experts} of {plan.expert_tokens:,} tokens ({steps:,} steps): "
+        f"{plan.expert_price:.2f} final runs",
+    )
+    if plan.n_calibration:
+        yield "calibration", f"{plan.n_calibration} of {plan.run_tokens:,} tokens"
+    yield (
+        "price of the answer",
+        f"{plan.price:.2f} final runs before the final one (`budget` {plan.budget:g})",
+    )
+    yield (
+        "final training",
+        f"at most {plan.n_final} of {plan.run_tokens:,} tokens ({plan.run_steps:,} steps)"
+        if plan.n_final
+        else "none",
+    )
+    yield (
+        "verification",
+        f"{plan.n_references} references, and what is trained beside the recommendation: at most "
+        f"{plan.n_verification} final runs in all"
+        if plan.n_verification
+        else "none (`--verify`): what the answer should reach is predicted, not checked",
+    )
+    yield "tokens in all", f"{plan.trained_tokens:,}, {plan.n_workers} runs at once"
+
+
+def _at_points(plan: Plan) -> str:
+    if len(plan.expert_points) == 1:
+        return ""
+    steps = ", ".join(f"{steps:,}" for steps in plan.expert_points)
+    return f", after {steps} steps of the experts"
+
+
 def summarise_plan(plan: Plan) -> str:
     """What a job will do, in one line."""
     return (
-        f"{plan.n_experts} experts, at most {plan.n_candidates} candidates, {plan.n_references} "
+        f"{plan.n_experts} experts of {plan.expert_price / max(plan.n_experts, 1):.3g} final runs "
+        f"each, at most {plan.n_candidates} candidates, {plan.n_calibration + plan.n_references} "
         f"references and {plan.n_final} final runs, {plan.n_workers} at once"
     )

@@ -16,7 +16,12 @@ from typing import Protocol
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.decision.discrepancy import Discrepancy, Trained, fit_discrepancy
+from mixwise.decision.discrepancy import (
+    Discrepancy,
+    Trained,
+    fit_discrepancy,
+    prior_discrepancy,
+)
 from mixwise.decision.next_reference import choose_next
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
@@ -82,6 +87,12 @@ class Calibrated:
     trained: tuple[Trained, ...]
     discrepancy: Discrepancy | None
 
+    @property
+    def posterior(self) -> Discrepancy:
+        """What the proxy is expected to miss; without a reference, what is usual."""
+        usual = prior_discrepancy(len(self.problem.space.domains), continued=self.problem.continued)
+        return self.discrepancy or usual
+
     def value(self, shares: Array) -> Array:
         """Corrected score of mixtures, ``(n, n_domains)`` → ``(n,)``."""
         return np.asarray(self.surface.value(shares) + self.missed(shares))
@@ -123,7 +134,7 @@ def train_in_turn(
         references = [*known, *chosen]
         if references:
             trained = [reference.trained(problem) for reference in references]
-            discrepancy = fit_discrepancy(trained)
+            discrepancy = fit_discrepancy(trained, continued=problem.continued)
             shares = np.array([candidate.shares for candidate in pool])
             missed, covariance = discrepancy.joint(shares)
             means = surface.value(shares) + missed
@@ -176,7 +187,9 @@ def correct(
     """
     rows = [reference.trained(problem) for reference in (*chosen, *others)]
     trained = each_mixture_once(rows)
-    discrepancy = fit_discrepancy(trained) if trained else None
+    discrepancy = None
+    if trained:
+        discrepancy = fit_discrepancy(trained, continued=problem.continued)
     return Calibrated(problem, found, surface, tuple(chosen), trained, discrepancy)
 
 

@@ -5,12 +5,15 @@ Notation:
     r(λ) = J_r − J_p, over all seeds.  h(λ) = (1 − Σ λᵢ²) / (1 − 1/n): 0 at corners, 1 at u.
     k: seeds of a reference.  σ: standard deviation of a run between seeds.  A: size of r.
     u: uniform mixture.  s: part of σ² that a seed does to all mixtures alike.
+    D: deviation of a single domain's score, from continuing it to a longer horizon.
 
 Method:
     r is a Gaussian process with mean 0 and covariance
     A² [(1 − ρ) h h' + ρ q(λ, λ') / q(u, u)] ,  q = Σ_{i<j} 16 λᵢλⱼλ'ᵢλ'ⱼ, u the uniform mixture,
     for the second-order gap between training and merging is a quadratic form in λ that vanishes at
-    the corners: one part of it common to all pairs of domains, the rest each pair's own. A run adds
+    the corners: one part of it common to all pairs of domains, the rest each pair's own. Where the
+    proxy is continued to a longer horizon, each domain's score errs by itself, and a mixture's by
+    its share of each: D² λ·λ' is added. A run adds
     noise of variance σ². A and σ are not chosen but averaged over, on a grid, each combination
     by its likelihood (means of the references, and the spread within their seeds) times a broad
     prior around values that the caller gives. So one reference corrects the level of all mixtures,
@@ -80,6 +83,7 @@ class Discrepancy:
         sizes: A of each combination, shape ``(g,)``.
         noises: σ of each combination, shape ``(g,)``.
         probabilities: Probability of each combination, shape ``(g,)``.
+        continued: D.
     """
 
     known: Array
@@ -88,6 +92,7 @@ class Discrepancy:
     sizes: Array
     noises: Array
     probabilities: Array
+    continued: float = 0.0
 
     @property
     def noise(self) -> float:
@@ -102,6 +107,7 @@ class Discrepancy:
         """
         means, across, solved = self._means(shares)
         own = variance(shares) * self.sizes[:, None] ** 2
+        own = own + self.continued**2 * (shares**2).sum(axis=1)
         variances = own - np.einsum("gnm,gmn->gn", across, solved)
         mean = self.probabilities @ means
         spread = self.probabilities @ (variances + (means - mean) ** 2)
@@ -113,6 +119,7 @@ class Discrepancy:
         mean = self.probabilities @ means
         centred = means - mean
         inside = covariance(shares, shares) * float(self.probabilities @ self.sizes**2)
+        inside += self.continued**2 * shares @ shares.T
         for probability, one, weights in zip(self.probabilities, across, solved, strict=True):
             inside -= probability * (one @ weights)
         return mean, np.asarray(inside + (centred.T * self.probabilities) @ centred)
@@ -120,8 +127,9 @@ class Discrepancy:
     def _means(self, shares: Array) -> tuple[Array, Array, Array]:
         """Per combination: means ``(g, n)``, covariances ``(g, n, m)``, weights ``(g, m, n)``."""
         square = self.sizes[:, None, None] ** 2
-        across = square * covariance(shares, self.known)
+        across = square * covariance(shares, self.known) + self.continued**2 * shares @ self.known.T
         inside = square * covariance(self.known, self.known)
+        inside = inside + self.continued**2 * self.known @ self.known.T
         inside = inside + self.noises[:, None, None] ** 2 * self.noise_covariance
         solved = np.linalg.solve(
             inside + _JITTER * np.eye(len(self.known)), across.transpose(0, 2, 1)
@@ -131,7 +139,11 @@ class Discrepancy:
 
 
 def fit_discrepancy(
-    trained: Sequence[Trained], *, size: float = SIZE, noise: float = NOISE
+    trained: Sequence[Trained],
+    *,
+    size: float = SIZE,
+    noise: float = NOISE,
+    continued: float = 0.0,
 ) -> Discrepancy:
     """Learn what the proxy misses.
 
@@ -139,6 +151,7 @@ def fit_discrepancy(
         trained: References, at least one.
         size: Guess of A, > 0, in the score's unit.
         noise: Guess of σ, > 0; the spread within seeds outweighs it.
+        continued: D, in the score's unit.
 
     Returns:
         The posterior; combinations of A and σ that the data rule out are left out.
@@ -148,15 +161,22 @@ def fit_discrepancy(
     by_seed = _noise_covariance([t.seeds for t in trained])
     sizes, noises = (axis.ravel() for axis in np.meshgrid(size * _GRID, noise * _GRID))
     logs = -(np.log(sizes / size) ** 2 + np.log(noises / noise) ** 2) / (2 * _PRIOR_WIDTH**2)
-    logs = logs + _log_likelihoods(trained, known, by_seed, sizes, noises)
+    extra = continued**2 * known @ known.T
+    logs = logs + _log_likelihoods(trained, known, by_seed, extra, sizes, noises)
     weights = np.exp(logs - logs.max())
     kept = weights > 1e-3 * weights.max()
     return Discrepancy(
-        known, residuals, by_seed, sizes[kept], noises[kept], weights[kept] / weights[kept].sum()
+        known,
+        residuals,
+        by_seed,
+        sizes[kept],
+        noises[kept],
+        weights[kept] / weights[kept].sum(),
+        continued,
     )
 
 
-def prior_discrepancy(n_domains: int) -> Discrepancy:
+def prior_discrepancy(n_domains: int, *, continued: float = 0.0) -> Discrepancy:
     """What is expected before any reference is trained: nothing on average, of the usual size."""
     return Discrepancy(
         known=np.zeros((0, n_domains)),
@@ -165,6 +185,7 @@ def prior_discrepancy(n_domains: int) -> Discrepancy:
         sizes=np.array([SIZE]),
         noises=np.array([NOISE]),
         probabilities=np.ones(1),
+        continued=continued,
     )
 
 
@@ -210,7 +231,11 @@ class LeftOut:
 
 
 def leave_one_out(
-    trained: Sequence[Trained], *, size: float = SIZE, noise: float = NOISE
+    trained: Sequence[Trained],
+    *,
+    size: float = SIZE,
+    noise: float = NOISE,
+    continued: float = 0.0,
 ) -> LeftOut:
     """Predict the discrepancy of each reference from the others alone."""
     if len(trained) < _LEAST_TO_LEAVE_ONE_OUT:
@@ -219,13 +244,13 @@ def leave_one_out(
     rows = []
     for k, left in enumerate(trained):
         others = [t for j, t in enumerate(trained) if j != k]
-        posterior = fit_discrepancy(others, size=size, noise=noise)
+        posterior = fit_discrepancy(others, size=size, noise=noise, continued=continued)
         mean, deviation = posterior.predict(left.shares[None])
         rows.append((float(mean[0]), float(deviation[0]), posterior.noise))
     return LeftOut(*np.array(rows).T)
 
 
-def unexplained(trained: Sequence[Trained]) -> float:
+def unexplained(trained: Sequence[Trained], *, continued: float = 0.0) -> float:
     """Standard deviation of what the posterior does not expect of references that it has not seen.
 
     Left out one by one, references miss their prediction by more than its own deviation and the
@@ -233,7 +258,7 @@ def unexplained(trained: Sequence[Trained]) -> float:
     """
     if len(trained) < _LEAST_FOR_UNEXPLAINED:
         return 0.0
-    left = leave_one_out(trained)
+    left = leave_one_out(trained, continued=continued)
     missed = np.array([t.residual for t in trained]) - left.expected
     n_seeds = np.array([len(t.seeds) for t in trained])
     known = left.deviations**2 + left.noises**2 / n_seeds
@@ -250,7 +275,12 @@ def _noise_covariance(seeds: Sequence[Sequence[int]]) -> Array:
 
 
 def _log_likelihoods(
-    trained: Sequence[Trained], known: Array, by_seed: Array, sizes: Array, noises: Array
+    trained: Sequence[Trained],
+    known: Array,
+    by_seed: Array,
+    extra: Array,
+    sizes: Array,
+    noises: Array,
 ) -> Array:
     """Of the mean residuals, and of the spread within the seeds, for each combination."""
     residuals = np.array([t.residual for t in trained])
@@ -259,7 +289,7 @@ def _log_likelihoods(
     prior = covariance(known, known)
     logs = []
     for size, noise in zip(sizes, noises, strict=True):
-        inside = size**2 * prior + noise**2 * by_seed
+        inside = size**2 * prior + extra + noise**2 * by_seed
         _, log_determinant = np.linalg.slogdet(inside)
         fit = float(residuals @ np.linalg.solve(inside, residuals))
         spread = within / (2 * noise**2) + n_free * np.log(noise)

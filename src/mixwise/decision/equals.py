@@ -24,7 +24,7 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.decision.calibration import Calibrated
-from mixwise.decision.discrepancy import Discrepancy, prior_discrepancy, unexplained
+from mixwise.decision.discrepancy import unexplained
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.problem import mixture_of, shares_of
@@ -103,9 +103,9 @@ def _corrected(calibrated: Calibrated, observation: Observation) -> float:
 def _deviations(calibrated: Calibrated, points: Array, best: Observation) -> Array:
     """Deviation of the difference between points and the best, examples left out, ``(n,)``."""
     start = mixture_of(best).array
-    posterior: Discrepancy = calibrated.discrepancy or prior_discrepancy(len(start))
-    _, covariance = posterior.joint(np.concatenate([start[None], points]))
+    _, covariance = calibrated.posterior.joint(np.concatenate([start[None], points]))
     own = np.diag(covariance)
     variance = np.maximum(own[1:] + own[0] - 2 * covariance[0, 1:], 0)
+    missed = unexplained(calibrated.trained, continued=calibrated.problem.continued)
     apart = np.abs(points - start).sum(axis=1) / 2
-    return np.asarray(np.sqrt(variance + 2 * unexplained(calibrated.trained) ** 2 * apart))
+    return np.asarray(np.sqrt(variance + 2 * missed**2 * apart))

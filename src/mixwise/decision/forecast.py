@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from mixwise.arrays import Array
 from mixwise.decision.calibration import Calibrated
@@ -25,7 +26,9 @@ _TWO_SIDED = 1.96  # of a normal distribution
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What training on the recommended mixture should reach; all None without a reference.
+    """What training on the recommended mixture should reach.
+
+    Without a reference the proxy's own score is expected, and misses it as is usual.
 
     Args:
         expected: Expected objective of a model that is trained on it.
@@ -34,9 +37,9 @@ class Forecast:
             be told from the recommended one, among many that were only predicted.
     """
 
-    expected: float | None = None
-    interval: Range | None = None
-    near_optimal_shares: dict[str, Range] | None = None
+    expected: float
+    interval: Range
+    near_optimal_shares: dict[str, Range]
 
 
 def forecast(calibrated: Calibrated, best: Observation, *, n_seeds: int) -> Forecast:
@@ -47,9 +50,7 @@ def forecast(calibrated: Calibrated, best: Observation, *, n_seeds: int) -> Fore
         best: The recommended mixture, by the proxy.
         n_seeds: Seeds of the final runs.
     """
-    posterior = calibrated.discrepancy
-    if posterior is None:
-        return Forecast()
+    posterior = calibrated.posterior
     missed, deviation = posterior.predict(shares_of([best]))
     expected = calibrated.problem.value(best) + float(missed[0])
     half = _TWO_SIDED * float(np.hypot(deviation[0], posterior.noise / np.sqrt(n_seeds)))
@@ -59,13 +60,40 @@ def forecast(calibrated: Calibrated, best: Observation, *, n_seeds: int) -> Fore
 
 
 def draw_missed(calibrated: Calibrated, observations: Sequence[Observation]) -> Array:
-    """What the proxy may miss, drawn at all mixtures together, ``(1000, n)``.
-
-    Zero where no reference was trained.
-    """
-    if calibrated.discrepancy is None:
-        return np.zeros((_N_DRAWS, len(observations)))
+    """What the proxy may miss, drawn at all mixtures together, ``(1000, n)``."""
     return _draw(calibrated, shares_of(observations))
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedRanks:
+    """Spearman's ρ between the scores and what training would show, as far as can be foreseen.
+
+    Args:
+        middle: Median over what the proxy may miss.
+        low: Lower end of its middle 95 %.
+        high: Upper end.
+    """
+
+    middle: float
+    low: float
+    high: float
+
+
+def expect_ranks(calibrated: Calibrated) -> ExpectedRanks:
+    """Foresee how well mixtures are ranked, over those of the whole space, noise of runs left out.
+
+    What the proxy may miss is drawn from its posterior, which is what is usual where no reference
+    was trained, and what continuing the scores adds to it.
+    """
+    problem = calibrated.problem
+    points = sample(problem.space, _N_PREDICTED, seed=problem.seed)
+    scores = calibrated.value(points)
+    truths = calibrated.surface.value(points) + _draw(calibrated, points)
+    ranks = rankdata(truths, axis=1) - (len(points) + 1) / 2
+    own = rankdata(scores) - (len(points) + 1) / 2
+    lengths = np.linalg.norm(ranks, axis=1) * np.linalg.norm(own)
+    low, middle, high = np.quantile(ranks @ own / lengths, (0.025, 0.5, 0.975)).tolist()
+    return ExpectedRanks(middle, low, high)
 
 
 def _near_optimal_shares(calibrated: Calibrated, best: Observation) -> dict[str, Range]:
@@ -89,7 +117,6 @@ def _near_optimal_shares(calibrated: Calibrated, best: Observation) -> dict[str,
 
 
 def _draw(calibrated: Calibrated, shares: Array) -> Array:
-    assert calibrated.discrepancy is not None
-    mean, covariance = calibrated.discrepancy.joint(shares)
+    mean, covariance = calibrated.posterior.joint(shares)
     rng = np.random.default_rng(calibrated.problem.seed)
     return rng.multivariate_normal(mean, covariance, _N_DRAWS, check_valid="ignore", method="eigh")

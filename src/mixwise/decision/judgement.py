@@ -47,7 +47,7 @@ def judge(
         return Judgement(None, None)
     problem = calibrated.problem
     runs = scores_of(problem, references)
-    expected = leave_one_out(calibrated.trained).expected
+    expected = leave_one_out(calibrated.trained, continued=problem.continued).expected
     predicted = {
         tuple(trained.shares.tolist()): trained.proxy + float(missed)
         for trained, missed in zip(calibrated.trained, expected, strict=True)

@@ -14,7 +14,8 @@ Method:
         do not trust             it does not
 
     Where references were trained, both are measured, and that is the verdict; it is marked where
-    the interval of ρ reaches across the limit. Before that the ranking is predicted from b, how
+    the interval of ρ reaches across the limit. Before that the recommendation's ranking is foreseen
+    from what merging and continuing usually miss, and the diagnosis predicts it from b, how
     much of the predicted differences between mixtures is of second order, and the level is never
     trusted: the noise that merging averages away is as large as what curvature does, and experts
     alone do not show it.
@@ -36,7 +37,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mixwise.arrays import Array
+from mixwise.decision.drift import BestAt, has_settled
 from mixwise.decision.fidelity import Fidelity
+from mixwise.decision.forecast import ExpectedRanks
 
 Word = Literal["trust", "trust the ranking only", "do not trust"]
 Basis = Literal["measured", "predicted"]
@@ -188,6 +191,42 @@ def judge_predicted(
         tuple(reasons),
         (*_remedies(calibration, ranks=ranks, levels=False), advice),
     )
+
+
+def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float) -> Trust:
+    """Judge a recommendation that no reference was trained to check.
+
+    Args:
+        ranks: How well mixtures are ranked, as far as can be foreseen.
+        path: The best mixture along the experts' runs; empty where scores are not continued.
+        share: Steps of the experts' runs over those of the final one.
+    """
+    works = ranks.middle >= RANK_LIMIT
+    reasons = [
+        f"no reference was trained to check it: from what merging usually misses, ρ is expected "
+        f"to be {ranks.middle:.2f} ({ranks.low:.2f} to {ranks.high:.2f}); at least "
+        f"{RANK_LIMIT:.2f} is needed"
+    ]
+    remedies = []
+    if path:
+        moves = "has settled" if has_settled(path) else "still moves with the horizon"
+        reasons.append(
+            f"experts read {_percent(share)} of the final run's tokens and their scores are "
+            f"continued; the best mixture {moves}: that of their end would lose "
+            f"{path[-1].behind:.2f} at the final horizon"
+        )
+    if not works or not has_settled(path):
+        remedies.append(
+            "train experts twice as long (double `budget`, or set `experts.horizon_tokens`)"
+            if share < 1
+            else "train mixtures for calibration (`calibration.mixtures`)"
+        )
+    remedies.append(
+        "verify it: `mixwise run RECIPE --verify` trains references and baselines, beyond the "
+        "budget"
+    )
+    word = _word(ranks=works and has_settled(path), levels=False)
+    return Trust(word, "predicted", False, tuple(reasons), tuple(remedies))
 
 
 def _word(*, ranks: bool, levels: bool) -> Word:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mixwise.errors import EvaluationError, MixwiseWarning
@@ -24,7 +25,14 @@ from mixwise.evaluation.likelihood.prefixes import (
     shared_nats,
     why_unshared,
 )
-from mixwise.evaluation.likelihood.rows import Batch, Indices, Row, batch_nats, make_batches
+from mixwise.evaluation.likelihood.rows import (
+    Batch,
+    Indices,
+    Row,
+    batch_nats,
+    make_batches,
+    token_nats,
+)
 from mixwise.evaluation.likelihood.sets import LikelihoodSet, in_row_order
 from mixwise.evaluation.sets import WHOLE, EvaluationSet
 from mixwise.observation import Measurement
@@ -222,6 +230,23 @@ class PreparedSuite:
                 except EvaluationError as error:
                     raise EvaluationError(f"{name}: {error}") from None
         return tuple(map(tuple, measured))
+
+    @torch.inference_mode()
+    def token_log_likelihoods(self, model: Any) -> dict[str, npt.NDArray[np.float32]]:
+        """Log-likelihood of every scored token of each likelihood set, row after row, in nats.
+
+        Args:
+            model: Causal language model in evaluation mode, on the device.
+        """
+        found = {}
+        for chosen in self.suite.likelihood_sets:
+            pieces: dict[int, npt.NDArray[np.float32]] = {}
+            for batch in self.batches(chosen):
+                likelihoods = -token_nats(model, batch).float().cpu().numpy()
+                ends = batch.scored.sum(dim=1).cumsum(dim=0)[:-1].tolist()
+                pieces |= dict(zip(batch.rows.tolist(), np.split(likelihoods, ends), strict=True))
+            found[chosen.name] = np.concatenate([pieces[row] for row in sorted(pieces)])
+        return found
 
     def all_batches(self, part: Part = WHOLE) -> tuple[Batch, ...]:
         """The batches of all likelihood sets, one set after the other; see `batches`."""

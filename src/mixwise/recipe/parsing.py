@@ -24,8 +24,12 @@ _UNIONS = (
 )
 
 
-def load_recipe(path: Path) -> Recipe:
+def load_recipe(path: Path, *, verify: bool = False) -> Recipe:
     """Read a recipe file.
+
+    Args:
+        path: The file.
+        verify: Whether verification is asked for, whatever the file says.
 
     Raises:
         RecipeError: If the file is missing or breaks a rule; all problems, one a line.
@@ -40,7 +44,7 @@ def load_recipe(path: Path) -> Recipe:
         raise _unreadable(path, getattr(error, "strerror", None) or "no path") from None
     if len(content) > _MOST_BYTES:
         raise _unreadable(path, f"it is larger than {_MOST_BYTES:,} bytes")
-    return parse_recipe(text, printable(str(path)))
+    return parse_recipe(text, printable(str(path)), verify=verify)
 
 
 def _unreadable(path: Path, reason: str) -> RecipeError:
@@ -50,12 +54,13 @@ def _unreadable(path: Path, reason: str) -> RecipeError:
     )
 
 
-def parse_recipe(text: str, origin: str) -> Recipe:
+def parse_recipe(text: str, origin: str, *, verify: bool = False) -> Recipe:
     """Turn YAML text into a recipe.
 
     Args:
         text: The YAML.
         origin: What error texts call the recipe, such as its path.
+        verify: Whether verification is asked for, whatever the text says.
 
     Raises:
         RecipeError: If the text is not YAML, a key is unknown, doubled or missing, or a value
@@ -74,7 +79,7 @@ def parse_recipe(text: str, origin: str) -> Recipe:
             f"{type(raw).__name__}: start from `mixwise init`"
         )
     try:
-        return Recipe.model_validate(raw)
+        return Recipe.model_validate(raw | {"verify": True} if verify else raw)
     except ValidationError as error:
         items = [dict(item) for item in error.errors()]
         lines = [line for item in _join_branches(items) for line in _explain(item)]

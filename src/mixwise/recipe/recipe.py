@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -14,17 +14,20 @@ from mixwise.kinds import KINDS
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import Metric, Objective, Term
 from mixwise.recipe.sections import (
+    VERIFIED,
     Bounds,
     Calibration,
     Domain,
     EngineSettings,
     Evaluation,
+    Experts,
     Final,
     Heldout,
     Merge,
     MetricChoice,
     ObjectiveChoice,
     PathText,
+    Proxy,
     Search,
     Training,
     Validation,
@@ -38,6 +41,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 class Recipe(Section):
     """All that a study is made from.
 
+    ``horizon_tokens``: of the final run. ``budget``: tokens that may be trained before it, as a
+    share of these. ``verify``: whether references, baselines and second seeds are trained too,
+    which tell how far the answer may be trusted, and are beyond the budget.
+
     Raises:
         RecipeError: From `load_recipe` and `parse_recipe`, with file, key, rule, value and fix.
     """
@@ -45,11 +52,15 @@ class Recipe(Section):
     base: PathText
     domains: dict[str, Domain]
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
+    budget: Annotated[float, Field(gt=0, le=10**4)] = 0.25
+    verify: bool = False
     sequence_length: Annotated[int, Field(gt=1, le=2**24)] = 1024
     bos: Literal["auto", "always", "never"] = "auto"
     heldout: Heldout = Heldout()
     evaluation: Evaluation = Evaluation()
     training: Training = Training()
+    experts: Experts = Experts()
+    proxy: Proxy = Proxy()
     objective: ObjectiveChoice = ObjectiveChoice()
     merge: Merge = Merge()
     search: Search = Search()
@@ -80,12 +91,12 @@ class Recipe(Section):
 
     @property
     def n_steps(self) -> int:
-        """Optimiser steps of one run: the whole batches that fit into the horizon."""
+        """Optimiser steps of the final run: the whole batches that fit into the horizon."""
         return self.horizon_tokens // self.batch_tokens
 
     @property
     def run_tokens(self) -> int:
-        """Tokens of one run: the horizon, cut to whole batches."""
+        """Tokens of the final run: the horizon, cut to whole batches."""
         return self.n_steps * self.batch_tokens
 
     @property
@@ -142,6 +153,19 @@ class Recipe(Section):
             tuple(bounds[name].min_share for name in self.domains),
             tuple(min(bounds[name].max_share, caps[name]) for name in self.domains),
         )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _verified(cls, values: Any) -> Any:
+        """Fill in what ``verify`` asks for, wherever the recipe says nothing itself."""
+        if not isinstance(values, Mapping) or values.get("verify") is not True:
+            return values
+        filled = dict(values)
+        for name, defaults in VERIFIED.items():
+            given = filled.get(name, {})
+            if isinstance(given, Mapping):  # anything else is refused by itself
+                filled[name] = {**defaults, **given}
+        return filled
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -215,11 +239,16 @@ class Recipe(Section):
                 f"`validation.mixtures` must be 0 or at least {_LEAST_REFERENCES}, because fewer "
                 f"say nothing about ranks, but got {self.validation.mixtures}: change it"
             )
-        if self.horizon_tokens < self.batch_tokens:
-            problems.append(
-                f"`horizon_tokens` must hold at least one batch of {self.batch_tokens} tokens "
-                f"(batch_sequences × sequence_length), but got {self.horizon_tokens}: raise it"
-            )
+        horizons = {
+            "horizon_tokens": self.horizon_tokens,
+            "experts.horizon_tokens": self.experts.horizon_tokens,
+        }
+        for key, tokens in horizons.items():
+            if tokens is not None and tokens < self.batch_tokens:
+                problems.append(
+                    f"`{key}` must hold at least one batch of {self.batch_tokens} tokens "
+                    f"(batch_sequences × sequence_length), but got {tokens}: raise it"
+                )
         return problems
 
 

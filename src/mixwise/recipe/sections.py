@@ -55,6 +55,7 @@ Seats = Annotated[int, Field(gt=0, le=1024)]  # processes or threads: more abort
 Points = Annotated[int, Field(ge=0, le=1000)]  # checkpoints of one run, each as large as a model
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1001)]  # reference seeds are counted up from it
 Share = Annotated[float, Field(ge=0, le=1)]
+Schedule = Literal["constant", "cosine", "linear"]
 
 
 class HubDataset(Section):
@@ -232,7 +233,7 @@ class Training(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     batch_sequences: Sequences = 16
     gradient_accumulation_steps: Sequences = 1
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    schedule: Schedule = "constant"
     warmup_steps: Annotated[int, Field(ge=0, le=10**9)] = 3
     weight_decay: Annotated[float, Field(ge=0, le=1000)] = 0.0
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -258,6 +259,33 @@ class Training(Section):
                 f"use {-(-self.batch_sequences // parts) * parts}"
             )
         return self
+
+
+class Experts(Section):
+    """How far the experts are trained, and where along their runs they are merged too.
+
+    ``horizon_tokens``: tokens of each; by default what the recipe's ``budget`` pays for.
+    ``halvings``: how often that horizon is halved: at each half the experts are merged as well, so
+    that scores can be continued to the final horizon.
+    ``schedule``: of the learning rate; a constant one makes every point of a run the end of a
+    shorter one, which is what continuing rests on.
+    """
+
+    horizon_tokens: Annotated[int, Field(gt=0, le=10**15)] | None = None
+    halvings: Annotated[int, Field(ge=0, le=10)] = 2
+    schedule: Schedule = "constant"
+
+
+class Proxy(Section):
+    """What stands in for a trained model.
+
+    ``answer``: models whose weights are ``merged``, the experts' averaged ``predictions``
+    (likelihoods alone), the mean of ``both``, or what was found best.
+    ``continued``: whether scores are continued to the final horizon.
+    """
+
+    answer: Literal["auto", "merged", "predictions", "both"] = "auto"
+    continued: bool = True
 
 
 class MetricChoice(Section):
@@ -323,16 +351,22 @@ class Search(Section):
 
 
 class Calibration(Section):
-    """Mixtures that are trained to learn what the proxy misses: the uniform one, then others."""
+    """Mixtures that are trained to learn what the proxy misses: the uniform one, then others.
 
-    mixtures: Annotated[int, Field(ge=0, le=1000)] = 2
-    seeds: Annotated[int, Field(gt=0, le=1000)] = 2
+    ``mixtures``: by default as many as the ``budget`` pays for once the experts are long enough.
+    """
+
+    mixtures: Annotated[int, Field(ge=0, le=1000)] | None = None
+    seeds: Annotated[int, Field(gt=0, le=1000)] = 1
 
 
 class Validation(Section):
-    """Reference mixtures that are trained to see how far the proxy may be trusted."""
+    """Reference mixtures that are trained to see how far the proxy may be trusted.
 
-    mixtures: Annotated[int, Field(ge=0, le=10_000)] = 12
+    By default none, or twelve with two seeds where the recipe says ``verify: true``.
+    """
+
+    mixtures: Annotated[int, Field(ge=0, le=10_000)] = 0
     seeds: Annotated[int, Field(gt=0, le=1000)] = 2
 
 
@@ -340,11 +374,20 @@ Baseline = Literal["uniform", "available", "single"]
 
 
 class Final(Section):
-    """Real training of the recommendation and of what it must beat."""
+    """Real training of the recommendation and of what it must beat.
+
+    By default one run of the recommendation; all baselines and two seeds with ``verify: true``.
+    """
 
     train: bool = True
-    baselines: tuple[Baseline, ...] = get_args(Baseline)
-    seeds: Annotated[int, Field(gt=0, le=1000)] = 2
+    baselines: tuple[Baseline, ...] = ()
+    seeds: Annotated[int, Field(gt=0, le=1000)] = 1
+
+
+VERIFIED: Mapping[str, Mapping[str, Any]] = {
+    "validation": {"mixtures": 12, "seeds": 2},
+    "final": {"baselines": get_args(Baseline), "seeds": 2},
+}  # what ``verify: true`` sets where the recipe is silent
 
 
 class EngineSettings(Section):

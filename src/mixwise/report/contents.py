@@ -116,8 +116,9 @@ class Contents:
     @property
     def trust(self) -> Trust | None:
         """How far the recommendation may be trusted; None where nothing tells."""
-        measured = self.recommendation.trust if self.recommendation else None
-        return measured or (self.diagnosis.trust if self.diagnosis else None)
+        if self.recommendation is not None:
+            return self.recommendation.trust
+        return self.diagnosis.trust if self.diagnosis else None
 
     @property
     def recommended(self) -> ComparedRow | None:
@@ -126,9 +127,8 @@ class Contents:
         if found is None:
             return None
         runs = self.final.rows[0].runs if self.final else ()
-        expected = found.reference.objective if found.reference else None
         answers = BothAnswers("recommended", found.score, runs)
-        return ComparedRow(answers, expected, "recommended")
+        return ComparedRow(answers, found.reference.objective, "recommended")
 
     @property
     def baselines(self) -> tuple[ComparedRow, ...]:

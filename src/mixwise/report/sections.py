@@ -32,6 +32,7 @@ from mixwise.report.words import (
     calibrated_words,
     cost_words,
     equals_words,
+    horizon_words,
     key_figures,
     outcome_words,
     simplicity_words,
@@ -62,6 +63,7 @@ def headline(contents: Contents) -> Html:
             _simplicity_note(contents),
             equals_note(contents),
             trust_box(contents.trust),
+            _horizon_note(contents),
             _key_figures(contents),
             tag("p", _SCALE_NOTE, class_="caption"),
             tag("h3", "Recommended shares, by tokens"),
@@ -79,6 +81,12 @@ def headline(contents: Contents) -> Html:
 def _simplicity_note(contents: Contents) -> Html:
     """Whether the highest score is more than the simplest mixture can be told from."""
     words = simplicity_words(contents.recommendation)
+    return tag("p", words) if words else join([])
+
+
+def _horizon_note(contents: Contents) -> Html:
+    """At what the proxy was measured, what that cost, and whether its answer still moves."""
+    words = horizon_words(contents.recommendation)
     return tag("p", words) if words else join([])
 
 
@@ -180,8 +188,7 @@ def _calibrated_choice(contents: Contents) -> str:
 
 def _drawn(contents: Contents) -> str:
     """Over what the interval of a difference between candidates is taken."""
-    is_calibrated = contents.recommendation and contents.recommendation.reference is not None
-    return "evaluation examples" + " and what the proxy may miss" * bool(is_calibrated)
+    return "evaluation examples" + " and what the proxy may miss" * bool(contents.recommendation)
 
 
 def validation(contents: Contents) -> Html:

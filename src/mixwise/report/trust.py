@@ -119,7 +119,8 @@ def prediction_table(contents: Contents) -> Html:
 
 def _without_calibration(contents: Contents) -> str:
     start = "No mixture was trained for calibration (`calibration.mixtures` in the recipe)"
-    if contents.recommendation and contents.recommendation.reference is not None:
+    found = contents.recommendation
+    if found and found.reference.n_references:
         return (
             f"{start}: the recommendation is the proxy's own. What a model trained on it should "
             "reach is learned from the validation's references."

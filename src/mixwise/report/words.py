@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mixwise.decision.drift import has_settled
 from mixwise.decision.fidelity import Fidelity
 from mixwise.decision.outcome import Margin, Outcome
 from mixwise.decision.score import OBJECTIVE
@@ -18,6 +19,10 @@ from mixwise.study.results import (
     ValidationFound,
 )
 
+_ANSWERS = {
+    "merged": "the experts merged",
+    "predictions": "their predictions averaged",
+}
 _SHOULD_REACH = "A trained model should reach"
 
 
@@ -137,16 +142,9 @@ def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
 
 
 def _predicted_figure(found: Recommendation) -> KeyFigure:
-    """The calibrated prediction; without one, the proxy's score and what its interval covers."""
-    if found.reference is not None:
-        note = f"95 % {interval(found.reference.interval_95)}, {_calibrated_by(found.reference)}"
-        return KeyFigure(_SHOULD_REACH, signed(found.reference.objective), note)
-    return KeyFigure(
-        "The proxy's score",
-        signed(found.proxy.objective),
-        f"95 % {interval(found.proxy.interval_95)} over evaluation examples only; what merging "
-        "misses is not in it, as no trained model shows it yet",
-    )
+    """What a trained model should reach."""
+    note = f"95 % {interval(found.reference.interval_95)}, {_calibrated_by(found.reference)}"
+    return KeyFigure(_SHOULD_REACH, signed(found.reference.objective), note)
 
 
 def prediction_rows(contents: Contents) -> list[list[str]]:
@@ -156,20 +154,18 @@ def prediction_rows(contents: Contents) -> list[list[str]]:
         return []
     rows = [
         [
-            "Proxy: the merged model's own score",
+            "Proxy: its own score",
             signed(found.proxy.objective),
             interval(found.proxy.interval_95),
             "which evaluation examples were drawn; neither what merging misses nor the noise of "
             "training",
         ]
     ]
-    if found.reference is not None:
-        covers = (
-            f"what merging misses, {_calibrated_by(found.reference)}, and the noise of training"
-        )
-        name = "Calibrated: a trained model should reach"
-        between = interval(found.reference.interval_95)
-        rows.insert(0, [name, signed(found.reference.objective), between, covers])
+    covers = f"what merging misses, {_calibrated_by(found.reference)}, and the noise of training"
+    kind = "Calibrated" if found.reference.n_references else "Predicted"
+    name = f"{kind}: a trained model should reach"
+    between = interval(found.reference.interval_95)
+    rows.insert(0, [name, signed(found.reference.objective), between, covers])
     if recommended.answers.runs:
         reached = signed(recommended.answers.reached())
         seeds = f"mean of {_seeds(len(recommended.answers.runs))}"
@@ -203,10 +199,39 @@ def simplicity_words(found: Recommendation | None) -> str:
     )
 
 
+def horizon_words(found: Recommendation | None) -> str:
+    """Say how far experts and final model are trained, what is continued, and whether it moves."""
+    if found is None:
+        return ""
+    horizons = found.horizons
+    words = (
+        f"Experts read {count(horizons.expert_tokens)} tokens each, the final model "
+        f"{count(horizons.run_tokens)}; all that was trained for the answer is "
+        f"{number(found.cost.price)} of a final run. The proxy is "
+        f"{' and '.join(_ANSWERS[answer] for answer in horizons.answers)}."
+    )
+    if horizons.continued:
+        points = ", ".join(count(point) for point in horizons.points)
+        words += (
+            f" {', '.join(horizons.continued)} {'are' if len(horizons.continued) > 1 else 'is'} "
+            f"continued to the final horizon from experts at {points} tokens, which may miss "
+            f"{number(horizons.deviation)} of a single domain's objective (standard deviation)."
+        )
+    if horizons.path:
+        last = horizons.path[-1]
+        moves = "has settled" if has_settled(horizons.path) else "still moves with the horizon"
+        words += (
+            f" The best mixture {moves}: that of the experts' own horizon "
+            f"({in_words(last.mixture.as_dict())}) would lose {number(last.behind)}."
+        )
+    return words
+
+
 def _calibrated_by(found: ReferenceForecast) -> str:
     n = found.n_references
-    references = f"{n} trained reference{'s' * (n != 1)}" if n else "trained references"
-    return f"learned from {references}"
+    if not n:
+        return "predicted from what is usual, as no model was trained to learn it from"
+    return f"learned from {n} trained reference{'s' * (n != 1)}"
 
 
 def _fidelity(validation: ValidationFound | None) -> tuple[str, str]:
@@ -281,12 +306,13 @@ def cost_words(found: Recommendation | None) -> str:
     )
     if cost.search_tokens_avoided <= 0:
         return f"{spent}, which is not more: with so few candidates, merging avoided no training."
+    spent += f". The price of the answer is {number(cost.price)} of a final run"
     n_avoided = cost.search_runs_if_trained - runs.experts - runs.calibration
     checked = cost.trained_tokens.validation + cost.trained_tokens.final
     return (
         f"{spent}: merging avoided {count(n_avoided)} runs and "
         f"{count(cost.search_tokens_avoided)} tokens. Validation trained {count(runs.validation)} "
-        f"models and the final comparison {count(runs.final)}, on {count(checked)} tokens."
+        f"models and the final training {count(runs.final)}, on {count(checked)} tokens."
     )
 
 

@@ -1,79 +1,122 @@
-"""The proxy: a mixture's score is the score of the merged experts.
+"""The study's proxy: merges and predictions at points of the experts' runs, put together.
+
+Notation:
+    x_pj(λ): a metric of mixture λ by answer p (merged or predicted) at point j.  w_pj: its weight.
 
 Method:
-    What the ledger holds is not measured again, and slopes that were asked for earlier serve a
-    later request for values. A model that was measured part by part, as in a race, is put together
-    from its parts, and only what is missing is measured.
-
-Source:
-    Tao et al. 2025 (arXiv 2505.16066); Wang et al. 2026 (arXiv 2601.17858).
+    Every metric is a weighted sum Σ w_pj x_pj of what the parts measured, and so are its values per
+    example and its derivatives in the shares. Each answer is continued to the final horizon by
+    itself (`mixwise.decision.extrapolation`), and the answers are averaged. A metric that jumps,
+    such as an accuracy, is that of the merge at the last point. The weights are found once, from
+    the experts and the uniform mixture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
-from mixwise.ledger import Ledger
-from mixwise.mixture import Mixture
-from mixwise.observation import Observation
-from mixwise.progress import OnProgress, Progress, silent
-from mixwise.recipe import hash_section
-from mixwise.scorer import VALUES, Part, Request
-from mixwise.scoring.evaluations import Evaluations
-from mixwise.scoring.parts import join
-from mixwise.scoring.worker.job import Evaluated
+import numpy as np
 
-_ORDERS: tuple[Literal[0, 1, 2], ...] = (0, 1, 2)
+from mixwise.arrays import Array
+from mixwise.decision.extrapolation import Continuation, continue_metric
+from mixwise.mixture import Mixture
+from mixwise.objective import Objective, Scale
+from mixwise.observation import Derivatives, Measurement, Observation
+from mixwise.recipe import hash_section
+from mixwise.scorer import VALUES, Request, Scorer
+from mixwise.scoring.merged import MergedScorer
+
+Means = Literal["merged", "predictions"]
+Listener = Callable[[Observation, Request], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPart:
+    """One answer at one point of the experts' runs.
+
+    Args:
+        means: Whether weights or predictions are averaged.
+        steps: The point.
+        length: What so many steps count as at the full learning rate.
+        scorer: Who answers.
+    """
+
+    means: Means
+    steps: int
+    length: float
+    scorer: Scorer
 
 
 class ProxyScorer:
-    """Merges experts and evaluates the merges; asks the ledger first.
+    """Puts the parts of a proxy together.
 
     Args:
-        evaluations: Where merges are evaluated; it knows the experts.
-        rule: Name of the merge rule.
-        ledger: Where observations are found and kept.
-        on_progress: Told after each mixture.
+        parts: One kind of answer after the other, each at the same points, which rise.
+        anchors: Mixtures from which the weights are found: the experts, then the uniform mixture.
+        target: Length of the final run.
+        continued: Metrics that are continued, and averaged over the answers; all others are those
+            of the merge at its last point.
+        rule: What observations call the whole.
     """
 
     def __init__(
         self,
-        evaluations: Evaluations,
+        parts: Sequence[ProxyPart],
+        anchors: Sequence[Mixture],
+        target: float,
+        continued: Sequence[str],
         rule: str,
-        ledger: Ledger,
-        *,
-        on_progress: OnProgress = silent,
     ) -> None:
-        self._evaluations = evaluations
+        self._parts = tuple(parts)
+        self._anchors = tuple(anchors)
+        self._target = target
+        self._continued = tuple(continued)
         self._rule = rule
-        self._ledger = ledger
-        self._on_progress = on_progress
-        self._listener: Callable[[Observation, Request], None] | None = None
+        self._listener: Listener | None = None
+
+    @property
+    def parts(self) -> tuple[ProxyPart, ...]:
+        """What it is put together from, each to be asked by itself."""
+        return self._parts
+
+    @property
+    def points(self) -> tuple[int, ...]:
+        """Steps at which every mixture that is scored is measured, rising."""
+        return tuple(sorted({self._parts[k].steps for k in self._used}))
 
     def score(
         self, mixtures: Sequence[Mixture], request: Request = VALUES
     ) -> tuple[Observation, ...]:
-        """Score mixtures by merging; each new observation is recorded at once."""
-        wanted = {str(mixture): mixture for mixture in mixtures}
-        found = {key: self._find(mixture, request) for key, mixture in wanted.items()}
-        known = {key: observation for key, observation in found.items() if observation is not None}
-        for observation in known.values():
-            self._tell(observation, request)
-        for observation in self._measure(list(wanted.values()), set(known), request):
-            known[str(observation.mixture)] = observation
-            self._tell(observation, request)
-            if self._listener is None:
-                self._on_progress(
-                    Progress("scoring merged models", len(known), len(wanted), "mixtures")
-                )
-        return tuple(known[str(mixture)] for mixture in mixtures)
+        """Score mixtures by every part that has a weight."""
+        if len(self._parts) == 1:
+            with self._telling():
+                return self._parts[0].scorer.score(mixtures, request)
+        scored = [self._parts[k].scorer.score(mixtures, request) for k in self._used]
+        found = tuple(
+            self._put_together(dict(zip(self._used, parts, strict=True)), request)
+            for parts in zip(*scored, strict=True)
+        )
+        if self._listener is not None:
+            for observation in found:
+                self._listener(observation, request)
+        return found
+
+    def at(self, steps: int) -> ProxyScorer:
+        """The proxy as it is at one point, not continued.
+
+        Args:
+            steps: One of the points.
+        """
+        parts = [part for part in self._parts if part.steps == steps]
+        return ProxyScorer(parts, self._anchors, parts[-1].length, self._continued, self._rule)
 
     @contextmanager
-    def told_to(self, listener: Callable[[Observation, Request], None]) -> Iterator[None]:
-        """Tell each observation, new or found in the ledger, to someone who counts for himself.
+    def told_to(self, listener: Listener) -> Iterator[None]:
+        """Tell each observation to someone who counts for himself.
 
         Args:
             listener: Takes an observation and what had been asked for.
@@ -84,109 +127,148 @@ class ProxyScorer:
         finally:
             self._listener = None
 
-    def _tell(self, observation: Observation, request: Request) -> None:
-        if self._listener is not None:
-            self._listener(observation, request)
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Let the only part tell, while it measures, what it has found."""
+        with ExitStack() as stack:
+            only = self._parts[0].scorer
+            if self._listener is not None and isinstance(only, MergedScorer):
+                stack.enter_context(only.told_to(self._listener))
+            yield
 
-    def _measure(
-        self, mixtures: Sequence[Mixture], known: Set[str], request: Request
-    ) -> Iterator[Observation]:
-        """Measure what is not known.
+    @cached_property
+    def _used(self) -> tuple[int, ...]:
+        """Places of the parts that have a weight in some metric."""
+        weights = [self._last_merge, *self._weights.values()]
+        return tuple(np.flatnonzero(np.any(weights, axis=0)).tolist())
 
-        Mixtures that share a job are measured together even where some of them are known, so that
-        an interrupted search goes on with the same digits.
-        """
-        raced = {
-            str(mixture): pieces
-            for mixture in mixtures
-            if request == VALUES and str(mixture) not in known
-            for pieces in [self._pieces(mixture)]
-            if pieces
+    @cached_property
+    def _answers(self) -> Mapping[Means, slice]:
+        """The parts of each kind of answer."""
+        kinds = [part.means for part in self._parts]
+        return {
+            kind: slice(kinds.index(kind), kinds.index(kind) + kinds.count(kind))
+            for kind in dict.fromkeys(kinds)
         }
-        fresh = [mixture for mixture in mixtures if str(mixture) not in raced]
-        size = self._evaluations.group_size(request)
-        groups = [fresh[k : k + size] for k in range(0, len(fresh), size)]
-        missing = [m for group in groups if not {str(m) for m in group} <= known for m in group]
-        for index, evaluated in self._evaluations.run(missing, request):
-            if str(missing[index]) not in known:
-                yield self._record(missing[index], request, evaluated)
-        for mixture in mixtures:
-            if str(mixture) in raced:
-                yield self._complete(mixture, raced[str(mixture)])
 
-    def _complete(self, mixture: Mixture, pieces: dict[Part, Observation]) -> Observation:
-        """Measure what a race has left out, and put the whole together."""
-        last = max(pieces, key=lambda part: part.last)
-        rest = Part(last.last, last.of, last.of)
-        if rest.first < rest.of:
-            [pieces[rest]] = self.score([mixture], replace(VALUES, part=rest))
-        measured = {part: observation.measurements for part, observation in pieces.items()}
-        n_examples = {s.name: s.n_examples for s in self._evaluations.suite.sets}
-        whole = Evaluated(
-            join(Part(), measured, n_examples),
-            seconds=sum(o.seconds for o in pieces.values()),
-            n_tokens=sum(o.tokens_evaluated for o in pieces.values()),
+    @cached_property
+    def anchored(self) -> Mapping[str, Array]:
+        """Metrics that are continued, of the anchors by each part, ``(n_anchors, n_parts)``."""
+        scored = [part.scorer.score(self._anchors) for part in self._parts]
+        rows = [[observation.values for observation in of_part] for of_part in scored]
+        return {
+            name: np.array([[row[name] for row in of_part] for of_part in rows]).T
+            for name in self._continued
+        }
+
+    @cached_property
+    def continuations(self) -> Mapping[str, Mapping[Means, Continuation]]:
+        """How each metric is continued by each kind of answer; empty where there is one part."""
+        if len(self._parts) == 1:
+            return {}
+        return {
+            name: {
+                kind: continue_metric(
+                    values[:, places], [part.length for part in self._parts[places]], self._target
+                )
+                for kind, places in self._answers.items()
+            }
+            for name, values in self.anchored.items()
+        }
+
+    def deviation(self, objective: Objective, scale: Scale) -> float:
+        """Standard deviation of what continuing may miss of a single domain's score.
+
+        It is taken over the experts and the uniform mixture, less what shifts all of them alike:
+        from what continuing missed where it could be checked, and from half of what the kinds of
+        answers differ by.
+
+        Args:
+            objective: What is maximised.
+            scale: Of its metrics.
+        """
+        if not self.continuations or self._target <= self._parts[-1].length:
+            return 0.0
+        totals, missed = {}, {}
+        for name, answers in self.continuations.items():
+            values = self.anchored[name]
+            totals[name] = [values[:, self._answers[k]] @ c.weights for k, c in answers.items()]
+            missed[name] = np.mean([c.missed for c in answers.values()], axis=0)
+        last = self.score(self._anchors)
+        names = [metric.name for metric in objective.metrics]
+        rows = np.array([[o.values[name] for name in names] for o in last])
+
+        def change(by: Mapping[str, Array]) -> Array:
+            moved = [by.get(name, np.zeros(len(last))) for name in names]
+            after = objective.aggregate(rows + np.stack(moved, axis=1), scale)
+            return np.asarray(after - objective.aggregate(rows, scale))
+
+        apart = {name: (kinds[0] - kinds[-1]) / 2 for name, kinds in totals.items()}
+        parts = [change(by) for by in (missed, apart)]
+        return float(np.hypot(*(part.std(ddof=1) for part in parts)))
+
+    @cached_property
+    def _weights(self) -> Mapping[str, Array]:
+        """Of every metric that is continued, a weight for each part."""
+        weights = {}
+        for name, answers in self.continuations.items():
+            own = [continuation.weights / len(answers) for continuation in answers.values()]
+            weights[name] = np.concatenate(own)
+        return weights
+
+    @cached_property
+    def _last_merge(self) -> Array:
+        """The weights of all other metrics."""
+        weights = np.zeros(len(self._parts))
+        last = self._answers.get("merged", slice(0, len(self._parts))).stop - 1
+        weights[last] = 1
+        return weights
+
+    def _put_together(self, parts: Mapping[int, Observation], request: Request) -> Observation:
+        """One observation from those of a mixture by the parts, by the parts' places."""
+        names = dict.fromkeys(m.metric for part in parts.values() for m in part.measurements)
+        weights = {name: self._weights.get(name, self._last_merge) for name in names}
+        key = hash_section(
+            str(request),
+            *(part.fingerprint for part in parts.values()),
+            *(f"{name}={own.tolist()}" for name, own in weights.items()),
         )
-        return self._record(mixture, VALUES, whole)
-
-    def _pieces(self, mixture: Mixture) -> dict[Part, Observation]:
-        """What the ledger holds of a mixture's values from the first example on, part by part."""
-        wanted = self._provenance(mixture, VALUES)
-        found: dict[Part, Observation] = {}
-        for observation in self._ledger.observations("proxy", mixture=mixture):
-            provenance = dict(observation.provenance)
-            text = provenance.pop("part", None)
-            if text is not None and provenance == wanted:
-                found[Part.parse(text)] = observation
-        chains = [_chain(found, of) for of in sorted({part.of for part in found})]
-        widest = max(chains, key=_coverage, default=())
-        return {part: found[part] for part in widest}
-
-    def _find(self, mixture: Mixture, request: Request) -> Observation | None:
-        for order in _ORDERS[request.order :]:
-            more = replace(request, order=order)
-            found = self._ledger.find(self._fingerprint(mixture, more))
-            if found is not None:
-                return found
-        return None
-
-    def _record(self, mixture: Mixture, request: Request, evaluated: Evaluated) -> Observation:
-        observation = Observation(
-            mixture=mixture,
+        first = next(iter(parts.values()))
+        return Observation(
+            mixture=first.mixture,
             answer="proxy",
             rule=self._rule,
             seeds=(),
-            measurements=evaluated.measurements,
-            seconds=evaluated.seconds,
+            measurements=tuple(_add(name, parts, weights[name]) for name in names),
+            seconds=sum(part.seconds for part in parts.values()),
             tokens_trained=0,
-            tokens_evaluated=evaluated.n_tokens,
-            fingerprint=self._fingerprint(mixture, request),
-            provenance=self._provenance(mixture, request),
+            tokens_evaluated=sum(part.tokens_evaluated for part in parts.values()),
+            fingerprint=key,
+            provenance={"mixture": str(first.mixture), "rule": self._rule},
         )
-        self._ledger.add(observation)
-        return observation
-
-    def _fingerprint(self, mixture: Mixture, request: Request) -> str:
-        provenance = self._provenance(mixture, request)
-        return hash_section("proxy", *(f"{k}={v}" for k, v in provenance.items()))
-
-    def _provenance(self, mixture: Mixture, request: Request) -> dict[str, str]:
-        asked = {} if request == VALUES else {"request": str(request)}
-        if request == replace(VALUES, part=request.part) and request != VALUES:
-            asked = {"part": str(request.part)}  # so that it is found again as a piece
-        sets = self._evaluations.slope_sets
-        slopes = {"slopes of": ", ".join(sets)} if request.order else {}
-        return {"mixture": str(mixture), **self._evaluations.provenance, **asked, **slopes}
 
 
-def _chain(parts: Iterable[Part], of: int) -> tuple[Part, ...]:
-    """Parts of one division that follow on each other from the first block on."""
-    chain: list[Part] = []
-    for part in sorted(parts, key=lambda part: (part.first, part.last)):
-        if part.of == of and part.first == (chain[-1].last if chain else 0):
-            chain.append(part)
-    return tuple(chain)
+def _add(name: str, parts: Mapping[int, Observation], weights: Array) -> Measurement:
+    """A metric as the weighted sum of what the parts measured."""
+    terms = [(weights[k], parts[k].measurement(name)) for k in np.flatnonzero(weights).tolist()]
+    [(weight, first), *rest] = terms
+    if not rest and weight == 1:
+        return first
+    derivatives = [(w, m.derivatives) for w, m in terms if m.derivatives is not None]
+    return replace(
+        first,
+        examples=np.asarray(sum(w * m.examples for w, m in terms)),
+        derivatives=_add_derivatives(derivatives) if len(derivatives) == len(terms) else None,
+    )
 
 
-def _coverage(chain: Sequence[Part]) -> float:
-    return chain[-1].last / chain[-1].of if chain else 0.0
+def _add_derivatives(terms: Sequence[tuple[float, Derivatives]]) -> Derivatives:
+    def total(name: str) -> Array | None:
+        found = [(weight, getattr(one, name)) for weight, one in terms]
+        if any(values is None for _, values in found):
+            return None
+        return np.asarray(sum(weight * values for weight, values in found))
+
+    slopes = total("slopes")
+    assert slopes is not None
+    return Derivatives(slopes, total("hessian"), total("example_slopes"), total("example_hessians"))

@@ -30,6 +30,8 @@ class SearchProblem:
         seed: Decides every random choice.
         known: Observations made before the search, such as those of the experts behind the scale;
             methods that learn from what they have seen start from them.
+        continued: Standard deviation of what continuing the scores to a longer horizon may miss of
+            a single domain's, in units of the objective; 0 where they are not continued.
     """
 
     scorer: Scorer
@@ -39,6 +41,7 @@ class SearchProblem:
     budget: int | None
     seed: int
     known: tuple[Observation, ...] = ()
+    continued: float = 0.0
 
     def value(self, observation: Observation) -> float:
         """The objective of one observation."""

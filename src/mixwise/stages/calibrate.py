@@ -21,24 +21,24 @@ from mixwise.study.session import Workspace
 
 
 def run_calibration(workspace: Workspace, found: SearchResult) -> Calibrated:
-    """Train what the recipe asks for and correct the proxy's scores; writes ``calibration.json``.
+    """Train what the budget pays for and correct the proxy's scores; writes ``calibration.json``.
 
-    Where the recipe asks for no calibration, scores are corrected as soon as a validation has
+    Where it pays for no calibration, scores are corrected as soon as a validation has
     trained references.
     """
-    problem, wanted = problem_of(workspace), workspace.recipe.calibration
-    seeds = workspace.runs.reference_seeds(wanted.seeds)
+    problem, wanted = problem_of(workspace), workspace.inputs.horizons
+    seeds = workspace.runs.reference_seeds(wanted.calibration_seeds)
     surface = fit_surface(problem, found.scored)
     chosen: tuple[Reference, ...] = ()
-    if wanted.mixtures:
+    if wanted.n_calibration:
         is_of_subsets = METHODS[found.method].is_of_subsets
         chosen = train_in_turn(
             problem,
             training_pool(problem, found, surface, is_of_subsets=is_of_subsets),
             surface,
             workspace.reference(seeds),
-            n_mixtures=wanted.mixtures,
-            n_seeds=wanted.seeds,
+            n_mixtures=wanted.n_calibration,
+            n_seeds=wanted.calibration_seeds,
         )
     calibrated = correct(problem, found, surface, chosen, validated(workspace))
     discrepancy = calibrated.discrepancy

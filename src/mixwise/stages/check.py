@@ -67,8 +67,7 @@ def run_check(inputs: Inputs, study_folder: Path) -> Checked:
         recipe,
         _domains(inputs),
         Counts(
-            n_experts=sum(domain.expert is None for domain in recipe.domains.values())
-            + len(find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names)),
+            horizons=inputs.horizons,
             n_candidates=search.budget or len(design) + method.n_checks,
             candidate_passes=1 if method.request.order == 0 else 3,
             n_baselines=len(baselines(recipe.final.baselines, inputs.available_tokens)),
@@ -260,7 +259,7 @@ def _domains(inputs: Inputs) -> tuple[DomainPlan, ...]:
     rows = []
     for name, max_share in zip(recipe.domains, inputs.space.upper, strict=True):
         facts = inputs.corpus(name).facts
-        repetition = recipe.run_tokens / facts.n_train_tokens
+        expert_tokens = inputs.horizons.expert_steps * recipe.batch_tokens
         is_brought = recipe.domains[name].expert is not None
         rows.append(
             DomainPlan(
@@ -268,9 +267,9 @@ def _domains(inputs: Inputs) -> tuple[DomainPlan, ...]:
                 n_documents=facts.n_documents,
                 train_tokens=facts.n_train_tokens,
                 heldout_tokens=facts.n_heldout_tokens,
-                expert_repetition=0.0 if is_brought else repetition,
+                expert_repetition=0.0 if is_brought else expert_tokens / facts.n_train_tokens,
                 max_share=max_share,
-                repetition_at_max=max_share * repetition,
+                repetition_at_max=max_share * recipe.run_tokens / facts.n_train_tokens,
             )
         )
     return tuple(rows)

@@ -197,7 +197,7 @@ def _judge(
             fidelity,
             spread,
             is_calibrated=False,
-            n_calibration=workspace.recipe.calibration.mixtures,
+            n_calibration=workspace.inputs.horizons.n_calibration,
         )
         if measured is not None:
             return measured
@@ -206,7 +206,7 @@ def _judge(
         _curvature_ratio(workspace, theory.interactions, shares),
         geometry.relative_sizes,
         workspace.rule.name,
-        n_calibration=workspace.recipe.calibration.mixtures,
+        n_calibration=workspace.inputs.horizons.n_calibration,
         n_references=workspace.recipe.validation.mixtures or _N_REFERENCES,
     )
 
@@ -252,7 +252,7 @@ def _score_errors(workspace: Workspace) -> dict[str, ScoreError]:
     changes against the base, and the error is that of the effect, each measured in its own way.
     """
     uniform = Mixture.uniform(workspace.recipe.domain_names)
-    [merged] = workspace.proxy.score([uniform])
+    [merged] = workspace.merged.score([uniform])
     base = workspace.base_observation.values
     usual = workspace.evaluations
     exact = replace(

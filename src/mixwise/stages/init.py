@@ -84,7 +84,9 @@ domains:              # the datasets to mix, at least two
   #   heldout_files: []            # or a pattern, such as data/news-test.jsonl
   #   expert: null                 # or a Hugging Face folder trained from the same base
 
-horizon_tokens: 10_000_000   # tokens of every run: experts, references, the final model
+horizon_tokens: 10_000_000   # tokens of the final run
+budget: 0.25                 # tokens that may be trained for the answer, in final runs
+# verify: false              # or true: references, baselines and second seeds too (`run --verify`)
 # sequence_length: 1024
 # bos: auto                  # rows begin with BOS as the tokenizer wants it; or always, never
 
@@ -116,6 +118,15 @@ training:
   # snapshots: 8             # of one run, to resume from
   # lora: {{rank: 16, alpha: 32, target_modules: all-linear}}
 
+# experts:
+#   horizon_tokens: null     # of each; by default what the budget pays for
+#   halvings: 2              # they are merged at so many halves of it too, to continue scores
+#   schedule: constant       # of their learning rate, whatever the final run's is
+
+# proxy:
+#   answer: auto             # merged models, the experts' averaged predictions, or both
+#   continued: true          # to the final horizon
+
 # objective:                 # by default: the mean held-out loss of all domains
 #   metrics:                 # of texts: loss, bits_per_byte
 #                            # of choices: accuracy, accuracy_norm, answer_bits_per_byte
@@ -136,18 +147,18 @@ search:
 # merge:
 #   rule: auto               # the plain merge; or centre, pairs, optimiser-aware, blend, ties, …
 
-calibration:
-  mixtures: 2                # trained to learn what merging misses, the uniform one first; 0: none
-  seeds: 2                   # runs of each
+# calibration:
+#   mixtures: null           # trained to learn what the proxy misses; by default within the budget
+#   seeds: 1                 # runs of each
 
-validation:
-  mixtures: 12               # reference mixtures to train; 0 for none
-  seeds: 2                   # runs of each
+# validation:                # beyond the budget; {{mixtures: 12, seeds: 2}} with `verify: true`
+#   mixtures: 0              # reference mixtures to train
+#   seeds: 2                 # runs of each
 
 final:
-  train: true                # the recommendation and its baselines, for real
-  baselines: [uniform, available, single]
-  seeds: 2
+  train: true                # the recommendation, for real
+  # baselines: []            # trained beside it; [uniform, available, single] with `verify: true`
+  # seeds: 1                 # 2 with `verify: true`
 
 # engine:
 #   cluster: local           # this machine, or an engine of yours

@@ -6,24 +6,26 @@ from mixwise import __version__
 from mixwise.decision.answer import answer_words
 from mixwise.decision.baselines import NamedMixture, baselines
 from mixwise.decision.calibration import Calibrated
+from mixwise.decision.forecast import expect_ranks
 from mixwise.decision.judgement import judge
 from mixwise.decision.recommend import Compared, Decision, compare, decide
 from mixwise.decision.score import OBJECTIVE
-from mixwise.decision.trust import Trust
+from mixwise.decision.trust import Trust, judge_expected
 from mixwise.mixture import Mixture
 from mixwise.search.method_table import METHODS
 from mixwise.search.methods.lattice import N_CHECKS
 from mixwise.search.problem import SearchResult, shares_of
 from mixwise.search.space.designs import lattice
 from mixwise.stages.calibrate import validated
+from mixwise.stages.horizon import horizon_facts
 from mixwise.stages.search import every_baseline
 from mixwise.study.result_files import FILES, result_to_json
 from mixwise.study.results import (
     CalibrationFound,
     Cost,
-    Diagnosis,
     FinalFound,
     FinalRun,
+    HorizonFacts,
     Provenance,
     ProxyForecast,
     Rated,
@@ -41,6 +43,10 @@ _PROXY_INTERVAL = (
 _REFERENCE_INTERVAL = (
     "what merging misses, as trained references show it, and the noise of the final runs"
 )
+_PREDICTED_INTERVAL = (
+    "what merging and continuing usually miss, and the usual noise of the final runs: no reference "
+    "was trained here"
+)
 
 
 def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recommendation:
@@ -57,7 +63,9 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
     rated = _rate(workspace, calibrated, compared)
     final = _final_of(workspace, decision.mixture)
     validation = workspace.load_result(ValidationFound)
-    judgement = judge(calibrated, validated(workspace), n_calibration=recipe.calibration.mixtures)
+    n_calibration = workspace.inputs.horizons.n_calibration
+    judgement = judge(calibrated, validated(workspace), n_calibration=n_calibration)
+    horizons = horizon_facts(workspace, calibrated)
     space = workspace.inputs.space
     recommendation = Recommendation(
         mixture=decision.mixture,
@@ -84,7 +92,8 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
         baselines=tuple(_named(entry, rated) for entry in named),
         fidelity=validation.fidelity[OBJECTIVE] if validation else None,
         fidelity_calibrated=judgement.fidelity,
-        trust=judgement.trust or _predicted_trust(workspace),
+        trust=judgement.trust or _expected_trust(calibrated, horizons),
+        horizons=horizons,
         outcome=final.outcome if final else None,
         cost=_cost(workspace, calibrated.found, final),
         run=FinalRun(
@@ -132,12 +141,10 @@ def _named(entry: NamedMixture, rated: dict[str, Rated]) -> Rated:
     return Rated(entry.name, row.score, row.expected, row.standing)
 
 
-def _reference(decision: Decision) -> ReferenceForecast | None:
-    expected, interval = decision.forecast.expected, decision.forecast.interval
-    if expected is None or interval is None:
-        return None
-    n_references = len(decision.calibrated.trained)
-    return ReferenceForecast(expected, interval, _REFERENCE_INTERVAL, n_references)
+def _reference(decision: Decision) -> ReferenceForecast:
+    forecast, n_references = decision.forecast, len(decision.calibrated.trained)
+    covers = _REFERENCE_INTERVAL if n_references else _PREDICTED_INTERVAL
+    return ReferenceForecast(forecast.expected, forecast.interval, covers, n_references)
 
 
 def _simplicity(workspace: Workspace, decision: Decision) -> Simplicity | None:
@@ -154,11 +161,10 @@ def _simplicity(workspace: Workspace, decision: Decision) -> Simplicity | None:
     )
 
 
-def _predicted_trust(workspace: Workspace) -> Trust | None:
-    """What a diagnosis has predicted; nothing is computed for it here."""
-    diagnosis = workspace.load_result(Diagnosis)
-    is_predicted = diagnosis is not None and diagnosis.trust.basis == "predicted"
-    return diagnosis.trust if diagnosis and is_predicted else None
+def _expected_trust(calibrated: Calibrated, horizons: HorizonFacts) -> Trust:
+    """How far to trust what no reference was trained to check."""
+    share = horizons.expert_tokens / horizons.run_tokens
+    return judge_expected(expect_ranks(calibrated), horizons.path, share=share)
 
 
 def _provenance(workspace: Workspace, found: SearchResult) -> Provenance:
@@ -194,18 +200,20 @@ def _cost(workspace: Workspace, found: SearchResult, final: FinalFound | None) -
         validation=_n_runs(validation),
         final=sum(len(row.runs) for row in final.rows) if final else 0,
     )
-    tokens = recipe.run_tokens
+    horizons, tokens = workspace.inputs.horizons, recipe.run_tokens
+    expert_tokens = horizons.expert_steps * recipe.batch_tokens
     n_if_trained = _runs_if_trained(workspace, found)
     in_search = {str(o.mixture): o.tokens_evaluated for o in found.scored}
     others = {str(entry.mixture) for entry in every_baseline(workspace)}
     others |= _keys(calibration) | _keys(validation)
     n_trained = runs.calibration + runs.validation + runs.final
     n_others = 1 + len(others - in_search.keys()) + n_trained
-    n_searched = runs.experts + runs.calibration
+    n_short = runs.experts + horizons.n_extras
+    spent = n_short * expert_tokens + runs.calibration * tokens
     return Cost(
         runs=runs,
         trained_tokens=RunCounts(
-            runs.experts * tokens,
+            n_short * expert_tokens,
             runs.calibration * tokens,
             runs.validation * tokens,
             runs.final * tokens,
@@ -214,9 +222,10 @@ def _cost(workspace: Workspace, found: SearchResult, final: FinalFound | None) -
         + n_others * workspace.base_observation.tokens_evaluated,
         candidates_scored=len(found.scored),
         search_runs_if_trained=n_if_trained,
-        search_tokens_spent=n_searched * tokens,
+        price=spent / tokens,
+        search_tokens_spent=spent,
         search_tokens_if_trained=n_if_trained * tokens,
-        search_tokens_avoided=(n_if_trained - n_searched) * tokens,
+        search_tokens_avoided=n_if_trained * tokens - spent,
     )
 
 

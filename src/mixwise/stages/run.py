@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import fmean
 
 from mixwise.progress import OnStage, Stage, silent_stage
 from mixwise.recipe import Recipe
@@ -58,7 +59,9 @@ def run_study(workspace: Workspace, on_stage: OnStage = silent_stage) -> Recomme
         with stages.enter("final training") as outcome:
             final = run_final(workspace, recommendation.mixture)
             recommendation = save_recommendation(workspace, calibrated)
-            outcome.append(f"the recommendation {final.outcome.word}")
+            reached = fmean(run.objective for run in final.rows[0].runs)
+            won = f", the recommendation {final.outcome.word}" * bool(final.outcome.margins)
+            outcome.append(f"reached {reached:.3f}{won}")
     with stages.enter("report") as outcome:
         outcome.append(str(save_report(workspace.study.folder)))
     return recommendation

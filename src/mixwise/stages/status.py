@@ -20,6 +20,7 @@ from mixwise.report.contents import Notice
 from mixwise.report.notices import load_notices
 from mixwise.scorer import Part
 from mixwise.study.folder import NOTICES_FILE, StudyFolder
+from mixwise.study.horizons import plan_horizons
 from mixwise.study.result_files import FILES, load_result
 from mixwise.study.results import (
     CalibrationFound,
@@ -123,15 +124,23 @@ def _n_planned(recipe: Recipe) -> int:
 
     Each kind of baseline counts once, and that of the single domains once a domain.
     """
-    validated, calibrated = recipe.validation, recipe.calibration
-    n_references = validated.mixtures * validated.seeds + calibrated.mixtures * calibrated.seeds
+    validated, horizons = recipe.validation, plan_horizons(recipe)
+    n_references = horizons.n_calibration * horizons.calibration_seeds
+    n_references += validated.mixtures * validated.seeds
     kinds = [len(recipe.domains) if kind == "single" else 1 for kind in recipe.final.baselines]
     return n_references + (1 + sum(kinds)) * recipe.final.seeds * recipe.final.train
 
 
 def _latest_proxies(observations: Sequence[Observation]) -> list[Observation]:
-    """Whole merges that were measured as the last one was: the same data, models and rule."""
-    proxies = [o for o in observations if o.answer == "proxy" and _is_whole(o)]
+    """Whole merges that were measured as the last one was: the same data, models and rule.
+
+    Those along the experts' runs are left out: they are no scores by themselves.
+    """
+    proxies = [
+        o
+        for o in observations
+        if o.answer == "proxy" and _is_whole(o) and "experts' steps" not in o.provenance
+    ]
     return [o for o in proxies if _setting(o) == _setting(proxies[-1])]
 
 

@@ -86,13 +86,19 @@ class StudyFolder:
             ) from None
         return cls(folder, recipe_file.parent.resolve())
 
-    def save_recipe(self, text: str) -> None:
-        """Keep the recipe as given, and where its relative paths start from."""
+    def save_recipe(self, text: str, *, verify: bool = False) -> None:
+        """Keep the recipe as given, and where its relative paths start from.
+
+        Args:
+            text: The recipe.
+            verify: Whether verification was asked for besides.
+        """
         self.save_text(RECIPE_FILE, text)
         content = {
             "version": _VERSION,
             "recipe_folder": str(self.recipe_folder),
             "recipe": hash_file(self.folder / RECIPE_FILE),
+            "verify": verify,
         }
         self.save_json(STUDY_FILE, content)
 
@@ -141,7 +147,8 @@ class StudyFolder:
             RecipeError: If it cannot be read.
         """
         path = self.folder / RECIPE_FILE
-        recipe = load_recipe(path)
+        is_verified = bool((_load_study(self.folder) or {}).get("verify"))
+        recipe = load_recipe(path, verify=is_verified)
         if self.recipe_hash not in (None, hash_file(path)):
             warnings.warn(
                 f"{path}: is not the recipe that the study was made with: it is taken as it is "
@@ -164,6 +171,11 @@ class StudyFolder:
     def store_folder(self) -> Path:
         """Folder of the experts' task vectors, which are made anew when it is deleted."""
         return self.folder / "task_vectors"
+
+    @property
+    def predictions_folder(self) -> Path:
+        """Folder of the experts' token likelihoods, which are read anew when it is deleted."""
+        return self.folder / "predictions"
 
     def reference_folder(self, fingerprint: str) -> Path:
         """Folder of a reference, by the fingerprint of its run."""

@@ -25,6 +25,7 @@ from mixwise.mixture import MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe
+from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.token_needs import unmet_token_needs
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -209,6 +210,15 @@ class Inputs:
         return {name: self.corpus(name).facts.n_train_tokens for name in self.recipe.domains}
 
     @cached_property
+    def horizons(self) -> Horizons:
+        """How far experts and the final model are trained.
+
+        Raises:
+            RecipeError: If the budget does not pay for the experts.
+        """
+        return plan_horizons(self.recipe)
+
+    @cached_property
     def space(self) -> MixtureSpace:
         """The mixtures that may be recommended."""
         return self.recipe.space(self.available_tokens)
@@ -286,11 +296,15 @@ class Inputs:
 
     def problems(self) -> list[str]:
         """Open everything that needs no model, and list what is wrong with it, a line each."""
-        found = _collect(lambda _: (self.base, self.tokenizer, self._fitting_length), [""])
+        found = _collect(
+            lambda _: (self.base, self.tokenizer, self._fitting_length, self.horizons), [""]
+        )
         if found:
             return found
         found = _collect(self.corpus, self.recipe.tokenised_sets)
-        found += unmet_token_needs(self.recipe, {n: c.facts for n, c in self._corpora.items()})
+        facts = {name: corpus.facts for name, corpus in self._corpora.items()}
+        tokens = self.horizons.expert_steps * self.recipe.batch_tokens
+        found += unmet_token_needs(self.recipe, facts, expert_tokens=tokens)
         found += _collect(self.expert_checkpoint, self.recipe.domains)
         if not found:
             found = _collect(lambda _: self.space, [""])

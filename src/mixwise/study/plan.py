@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mixwise.recipe import Recipe
+from mixwise.study.horizons import Horizons
 
 _ACTIVATIONS_PER_LAYER = 16
 _LOGIT_COPIES = 3
@@ -27,6 +28,7 @@ _TWICE_PER_LAYER = 107  # values of the width, per layer and position, different
 _TWICE_ATTENTION = 7  # copies of the attention's weights, the same
 _TWICE_LOGITS = 8
 _TWICE_SEQUENCES = 4  # that `diagnose` differentiates of each set
+_CONTINUED_FROM = 2  # points at which every candidate is scored
 _PROCESS_BYTES = 600 * 2**20  # Python, torch and transformers themselves
 
 
@@ -94,12 +96,17 @@ class Plan:
     Args:
         domains: One row per domain.
         n_experts: Runs of experts, and those that the merge rule needs besides.
+        expert_tokens: Tokens of one of them.
+        expert_points: Steps at which they are merged; the last is their end.
         n_candidates: Merged candidates to score, at most.
-        candidate_passes: Forward passes that scoring one takes: more than one with slopes.
-        n_references: Runs of reference mixtures, for calibration and validation.
+        candidate_passes: Forward passes that scoring one takes at each of the points: more than
+            one with slopes.
+        n_calibration: Runs that calibrate the proxy.
+        n_references: Runs of reference mixtures that verify it.
         n_final: Runs of the recommendation and its baselines, at most.
-        run_tokens: Tokens of one run.
-        run_steps: Optimiser steps of one run.
+        budget: Tokens that may be trained before the final run, in final runs.
+        run_tokens: Tokens of every run but the experts'.
+        run_steps: Optimiser steps of such a run.
         evaluation_tokens: Tokens of one evaluation.
         n_workers: Runs at once.
         run_memory_bytes: Peak memory of one run, or of one evaluation where that is more.
@@ -111,10 +118,14 @@ class Plan:
 
     domains: tuple[DomainPlan, ...]
     n_experts: int
+    expert_tokens: int
+    expert_points: tuple[int, ...]
     n_candidates: int
     candidate_passes: int
+    n_calibration: int
     n_references: int
     n_final: int
+    budget: float
     run_tokens: int
     run_steps: int
     evaluation_tokens: int
@@ -128,26 +139,48 @@ class Plan:
     @property
     def n_runs(self) -> int:
         """Training runs in all."""
-        return self.n_experts + self.n_references + self.n_final
+        return self.n_experts + self.n_full_runs
+
+    @property
+    def n_full_runs(self) -> int:
+        """Runs of the final horizon."""
+        return self.n_calibration + self.n_references + self.n_final
+
+    @property
+    def expert_price(self) -> float:
+        """Tokens of all experts over those of the final run."""
+        return self.n_experts * self.expert_tokens / self.run_tokens
+
+    @property
+    def price(self) -> float:
+        """Tokens that are trained for the answer, before the final run, over those of that run."""
+        return self.expert_price + self.n_calibration
+
+    @property
+    def n_verification(self) -> int:
+        """Runs that only check the answer: references, baselines, further seeds."""
+        return self.n_references + max(self.n_final - 1, 0)
 
     def time(self, measured: Measured) -> float:
         """Estimated seconds: phases one after the other, runs side by side within each.
 
         Every evaluation is shared by all workers.
         """
-        phases = (self.n_experts, self.n_references, self.n_final)
+        phases = (self.n_calibration, self.n_references, self.n_final)
         rounds = sum(-(-n // self.n_workers) for n in phases)
-        n_passes = self.n_candidates * self.candidate_passes + self.n_references + 2 * self.n_final
-        evaluated = (1 + n_passes) * self.evaluation_tokens / self.n_workers
-        return (
-            rounds * self.run_tokens * measured.train_token_seconds
-            + evaluated * measured.evaluate_token_seconds
+        trained = (
+            rounds * self.run_tokens + -(-self.n_experts // self.n_workers) * self.expert_tokens
         )
+        n_merges = self.n_candidates * self.candidate_passes + self.n_full_runs
+        n_points = min(len(self.expert_points), _CONTINUED_FROM)
+        n_passes = n_merges * n_points + self.n_full_runs
+        evaluated = (1 + n_passes) * self.evaluation_tokens / self.n_workers
+        return trained * measured.train_token_seconds + evaluated * measured.evaluate_token_seconds
 
     @property
     def trained_tokens(self) -> int:
         """Tokens trained in all."""
-        return self.n_runs * self.run_tokens
+        return self.n_experts * self.expert_tokens + self.n_full_runs * self.run_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +188,13 @@ class Counts:
     """How many of what a recipe asks for.
 
     Args:
-        n_experts: Experts to train, and runs that the merge rule needs besides; those that the
-            user brings are not counted.
+        horizons: Horizons, and the runs before the final one.
         n_candidates: Merged candidates to score.
         candidate_passes: Forward passes that scoring one takes.
         n_baselines: Baselines to train.
     """
 
-    n_experts: int
+    horizons: Horizons
     n_candidates: int
     candidate_passes: int
     n_baselines: int
@@ -235,28 +267,38 @@ def make_plan(
         evaluation_tokens: Tokens of one evaluation.
         n_workers: Runs at once.
     """
-    validated, calibrated = recipe.validation, recipe.calibration
-    n_references = validated.mixtures * validated.seeds + calibrated.mixtures * calibrated.seeds
+    horizons, validated = counts.horizons, recipe.validation
+    n_experts = horizons.n_experts + horizons.n_extras
+    n_calibration = horizons.n_calibration * horizons.calibration_seeds
+    n_references = validated.mixtures * validated.seeds
     n_final = (1 + counts.n_baselines) * recipe.final.seeds if recipe.final.train else 0
-    n_runs = counts.n_experts + n_references + n_final
+    n_runs = n_experts + n_calibration + n_references + n_final
     checkpoint = 4 * (shape.n_trainable if recipe.training.method == "lora" else shape.n_parameters)
-    n_trajectory = recipe.training.trajectory_checkpoints * counts.n_experts
+    n_trajectory = recipe.training.trajectory_checkpoints + len(horizons.points) - 1
     snapshots = 2 * n_workers * 3 * checkpoint if recipe.training.snapshots else 0
     store = 0 if recipe.training.method == "lora" else _store_bytes(shape, recipe)
+    store *= len(horizons.points)
     run_memory = max(training_bytes(shape, recipe), evaluation_bytes(shape, recipe))
     return Plan(
         domains=domains,
-        n_experts=counts.n_experts,
+        n_experts=n_experts,
+        expert_tokens=horizons.expert_steps * recipe.batch_tokens,
+        expert_points=horizons.points,
         n_candidates=counts.n_candidates,
         candidate_passes=counts.candidate_passes,
+        n_calibration=n_calibration,
         n_references=n_references,
         n_final=n_final,
+        budget=recipe.budget,
         run_tokens=recipe.run_tokens,
         run_steps=recipe.n_steps,
         evaluation_tokens=evaluation_tokens,
         n_workers=n_workers,
         run_memory_bytes=run_memory,
         memory_bytes=n_workers * run_memory + _PROCESS_BYTES + store,
-        disk_bytes=2 * checkpoint * n_runs + n_trajectory * checkpoint + snapshots + store,
+        disk_bytes=2 * checkpoint * n_runs
+        + n_trajectory * n_experts * checkpoint
+        + snapshots
+        + store,
         diagnosis_bytes=diagnosis_bytes(shape, recipe) + store,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from mixwise.decision.bootstrap import Standing
+from mixwise.decision.drift import BestAt
 from mixwise.decision.fidelity import Fidelity
 from mixwise.decision.outcome import Outcome
 from mixwise.decision.score import OBJECTIVE, Score, Shares
@@ -318,7 +319,7 @@ class ReferenceForecast:
         objective: Expected J.
         interval_95: Where the mean of the final runs should land.
         covers: What the interval covers.
-        n_references: Trained mixtures that it is learned from.
+        n_references: Trained mixtures that it is learned from; 0 where it is only predicted.
     """
 
     objective: float
@@ -388,6 +389,7 @@ class Cost:
         evaluated_tokens: Tokens of all evaluations, in forward passes.
         candidates_scored: Mixtures that the search scored.
         search_runs_if_trained: Runs of a search that trains every candidate.
+        price: Tokens of experts and calibration, over those of the final run.
         search_tokens_spent: Tokens of experts and calibration.
         search_tokens_if_trained: Tokens of that search.
         search_tokens_avoided: Their difference.
@@ -398,9 +400,34 @@ class Cost:
     evaluated_tokens: int
     candidates_scored: int
     search_runs_if_trained: int
+    price: float
     search_tokens_spent: int
     search_tokens_if_trained: int
     search_tokens_avoided: int
+
+
+@dataclass(frozen=True, slots=True)
+class HorizonFacts:
+    """How far experts and final model are trained, and how the answer moves between.
+
+    Args:
+        expert_tokens: Tokens of one expert, where it is merged.
+        run_tokens: Tokens of the final run.
+        points: Tokens at which experts are merged, rising.
+        answers: What the proxy is put together from: ``merged``, ``predictions``.
+        continued: Metrics of the objective that are continued to the final horizon; all others are
+            those of the merge at the experts' end.
+        deviation: Standard deviation of what continuing may miss of a single domain's objective.
+        path: The best mixture along the experts' runs; empty where nothing is continued.
+    """
+
+    expert_tokens: int
+    run_tokens: int
+    points: tuple[int, ...]
+    answers: tuple[str, ...]
+    continued: tuple[str, ...]
+    deviation: float
+    path: tuple[BestAt, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,15 +464,16 @@ class Recommendation:
         mixture: What to train on.
         answer: The answer in one sentence.
         proxy: The mixture by the proxy.
-        reference: What training on it should reach; None where no reference was trained.
+        reference: What training on it should reach.
         simplicity: Why it is not, or is, the simplest mixture; None where the largest score wins.
         near_optimal: Scored mixtures that cannot be told from it.
         near_optimal_shares: Of each domain, smallest and largest share of predicted mixtures that
-            cannot be told from it; None where no reference was trained.
+            cannot be told from it.
         baselines: All baselines.
         fidelity: Of the proxy's objective, over the validation's references; None without one.
         fidelity_calibrated: The same of the calibrated score.
-        trust: How far the recommendation may be trusted; None where nothing tells.
+        trust: How far the recommendation may be trusted.
+        horizons: At what the proxy was measured, and whether its answer still moves.
         outcome: What real training showed; None before it.
         cost: Spent and avoided.
         run: The run that it is for.
@@ -455,14 +483,15 @@ class Recommendation:
     mixture: Shares
     answer: str
     proxy: ProxyForecast
-    reference: ReferenceForecast | None
+    reference: ReferenceForecast
     simplicity: Simplicity | None
     near_optimal: tuple[Rated, ...]
-    near_optimal_shares: Mapping[str, Range] | None
+    near_optimal_shares: Mapping[str, Range]
     baselines: tuple[Rated, ...]
     fidelity: Fidelity | None
     fidelity_calibrated: Fidelity | None
-    trust: Trust | None
+    trust: Trust
+    horizons: HorizonFacts
     outcome: Outcome | None
     cost: Cost
     run: FinalRun

@@ -13,9 +13,9 @@ from mixwise.files import HashMemo
 from mixwise.ledger import Ledger
 from mixwise.merging.rule_table import NamedRule
 from mixwise.mixture import Mixture
-from mixwise.models.checkpoint import Checkpoint
+from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress
-from mixwise.recipe import hash_section
+from mixwise.recipe import Training, hash_section
 from mixwise.scoring.reference import open_trained, train_jobs
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs
@@ -123,7 +123,7 @@ class Runs:
     def extra_jobs(self) -> list[TrainingJob]:
         """Runs that correct the merge; they share the experts' seed, as no reference does."""
         mixtures = self._rule.extra_runs(self.recipe.domain_names)
-        return [self.job(mixture, self.recipe.training.seed) for mixture in mixtures]
+        return [self._short_job(mixture) for mixture in mixtures]
 
     def expert(self, domain: str) -> Checkpoint:
         """The opened expert of a domain.
@@ -135,6 +135,21 @@ class Runs:
         if brought is not None:
             return brought
         return self.trained(self.expert_job(domain), f"the expert of `{domain}`")
+
+    def expert_at(self, domain: str, steps: int) -> Checkpoint:
+        """The expert of a domain as it was after some steps, kept where it is merged.
+
+        Raises:
+            StudyError: If it is not trained yet, or its checkpoint is gone.
+        """
+        folder = self.expert(domain).folder / "trajectory" / str(steps)
+        if not folder.is_dir():
+            raise StudyError(
+                f"{folder}: the checkpoint of the expert of `{domain}` after {steps} steps is "
+                f"missing: delete {folder.parents[1]} and run again, which trains it anew, or set "
+                "`proxy.continued: false`"
+            )
+        return open_checkpoint(folder, hash_file=self._hash_file)
 
     def trained(self, job: TrainingJob, what: str) -> Checkpoint:
         """The opened checkpoint of a finished run.
@@ -153,23 +168,40 @@ class Runs:
 
     def expert_job(self, domain: str) -> TrainingJob:
         """The run that trains the expert of a domain."""
-        training = self.recipe.training
-        job = self.job(Mixture.single(self.recipe.domain_names, domain), training.seed)
+        job = self._short_job(Mixture.single(self.recipe.domain_names, domain))
+        trajectory = self._trajectory
         return job.model_copy(
             update={
                 "output": self._study.expert_folder(domain),
-                "settings": training,
-                "fingerprint": hash_section(job.fingerprint, training.trajectory_checkpoints),
+                "trajectory": trajectory,
+                "fingerprint": hash_section(job.fingerprint, *trajectory),
             }
         )
 
+    @property
+    def _trajectory(self) -> tuple[int, ...]:
+        """Steps of an expert that are kept: where it is merged, and evenly spaced ones."""
+        n, steps = self.recipe.training.trajectory_checkpoints, self._inputs.horizons.expert_steps
+        even = {round(steps * (k + 1) / (n + 1)) for k in range(n)}
+        return tuple(sorted(even.union(self._inputs.horizons.points) - {0, steps}))
+
+    def _short_job(self, mixture: Mixture) -> TrainingJob:
+        """A run of the experts' horizon, with their seed, which no reference has."""
+        recipe = self.recipe
+        settings = recipe.training.model_copy(update={"schedule": recipe.experts.schedule})
+        steps = self._inputs.horizons.expert_steps
+        return self._job(mixture, recipe.training.seed, settings, steps)
+
     def job(self, mixture: Mixture, seed: int) -> TrainingJob:
-        """The run that trains on a mixture with a seed."""
+        """The run of the final horizon that trains on a mixture with a seed."""
+        return self._job(mixture, seed, self.recipe.training, self.recipe.n_steps)
+
+    def _job(self, mixture: Mixture, seed: int, settings: Training, n_steps: int) -> TrainingJob:
         recipe, inputs = self.recipe, self._inputs
-        n_sequences = recipe.n_steps * recipe.training.batch_sequences
+        n_sequences = n_steps * settings.batch_sequences
         fingerprint = hash_section(
             inputs.base.fingerprint,
-            recipe.training.model_dump_json(exclude=_NOT_IN_RESULT),
+            settings.model_dump_json(exclude=_NOT_IN_RESULT),
             str(mixture),
             ",".join(recipe.domain_names),
             n_sequences,
@@ -186,7 +218,7 @@ class Runs:
             n_sequences=n_sequences,
             sequence_length=recipe.sequence_length,
             seed=seed,
-            settings=recipe.training.model_copy(update={"trajectory_checkpoints": 0}),
+            settings=settings,
             fingerprint=fingerprint,
             trust_remote_code=inputs.settings.trust_remote_code,
             start_of_text=inputs.tokenizer.start_of_text,

@@ -25,15 +25,17 @@ from mixwise.merging.rule_table import find_rule
 from mixwise.merging.rules.inputs import ExtraRun
 from mixwise.merging.task_vectors.store import damage_of, find_damaged
 from mixwise.mixture import Mixture
-from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, open_checkpoint
+from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, Checkpoint, open_checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, hash_section
-from mixwise.scorer import VALUES
+from mixwise.scorer import VALUES, Scorer
 from mixwise.scoring.evaluations import Evaluations
-from mixwise.scoring.proxy import ProxyScorer
+from mixwise.scoring.merged import MergedScorer
+from mixwise.scoring.predictions import PredictionScorer
+from mixwise.scoring.proxy import Means, ProxyPart, ProxyScorer
 from mixwise.scoring.reference import ReferenceScorer
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.job import MergeSettings, ModelSettings
@@ -51,7 +53,7 @@ from mixwise.study.runs import Runs
 from mixwise.study.workers import choose_seats
 
 Result = TypeVar("Result")
-_RESULTS = "results 2"  # form of the result files; one of another form is made anew
+_RESULTS = "results 3"  # form of the result files; one of another form is made anew
 
 
 class Workspace:
@@ -169,8 +171,71 @@ class Workspace:
 
     def make_proxy(self, *, slope_sets: tuple[str, ...]) -> ProxyScorer:
         """A proxy that takes the slopes of these evaluation sets when slopes are wanted."""
+        names, sets = self.recipe.domain_names, self.inputs.suite.likelihood_sets
+        read, horizons = {chosen.name for chosen in sets}, self.inputs.horizons
         return ProxyScorer(
-            replace(self.evaluations, merges=self.merges, slope_sets=slope_sets),
+            [
+                ProxyPart(
+                    means,
+                    steps,
+                    horizons.effective(steps),
+                    self._make_part(means, steps, slope_sets),
+                )
+                for means in self.answers
+                for steps in self.points
+            ],
+            [*(Mixture.single(names, name) for name in names), Mixture.uniform(names)],
+            horizons.effective(self.recipe.n_steps),
+            [m.name for m in self.recipe.metrics if m.is_differentiable and m.set_name in read],
+            " and ".join([self.rule.name, *self.answers[1:]]),
+        )
+
+    @property
+    def answers(self) -> tuple[Means, ...]:
+        """What the proxy is put together from: merged models, averaged predictions, or both.
+
+        Both, unless the recipe says more: predictions know likelihoods alone, belong to the plain
+        merge, and are read from whole models.
+
+        Raises:
+            RecipeError: If predictions alone are wanted of a set that is no likelihood's.
+        """
+        wanted, suite = self.recipe.proxy.answer, self.inputs.suite
+        is_whole = self.recipe.evaluation.placement != "layers"
+        if wanted == "auto":
+            wanted = "both" if self.rule.name == "linear" and is_whole else "merged"
+        if wanted == "predictions" and suite.needs_whole_model:
+            raise RecipeError(
+                "`proxy.answer` is `predictions`, which know likelihoods alone, but some "
+                "evaluation sets are given the model itself: use `both`, which merges for them"
+            )
+        return ("merged", "predictions") if wanted == "both" else (wanted,)
+
+    @property
+    def points(self) -> tuple[int, ...]:
+        """Steps of the experts' runs at which they are merged, rising.
+
+        A merge rule that needs more than the experts has it at their end alone.
+        """
+        points = self.inputs.horizons.points
+        return points[-1:] if self.rule.needs or self.runs.extra_jobs() else points
+
+    def _make_part(self, means: Means, steps: int, slope_sets: tuple[str, ...]) -> Scorer:
+        if means == "predictions":
+            return PredictionScorer(
+                self._experts_at(steps), self.evaluations, self.study.predictions_folder
+            )
+        merges = self.merges if steps == self.points[-1] else self._merges_at(steps)
+        return self._make_merged(merges, slope_sets)
+
+    @cached_property
+    def merged(self) -> MergedScorer:
+        """The experts merged at the end of their runs, as they are."""
+        return self._make_merged(self.merges, ())
+
+    def _make_merged(self, merges: MergeSettings, slope_sets: tuple[str, ...]) -> MergedScorer:
+        return MergedScorer(
+            replace(self.evaluations, merges=merges, slope_sets=slope_sets),
             self.rule.name,
             self.ledger,
             on_progress=self.on_progress,
@@ -178,18 +243,33 @@ class Workspace:
 
     @cached_property
     def merges(self) -> MergeSettings:
-        """What the proxy merges; the experts must be trained already."""
+        """What is merged at the end of the experts' runs; they must be trained already."""
         self._remove_damaged_vectors()
         experts = {name: self.runs.expert(name) for name in self.recipe.domains}
         folders = [expert.folder for expert in experts.values()]
+        return replace(
+            self._merges_at(self.points[-1]),
+            steps=None,
+            extras=self._extra_runs(),
+            second_moments=tuple(
+                self._hash_moments(f) for f in folders if "second moments" in self.rule.needs
+            ),
+        )
+
+    def _merges_at(self, steps: int) -> MergeSettings:
         return MergeSettings(
-            experts,
+            self._experts_at(steps),
             self.rule.name,
             self.study.store_folder,
             self.recipe.engine.task_vectors,
-            self._extra_runs(),
-            tuple(self._hash_moments(f) for f in folders if "second moments" in self.rule.needs),
+            steps,
         )
+
+    def _experts_at(self, steps: int) -> dict[str, Checkpoint]:
+        """The experts as they were at a point of their runs."""
+        is_last = steps == self.points[-1]
+        names = self.recipe.domains
+        return {n: self.runs.expert(n) if is_last else self.runs.expert_at(n, steps) for n in names}
 
     def _remove_damaged_vectors(self) -> None:
         """Take damaged files out of the store, and every score that came from them."""
@@ -226,7 +306,7 @@ class Workspace:
             ExtraRun(
                 mixture,
                 open_checkpoint(folder, hash_file=self.hash_file),
-                int(folder.name) / self.recipe.n_steps,
+                int(folder.name) / self.inputs.horizons.expert_steps,
             )
             for folder in folders
         ]

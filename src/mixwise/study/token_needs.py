@@ -8,14 +8,17 @@ from mixwise.data.tokenising import CorpusFacts
 from mixwise.recipe import Recipe
 
 
-def unmet_token_needs(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
+def unmet_token_needs(
+    recipe: Recipe, facts: Mapping[str, CorpusFacts], *, expert_tokens: int
+) -> list[str]:
     """What the sources lack, a line for each kind of shortage.
 
     Args:
         recipe: The recipe.
         facts: Counts of the domains and text evaluation sets that could be opened.
+        expert_tokens: Tokens of one expert.
     """
-    return [*_unfilled(recipe, facts), *_too_often(recipe, facts)]
+    return [*_unfilled(recipe, facts), *_too_often(recipe, facts, expert_tokens)]
 
 
 def _unfilled(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
@@ -43,9 +46,9 @@ def _unfilled(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
     ]
 
 
-def _too_often(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
+def _too_often(recipe: Recipe, facts: Mapping[str, CorpusFacts], wanted: int) -> list[str]:
     """Domains whose own expert would read them more often than the cap allows."""
-    most, wanted = recipe.search.max_repetition, recipe.run_tokens
+    most = recipe.search.max_repetition
     available = {
         name: facts[name].n_train_tokens
         for name, domain in recipe.domains.items()
@@ -55,13 +58,13 @@ def _too_often(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
     if not short:
         return []
     fits = int(most * min(short.values())) // recipe.batch_tokens * recipe.batch_tokens
-    lower = f"lower `horizon_tokens` to {fits:,}, " if fits else "make batches smaller, "
+    lower = f"set `experts.horizon_tokens` to {fits:,}, " if fits else "make batches smaller, "
     named = ", ".join(
         f"`{name}` ({wanted / n:.1f} times {n:,})" if n else f"`{name}` (no tokens)"
         for name, n in short.items()
     )
     return [
-        f"`horizon_tokens`: an expert reads {wanted:,} tokens, which is more than "
+        f"`experts.horizon_tokens`: an expert reads {wanted:,} tokens, which is more than "
         f"`search.max_repetition` ({most:g}) allows for {named}: {lower}raise the limit, add "
         f"data, or bring an `expert` for {'each' if len(short) > 1 else 'it'}"
     ]

@@ -261,8 +261,7 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
     def __init__(self, job: TrainingJob, on_step: OnStep) -> None:
         self._job = job
         self._on_step = on_step
-        n = job.settings.trajectory_checkpoints
-        self._trajectory = {round(job.n_steps * (k + 1) / (n + 1)) for k in range(n)}
+        self._trajectory = set(job.trajectory)
         self._is_stopped = False
 
     def on_step_end(

@@ -34,6 +34,7 @@ class TrainingJob(BaseModel):
         seed: Decides data order, dropout and the adapters' first values.
         settings: Optimiser, schedule, precision, device.
         fingerprint: Hash of all that the checkpoint depends on.
+        trajectory: Steps after which a checkpoint is kept, beside the last.
         trust_remote_code: Whether code from the base's folder may run.
         start_of_text: Token that begins every sequence; None where none does.
     """
@@ -50,6 +51,7 @@ class TrainingJob(BaseModel):
     seed: int
     settings: Training
     fingerprint: str
+    trajectory: tuple[int, ...] = ()
     trust_remote_code: bool = False
     start_of_text: int | None = None
 

@@ -143,6 +143,19 @@ def batch_nats(model: Callable[..., Any], batch: Batch, cache: Any = None) -> Te
     Returns:
         Shape ``(B,)``, in nats, float64 sums of float32 losses; differentiable.
     """
+    losses = token_nats(model, batch, cache).double()
+    empty = torch.zeros(batch.scored.shape, dtype=losses.dtype, device=losses.device)
+    return empty.masked_scatter(batch.scored, losses).sum(dim=1)
+
+
+def token_nats(model: Callable[..., Any], batch: Batch, cache: Any = None) -> Tensor:
+    """Negative log-likelihood of every scored token, row after row, shape ``(n_scored,)``, nats.
+
+    Args:
+        model: Causal language model in evaluation mode, or a function with its arguments.
+        batch: The rows, on the model's device.
+        cache: Keys and values of the tokens that stand before the batch's, where there are any.
+    """
     logits = scored_logits(model, batch, cache)
     targets = batch.ids[:, 1:][batch.scored]
     parts = [
@@ -153,9 +166,7 @@ def batch_nats(model: Callable[..., Any], batch: Batch, cache: Any = None) -> Te
         )
         for start in range(0, len(targets), _LOSS_POSITIONS)
     ]
-    losses = torch.cat(parts).double()
-    empty = torch.zeros(batch.scored.shape, dtype=losses.dtype, device=losses.device)
-    return empty.masked_scatter(batch.scored, losses).sum(dim=1)
+    return torch.cat(parts)
 
 
 def scored_logits(model: Callable[..., Any], batch: Batch, cache: Any = None) -> Tensor:

@@ -107,7 +107,7 @@ def _measure_set(
 ) -> tuple[Measurement, ...]:
     examples = request.part.examples(chosen.n_examples)
     rows, facts = chosen.rows(examples), chosen.differentiable(examples)
-    sums = _ExampleSums(len(examples), len(pool.domains))
+    sums = ExampleSums(len(examples), len(pool.domains))
     size = suite.suite.batch_sequences
     is_one_by_one = request.per_example and not differentiate.is_by_row
 
@@ -140,7 +140,7 @@ def _groups(facts: Differentiable, *, is_one_by_one: bool) -> Iterator[Indices]:
         yield counted[owners == example]
 
 
-class _ExampleSums:
+class ExampleSums:
     """Derivatives of the rows' likelihoods, summed by example.
 
     Where derivatives come summed over a batch of several examples, only their total has a meaning.

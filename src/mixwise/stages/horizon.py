@@ -1,0 +1,61 @@
+"""The horizon of the answer: at what the proxy was measured, and whether its answer still moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mixwise.decision.calibration import Calibrated
+from mixwise.decision.drift import BestAt, best_along
+from mixwise.objective import Scale
+from mixwise.observation import Observation
+from mixwise.scorer import VALUES
+from mixwise.search.method_table import METHODS
+from mixwise.search.problem import Predict, mixture_of
+from mixwise.search.surrogates.objective_model import fit_surface
+from mixwise.study.results import HorizonFacts
+from mixwise.study.session import Workspace
+
+
+def horizon_facts(workspace: Workspace, calibrated: Calibrated) -> HorizonFacts:
+    """Say how far experts and final model are trained, and how the answer moves between.
+
+    It costs nothing: what is read here was measured by the search.
+    """
+    recipe, proxy = workspace.recipe, workspace.proxy
+    is_continued = workspace.points[-1] < recipe.n_steps and len(workspace.points) > 1
+    continued = sorted(proxy.continuations) if is_continued else ()
+    metrics = {metric.name for metric in workspace.objective.metrics}
+    return HorizonFacts(
+        expert_tokens=workspace.points[-1] * recipe.batch_tokens,
+        run_tokens=recipe.run_tokens,
+        points=tuple(steps * recipe.batch_tokens for steps in workspace.points),
+        answers=workspace.answers,
+        continued=tuple(name for name in continued if name in metrics),
+        deviation=calibrated.problem.continued,
+        path=_path(workspace, calibrated) if is_continued else (),
+    )
+
+
+def _path(workspace: Workspace, calibrated: Calibrated) -> tuple[BestAt, ...]:
+    """The best mixture at the points at which all candidates were measured."""
+    if METHODS[calibrated.found.method].is_of_subsets:
+        return ()
+    earlier = {steps: _value_at(workspace, calibrated, steps) for steps in workspace.proxy.points}
+    return best_along(calibrated.problem, calibrated.surface.value, earlier)
+
+
+def _value_at(workspace: Workspace, calibrated: Calibrated, steps: int) -> Predict:
+    """The objective by the proxy at a point, of any shares."""
+    proxy, problem, found = workspace.proxy.at(steps), calibrated.problem, calibrated.found
+    corners = proxy.score([mixture_of(corner) for corner in workspace.corners])
+    scale = Scale.measure(workspace.base_observation.values, [o.values for o in corners])
+    scored = tuple(
+        proxy.score([mixture_of(o)], METHODS[found.method].request if _has_slopes(o) else VALUES)[0]
+        for o in found.scored
+    )
+    own = replace(problem, scorer=proxy, scale=scale, known=corners)
+    return fit_surface(own, scored).value
+
+
+def _has_slopes(observation: Observation) -> bool:
+    return any(m.derivatives is not None for m in observation.measurements)

@@ -1,0 +1,141 @@
+"""How far experts and the final model are trained, and what a budget buys.
+
+Notation:
+    T, t: steps of the final run, and of an expert.  n: runs of t steps that are trained.
+    B: budget, in final runs.
+
+Method:
+    Experts come first: t = B T / n, up to half of T, where continued merges rank as well as those
+    of full experts do (``docs/science.md``). What is left pays for calibration runs of T steps, and
+    at last for longer experts. What a recipe sets by hand is taken as it is.
+
+    While the learning rate warms up over w steps, a run learns as much as in (w − 1) / 2 steps at
+    the full rate: h steps count as h − (w + 1) / 2, and nothing is merged before h > w.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mixwise.errors import RecipeError
+from mixwise.merging.rule_table import find_rule
+from mixwise.recipe import Recipe
+
+_LONG_ENOUGH = 0.5  # t / T from which a calibration run is worth more than longer experts
+_MOST_CALIBRATION = 2  # mixtures that a budget buys by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Horizons:
+    """Steps and runs of a study before its final run.
+
+    Args:
+        final_steps: T.
+        points: Steps of the experts' runs at which they are merged, rising; the last is t.
+        n_experts: Experts to train; those that the user brings are not counted.
+        n_extras: Runs of t steps that the merge rule needs besides.
+        n_calibration: Mixtures to train for calibration, T steps each, with every seed.
+        calibration_seeds: Seeds of each.
+        warmup_steps: Steps of every run before its learning rate is full.
+    """
+
+    final_steps: int
+    points: tuple[int, ...]
+    n_experts: int
+    n_extras: int
+    n_calibration: int
+    calibration_seeds: int
+    warmup_steps: int = 0
+
+    def effective(self, steps: int) -> float:
+        """What some steps of a run count as at its full learning rate."""
+        return steps - (self.warmup_steps + 1) / 2 if self.warmup_steps else float(steps)
+
+    @property
+    def expert_steps(self) -> int:
+        """Steps of an expert."""
+        return self.points[-1]
+
+    @property
+    def price(self) -> float:
+        """What is trained before the final run, in final runs."""
+        short = (self.n_experts + self.n_extras) * self.expert_steps / self.final_steps
+        return short + self.n_calibration * self.calibration_seeds
+
+
+def plan_horizons(recipe: Recipe) -> Horizons:
+    """Work out horizons and runs from the budget and from what the recipe sets by hand.
+
+    Raises:
+        RecipeError: If the budget does not pay for one step of every expert.
+    """
+    final, calibration = recipe.n_steps, recipe.calibration
+    n_extras = len(find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names))
+    n_experts = sum(domain.expert is None for domain in recipe.domains.values())
+    n_runs = n_experts + n_extras
+    left = recipe.budget * final - (calibration.mixtures or 0) * calibration.seeds * final
+    wanted, n_calibration = recipe.experts.horizon_tokens, calibration.mixtures
+    if wanted is not None:
+        steps = wanted // recipe.batch_tokens
+        left -= n_runs * steps
+    elif not n_runs:
+        steps = final
+    else:
+        steps = min(int(left / n_runs + 1e-9), max(int(_LONG_ENOUGH * final), 1))
+        if steps < 1:
+            raise RecipeError(_too_little(recipe, n_runs))
+        left -= n_runs * steps
+    if n_calibration is None:
+        n_calibration = min(
+            max(int(left / (calibration.seeds * final) + 1e-9), 0), _MOST_CALIBRATION
+        )
+        left -= n_calibration * calibration.seeds * final
+    if wanted is None and n_runs:
+        steps = min(steps + max(int(left / n_runs + 1e-9), 0), final)
+    if n_runs and steps < final and steps <= recipe.training.warmup_steps:
+        raise RecipeError(_within_warmup(recipe, steps, n_runs))
+    return Horizons(
+        final,
+        _points(steps, recipe, is_brought=n_experts < len(recipe.domains)),
+        n_experts,
+        n_extras,
+        n_calibration,
+        calibration.seeds,
+        recipe.training.warmup_steps,
+    )
+
+
+def _points(steps: int, recipe: Recipe, *, is_brought: bool) -> tuple[int, ...]:
+    """The end of an expert's run, and its halves where scores are continued from them.
+
+    An expert that the user brings has an end alone.
+    """
+    if steps >= recipe.n_steps or is_brought or not recipe.proxy.continued:
+        return (steps,)
+    halves = (round(steps / 2**k) for k in range(recipe.experts.halvings + 1))
+    first = recipe.training.warmup_steps + 1
+    return tuple(sorted({steps, *(half for half in halves if half >= first)}))
+
+
+def _within_warmup(recipe: Recipe, steps: int, n_runs: int) -> str:
+    warmup = recipe.training.warmup_steps
+    least = warmup + 1
+    budget = n_runs * least / recipe.n_steps
+    return (
+        f"experts of {steps} steps end while their learning rate warms up "
+        f"(`training.warmup_steps` is {warmup}): raise `budget` to {budget:.3g} or more, set "
+        f"`experts.horizon_tokens` to {least * recipe.batch_tokens:,} or more, or make batches "
+        "smaller or the warm-up shorter"
+    )
+
+
+def _too_little(recipe: Recipe, n_runs: int) -> str:
+    calibration = recipe.calibration
+    n_calibration = (calibration.mixtures or 0) * calibration.seeds
+    needed = n_calibration + n_runs / recipe.n_steps
+    besides = f" besides {n_calibration} calibration runs" if n_calibration else ""
+    return (
+        f"`budget` is {recipe.budget:g} final runs of {recipe.n_steps} steps, which does not pay "
+        f"for one step of each of {n_runs} experts{besides}: raise it to {needed:.3g} or more "
+        "(experts of a few dozen steps say something), or set `experts.horizon_tokens`"
+    )
