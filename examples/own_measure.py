@@ -61,15 +61,15 @@ domains:
   german: {{files: "{demo}/data/german.jsonl.gz"}}
   french: {{files: "{demo}/data/french.jsonl.gz"}}
 horizon_tokens: 8192
+budget: 1
 sequence_length: 128
 evaluation:
   sets:
     outils: {{files: "{demo}/data/outils.jsonl.gz"}}
     echo: {{kind: repetition}}
-training: {{learning_rate: 1.0e-3}}
+training: {{learning_rate: 2.5e-4, batch_sequences: 4, warmup_steps: 1}}
 objective:
   metrics: [{{set: outils, measure: loss}}, {{set: echo, measure: repeated}}]
-calibration: {{mixtures: 0}}
 """
 
 

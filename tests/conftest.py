@@ -39,11 +39,11 @@ evaluation:
 training: {learning_rate: 3.0e-3, batch_sequences: 4, warmup_steps: 1, device: cpu}
 objective:
   metrics: [{set: mixed, measure: loss}, {set: alpha, measure: loss}]
-experts: {horizon_tokens: 256}
+budget: 100
 proxy: {answer: merged}
 calibration: {mixtures: 2, seeds: 1}
 validation: {mixtures: 4, seeds: 2}
-final: {baselines: [uniform, available, single], seeds: 2}
+verify: true
 engine: {workers: 1, threads: 1}
 """
 

@@ -92,7 +92,9 @@ objective:
     - {set: sure, measure: confidence}
     - {set: lines, measure: token_accuracy}
     - {set: alpha, measure: loss}
+budget: 3
 calibration: {mixtures: 0}
+verify: true
 validation: {mixtures: 0}
 engine: {workers: 1, threads: 1}
 """

@@ -15,7 +15,7 @@ FLOORS = (
     {"arrays", "errors", "interrupts"},
     {"shortages", "registry"},
     {"files", "progress", "releases", "section"},
-    {"mixture", "objective", "records"},
+    {"mixture", "objective", "records", "extrapolation"},
     {"kinds"},
     {"observation", "scorer", "recipe"},
     {"data", "models", "engine"},

@@ -1,8 +1,9 @@
 """Corpora besides the demo's: documents that packages bring, in other languages and formats.
 
 A family is some domains to mix and some texts that are none of them. Its documents are the files of
-pinned wheels, found by pattern and cut as the demo's are: the beginning of each file, near-copies
-left out. Nothing of them is kept in the repository; `write_family` fetches them anew.
+pinned wheels, or of packages that `requirements.lock` installs, found by pattern and cut as the
+demo's are: the beginning of each file, near-copies left out. Nothing of them is kept in the
+repository; `write_family` fetches them anew.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 import re
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +33,7 @@ class Text:
     """One kind of documents.
 
     Args:
-        wheel: The package that brings them, pinned.
+        wheel: The package that brings them, pinned; empty for what is installed here.
         pattern: Which of its files, a glob.
         translated: Whether only the translations of a gettext catalogue are taken.
     """
@@ -68,6 +70,19 @@ FAMILIES: Mapping[str, Family | None] = {
     "languages": Family(
         {name: _catalogue(name) for name in ("ru", "ja", "pl", "el", "hu")},
         {name: _catalogue(name) for name in ("uk", "cs")},
+    ),
+    "code": Family(
+        {
+            "stubs": Text("", "mypy/typeshed/stdlib/**/*.pyi"),
+            "headers": Text("", "torch/include/c10/**/*.h"),
+            "cython": Text("", "sklearn/**/*.pyx"),
+            "tests": Text("", "sympy/**/tests/*.py"),
+            "licences": Text("", "*.dist-info/licenses/**/*"),
+        },
+        {
+            "kernels": Text("", "torch/include/**/*.cuh"),
+            "arrow": Text("", "pyarrow/include/**/*.h"),
+        },
     ),
 }
 
@@ -119,8 +134,8 @@ def _documents(text: Text, folder: Path) -> list[str]:
 
 
 def _read(text: Text, folder: Path) -> Iterator[str]:
-    root = _unpacked(text.wheel, folder)
-    for path in sorted(root.glob(text.pattern)):
+    root = _unpacked(text.wheel, folder) if text.wheel else Path(sysconfig.get_path("purelib"))
+    for path in sorted(path for path in root.glob(text.pattern) if path.is_file()):
         content = path.read_text(encoding="utf-8", errors="replace")
         if not text.translated:
             yield content

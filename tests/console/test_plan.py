@@ -30,5 +30,5 @@ def test_an_answer_that_nothing_verifies_says_so(capsys: pytest.CaptureFixture[s
     print_plan(plan(chosen, counts=counted(chosen, n_candidates=10)), ())
     out = capsys.readouterr().out
     assert "0.80 final runs before the final one" in out
-    assert "after 5, 10 steps of the experts" in out
+    assert "after 4, 6, 10 steps of the experts" in out
     assert "none (`--verify`): what the answer should reach is predicted, not checked" in out

@@ -6,6 +6,7 @@ from tests.decision.tables import OBJECTIVE, SCALE, SPACE, UNIFORM, Formula, pea
 
 from mixwise.decision.calibration import Calibrated, Reference, correct
 from mixwise.decision.forecast import draw_missed, expect_ranks, forecast
+from mixwise.extrapolation import ContinuationError
 from mixwise.search.methods.listed import search_listed
 from mixwise.search.problem import SearchProblem
 from mixwise.search.surrogates.objective_model import fit_surface
@@ -41,10 +42,13 @@ def test_without_a_reference_the_proxy_is_expected_and_misses_as_is_usual() -> N
 
 def test_what_continuing_may_miss_widens_what_is_expected() -> None:
     plain = calibrated_by(0)
-    continued = replace(plain, problem=replace(plain.problem, continued=0.5))
+    continued = replace(plain, problem=replace(plain.problem, continued=ContinuationError(0.5)))
     best = plain.found.best
     narrow, wide = (forecast(c, best, n_seeds=2).interval for c in (plain, continued))
     assert wide[1] - wide[0] > narrow[1] - narrow[0]
+    levels = replace(plain, problem=replace(plain.problem, continued=ContinuationError(0, 0.5)))
+    assert forecast(levels, best, n_seeds=2).interval[1] > narrow[1]
+    assert expect_ranks(levels).middle == pytest.approx(expect_ranks(plain).middle, abs=0.02)
     assert expect_ranks(continued).middle < expect_ranks(plain).middle
     assert expect_ranks(plain).low <= expect_ranks(plain).middle <= expect_ranks(plain).high <= 1
 

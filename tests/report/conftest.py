@@ -15,6 +15,7 @@ from mixwise.decision.outcome import Margin, Outcome
 from mixwise.decision.score import Score
 from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry
+from mixwise.extrapolation import ContinuationError
 from mixwise.files import seal
 from mixwise.ledger import Ledger
 from mixwise.mixture import Mixture
@@ -177,7 +178,7 @@ class Parts:
                 points=(50, 100),
                 answers=("merged", "predictions"),
                 continued=tuple(f"{name}/loss" for name in self.domains),
-                deviation=0.125,
+                error=ContinuationError(0.125, 0.5),
                 path=(BestAt(4, self.uniform, 0.25), BestAt(8, self.best, 0.0)),
             ),
             outcome=None,

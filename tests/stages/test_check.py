@@ -198,7 +198,8 @@ def test_check_prints_the_plan_and_trains_nothing(pico: Path, tmp_path: Path, mi
     code, out, err = mixwise("check", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
     plan = json.loads(out)["plan"]
     assert code == 0, err
-    assert (plan["n_experts"], plan["n_references"], plan["n_final"]) == (3, 10, 12)
+    assert (plan["n_experts"], plan["n_calibration"]) == (3, 2)
+    assert (plan["n_references"], plan["n_final"]) == (8, 12)
     assert plan["run_tokens"] == 256
     assert plan["seconds"] > 0
     assert [domain["name"] for domain in plan["domains"]] == ["alpha", "beta", "gamma"]

@@ -15,13 +15,12 @@ from mixwise.decision.fidelity import Fidelity, measure_fidelity
 from mixwise.decision.judgement import Judgement, judge
 from mixwise.decision.trust import Trust
 from mixwise.stages.calibrate import run_calibration, validated
-from mixwise.stages.diagnose import run_diagnosis
 from mixwise.stages.recommend import save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.validate import run_validation
-from mixwise.study.folder import DIAGNOSIS_FILE, StudyFolder
+from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
-from mixwise.study.result_files import load_result, result_to_json
+from mixwise.study.result_files import load_result
 from mixwise.study.results import (
     Recommendation,
     RunCounts,
@@ -86,14 +85,15 @@ def judged(workspace: Workspace, calibrated: Calibrated) -> Judgement:
     return judge(calibrated, validated(workspace), n_calibration=n)
 
 
-def test_before_validation_and_diagnosis_nothing_is_said(done: Done) -> None:
-    assert done.before.trust is done.before.fidelity_calibrated is None
-    assert done.before.reference is not None
+def test_before_validation_the_ranks_are_foreseen(done: Done) -> None:
+    assert done.before.trust.basis == "predicted"
+    assert done.before.trust.reasons[0].startswith("no reference was trained to check it")
+    assert "--verify" in done.before.trust.remedies[-1]
+    assert done.before.fidelity_calibrated is None
     assert done.before.reference.n_references == len(done.trained) - 4
 
 
 def test_after_validation_the_calibrated_score_is_judged(done: Done) -> None:
-    assert done.after.trust is not None
     assert done.after.trust.basis == "measured"
     rho = rho_of(done.after.fidelity_calibrated)
     assert done.after.trust.reasons[0].startswith(f"over 4 references ρ is {rho:.2f}")
@@ -145,29 +145,8 @@ def test_without_calibration_the_proxys_own_score_is_judged(done: Done, tmp_path
     assert not [r for r in trust.remedies if "more mixtures for calibration" in r]
 
 
-def test_without_validation_a_diagnosis_of_the_same_inputs_predicts(
-    done: Done, tmp_path: Path
-) -> None:
-    study = copy(done, tmp_path)
-    (study.folder / "validation.json").unlink()
-    with at_work(study) as workspace:
-        diagnosis = run_diagnosis(workspace)
-        calibrated = run_calibration(workspace, run_search(workspace))
-        workspace.save_result(replace(diagnosis, trust=PREDICTED))
-        predicted = save_recommendation(workspace, calibrated)
-        workspace.save_result(replace(diagnosis, trust=replace(PREDICTED, basis="measured")))
-        stale = save_recommendation(workspace, calibrated)
-        content = result_to_json(replace(diagnosis, trust=PREDICTED))
-        study.save_json(DIAGNOSIS_FILE, {"recipe": "another", **content})
-        other = save_recommendation(workspace, calibrated)
-    assert predicted.trust == PREDICTED
-    assert predicted.fidelity is None
-    assert stale.trust is other.trust is None
-
-
 def test_ranges_hold_the_recommendation_and_cost_holds_the_calibration(done: Done) -> None:
     ranges = done.after.near_optimal_shares
-    assert ranges is not None
     for name, share in done.after.mixture.as_dict().items():
         assert 0 <= ranges[name][0] <= share <= ranges[name][1] <= 1
     assert any(high - low > 0.01 for low, high in ranges.values())

@@ -189,7 +189,7 @@ def test_short_experts_cost_their_part() -> None:
         experts={"horizon_tokens": 400}, validation={"mixtures": 0}, final={"train": False}
     )
     made = plan(chosen)
-    assert (made.expert_tokens, made.expert_points) == (400, (5, 10))  # 3 are of the warm-up
+    assert (made.expert_tokens, made.expert_points) == (400, (4, 6, 10))
     assert made.price == made.expert_price == 2 * 400 / 1000
     assert made.trained_tokens == 800
     # the base, and ten candidates at both points

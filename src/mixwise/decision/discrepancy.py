@@ -5,16 +5,14 @@ Notation:
     r(λ) = J_r − J_p, over all seeds.  h(λ) = (1 − Σ λᵢ²) / (1 − 1/n): 0 at corners, 1 at u.
     k: seeds of a reference.  σ: standard deviation of a run between seeds.  A: size of r.
     u: uniform mixture.  s: part of σ² that a seed does to all mixtures alike.
-    D: deviation of a single domain's score, from continuing it to a longer horizon.
 
 Method:
     r is a Gaussian process with mean 0 and covariance
     A² [(1 − ρ) h h' + ρ q(λ, λ') / q(u, u)] ,  q = Σ_{i<j} 16 λᵢλⱼλ'ᵢλ'ⱼ, u the uniform mixture,
     for the second-order gap between training and merging is a quadratic form in λ that vanishes at
     the corners: one part of it common to all pairs of domains, the rest each pair's own. Where the
-    proxy is continued to a longer horizon, each domain's score errs by itself, and a mixture's by
-    its share of each: D² λ·λ' is added. A run adds
-    noise of variance σ². A and σ are not chosen but averaged over, on a grid, each combination
+    proxy is continued to a longer horizon, what that may miss is added (`ContinuationError`). A run
+    adds noise of variance σ². A and σ are not chosen but averaged over, on a grid, each combination
     by its likelihood (means of the references, and the spread within their seeds) times a broad
     prior around values that the caller gives. So one reference corrects the level of all mixtures,
     and more of them correct single pairs.
@@ -36,6 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixwise.arrays import Array
+from mixwise.extrapolation import NOT_CONTINUED, ContinuationError
 
 _SHARED = 0.4  # s
 _OWN = 0.005  # ρ: from the development mixtures of the truth bed, as all constants here
@@ -83,7 +82,7 @@ class Discrepancy:
         sizes: A of each combination, shape ``(g,)``.
         noises: σ of each combination, shape ``(g,)``.
         probabilities: Probability of each combination, shape ``(g,)``.
-        continued: D.
+        continued: What continuing the proxy to a longer horizon may miss.
     """
 
     known: Array
@@ -92,7 +91,7 @@ class Discrepancy:
     sizes: Array
     noises: Array
     probabilities: Array
-    continued: float = 0.0
+    continued: ContinuationError = NOT_CONTINUED
 
     @property
     def noise(self) -> float:
@@ -107,7 +106,7 @@ class Discrepancy:
         """
         means, across, solved = self._means(shares)
         own = variance(shares) * self.sizes[:, None] ** 2
-        own = own + self.continued**2 * (shares**2).sum(axis=1)
+        own = own + self.continued.variance(shares)
         variances = own - np.einsum("gnm,gmn->gn", across, solved)
         mean = self.probabilities @ means
         spread = self.probabilities @ (variances + (means - mean) ** 2)
@@ -119,7 +118,7 @@ class Discrepancy:
         mean = self.probabilities @ means
         centred = means - mean
         inside = covariance(shares, shares) * float(self.probabilities @ self.sizes**2)
-        inside += self.continued**2 * shares @ shares.T
+        inside += self.continued.covariance(shares, shares)
         for probability, one, weights in zip(self.probabilities, across, solved, strict=True):
             inside -= probability * (one @ weights)
         return mean, np.asarray(inside + (centred.T * self.probabilities) @ centred)
@@ -127,9 +126,11 @@ class Discrepancy:
     def _means(self, shares: Array) -> tuple[Array, Array, Array]:
         """Per combination: means ``(g, n)``, covariances ``(g, n, m)``, weights ``(g, m, n)``."""
         square = self.sizes[:, None, None] ** 2
-        across = square * covariance(shares, self.known) + self.continued**2 * shares @ self.known.T
+        across = square * covariance(shares, self.known) + self.continued.covariance(
+            shares, self.known
+        )
         inside = square * covariance(self.known, self.known)
-        inside = inside + self.continued**2 * self.known @ self.known.T
+        inside = inside + self.continued.covariance(self.known, self.known)
         inside = inside + self.noises[:, None, None] ** 2 * self.noise_covariance
         solved = np.linalg.solve(
             inside + _JITTER * np.eye(len(self.known)), across.transpose(0, 2, 1)
@@ -143,7 +144,7 @@ def fit_discrepancy(
     *,
     size: float = SIZE,
     noise: float = NOISE,
-    continued: float = 0.0,
+    continued: ContinuationError = NOT_CONTINUED,
 ) -> Discrepancy:
     """Learn what the proxy misses.
 
@@ -151,7 +152,7 @@ def fit_discrepancy(
         trained: References, at least one.
         size: Guess of A, > 0, in the score's unit.
         noise: Guess of σ, > 0; the spread within seeds outweighs it.
-        continued: D, in the score's unit.
+        continued: What continuing the proxy to a longer horizon may miss.
 
     Returns:
         The posterior; combinations of A and σ that the data rule out are left out.
@@ -161,7 +162,7 @@ def fit_discrepancy(
     by_seed = _noise_covariance([t.seeds for t in trained])
     sizes, noises = (axis.ravel() for axis in np.meshgrid(size * _GRID, noise * _GRID))
     logs = -(np.log(sizes / size) ** 2 + np.log(noises / noise) ** 2) / (2 * _PRIOR_WIDTH**2)
-    extra = continued**2 * known @ known.T
+    extra = continued.covariance(known, known)
     logs = logs + _log_likelihoods(trained, known, by_seed, extra, sizes, noises)
     weights = np.exp(logs - logs.max())
     kept = weights > 1e-3 * weights.max()
@@ -176,7 +177,9 @@ def fit_discrepancy(
     )
 
 
-def prior_discrepancy(n_domains: int, *, continued: float = 0.0) -> Discrepancy:
+def prior_discrepancy(
+    n_domains: int, *, continued: ContinuationError = NOT_CONTINUED
+) -> Discrepancy:
     """What is expected before any reference is trained: nothing on average, of the usual size."""
     return Discrepancy(
         known=np.zeros((0, n_domains)),
@@ -235,7 +238,7 @@ def leave_one_out(
     *,
     size: float = SIZE,
     noise: float = NOISE,
-    continued: float = 0.0,
+    continued: ContinuationError = NOT_CONTINUED,
 ) -> LeftOut:
     """Predict the discrepancy of each reference from the others alone."""
     if len(trained) < _LEAST_TO_LEAVE_ONE_OUT:
@@ -250,7 +253,9 @@ def leave_one_out(
     return LeftOut(*np.array(rows).T)
 
 
-def unexplained(trained: Sequence[Trained], *, continued: float = 0.0) -> float:
+def unexplained(
+    trained: Sequence[Trained], *, continued: ContinuationError = NOT_CONTINUED
+) -> float:
     """Standard deviation of what the posterior does not expect of references that it has not seen.
 
     Left out one by one, references miss their prediction by more than its own deviation and the

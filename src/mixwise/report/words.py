@@ -215,7 +215,8 @@ def horizon_words(found: Recommendation | None) -> str:
         words += (
             f" {', '.join(horizons.continued)} {'are' if len(horizons.continued) > 1 else 'is'} "
             f"continued to the final horizon from experts at {points} tokens, which may miss "
-            f"{number(horizons.deviation)} of a single domain's objective (standard deviation)."
+            f"{number(horizons.error.single)} of a single domain's objective and "
+            f"{number(horizons.error.level)} of what all mixtures have alike (standard deviations)."
         )
     if horizons.path:
         last = horizons.path[-1]

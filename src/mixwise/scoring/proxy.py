@@ -6,9 +6,9 @@ Notation:
 Method:
     Every metric is a weighted sum Σ w_pj x_pj of what the parts measured, and so are its values per
     example and its derivatives in the shares. Each answer is continued to the final horizon by
-    itself (`mixwise.decision.extrapolation`), and the answers are averaged. A metric that jumps,
-    such as an accuracy, is that of the merge at the last point. The weights are found once, from
-    the experts and the uniform mixture.
+    itself (`mixwise.extrapolation`), and the answers that are asked for are averaged. A
+    metric that jumps, such as an accuracy, is that of the merge at the last point. The weights are
+    found once, from the experts and the uniform mixture.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from typing import Literal
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.decision.extrapolation import Continuation, continue_metric
+from mixwise.extrapolation import (
+    NOT_CONTINUED,
+    Continuation,
+    ContinuationError,
+    continue_metric,
+)
 from mixwise.mixture import Mixture
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Derivatives, Measurement, Observation
@@ -31,6 +36,7 @@ from mixwise.scorer import VALUES, Request, Scorer
 from mixwise.scoring.merged import MergedScorer
 
 Means = Literal["merged", "predictions"]
+_LEVEL = 2 / 3  # of what is added: what it missed over the development mixtures of two families
 Listener = Callable[[Observation, Request], None]
 
 
@@ -60,6 +66,7 @@ class ProxyScorer:
         target: Length of the final run.
         continued: Metrics that are continued, and averaged over the answers; all others are those
             of the merge at its last point.
+        averaged: Answers that are averaged for these.
         rule: What observations call the whole.
     """
 
@@ -69,12 +76,14 @@ class ProxyScorer:
         anchors: Sequence[Mixture],
         target: float,
         continued: Sequence[str],
+        averaged: Sequence[Means],
         rule: str,
     ) -> None:
         self._parts = tuple(parts)
         self._anchors = tuple(anchors)
         self._target = target
         self._continued = tuple(continued)
+        self._averaged = tuple(averaged)
         self._rule = rule
         self._listener: Listener | None = None
 
@@ -95,7 +104,11 @@ class ProxyScorer:
         if len(self._parts) == 1:
             with self._telling():
                 return self._parts[0].scorer.score(mixtures, request)
-        scored = [self._parts[k].scorer.score(mixtures, request) for k in self._used]
+        values = replace(VALUES, part=request.part)
+        scored = [
+            part.scorer.score(mixtures, request if part.means in self._averaged else values)
+            for part in (self._parts[k] for k in self._used)
+        ]
         found = tuple(
             self._put_together(dict(zip(self._used, parts, strict=True)), request)
             for parts in zip(*scored, strict=True)
@@ -112,7 +125,8 @@ class ProxyScorer:
             steps: One of the points.
         """
         parts = [part for part in self._parts if part.steps == steps]
-        return ProxyScorer(parts, self._anchors, parts[-1].length, self._continued, self._rule)
+        own = (parts, self._anchors, parts[-1].length, self._continued, self._averaged, self._rule)
+        return ProxyScorer(*own)
 
     @contextmanager
     def told_to(self, listener: Listener) -> Iterator[None]:
@@ -142,86 +156,90 @@ class ProxyScorer:
         weights = [self._last_merge, *self._weights.values()]
         return tuple(np.flatnonzero(np.any(weights, axis=0)).tolist())
 
-    @cached_property
-    def _answers(self) -> Mapping[Means, slice]:
-        """The parts of each kind of answer."""
-        kinds = [part.means for part in self._parts]
-        return {
-            kind: slice(kinds.index(kind), kinds.index(kind) + kinds.count(kind))
-            for kind in dict.fromkeys(kinds)
-        }
+    def _places(self, kind: Means) -> list[int]:
+        """The parts of a kind of answer."""
+        return [k for k, part in enumerate(self._parts) if part.means == kind]
 
     @cached_property
-    def anchored(self) -> Mapping[str, Array]:
-        """Metrics that are continued, of the anchors by each part, ``(n_anchors, n_parts)``."""
-        scored = [part.scorer.score(self._anchors) for part in self._parts]
-        rows = [[observation.values for observation in of_part] for of_part in scored]
-        return {
-            name: np.array([[row[name] for row in of_part] for of_part in rows]).T
-            for name in self._continued
-        }
+    def _anchored(self) -> Mapping[str, Mapping[Means, Array]]:
+        """Metrics that are continued, of the anchors at each point, ``(n_anchors, n_points)``."""
+        found: dict[str, dict[Means, Array]] = {name: {} for name in self._continued}
+        for kind in self._averaged:
+            scored = [self._parts[k].scorer.score(self._anchors) for k in self._places(kind)]
+            rows = [[observation.values for observation in of_part] for of_part in scored]
+            for name in self._continued:
+                values = [[row[name] for row in of_part] for of_part in rows]
+                found[name][kind] = np.array(values).T
+        return found
 
     @cached_property
     def continuations(self) -> Mapping[str, Mapping[Means, Continuation]]:
         """How each metric is continued by each kind of answer; empty where there is one part."""
         if len(self._parts) == 1:
             return {}
+        lengths = {k: [self._parts[i].length for i in self._places(k)] for k in self._averaged}
         return {
-            name: {
-                kind: continue_metric(
-                    values[:, places], [part.length for part in self._parts[places]], self._target
-                )
-                for kind, places in self._answers.items()
-            }
-            for name, values in self.anchored.items()
+            name: {k: continue_metric(rows, lengths[k], self._target) for k, rows in kinds.items()}
+            for name, kinds in self._anchored.items()
         }
 
-    def deviation(self, objective: Objective, scale: Scale) -> float:
-        """Standard deviation of what continuing may miss of a single domain's score.
+    def error(self, objective: Objective, scale: Scale) -> ContinuationError:
+        """What continuing may miss of an objective.
 
-        It is taken over the experts and the uniform mixture, less what shifts all of them alike:
-        from what continuing missed where it could be checked, and from half of what the kinds of
-        answers differ by.
+        Of a single domain's score it is taken over the experts and the uniform mixture, less what
+        shifts all of them alike: from what continuing missed where it could be checked, and from
+        half of what the kinds of answers differ by. Of the level it is a part of what continuing
+        adds to the uniform mixture.
 
         Args:
             objective: What is maximised.
             scale: Of its metrics.
         """
         if not self.continuations or self._target <= self._parts[-1].length:
-            return 0.0
-        totals, missed = {}, {}
-        for name, answers in self.continuations.items():
-            values = self.anchored[name]
-            totals[name] = [values[:, self._answers[k]] @ c.weights for k, c in answers.items()]
-            missed[name] = np.mean([c.missed for c in answers.values()], axis=0)
-        last = self.score(self._anchors)
+            return NOT_CONTINUED
         names = [metric.name for metric in objective.metrics]
-        rows = np.array([[o.values[name] for name in names] for o in last])
+        scored = self.score(self._anchors)
+        values = np.array([[o.values[name] for name in names] for o in scored])
 
         def change(by: Mapping[str, Array]) -> Array:
-            moved = [by.get(name, np.zeros(len(last))) for name in names]
-            after = objective.aggregate(rows + np.stack(moved, axis=1), scale)
-            return np.asarray(after - objective.aggregate(rows, scale))
+            moved = [by.get(name, np.zeros(len(values))) for name in names]
+            after = objective.aggregate(values + np.stack(moved, axis=1), scale)
+            return np.asarray(after - objective.aggregate(values, scale))
 
-        apart = {name: (kinds[0] - kinds[-1]) / 2 for name, kinds in totals.items()}
-        parts = [change(by) for by in (missed, apart)]
-        return float(np.hypot(*(part.std(ddof=1) for part in parts)))
+        missed, apart, added = {}, {}, {}
+        for name, answers in self.continuations.items():
+            rows = self._anchored[name]
+            totals = [rows[kind] @ c.weights + c.shift for kind, c in answers.items()]
+            missed[name] = np.mean([c.missed for c in answers.values()], axis=0)
+            apart[name] = (totals[0] - totals[-1]) / 2
+            added[name] = np.mean([rows[kind][:, -1] for kind in answers], axis=0) - np.mean(
+                totals, axis=0
+            )
+        single = np.hypot(*(change(by).std(ddof=1) for by in (missed, apart)))
+        return ContinuationError(float(single), _LEVEL * abs(float(change(added)[-1])))
 
     @cached_property
     def _weights(self) -> Mapping[str, Array]:
         """Of every metric that is continued, a weight for each part."""
         weights = {}
         for name, answers in self.continuations.items():
-            own = [continuation.weights / len(answers) for continuation in answers.values()]
-            weights[name] = np.concatenate(own)
+            weights[name] = np.zeros(len(self._parts))
+            for kind, continuation in answers.items():
+                weights[name][self._places(kind)] = continuation.weights / len(answers)
         return weights
+
+    @cached_property
+    def _shifts(self) -> Mapping[str, float]:
+        """Of every metric that is continued, what is added for all mixtures alike."""
+        continued = self.continuations.items()
+        return {name: float(np.mean([c.shift for c in a.values()])) for name, a in continued}
 
     @cached_property
     def _last_merge(self) -> Array:
         """The weights of all other metrics."""
         weights = np.zeros(len(self._parts))
-        last = self._answers.get("merged", slice(0, len(self._parts))).stop - 1
-        weights[last] = 1
+        merged = self._places("merged") or range(len(self._parts))
+        weights[merged[-1]] = 1
         return weights
 
     def _put_together(self, parts: Mapping[int, Observation], request: Request) -> Observation:
@@ -231,7 +249,7 @@ class ProxyScorer:
         key = hash_section(
             str(request),
             *(part.fingerprint for part in parts.values()),
-            *(f"{name}={own.tolist()}" for name, own in weights.items()),
+            *(f"{name}={own.tolist()} {self._shifts.get(name)}" for name, own in weights.items()),
         )
         first = next(iter(parts.values()))
         return Observation(
@@ -239,7 +257,9 @@ class ProxyScorer:
             answer="proxy",
             rule=self._rule,
             seeds=(),
-            measurements=tuple(_add(name, parts, weights[name]) for name in names),
+            measurements=tuple(
+                _add(name, parts, weights[name], self._shifts.get(name, 0.0)) for name in names
+            ),
             seconds=sum(part.seconds for part in parts.values()),
             tokens_trained=0,
             tokens_evaluated=sum(part.tokens_evaluated for part in parts.values()),
@@ -248,16 +268,16 @@ class ProxyScorer:
         )
 
 
-def _add(name: str, parts: Mapping[int, Observation], weights: Array) -> Measurement:
-    """A metric as the weighted sum of what the parts measured."""
+def _add(name: str, parts: Mapping[int, Observation], weights: Array, shift: float) -> Measurement:
+    """A metric as the weighted sum of what the parts measured, and a shift."""
     terms = [(weights[k], parts[k].measurement(name)) for k in np.flatnonzero(weights).tolist()]
     [(weight, first), *rest] = terms
-    if not rest and weight == 1:
+    if not rest and weight == 1 and not shift:
         return first
     derivatives = [(w, m.derivatives) for w, m in terms if m.derivatives is not None]
     return replace(
         first,
-        examples=np.asarray(sum(w * m.examples for w, m in terms)),
+        examples=np.asarray(sum(w * m.examples for w, m in terms)) + shift,
         derivatives=_add_derivatives(derivatives) if len(derivatives) == len(terms) else None,
     )
 

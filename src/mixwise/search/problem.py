@@ -9,6 +9,7 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.errors import RecipeError
+from mixwise.extrapolation import NOT_CONTINUED, ContinuationError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
@@ -30,8 +31,7 @@ class SearchProblem:
         seed: Decides every random choice.
         known: Observations made before the search, such as those of the experts behind the scale;
             methods that learn from what they have seen start from them.
-        continued: Standard deviation of what continuing the scores to a longer horizon may miss of
-            a single domain's, in units of the objective; 0 where they are not continued.
+        continued: What continuing the scores to a longer horizon may miss of the objective.
     """
 
     scorer: Scorer
@@ -41,7 +41,7 @@ class SearchProblem:
     budget: int | None
     seed: int
     known: tuple[Observation, ...] = ()
-    continued: float = 0.0
+    continued: ContinuationError = NOT_CONTINUED
 
     def value(self, observation: Observation) -> float:
         """The objective of one observation."""

@@ -31,14 +31,17 @@ def horizon_facts(workspace: Workspace, calibrated: Calibrated) -> HorizonFacts:
         points=tuple(steps * recipe.batch_tokens for steps in workspace.points),
         answers=workspace.answers,
         continued=tuple(name for name in continued if name in metrics),
-        deviation=calibrated.problem.continued,
+        error=calibrated.problem.continued,
         path=_path(workspace, calibrated) if is_continued else (),
     )
 
 
 def _path(workspace: Workspace, calibrated: Calibrated) -> tuple[BestAt, ...]:
     """The best mixture at the points at which all candidates were measured."""
-    if METHODS[calibrated.found.method].is_of_subsets:
+    objective = {metric.name for metric in workspace.objective.metrics}
+    if METHODS[calibrated.found.method].is_of_subsets or not objective <= set(
+        workspace.proxy.continuations
+    ):
         return ()
     earlier = {steps: _value_at(workspace, calibrated, steps) for steps in workspace.proxy.points}
     return best_along(calibrated.problem, calibrated.surface.value, earlier)

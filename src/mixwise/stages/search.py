@@ -136,7 +136,7 @@ def problem_of(workspace: Workspace) -> SearchProblem:
         budget=search.budget,
         seed=search.seed,
         known=workspace.corners,
-        continued=workspace.proxy.deviation(workspace.objective, workspace.scale),
+        continued=workspace.proxy.error(workspace.objective, workspace.scale),
     )
 
 

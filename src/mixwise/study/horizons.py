@@ -49,7 +49,7 @@ class Horizons:
 
     def effective(self, steps: int) -> float:
         """What some steps of a run count as at its full learning rate."""
-        return steps - (self.warmup_steps + 1) / 2 if self.warmup_steps else float(steps)
+        return steps - _lost_in_warmup(self.warmup_steps)
 
     @property
     def expert_steps(self) -> int:
@@ -106,15 +106,22 @@ def plan_horizons(recipe: Recipe) -> Horizons:
 
 
 def _points(steps: int, recipe: Recipe, *, is_brought: bool) -> tuple[int, ...]:
-    """The end of an expert's run, and its halves where scores are continued from them.
+    """The end of an expert's run, and halves of what it counts as where scores are continued.
 
     An expert that the user brings has an end alone.
     """
     if steps >= recipe.n_steps or is_brought or not recipe.proxy.continued:
         return (steps,)
-    halves = (round(steps / 2**k) for k in range(recipe.experts.halvings + 1))
-    first = recipe.training.warmup_steps + 1
-    return tuple(sorted({steps, *(half for half in halves if half >= first)}))
+    warmup = recipe.training.warmup_steps
+    lost = _lost_in_warmup(warmup)
+    halvings = range(recipe.experts.halvings + 1)
+    halves = (int(lost + (steps - lost) / 2**k + 0.5) for k in halvings)
+    return tuple(sorted({steps, *(half for half in halves if half > warmup)}))
+
+
+def _lost_in_warmup(warmup_steps: int) -> float:
+    """Steps at the full rate that a run is short of."""
+    return (warmup_steps + 1) / 2 if warmup_steps else 0.0
 
 
 def _within_warmup(recipe: Recipe, steps: int, n_runs: int) -> str:

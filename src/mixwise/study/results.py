@@ -16,6 +16,7 @@ from mixwise.decision.outcome import Outcome
 from mixwise.decision.score import OBJECTIVE, Score, Shares
 from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry, Matrix, TrajectoryPoint
+from mixwise.extrapolation import ContinuationError
 
 Range = tuple[float, float]
 
@@ -417,7 +418,7 @@ class HorizonFacts:
         answers: What the proxy is put together from: ``merged``, ``predictions``.
         continued: Metrics of the objective that are continued to the final horizon; all others are
             those of the merge at the experts' end.
-        deviation: Standard deviation of what continuing may miss of a single domain's objective.
+        error: What continuing may miss of the objective.
         path: The best mixture along the experts' runs; empty where nothing is continued.
     """
 
@@ -426,7 +427,7 @@ class HorizonFacts:
     points: tuple[int, ...]
     answers: tuple[str, ...]
     continued: tuple[str, ...]
-    deviation: float
+    error: ContinuationError
     path: tuple[BestAt, ...]
 
 

@@ -140,15 +140,10 @@ class Runs:
         """The expert of a domain as it was after some steps, kept where it is merged.
 
         Raises:
-            StudyError: If it is not trained yet, or its checkpoint is gone.
+            StudyError: If it is not trained yet.
+            DamagedError: If a file of it is not what was written.
         """
         folder = self.expert(domain).folder / "trajectory" / str(steps)
-        if not folder.is_dir():
-            raise StudyError(
-                f"{folder}: the checkpoint of the expert of `{domain}` after {steps} steps is "
-                f"missing: delete {folder.parents[1]} and run again, which trains it anew, or set "
-                "`proxy.continued: false`"
-            )
         return open_checkpoint(folder, hash_file=self._hash_file)
 
     def trained(self, job: TrainingJob, what: str) -> Checkpoint:

@@ -171,8 +171,7 @@ class Workspace:
 
     def make_proxy(self, *, slope_sets: tuple[str, ...]) -> ProxyScorer:
         """A proxy that takes the slopes of these evaluation sets when slopes are wanted."""
-        names, sets = self.recipe.domain_names, self.inputs.suite.likelihood_sets
-        read, horizons = {chosen.name for chosen in sets}, self.inputs.horizons
+        names, horizons = self.recipe.domain_names, self.inputs.horizons
         return ProxyScorer(
             [
                 ProxyPart(
@@ -182,33 +181,58 @@ class Workspace:
                     self._make_part(means, steps, slope_sets),
                 )
                 for means in self.answers
-                for steps in self.points
+                for steps in (self.points if means in self._averaged else self.points[-1:])
             ],
             [*(Mixture.single(names, name) for name in names), Mixture.uniform(names)],
             horizons.effective(self.recipe.n_steps),
-            [m.name for m in self.recipe.metrics if m.is_differentiable and m.set_name in read],
-            " and ".join([self.rule.name, *self.answers[1:]]),
+            self._likelihoods,
+            self._averaged,
+            " and ".join(self.rule.name if means == "merged" else means for means in self.answers),
         )
 
     @property
-    def answers(self) -> tuple[Means, ...]:
-        """What the proxy is put together from: merged models, averaged predictions, or both.
+    def _likelihoods(self) -> list[str]:
+        """Metrics that averaged predictions have, and that change smoothly along a run."""
+        read = {chosen.name for chosen in self.inputs.suite.likelihood_sets}
+        metrics = self.recipe.metrics
+        return [m.name for m in metrics if m.is_differentiable and m.set_name in read]
 
-        Both, unless the recipe says more: predictions know likelihoods alone, belong to the plain
-        merge, and are read from whole models.
+    @property
+    def answers(self) -> tuple[Means, ...]:
+        """What the proxy is put together from: averaged predictions, merged models, or both.
+
+        Predictions know likelihoods alone: merges answer for metrics of the objective that are
+        none, and for sets that are given the model itself.
 
         Raises:
-            RecipeError: If predictions alone are wanted of a set that is no likelihood's.
+            RecipeError: If predictions alone are wanted of such a set.
         """
-        wanted, suite = self.recipe.proxy.answer, self.inputs.suite
-        is_whole = self.recipe.evaluation.placement != "layers"
-        if wanted == "auto":
-            wanted = "both" if self.rule.name == "linear" and is_whole else "merged"
-        if wanted == "predictions" and suite.needs_whole_model:
+        suite = self.inputs.suite
+        if "merged" in self._averaged:
+            return tuple(sorted(self._averaged))
+        if suite.needs_whole_model and self.recipe.proxy.answer == "predictions":
             raise RecipeError(
                 "`proxy.answer` is `predictions`, which know likelihoods alone, but some "
                 "evaluation sets are given the model itself: use `both`, which merges for them"
             )
+        wanted = {metric.name for metric in self.objective.metrics}
+        is_known = wanted <= set(self._likelihoods) and not suite.needs_whole_model
+        is_enough = is_known or self.recipe.proxy.answer == "predictions"
+        return ("predictions",) if is_enough else ("merged", "predictions")
+
+    @property
+    def _averaged(self) -> tuple[Means, ...]:
+        """What is averaged for likelihoods.
+
+        With short experts predictions rank better (``docs/science.md``). They belong to the plain
+        merge, and are read from whole models.
+        """
+        wanted = self.recipe.proxy.answer
+        if wanted == "auto":
+            is_short = self.points[-1] < self.recipe.n_steps
+            is_whole = self.recipe.evaluation.placement != "layers"
+            is_plain = self.rule.name == "linear"
+            wanted = "predictions" if is_short and is_whole and is_plain else "merged"
         return ("merged", "predictions") if wanted == "both" else (wanted,)
 
     @property

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.scoring.mixtures import HALF, NAMES
+from tests.study.test_folder import make_study
+
+from mixwise.errors import DamagedError, MixwiseWarning, RecipeError
+from mixwise.extrapolation import NOT_CONTINUED
+from mixwise.mixture import Mixture
+from mixwise.observation import Observation
+from mixwise.recipe.sections import Proxy
+from mixwise.scorer import SLOPES, Part, Request
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace
+
+THIRD = Mixture.uniform(NAMES)
+CORNERS = [Mixture.single(NAMES, name) for name in NAMES]
+
+
+def open_short(pico: Path, tmp_path: Path, proxy: str = "{answer: both}") -> Workspace:
+    """Experts of eight steps for a final run of sixteen, merged after three, five and eight."""
+    text = (pico / "recipe.yaml").read_text()
+    for old, new in (
+        ("horizon_tokens: 256\nseq", "horizon_tokens: 1024\nseq"),
+        ("budget: 100", "experts: {horizon_tokens: 512}"),
+        ("proxy: {answer: merged}", f"proxy: {proxy}"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (pico / "recipe.yaml").write_text(text)
+    study = make_study(tmp_path / "study", pico / "recipe.yaml")
+    return Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
+
+
+@pytest.fixture
+def short(pico: Path, tmp_path: Path) -> Iterator[Workspace]:
+    workspace = open_short(pico, tmp_path)
+    workspace.runs.train_experts()
+    yield workspace
+    workspace.close()
+
+
+def test_losses_are_continued_and_answers_averaged(short: Workspace) -> None:
+    proxy = short.proxy
+    [found] = proxy.score([HALF])
+    by_part = {(p.means, p.steps): p.scorer.score([HALF])[0].values for p in proxy.parts}
+    assert set(by_part) == {(m, s) for m in ("merged", "predictions") for s in (3, 5, 8)}
+    for name in ("alpha/loss", "mixed/loss"):
+        expected = 0.0
+        for means, continuation in proxy.continuations[name].items():
+            values = [by_part[means, steps][name] for steps in (3, 5, 8)]
+            expected += float(continuation.weights @ values + continuation.shift) / 2
+        assert found.values[name] == pytest.approx(expected)
+    assert found.values["quiz/accuracy"] == by_part["merged", 8]["quiz/accuracy"]
+    assert found.rule == "linear and predictions"
+
+
+def test_predictions_answer_for_losses_where_experts_are_short(pico: Path, tmp_path: Path) -> None:
+    workspace = open_short(pico, tmp_path, "{answer: auto}")
+    workspace.runs.train_experts()
+    assert workspace.answers == ("predictions",)
+    n = len(workspace.ledger.observations("proxy"))
+    [found] = workspace.proxy.score([HALF], SLOPES)
+    assert found.rule == "predictions"
+    assert len(workspace.ledger.observations("proxy")) == n  # nothing was merged
+    workspace.close()
+
+
+def test_what_an_objective_asks_of_answers_is_merged(pico: Path, tmp_path: Path) -> None:
+    text = (pico / "recipe.yaml").read_text()
+    old, new = "{set: alpha, measure: loss}", "{set: quiz, measure: accuracy}"
+    assert old in text
+    (pico / "recipe.yaml").write_text(text.replace(old, new))
+    workspace = open_short(pico, tmp_path, "{answer: auto}")
+    workspace.runs.train_experts()
+    assert workspace.answers == ("merged", "predictions")
+    parts = {(p.means, p.steps): p.scorer for p in workspace.proxy.parts}
+    assert set(parts) == {("merged", 8), *(("predictions", s) for s in (3, 5, 8))}
+    [found] = workspace.proxy.score([HALF], SLOPES)
+    [merged] = parts["merged", 8].score([HALF])
+    assert found.values["quiz/accuracy"] == merged.values["quiz/accuracy"]
+    assert found.values["mixed/loss"] != merged.values["mixed/loss"]
+    assert found.measurement("mixed/loss").derivatives is not None
+    workspace.close()
+
+
+def test_experts_as_long_as_the_final_run_are_merged(workspace: Workspace) -> None:
+    recipe = workspace.recipe.model_copy(update={"proxy": Proxy()})
+    other = Workspace(workspace.study, workspace.inputs.settings, recipe=recipe, read_only=True)
+    assert other.answers == ("merged",)
+    other.close()
+
+
+def test_slopes_are_those_of_the_continued_losses(short: Workspace) -> None:
+    step = 1e-3
+    [found] = short.proxy.score([THIRD], SLOPES)
+    derivatives = found.measurement("mixed/loss").derivatives
+    assert derivatives is not None
+    along = np.array([1.0, -1.0, 0.0])
+    ends = [Mixture(NAMES, tuple((THIRD.array + s * step * along).tolist())) for s in (-1, 1)]
+    low, high = (o.values["mixed/loss"] for o in short.proxy.score(ends))
+    assert derivatives.slopes @ along == pytest.approx((high - low) / (2 * step), rel=0.02)
+
+
+def test_parts_of_the_examples_add_up_to_the_whole(short: Workspace) -> None:
+    [whole] = short.proxy.score([HALF])
+    pieces = [short.proxy.score([HALF], Request(part=Part(k, k + 1, 2)))[0] for k in (0, 1)]
+    metric = "mixed/loss"
+    examples = [piece.measurement(metric) for piece in pieces]
+    total = np.average(
+        np.concatenate([one.examples for one in examples]),
+        weights=np.concatenate([one.example_weights for one in examples]),
+    )
+    assert total == pytest.approx(whole.values[metric], abs=1e-6)
+
+
+def test_a_point_by_itself_is_not_continued(short: Workspace) -> None:
+    merged, averaged = (
+        p.scorer.score([HALF])[0].values["mixed/loss"] for p in short.proxy.parts if p.steps == 5
+    )
+    [found] = short.proxy.at(5).score([HALF])
+    assert found.values["mixed/loss"] == pytest.approx((merged + averaged) / 2)
+    assert short.proxy.points == (5, 8)
+
+
+def test_continuing_has_a_deviation_and_a_single_point_none(short: Workspace) -> None:
+    error = short.proxy.error(short.objective, short.scale)
+    assert error.single > 0
+    assert error.level > 0
+    assert short.proxy.at(8).error(short.objective, short.scale) == NOT_CONTINUED
+
+
+def test_the_listener_is_told_each_whole_observation(short: Workspace) -> None:
+    told: list[Observation] = []
+    with short.proxy.told_to(lambda observation, request: told.append(observation)):
+        short.proxy.score([HALF, THIRD])
+    assert [str(o.mixture) for o in told] == [str(HALF), str(THIRD)]
+    assert {o.rule for o in told} == {"linear and predictions"}
+
+
+def test_an_expert_alone_predicts_what_it_is_measured_to(short: Workspace) -> None:
+    by_part = {(p.means, p.steps): p.scorer for p in short.proxy.parts}
+    for merged, averaged in zip(
+        by_part["merged", 8].score(CORNERS), by_part["predictions", 8].score(CORNERS), strict=True
+    ):
+        for measurement in averaged.measurements:
+            expected = merged.measurement(measurement.metric).examples
+            assert measurement.examples == pytest.approx(expected, abs=1e-5)
+
+
+def test_derivatives_of_predictions_are_right(short: Workspace) -> None:
+    [scorer] = [p.scorer for p in short.proxy.parts if (p.means, p.steps) == ("predictions", 8)]
+    step = 1e-4
+    request = Request(order=2, per_example=True)
+    found = scorer.score([THIRD], request)[0].measurement("mixed/loss").derivatives
+    assert found is not None
+    assert found.hessian is not None
+    for i in range(len(NAMES)):
+        moved = [
+            replace(THIRD, shares=tuple((THIRD.array + s * step * (np.eye(3)[i] - 1 / 3)).tolist()))
+            for s in (-1, 1)
+        ]
+        low, high = (o.measurement("mixed/loss") for o in scorer.score(moved, request))
+        along = np.eye(3)[i] - 1 / 3
+        assert found.slopes @ along == pytest.approx(
+            (high.value - low.value) / (2 * step), rel=1e-3
+        )
+        assert low.derivatives is not None
+        assert high.derivatives is not None
+        bent = (high.derivatives.slopes - low.derivatives.slopes) / (2 * step)
+        assert found.hessian @ along == pytest.approx(bent, rel=1e-2, abs=1e-4)
+
+
+def test_predictions_are_kept_and_a_damaged_file_is_read_anew(
+    short: Workspace, pico: Path, tmp_path: Path
+) -> None:
+    [first] = short.proxy.score([HALF])
+    files = sorted(short.study.predictions_folder.glob("*.safetensors"))
+    assert len(files) == 9  # three experts at three points
+    content = bytearray(files[0].read_bytes())
+    content[-1] ^= 1
+    files[0].write_bytes(content)
+    short.close()
+    again = Workspace(short.study, Settings(short.study.recipe_folder, tmp_path / "cache"))
+    with pytest.warns(MixwiseWarning, match="is not what was written: the predictions are read"):
+        [second] = again.proxy.score([HALF])
+    assert second.values == first.values
+    again.close()
+
+
+def test_a_checkpoint_along_a_run_that_is_gone_is_named(short: Workspace) -> None:
+    folder = short.study.expert_folder("beta") / "trajectory" / "5"
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(DamagedError, match=r"beta/trajectory/5/config\.json: is missing"):
+        short.proxy.score([HALF])
+
+
+def test_predictions_alone_need_likelihoods_alone(pico: Path, tmp_path: Path) -> None:
+    recipe = (pico / "recipe.yaml").read_text()
+    quiz = "quiz: {files: quiz.jsonl, kind: choice}"
+    assert quiz in recipe
+    said = f"{quiz}\n    said: {{files: mixed.jsonl, kind: greedy}}"
+    (pico / "recipe.yaml").write_text(recipe.replace(quiz, said))
+    workspace = open_short(pico, tmp_path, "{answer: predictions}")
+    with pytest.raises(RecipeError, match=r"`proxy\.answer` is `predictions`, which know"):
+        _ = workspace.answers
+    workspace.close()
