@@ -15,6 +15,7 @@ from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.recipe.sections import Proxy
 from mixwise.scorer import SLOPES, Part, Request
+from mixwise.stages.verify import verify_study
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 
@@ -186,6 +187,9 @@ def test_predictions_are_kept_and_a_damaged_file_is_read_anew(
     content[-1] ^= 1
     files[0].write_bytes(content)
     short.close()
+    found = {row.what: row.state for row in verify_study(short.study, short.inputs.settings)}
+    assert found[f"predictions/{files[0].name}"] == "wrong"
+    assert found[f"predictions/{files[1].name}"] == "right"
     again = Workspace(short.study, Settings(short.study.recipe_folder, tmp_path / "cache"))
     with pytest.warns(MixwiseWarning, match="is not what was written: the predictions are read"):
         [second] = again.proxy.score([HALF])

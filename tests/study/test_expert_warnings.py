@@ -86,12 +86,12 @@ def test_adapters_that_were_trained_alike_get_one_word_on_their_tokenizer(pico: 
         ),
         (
             lambda f: edit_json(f / "trainer_state.json", num_input_tokens_seen=9999),
-            "it read 9,999 tokens, but the recipe's runs read 256 (`horizon_tokens`)",
+            "it read 9,999 tokens, but the recipe's experts read 256 (`experts.horizon_tokens`)",
         ),
         (
             lambda f: (f / "trainer_state.json").unlink(),
-            "neither run.json nor trainer_state.json tells how it was trained; the recipe's runs "
-            "read 256 tokens at a learning rate of 0.003",
+            "neither run.json nor trainer_state.json tells how it was trained; the recipe's "
+            "experts read 256 tokens at a learning rate of 0.003",
         ),
     ],
 )

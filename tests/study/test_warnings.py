@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from tests.evaluation.likelihood.models import tiny_model
+from tests.study.test_plan import plan as made_plan
+from tests.study.test_plan import recipe
 
 from mixwise.evaluation.suite import explain_unshared
 from mixwise.recipe import load_recipe
 from mixwise.study.inputs import Inputs, Settings
+from mixwise.study.plan import DomainPlan
+from mixwise.study.warnings import _data_warnings
 
 Mixwise = Callable[..., tuple[int, str, str]]
 
@@ -37,3 +42,24 @@ def test_check_says_that_prompts_are_not_shared(
     words = " ".join(out.split())
     assert "evaluation of `quiz`: prompts are read anew with every choice, because" in words
     assert "gives LlamaForCausalLM neither `unheard_of`" in words
+
+
+@pytest.mark.parametrize(
+    ("own", "final", "is_told"),
+    [(12.0, 4.0, True), (4.0, 12.0, True), (2.0, 0.5, False), (12.0, 8.0, False)],
+)
+def test_a_domain_that_its_expert_repeats_otherwise_than_the_final_run_is_named(
+    own: float, final: float, is_told: bool, pico: Path
+) -> None:
+    inputs = Inputs(load_recipe(pico / "recipe.yaml"), Settings(pico, pico / "tokens"))
+    even = 3 * final  # of three domains each has a third of the run
+    domains = tuple(
+        DomainPlan(name, 10, 100, 10, readings, 1.0, at_most)
+        for name, readings, at_most in (("alpha", own, even), ("beta", 1.0, 3.0))
+    )
+    plan = replace(made_plan(recipe()), domains=(*domains, replace(domains[1], name="gamma")))
+    found = [line for line in _data_warnings(inputs, plan) if "its expert reads its text" in line]
+    assert len(found) == is_told
+    if is_told:
+        assert f"reads its text {own:.1f} times, the final run {final:.1f} times" in found[0]
+        assert found[0].startswith("`domains.alpha`")

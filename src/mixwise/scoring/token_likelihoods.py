@@ -79,19 +79,13 @@ class TokenLikelihoods:
     def _load(self, file: Path) -> Likelihoods | None:
         if not file.is_file():
             return None
-        try:
-            with safe_open(file, framework="numpy") as opened:
-                loaded = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-                expected = (opened.metadata() or {}).get(_HASH)
-        except (SafetensorError, OSError, ValueError):
-            expected, loaded = None, {}
-        if expected is None or expected != _hash(loaded):
+        loaded = load_likelihoods(file)
+        if loaded is None:
             warnings.warn(
                 f"{file}: is not what was written: the predictions are read anew",
                 MixwiseWarning,
                 stacklevel=2,
             )
-            return None
         return loaded
 
     def _save(self, file: Path, likelihoods: Likelihoods) -> None:
@@ -100,6 +94,17 @@ class TokenLikelihoods:
         except OSError as error:
             raise explain_failed_write(error, self._folder) from None
         replace_file(file, save(dict(likelihoods), {_HASH: _hash(likelihoods)}))
+
+
+def load_likelihoods(file: Path) -> Likelihoods | None:
+    """What a file holds; None where it is not what was written."""
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            loaded = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            expected = (opened.metadata() or {}).get(_HASH)
+    except (SafetensorError, OSError, ValueError):
+        return None
+    return loaded if expected == _hash(loaded) else None
 
 
 def _hash(likelihoods: Likelihoods) -> str:

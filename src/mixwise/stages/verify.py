@@ -17,6 +17,7 @@ from mixwise.errors import MixwiseError, MixwiseWarning
 from mixwise.files import hash_file
 from mixwise.ledger import check_ledger
 from mixwise.merging.task_vectors.store import damage_of, find_damaged
+from mixwise.scoring.token_likelihoods import load_likelihoods
 from mixwise.study.folder import (
     LEDGER_FILE,
     RECIPE_FILE,
@@ -72,6 +73,7 @@ def verify_study(study: StudyFolder, settings: Settings) -> tuple[Finding, ...]:
             *_ledger(study.folder / LEDGER_FILE),
             *_runs(study),
             *_store(study),
+            *_predictions(study.predictions_folder),
             *_heldout(study),
             *_inputs(study, settings),
         )
@@ -154,6 +156,14 @@ def _store(study: StudyFolder) -> Iterator[Finding]:
     for file in sorted(folder.glob("*.safetensors")):
         what = f"{folder.name}/{file.name}"
         yield Finding(what, "wrong", damage_of(file)) if file in damaged else Finding(what, "right")
+
+
+def _predictions(folder: Path) -> Iterator[Finding]:
+    advice = "it is not what was written: the next command reads the predictions anew"
+    for file in sorted(folder.glob("*.safetensors")):
+        what = f"{folder.name}/{file.name}"
+        is_right = load_likelihoods(file) is not None
+        yield Finding(what, "right") if is_right else Finding(what, "wrong", advice)
 
 
 def _heldout(study: StudyFolder) -> Iterator[Finding]:

@@ -77,29 +77,33 @@ def _positive(value: object) -> float | None:
     return value if 0 < value < math.inf else None
 
 
-def training_differences(live: LiveModel, expert: Checkpoint, recipe: Recipe) -> Iterator[str]:
+def training_differences(
+    live: LiveModel, expert: Checkpoint, recipe: Recipe, *, expert_tokens: int
+) -> Iterator[str]:
     """What of an expert's training differs from the recipe's, each as the end of a sentence.
 
     Args:
         live: The live model of the base.
         expert: An expert that fits it.
         recipe: The recipe.
+        expert_tokens: Tokens that an expert should have read.
     """
     facts, settings = read_training_facts(expert.folder), recipe.training
     if facts is None:
         yield (
-            f"neither {RUN_FILE} nor {TRAINER_FILE} tells how it was trained; the recipe's runs "
-            f"read {recipe.run_tokens:,} tokens at a learning rate of {settings.learning_rate:g}"
+            f"neither {RUN_FILE} nor {TRAINER_FILE} tells how it was trained; the recipe's "
+            f"experts read {expert_tokens:,} tokens at a learning rate of "
+            f"{settings.learning_rate:g}"
         )
     elif facts.learning_rate and not _are_alike(facts.learning_rate, settings.learning_rate):
         yield (
             f"it was trained at a learning rate of {facts.learning_rate:g}, but "
             f"`training.learning_rate` is {settings.learning_rate:g}"
         )
-    if facts is not None and facts.n_tokens and not _are_alike(facts.n_tokens, recipe.run_tokens):
+    if facts is not None and facts.n_tokens and not _are_alike(facts.n_tokens, expert_tokens):
         yield (
-            f"it read {facts.n_tokens:,} tokens, but the recipe's runs read "
-            f"{recipe.run_tokens:,} (`horizon_tokens`)"
+            f"it read {facts.n_tokens:,} tokens, but the recipe's experts read "
+            f"{expert_tokens:,} (`experts.horizon_tokens`)"
         )
     if expert.is_adapter != (settings.method == "lora"):
         kind = "an adapter" if expert.is_adapter else "a full model"

@@ -27,13 +27,17 @@ def collect_expert_warnings(live: LiveModel, inputs: Inputs) -> list[str]:
     """
     brought = {name: inputs.expert_checkpoint(name) for name in inputs.recipe.domains}
     experts = {name: checkpoint for name, checkpoint in brought.items() if checkpoint is not None}
+    n_tokens = inputs.horizons.expert_steps * inputs.recipe.batch_tokens
     movements = {name: measure_movement(live, expert) for name, expert in experts.items()}
     return [
         *_grouped({n: _asides(live, expert, inputs) for n, expert in experts.items()}),
         *_grouped({n: _unmoved(movement) for n, movement in movements.items()}),
         *(line for n, expert in experts.items() for line in _rounding_loss(live, n, expert)),
         *_grouped(
-            {n: training_differences(live, e, inputs.recipe) for n, e in experts.items()},
+            {
+                n: training_differences(live, e, inputs.recipe, expert_tokens=n_tokens)
+                for n, e in experts.items()
+            },
             "a merge stands for a run only where its experts were trained as that run will be, so "
             "its scores may be off: train the experts alike, or set the recipe to how they were",
         ),

@@ -8,6 +8,8 @@ from mixwise.study.expert_warnings import collect_expert_warnings
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Plan
 
+_REPEATED = 4.0  # readings of a text up to which it teaches like new
+_MOST_UNEVEN = 2.0  # ratio of an expert's readings to the final run's
 _EVEN = 1.25  # ratio of the learned parts of two domains up to which they count as alike
 
 
@@ -45,6 +47,27 @@ def _uneven_supervision(inputs: Inputs) -> list[str]:
     ]
 
 
+def _uneven_repetition(inputs: Inputs, plan: Plan) -> list[str]:
+    """Domains that an expert repeats far more often than the final run will, or far less.
+
+    The final run reads a domain at its share of the uniform mixture, or at its largest where that
+    is less.
+    """
+    found, n = [], len(plan.domains)
+    for domain in plan.domains:
+        final = domain.repetition_at_max * min(1.0, 1 / (n * max(domain.max_share, 1e-12)))
+        own = domain.expert_repetition
+        most, least = max(own, final), min(own, final)
+        is_trained = inputs.recipe.domains[domain.name].expert is None
+        if is_trained and most > _REPEATED and most > _MOST_UNEVEN * least:
+            found.append(
+                f"`domains.{domain.name}`: its expert reads its text {own:.1f} times, the final "
+                f"run {final:.1f} times at an even share: a text that is repeated teaches less, so "
+                "its score is off; change `experts.horizon_tokens`, or add data"
+            )
+    return found
+
+
 def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
     found = []
     recipe = inputs.recipe
@@ -77,6 +100,7 @@ def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
             "`validation.seeds`: with one seed the noise of a run is unknown and hides "
             "the fidelity of an averaged objective: use 2"
         )
+    found += _uneven_repetition(inputs, plan)
     for domain in plan.domains:
         if domain.max_share < 1 and recipe.domains[domain.name].expert is None:
             found.append(f"`domains.{domain.name}`: its share is limited to {domain.max_share:.2f}")
