@@ -12,7 +12,7 @@ def test_the_plan_names_runs_tokens_memory_disk_and_time(
     assert "2 of 1,000 tokens (25 steps): 2.00 final runs" in out
     assert "2.00 final runs before the final one (`budget` 0.25)" in out
     assert "none (`--verify`)" not in out
-    assert "merged candidates    at most 10, each evaluated on 500 tokens" in out
+    assert "at most 10, each merged and evaluated on 500 tokens" in out
     for word in ("peak memory", "disk", "estimated time"):
         assert word in out
     assert out.index("note: taken as asked") < out.index("warning: be warned")
@@ -27,8 +27,9 @@ def test_the_summary_is_one_line() -> None:
 
 def test_an_answer_that_nothing_verifies_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     chosen = recipe(experts={"horizon_tokens": 400}, final={"baselines": ()})
-    print_plan(plan(chosen, counts=counted(chosen, n_candidates=10)), ())
+    counts = counted(chosen, n_candidates=10, candidate_passes=0)
+    print_plan(plan(chosen, counts=counts), ())
     out = capsys.readouterr().out
     assert "0.80 final runs before the final one" in out
-    assert "after 4, 6, 10 steps of the experts" in out
+    assert "by the experts' predictions of 500 tokens, after 4, 6, 10 steps" in out
     assert "none (`--verify`): what the answer should reach is predicted, not checked" in out

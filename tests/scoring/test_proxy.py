@@ -64,7 +64,7 @@ def test_losses_are_continued_and_answers_averaged(short: Workspace) -> None:
 def test_predictions_answer_for_losses_where_experts_are_short(pico: Path, tmp_path: Path) -> None:
     workspace = open_short(pico, tmp_path, "{answer: auto}")
     workspace.runs.train_experts()
-    assert workspace.answers == ("predictions",)
+    assert workspace.answers.means == ("predictions",)
     n = len(workspace.ledger.observations("proxy"))
     [found] = workspace.proxy.score([HALF], SLOPES)
     assert found.rule == "predictions"
@@ -79,7 +79,7 @@ def test_what_an_objective_asks_of_answers_is_merged(pico: Path, tmp_path: Path)
     (pico / "recipe.yaml").write_text(text.replace(old, new))
     workspace = open_short(pico, tmp_path, "{answer: auto}")
     workspace.runs.train_experts()
-    assert workspace.answers == ("merged", "predictions")
+    assert workspace.answers.means == ("merged", "predictions")
     parts = {(p.means, p.steps): p.scorer for p in workspace.proxy.parts}
     assert set(parts) == {("merged", 8), *(("predictions", s) for s in (3, 5, 8))}
     [found] = workspace.proxy.score([HALF], SLOPES)
@@ -93,7 +93,7 @@ def test_what_an_objective_asks_of_answers_is_merged(pico: Path, tmp_path: Path)
 def test_experts_as_long_as_the_final_run_are_merged(workspace: Workspace) -> None:
     recipe = workspace.recipe.model_copy(update={"proxy": Proxy()})
     other = Workspace(workspace.study, workspace.inputs.settings, recipe=recipe, read_only=True)
-    assert other.answers == ("merged",)
+    assert other.answers.means == ("merged",)
     other.close()
 
 

@@ -41,9 +41,8 @@ def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = (
     for row in (
         *_prices(plan),
         (
-            "merged candidates",
-            f"at most {plan.n_candidates}, each evaluated on {plan.evaluation_tokens:,} tokens"
-            + _at_points(plan),
+            "candidates",
+            f"at most {plan.n_candidates}, {_how_scored(plan)}{_at_points(plan)}",
         ),
         ("peak memory", f"{plan.memory_bytes / 1e9:.1f} GB"),
         *(
@@ -92,6 +91,13 @@ def _prices(plan: Plan) -> Iterator[tuple[str, str]]:
         else "none (`--verify`): what the answer should reach is predicted, not checked",
     )
     yield "tokens in all", f"{plan.trained_tokens:,}, {plan.n_workers} runs at once"
+
+
+def _how_scored(plan: Plan) -> str:
+    tokens = f"{plan.evaluation_tokens:,} tokens"
+    if plan.candidate_passes:
+        return f"each merged and evaluated on {tokens}"
+    return f"by the experts' predictions of {tokens}"
 
 
 def _at_points(plan: Plan) -> str:

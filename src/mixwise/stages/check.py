@@ -24,6 +24,7 @@ from mixwise.recipe import Recipe
 from mixwise.search.method_table import method_for
 from mixwise.stages.probe import require_finite, require_sound
 from mixwise.stages.validate import choose_references
+from mixwise.study.answers import choose_answers
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
 from mixwise.study.requirements import require_rule_needs
@@ -62,6 +63,7 @@ def run_check(inputs: Inputs, study_folder: Path) -> Checked:
     live = require_inputs(inputs)
     method = method_for(search.method, recipe.objective_terms)
     design = method.design(inputs.space, search.budget, search.seed)
+    answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
     seats = choose_seats(recipe)
     plan = make_plan(
         recipe,
@@ -69,7 +71,7 @@ def run_check(inputs: Inputs, study_folder: Path) -> Checked:
         Counts(
             horizons=inputs.horizons,
             n_candidates=search.budget or len(design) + method.n_checks,
-            candidate_passes=1 if method.request.order == 0 else 3,
+            candidate_passes=answers.merges * (1 if method.request.order == 0 else 3),
             n_baselines=len(baselines(recipe.final.baselines, inputs.available_tokens)),
         ),
         _shape(live, inputs),

@@ -21,15 +21,15 @@ def horizon_facts(workspace: Workspace, calibrated: Calibrated) -> HorizonFacts:
 
     It costs nothing: what is read here was measured by the search.
     """
-    recipe, proxy = workspace.recipe, workspace.proxy
-    is_continued = workspace.points[-1] < recipe.n_steps and len(workspace.points) > 1
+    recipe, proxy, answers = workspace.recipe, workspace.proxy, workspace.answers
+    is_continued = answers.points[-1] < recipe.n_steps and len(answers.points) > 1
     continued = sorted(proxy.continuations) if is_continued else ()
     metrics = {metric.name for metric in workspace.objective.metrics}
     return HorizonFacts(
-        expert_tokens=workspace.points[-1] * recipe.batch_tokens,
+        expert_tokens=answers.points[-1] * recipe.batch_tokens,
         run_tokens=recipe.run_tokens,
-        points=tuple(steps * recipe.batch_tokens for steps in workspace.points),
-        answers=workspace.answers,
+        points=tuple(steps * recipe.batch_tokens for steps in answers.points),
+        answers=answers.means,
         continued=tuple(name for name in continued if name in metrics),
         error=calibrated.problem.continued,
         path=_path(workspace, calibrated) if is_continued else (),

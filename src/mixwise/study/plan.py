@@ -100,7 +100,7 @@ class Plan:
         expert_points: Steps at which they are merged; the last is their end.
         n_candidates: Merged candidates to score, at most.
         candidate_passes: Forward passes that scoring one takes at each of the points: more than
-            one with slopes.
+            one with slopes, none where it is arithmetic on the experts' predictions.
         n_calibration: Runs that calibrate the proxy.
         n_references: Runs of reference mixtures that verify it.
         n_final: Runs of the recommendation and its baselines, at most.
@@ -172,8 +172,9 @@ class Plan:
             rounds * self.run_tokens + -(-self.n_experts // self.n_workers) * self.expert_tokens
         )
         n_merges = self.n_candidates * self.candidate_passes + self.n_full_runs
-        n_points = min(len(self.expert_points), _CONTINUED_FROM)
-        n_passes = n_merges * n_points + self.n_full_runs
+        n_passes = n_merges * min(len(self.expert_points), _CONTINUED_FROM) + self.n_full_runs
+        if not self.candidate_passes:
+            n_passes = self.n_experts * len(self.expert_points) + self.n_full_runs
         evaluated = (1 + n_passes) * self.evaluation_tokens / self.n_workers
         return trained * measured.train_token_seconds + evaluated * measured.evaluate_token_seconds
 
@@ -190,7 +191,7 @@ class Counts:
     Args:
         horizons: Horizons, and the runs before the final one.
         n_candidates: Merged candidates to score.
-        candidate_passes: Forward passes that scoring one takes.
+        candidate_passes: Forward passes that scoring one takes; 0 where predictions answer.
         n_baselines: Baselines to train.
     """
 

@@ -40,6 +40,7 @@ from mixwise.scoring.reference import ReferenceScorer
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.job import MergeSettings, ModelSettings
 from mixwise.search.problem import distinct
+from mixwise.study.answers import Answers, choose_answers
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.result_files import FILES, load_result, result_to_json
@@ -171,7 +172,7 @@ class Workspace:
 
     def make_proxy(self, *, slope_sets: tuple[str, ...]) -> ProxyScorer:
         """A proxy that takes the slopes of these evaluation sets when slopes are wanted."""
-        names, horizons = self.recipe.domain_names, self.inputs.horizons
+        names, horizons, answers = self.recipe.domain_names, self.inputs.horizons, self.answers
         return ProxyScorer(
             [
                 ProxyPart(
@@ -180,76 +181,27 @@ class Workspace:
                     horizons.effective(steps),
                     self._make_part(means, steps, slope_sets),
                 )
-                for means in self.answers
-                for steps in (self.points if means in self._averaged else self.points[-1:])
+                for means in answers.means
+                for steps in (answers.points if means in answers.averaged else answers.points[-1:])
             ],
             [*(Mixture.single(names, name) for name in names), Mixture.uniform(names)],
             horizons.effective(self.recipe.n_steps),
-            self._likelihoods,
-            self._averaged,
-            " and ".join(self.rule.name if means == "merged" else means for means in self.answers),
+            answers.likelihoods,
+            answers.averaged,
+            " and ".join(self.rule.name if m == "merged" else m for m in answers.means),
         )
 
-    @property
-    def _likelihoods(self) -> list[str]:
-        """Metrics that averaged predictions have, and that change smoothly along a run."""
-        read = {chosen.name for chosen in self.inputs.suite.likelihood_sets}
-        metrics = self.recipe.metrics
-        return [m.name for m in metrics if m.is_differentiable and m.set_name in read]
-
-    @property
-    def answers(self) -> tuple[Means, ...]:
-        """What the proxy is put together from: averaged predictions, merged models, or both.
-
-        Predictions know likelihoods alone: merges answer for metrics of the objective that are
-        none, and for sets that are given the model itself.
-
-        Raises:
-            RecipeError: If predictions alone are wanted of such a set.
-        """
-        suite = self.inputs.suite
-        if "merged" in self._averaged:
-            return tuple(sorted(self._averaged))
-        if suite.needs_whole_model and self.recipe.proxy.answer == "predictions":
-            raise RecipeError(
-                "`proxy.answer` is `predictions`, which know likelihoods alone, but some "
-                "evaluation sets are given the model itself: use `both`, which merges for them"
-            )
-        wanted = {metric.name for metric in self.objective.metrics}
-        is_known = wanted <= set(self._likelihoods) and not suite.needs_whole_model
-        is_enough = is_known or self.recipe.proxy.answer == "predictions"
-        return ("predictions",) if is_enough else ("merged", "predictions")
-
-    @property
-    def _averaged(self) -> tuple[Means, ...]:
-        """What is averaged for likelihoods.
-
-        With short experts predictions rank better (``docs/science.md``). They belong to the plain
-        merge, and are read from whole models.
-        """
-        wanted = self.recipe.proxy.answer
-        if wanted == "auto":
-            is_short = self.points[-1] < self.recipe.n_steps
-            is_whole = self.recipe.evaluation.placement != "layers"
-            is_plain = self.rule.name == "linear"
-            wanted = "predictions" if is_short and is_whole and is_plain else "merged"
-        return ("merged", "predictions") if wanted == "both" else (wanted,)
-
-    @property
-    def points(self) -> tuple[int, ...]:
-        """Steps of the experts' runs at which they are merged, rising.
-
-        A merge rule that needs more than the experts has it at their end alone.
-        """
-        points = self.inputs.horizons.points
-        return points[-1:] if self.rule.needs or self.runs.extra_jobs() else points
+    @cached_property
+    def answers(self) -> Answers:
+        """Who answers for which metric, and where along the experts' runs."""
+        return choose_answers(self.inputs, self.rule)
 
     def _make_part(self, means: Means, steps: int, slope_sets: tuple[str, ...]) -> Scorer:
         if means == "predictions":
             return PredictionScorer(
                 self._experts_at(steps), self.evaluations, self.study.predictions_folder
             )
-        merges = self.merges if steps == self.points[-1] else self._merges_at(steps)
+        merges = self.merges if steps == self.answers.points[-1] else self._merges_at(steps)
         return self._make_merged(merges, slope_sets)
 
     @cached_property
@@ -272,7 +224,7 @@ class Workspace:
         experts = {name: self.runs.expert(name) for name in self.recipe.domains}
         folders = [expert.folder for expert in experts.values()]
         return replace(
-            self._merges_at(self.points[-1]),
+            self._merges_at(self.answers.points[-1]),
             steps=None,
             extras=self._extra_runs(),
             second_moments=tuple(
@@ -291,7 +243,7 @@ class Workspace:
 
     def _experts_at(self, steps: int) -> dict[str, Checkpoint]:
         """The experts as they were at a point of their runs."""
-        is_last = steps == self.points[-1]
+        is_last = steps == self.answers.points[-1]
         names = self.recipe.domains
         return {n: self.runs.expert(n) if is_last else self.runs.expert_at(n, steps) for n in names}
 

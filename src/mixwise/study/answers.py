@@ -1,0 +1,75 @@
+"""What a study's proxy is put together from: merged models, averaged predictions, or both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mixwise.errors import RecipeError
+from mixwise.merging.rule_table import NamedRule
+from mixwise.scoring.proxy import Means
+from mixwise.study.inputs import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Who answers for which metric, and where along the experts' runs.
+
+    Args:
+        means: Who answers at all.
+        averaged: Who answers for likelihoods; several are averaged.
+        likelihoods: Metrics that predictions have, and that change smoothly along a run.
+        points: Steps of the experts' runs at which they answer for these, rising; for all other
+            metrics a merge at the last one.
+    """
+
+    means: tuple[Means, ...]
+    averaged: tuple[Means, ...]
+    likelihoods: tuple[str, ...]
+    points: tuple[int, ...]
+
+    @property
+    def merges(self) -> bool:
+        """Whether a candidate takes a merge and its evaluation."""
+        return "merged" in self.means
+
+
+def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
+    """Choose who answers.
+
+    With short experts predictions rank losses better (``docs/science.md``). They know likelihoods
+    alone, belong to the plain merge, and are read from whole models; merges answer for metrics of
+    the objective that are none, and for sets that are given the model itself. A merge rule that
+    needs more than the experts has it at their end alone.
+
+    Args:
+        inputs: The recipe's inputs.
+        rule: Merge rule of the proxy.
+
+    Raises:
+        RecipeError: If predictions alone are wanted of what has none.
+    """
+    recipe, suite, points = inputs.recipe, inputs.suite, inputs.horizons.points
+    if rule.needs or rule.extra_runs(recipe.domain_names):
+        points = points[-1:]
+    read = {chosen.name for chosen in suite.likelihood_sets}
+    metrics = [m for m in recipe.metrics if m.is_differentiable and m.set_name in read]
+    likelihoods = tuple(metric.name for metric in metrics)
+    wanted = recipe.proxy.answer
+    if wanted == "auto":
+        is_whole = recipe.evaluation.placement != "layers"
+        is_short = points[-1] < recipe.n_steps
+        is_read = is_short and is_whole and rule.name == "linear"
+        wanted = "predictions" if is_read else "merged"
+    if wanted != "predictions":
+        means: tuple[Means, ...] = ("merged", "predictions") if wanted == "both" else ("merged",)
+        return Answers(means, means, likelihoods, points)
+    if suite.needs_whole_model and recipe.proxy.answer == "predictions":
+        raise RecipeError(
+            "`proxy.answer` is `predictions`, which know likelihoods alone, but some evaluation "
+            "sets are given the model itself: use `both`, which merges for them"
+        )
+    objective = {metric.name for metric in recipe.objective_terms.metrics}
+    is_known = objective <= set(likelihoods) and not suite.needs_whole_model
+    is_enough = is_known or recipe.proxy.answer == "predictions"
+    means = ("predictions",) if is_enough else ("merged", "predictions")
+    return Answers(means, ("predictions",), likelihoods, points)
