@@ -34,6 +34,8 @@ training:
   warmup_steps: 1
   device: cpu
   trajectory_checkpoints: 1
+budget: 100
+proxy: {answer: both}
 calibration: {mixtures: 1, seeds: 1}
 validation: {mixtures: 4, seeds: 1}
 final: {train: true, seeds: 1, baselines: [uniform]}
@@ -405,6 +407,11 @@ def every_case() -> list[Case]:
             Case(f"store {how}", vector, damage, command, _is_gone(how), not _is_gone(how))
             for how, damage in damages.items()
         ]
+    read = "study/predictions/*.safetensors"
+    cases += [
+        Case(f"predictions {how}", read, damage, ("run",), _is_gone(how), not _is_gone(how))
+        for how, damage in BYTES.items()
+    ]
     cases.append(Case("store swapped", vector, _swap_file, score, True, False))
     for name in RESULTS:
         cases += [

@@ -28,7 +28,7 @@ def with_hashes(job: TrainingJob, hashes: dict[str, str]) -> TrainingJob:
 def trained(pico_base: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingJob:
     """A finished run with a checkpoint along it; do not write to its folder."""
     folder = tmp_path_factory.mktemp("trained")
-    job = make_job(pico_base, folder, "run", trajectory_checkpoints=1)
+    job = make_job(pico_base, folder, "run").model_copy(update={"trajectory": (6,)})
     job = with_hashes(job, {name: hash_file(s.ids) for name, s in job.streams.items()})
     finetune(job, ignore)
     return job

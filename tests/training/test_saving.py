@@ -16,7 +16,7 @@ from mixwise.training.job import load_record
 def test_trajectory_checkpoints_are_whole_folders(pico_base: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    job = make_job(pico_base, tmp_path, "run", trajectory_checkpoints=2)
+    job = make_job(pico_base, tmp_path, "run").model_copy(update={"trajectory": (4, 8)})
     finetune(job, ignore)
     folders = sorted((job.output / "trajectory").iterdir(), key=lambda p: int(p.name))
     assert [p.name for p in folders] == ["4", "8"]
