@@ -74,6 +74,13 @@ class ContinuationError:
 NOT_CONTINUED = ContinuationError()
 
 
+def average_error(errors: Sequence[ContinuationError], weights: Array) -> ContinuationError:
+    """One error with the mean covariance of several."""
+    squares = [(error.single**2, error.level**2) for error in errors]
+    single, level = np.sqrt(weights @ np.array(squares)).tolist()
+    return ContinuationError(single, level)
+
+
 def gain(points: Sequence[float], target: float) -> float:
     """Steps of the last two points' difference that lead from the last point to a target.
 

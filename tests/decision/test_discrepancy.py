@@ -11,6 +11,7 @@ from mixwise.decision.discrepancy import (
     leave_one_out,
     variance,
 )
+from mixwise.extrapolation import NOT_CONTINUED, ContinuationError
 
 UNIFORM = np.full(4, 0.25)
 CORNERS = np.eye(4)
@@ -101,3 +102,26 @@ def test_shuffled_residuals_correct_nothing_but_the_level() -> None:
     rows = [Trained(row, 0.0, rng.normal(0, 0.1, 2), (1, 2)) for row in SPREAD[:20]]
     mean, _ = fit_discrepancy(rows, size=0.2, noise=0.1).predict(SPREAD[20:])
     assert np.abs(mean).max() < 0.08
+
+
+def test_what_continuing_missed_of_single_domains_is_learned_however_much_it_is() -> None:
+    slopes = np.array([1.5, -1.0, -0.5])  # far more than was guessed
+    rows = np.random.default_rng(0).dirichlet(np.ones(3), 10)
+    trained = [Trained(row, 0.0, np.array([row @ slopes + 0.5]), (1,)) for row in rows]
+    guess = ContinuationError(single=0.1, level=0.5)
+    fresh = np.random.default_rng(1).dirichlet(np.ones(3), 20)
+    learned, deviation = fit_discrepancy(trained, continued=guess).predict(fresh)
+    plain, _ = fit_discrepancy(trained).predict(fresh)
+    truth = fresh @ slopes + 0.5
+    assert np.abs(learned - truth).mean() < 0.1
+    assert np.abs(learned - truth).mean() < np.abs(plain - truth).mean() / 3
+    assert np.all(deviation > 0)
+
+
+def test_without_continuing_nothing_changes() -> None:
+    trained = [Trained(np.array([0.5, 0.5, 0.0]), 0.0, np.array([0.2, 0.3]), (1, 2))]
+    found = fit_discrepancy(trained)
+    assert set(found.errors) == {NOT_CONTINUED}
+    mean, covariance = found.joint(np.eye(3))
+    assert mean == pytest.approx(np.zeros(3))  # nothing is missed at the corners
+    assert covariance == pytest.approx(np.zeros((3, 3)), abs=1e-9)

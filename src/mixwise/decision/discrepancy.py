@@ -12,10 +12,10 @@ Method:
     for the second-order gap between training and merging is a quadratic form in λ that vanishes at
     the corners: one part of it common to all pairs of domains, the rest each pair's own. Where the
     proxy is continued to a longer horizon, what that may miss is added (`ContinuationError`). A run
-    adds noise of variance σ². A and σ are not chosen but averaged over, on a grid, each combination
-    by its likelihood (means of the references, and the spread within their seeds) times a broad
-    prior around values that the caller gives. So one reference corrects the level of all mixtures,
-    and more of them correct single pairs.
+    adds noise of variance σ². A, σ and a factor of that error are not chosen but averaged over, on
+    a grid, each combination by its likelihood (means of the references, and the spread within their
+    seeds) times a broad prior around values that the caller gives. So one reference corrects the
+    level of all mixtures, and more of them correct single domains and pairs.
 
 Source:
     Kennedy & O'Hagan 2000 (Biometrika 87:1), the discrepancy between fidelities as a process of its
@@ -29,17 +29,18 @@ Departures:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.extrapolation import NOT_CONTINUED, ContinuationError
+from mixwise.extrapolation import NOT_CONTINUED, ContinuationError, average_error
 
 _SHARED = 0.4  # s
 _OWN = 0.005  # ρ: from the development mixtures of the truth bed, as all constants here
 _GRID = np.exp(np.linspace(-2.5, 2.5, 11))  # of A and σ, times the caller's guesses
-_PRIOR_WIDTH = 1.0  # of log A and log σ
+_FACTORS = np.exp(np.linspace(-1, 3, 5))  # of what continuing may miss of single domains
+_PRIOR_WIDTH = 1.0  # of log A, log σ and the log of these factors
 _JITTER = 1e-9
 _LEAST_TO_LEAVE_ONE_OUT = 2
 _LEAST_FOR_UNEXPLAINED = 4
@@ -82,7 +83,7 @@ class Discrepancy:
         sizes: A of each combination, shape ``(g,)``.
         noises: σ of each combination, shape ``(g,)``.
         probabilities: Probability of each combination, shape ``(g,)``.
-        continued: What continuing the proxy to a longer horizon may miss.
+        errors: What continuing the proxy to a longer horizon may miss, for each combination.
     """
 
     known: Array
@@ -91,7 +92,7 @@ class Discrepancy:
     sizes: Array
     noises: Array
     probabilities: Array
-    continued: ContinuationError = NOT_CONTINUED
+    errors: tuple[ContinuationError, ...]
 
     @property
     def noise(self) -> float:
@@ -106,7 +107,7 @@ class Discrepancy:
         """
         means, across, solved = self._means(shares)
         own = variance(shares) * self.sizes[:, None] ** 2
-        own = own + self.continued.variance(shares)
+        own = own + np.stack([error.variance(shares) for error in self.errors])
         variances = own - np.einsum("gnm,gmn->gn", across, solved)
         mean = self.probabilities @ means
         spread = self.probabilities @ (variances + (means - mean) ** 2)
@@ -118,7 +119,7 @@ class Discrepancy:
         mean = self.probabilities @ means
         centred = means - mean
         inside = covariance(shares, shares) * float(self.probabilities @ self.sizes**2)
-        inside += self.continued.covariance(shares, shares)
+        inside += average_error(self.errors, self.probabilities).covariance(shares, shares)
         for probability, one, weights in zip(self.probabilities, across, solved, strict=True):
             inside -= probability * (one @ weights)
         return mean, np.asarray(inside + (centred.T * self.probabilities) @ centred)
@@ -126,17 +127,17 @@ class Discrepancy:
     def _means(self, shares: Array) -> tuple[Array, Array, Array]:
         """Per combination: means ``(g, n)``, covariances ``(g, n, m)``, weights ``(g, m, n)``."""
         square = self.sizes[:, None, None] ** 2
-        across = square * covariance(shares, self.known) + self.continued.covariance(
-            shares, self.known
-        )
-        inside = square * covariance(self.known, self.known)
-        inside = inside + self.continued.covariance(self.known, self.known)
+        across = square * covariance(shares, self.known) + self._continued(shares)
+        inside = square * covariance(self.known, self.known) + self._continued(self.known)
         inside = inside + self.noises[:, None, None] ** 2 * self.noise_covariance
         solved = np.linalg.solve(
             inside + _JITTER * np.eye(len(self.known)), across.transpose(0, 2, 1)
         )
         means = np.asarray(np.einsum("gmn,m->gn", solved, self.residuals), dtype=np.float64)
         return means, across, np.asarray(solved, dtype=np.float64)
+
+    def _continued(self, shares: Array) -> Array:
+        return np.stack([error.covariance(shares, self.known) for error in self.errors])
 
 
 def fit_discrepancy(
@@ -152,18 +153,22 @@ def fit_discrepancy(
         trained: References, at least one.
         size: Guess of A, > 0, in the score's unit.
         noise: Guess of σ, > 0; the spread within seeds outweighs it.
-        continued: What continuing the proxy to a longer horizon may miss.
+        continued: Guess of what continuing the proxy to a longer horizon may miss of single
+            domains, and what it may miss of the level.
 
     Returns:
-        The posterior; combinations of A and σ that the data rule out are left out.
+        The posterior; combinations of A, σ and this that the data rule out are left out.
     """
     known = np.array([t.shares for t in trained])
     residuals = np.array([t.residual for t in trained])
     by_seed = _noise_covariance([t.seeds for t in trained])
-    sizes, noises = (axis.ravel() for axis in np.meshgrid(size * _GRID, noise * _GRID))
-    logs = -(np.log(sizes / size) ** 2 + np.log(noises / noise) ** 2) / (2 * _PRIOR_WIDTH**2)
-    extra = continued.covariance(known, known)
-    logs = logs + _log_likelihoods(trained, known, by_seed, extra, sizes, noises)
+    factors = _FACTORS if continued.single else np.ones(1)
+    grid = np.meshgrid(size * _GRID, noise * _GRID, factors)
+    sizes, noises, factors = (axis.ravel() for axis in grid)
+    far = [np.log(sizes / size), np.log(noises / noise), np.log(factors)]
+    logs = -np.square(far).sum(axis=0) / (2 * _PRIOR_WIDTH**2)
+    errors = [replace(continued, single=continued.single * float(f)) for f in factors]
+    logs = logs + _log_likelihoods(trained, known, by_seed, errors, sizes, noises)
     weights = np.exp(logs - logs.max())
     kept = weights > 1e-3 * weights.max()
     return Discrepancy(
@@ -173,7 +178,7 @@ def fit_discrepancy(
         sizes[kept],
         noises[kept],
         weights[kept] / weights[kept].sum(),
-        continued,
+        tuple(error for error, is_kept in zip(errors, kept, strict=True) if is_kept),
     )
 
 
@@ -188,7 +193,7 @@ def prior_discrepancy(
         sizes=np.array([SIZE]),
         noises=np.array([NOISE]),
         probabilities=np.ones(1),
-        continued=continued,
+        errors=(continued,),
     )
 
 
@@ -283,7 +288,7 @@ def _log_likelihoods(
     trained: Sequence[Trained],
     known: Array,
     by_seed: Array,
-    extra: Array,
+    errors: Sequence[ContinuationError],
     sizes: Array,
     noises: Array,
 ) -> Array:
@@ -292,9 +297,10 @@ def _log_likelihoods(
     within = sum(float(((t.references - t.references.mean()) ** 2).sum()) for t in trained)
     n_free = sum(len(t.references) - 1 for t in trained)
     prior = covariance(known, known)
+    by_error = {error: error.covariance(known, known) for error in set(errors)}
     logs = []
-    for size, noise in zip(sizes, noises, strict=True):
-        inside = size**2 * prior + extra + noise**2 * by_seed
+    for size, noise, error in zip(sizes, noises, errors, strict=True):
+        inside = size**2 * prior + by_error[error] + noise**2 * by_seed
         _, log_determinant = np.linalg.slogdet(inside)
         fit = float(residuals @ np.linalg.solve(inside, residuals))
         spread = within / (2 * noise**2) + n_free * np.log(noise)
