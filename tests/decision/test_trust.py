@@ -3,17 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mixwise.decision.drift import BestAt
 from mixwise.decision.fidelity import Fidelity, measure_fidelity
+from mixwise.decision.forecast import ExpectedRanks
 from mixwise.decision.trust import (
     CURVATURE_LIMIT,
     LARGE_UPDATE,
     LEVEL_LIMIT,
     Trust,
     curvature_ratio,
+    judge_expected,
     judge_measured,
     judge_predicted,
     level_works,
 )
+from mixwise.mixture import Mixture
 
 TRUTH = np.random.default_rng(0).normal(size=24)
 
@@ -166,3 +170,48 @@ def test_how_much_is_of_second_order() -> None:
     assert curvature_ratio(first, 0.3 * first[::-1]) == pytest.approx(0.3)
     assert curvature_ratio(first, np.full(3, 7.0)) == 0
     assert curvature_ratio(np.ones(3), first) == float("inf")
+
+
+RANKED, UNRANKED = ExpectedRanks(0.95, 0.9, 0.99), ExpectedRanks(0.6, 0.1, 0.9)
+SETTLED = BestAt(8, Mixture.uniform(("a", "b")), 0.01)
+MOVING = BestAt(8, Mixture.uniform(("a", "b")), 0.4)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "path", "word"),
+    [
+        (RANKED, (SETTLED,), "trust the ranking only"),
+        (RANKED, (), "trust the ranking only"),
+        (RANKED, (MOVING,), "do not trust"),
+        (UNRANKED, (SETTLED,), "do not trust"),
+    ],
+)
+def test_without_references_ranks_are_foreseen(
+    ranks: ExpectedRanks, path: tuple[BestAt, ...], word: str
+) -> None:
+    verdict = judge_expected(ranks, path, share=0.1)
+    assert (verdict.word, verdict.basis, verdict.is_clear) == (word, "predicted", False)
+    assert "--verify" in verdict.remedies[-1]
+    is_longer = any("train experts twice as long" in remedy for remedy in verdict.remedies)
+    assert is_longer == (word == "do not trust")
+    if path:
+        assert "10 % of the final run's tokens" in verdict.reasons[1]
+
+
+def test_experts_of_the_final_length_cannot_be_longer() -> None:
+    verdict = judge_expected(UNRANKED, (), share=1.0)
+    assert verdict.remedies[0].startswith("train mixtures for calibration")
+
+
+def test_short_experts_that_rank_badly_should_be_longer() -> None:
+    fidelity = fidelity_of(np.random.default_rng(1).permutation(TRUTH))
+    spread = float(TRUTH.std())
+    long = judge_measured(fidelity, spread, is_calibrated=False, n_calibration=0)
+    short = judge_measured(
+        fidelity, spread, is_calibrated=False, n_calibration=0, is_continued=True
+    )
+    assert long is not None
+    assert short is not None
+    assert any("shorter `horizon_tokens`" in remedy for remedy in long.remedies)
+    assert any("twice as long" in remedy for remedy in short.remedies)
+    assert not any("shorter" in remedy for remedy in short.remedies)

@@ -14,6 +14,53 @@ import torch
 from tests.command_line import RUN, Cli, recommended_bytes, replace
 from transformers import AutoModelForCausalLM
 
+ONE_RUN = """\
+base: base
+domains:
+  alpha: {files: alpha.jsonl}
+  beta: {files: beta.jsonl}
+  gamma: {files: gamma.jsonl}
+horizon_tokens: 1024
+budget: 1.5
+sequence_length: 16
+evaluation: {max_sequences: 8, batch_sequences: 4}
+training: {learning_rate: 3.0e-3, batch_sequences: 4, warmup_steps: 1, device: cpu}
+engine: {workers: 1, threads: 1}
+"""
+
+
+def test_an_answer_costs_its_budget_and_is_verified_when_asked(
+    pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    (pico / "one.yaml").write_text(ONE_RUN)
+    command = ("run", pico / "one.yaml", "--study", tmp_path / "study", "--json")
+    code, out, err = mixwise(*command)
+    assert code == 0, err
+    plain = json.loads(out)
+    assert plain["cost"]["price"] == 3 * 8 / 16  # three experts of half the final run
+    assert plain["cost"]["trained_tokens"]["experts"] == 3 * 512
+    assert plain["reference"]["n_references"] == 0
+    assert "no reference was trained here" in plain["reference"]["covers"]
+    assert plain["trust"]["basis"] == "predicted"
+    horizons = plain["horizons"]
+    assert (horizons["expert_tokens"], horizons["run_tokens"]) == (512, 1024)
+    assert horizons["answers"] == ["predictions"]
+    assert [point["steps"] for point in horizons["path"]] == [5, 8]
+    assert len(list(tmp_path.glob("study/references/*/run.json"))) == 1  # the final run
+    page = (tmp_path / "study" / "report.html").read_text()
+    assert "Experts read 512 tokens each, the final model 1,024" in page
+    times = {p: p.stat().st_mtime_ns for p in tmp_path.glob("study/experts/*/model.safetensors")}
+    code, out, err = mixwise(*command, "--verify")
+    assert code == 0, err
+    verified = json.loads(out)
+    assert verified["reference"]["n_references"] == 12
+    assert verified["cost"]["runs"]["validation"] == 24
+    assert verified["outcome"]["margins"]
+    assert times == {p: p.stat().st_mtime_ns for p in times}  # no expert was trained again
+    code, out, err = mixwise("search", tmp_path / "study", "--json")  # the study remembers
+    assert code == 0, err
+    assert json.loads(out)["reference"]["n_references"] == 12
+
 
 def test_run_ends_in_a_recommendation_and_a_report(finished: Path) -> None:
     content = json.loads((finished / "recommendation.json").read_text())

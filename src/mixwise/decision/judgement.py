@@ -17,6 +17,7 @@ from mixwise.decision.calibration import Calibrated, Reference
 from mixwise.decision.discrepancy import leave_one_out
 from mixwise.decision.fidelity import Fidelity, measure_fidelity
 from mixwise.decision.trust import Trust, judge_measured
+from mixwise.extrapolation import NOT_CONTINUED
 from mixwise.search.problem import SearchProblem
 
 
@@ -63,6 +64,7 @@ def judge(
         float(np.std([np.mean(run) for run in runs])),
         is_calibrated=n_calibration > 0,
         n_calibration=n_calibration,
+        is_continued=problem.continued != NOT_CONTINUED,
     )
     return Judgement(fidelity, trust)
 

@@ -46,6 +46,7 @@ Basis = Literal["measured", "predicted"]
 RANK_LIMIT = 0.9
 LEVEL_LIMIT = 0.25
 CURVATURE_LIMIT = 0.73
+_LONGER = "train experts twice as long (double `budget`, or set `experts.horizon_tokens`)"
 _LINEAR = "linear"
 LARGE_UPDATE = 0.15  # relative size of a task vector beyond which second order is no guide
 
@@ -101,7 +102,12 @@ def curvature_ratio(first: Array, second: Array) -> float:
 
 
 def judge_measured(
-    fidelity: Fidelity, spread: float, *, is_calibrated: bool, n_calibration: int
+    fidelity: Fidelity,
+    spread: float,
+    *,
+    is_calibrated: bool,
+    n_calibration: int,
+    is_continued: bool = False,
 ) -> Trust | None:
     """Judge the proxy by references.
 
@@ -110,6 +116,7 @@ def judge_measured(
         spread: Standard deviation of the objective between the references.
         is_calibrated: Whether the judged scores are calibrated ones.
         n_calibration: Mixtures that the study trains for calibration.
+        is_continued: Whether scores are continued from short experts.
 
     Returns:
         The verdict, or None where the references cannot be ranked.
@@ -131,7 +138,7 @@ def judge_measured(
         f"{_percent(allowed / spread)} for the noise of the references)",
     )
     calibration = _calibration_remedy(n_calibration, is_calibrated=is_calibrated)
-    remedies = _remedies(calibration, ranks=ranks, levels=levels)
+    remedies = _remedies(calibration, ranks=ranks, levels=levels, is_continued=is_continued)
     if not is_clear:
         remedies = (
             *remedies,
@@ -189,7 +196,7 @@ def judge_predicted(
         "predicted",
         False,
         tuple(reasons),
-        (*_remedies(calibration, ranks=ranks, levels=False), advice),
+        (*_remedies(calibration, ranks=ranks, levels=False, is_continued=False), advice),
     )
 
 
@@ -217,9 +224,7 @@ def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float
         )
     if not works or not has_settled(path):
         remedies.append(
-            "train experts twice as long (double `budget`, or set `experts.horizon_tokens`)"
-            if share < 1
-            else "train mixtures for calibration (`calibration.mixtures`)"
+            _LONGER if share < 1 else "train mixtures for calibration (`calibration.mixtures`)"
         )
     remedies.append(
         "verify it: `mixwise run RECIPE --verify` trains references and baselines, beyond the "
@@ -235,10 +240,14 @@ def _word(*, ranks: bool, levels: bool) -> Word:
     return "trust" if levels else "trust the ranking only"
 
 
-def _remedies(calibration: str, *, ranks: bool, levels: bool) -> tuple[str, ...]:
+def _remedies(
+    calibration: str, *, ranks: bool, levels: bool, is_continued: bool
+) -> tuple[str, ...]:
     """What makes the level right, then what makes the ranking right."""
     found = [] if levels else [calibration]
-    if not ranks:
+    if not ranks and is_continued:
+        found.append(_LONGER)
+    elif not ranks:
         found.append(
             "search with experts that move less, by a lower `training.learning_rate` or a shorter "
             "`horizon_tokens`: in our benchmark their merges ranked better, though a very short "

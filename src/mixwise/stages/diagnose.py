@@ -198,6 +198,7 @@ def _judge(
             spread,
             is_calibrated=False,
             n_calibration=workspace.inputs.horizons.n_calibration,
+            is_continued=workspace.answers.points[-1] < workspace.recipe.n_steps,
         )
         if measured is not None:
             return measured
