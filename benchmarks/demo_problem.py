@@ -31,6 +31,9 @@ def recipe_text(n_domains: int, objective: str, max_sequences: int) -> str:
             name: {"files": str(DEMO / "data" / f"{name}.jsonl.gz")} for name in DOMAINS[:n_domains]
         },
         "horizon_tokens": 32768,
+        "experts": {"horizon_tokens": 32768},
+        "proxy": {"answer": "merged"},
+        "calibration": {"mixtures": 0},
         "sequence_length": 128,
         "evaluation": {
             "sets": {name: {"files": str(DEMO / file)} for name, file in sets.items()},
@@ -39,7 +42,6 @@ def recipe_text(n_domains: int, objective: str, max_sequences: int) -> str:
         },
         "training": {"learning_rate": 1.0e-3, "batch_sequences": 16, "warmup_steps": 3},
         "objective": {"metrics": [{"set": name, "measure": "loss"} for name in sets]},
-        "validation": {"mixtures": 0},
         "final": {"train": False},
     }
     return yaml.safe_dump(recipe, sort_keys=False)
