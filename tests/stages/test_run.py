@@ -49,6 +49,10 @@ def test_an_answer_costs_its_budget_and_is_verified_when_asked(
     assert len(list(tmp_path.glob("study/references/*/run.json"))) == 1  # the final run
     page = (tmp_path / "study" / "report.html").read_text()
     assert "Experts read 512 tokens each, the final model 1,024" in page
+    code, out, err = mixwise("status", tmp_path / "study", "--json")
+    status = json.loads(out)
+    assert status["candidates"] == plain["cost"]["candidates_scored"]  # though no merge was made
+    assert status["best_so_far"]["objective"] >= plain["proxy"]["objective"] - 1e-9
     times = {p: p.stat().st_mtime_ns for p in tmp_path.glob("study/experts/*/model.safetensors")}
     code, out, err = mixwise(*command, "--verify")
     assert code == 0, err

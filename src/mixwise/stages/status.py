@@ -3,7 +3,8 @@
 Method:
     Runs are counted by the records that they leave, candidates by the rows of the ledger. The best
     score so far is that of the last rule, data and models that the ledger knows: objectives of
-    others cannot be compared with it.
+    others cannot be compared with it. Scores by predictions are arithmetic and in no ledger: of
+    them the result of the search tells.
 """
 
 from __future__ import annotations
@@ -90,15 +91,20 @@ def read_status(study: StudyFolder) -> StudyStatus:
     finally:
         ledger.close()
     recommendation = load_result(study, Recommendation)
-    latest = _latest_proxies(observations)
+    latest, search = _latest_proxies(observations), load_result(study, SearchFound)
+    n_candidates = len({str(o.mixture) for o in latest})
+    best = _best(recipe.objective_terms, observations, latest)
+    if search is not None and search.best.mixture is not None and best is None:
+        n_candidates = search.n_scored
+        best = BestSoFar(search.best.objective, search.best.mixture)
     return StudyStatus(
         study=str(study.folder),
         stage=_stage(study, recipe, has_experts=n_experts >= n_wanted),
         process=study.holder,
         experts=Count(n_experts, n_wanted),
         references=Count(_n_runs(study.folder / "references"), _n_planned(recipe)),
-        candidates=len({str(o.mixture) for o in latest}),
-        best_so_far=_best(recipe.objective_terms, observations, latest),
+        candidates=n_candidates,
+        best_so_far=best,
         recommendation=recommendation.mixture if recommendation else None,
         notices=load_notices(study.folder / NOTICES_FILE)[-_N_NOTICES:],
     )
