@@ -37,6 +37,7 @@ Array = npt.NDArray[np.float64]
 FAMILIES = ("demo", "languages", "code")
 DEVELOPMENT = ("demo", "languages")
 LENGTHS: Mapping[int, tuple[int, ...]] = {
+    128: (32, 64, 128),
     64: (16, 32, 64),
     32: (8, 16, 32),
     16: (5, 8, 16),

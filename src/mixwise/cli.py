@@ -110,7 +110,9 @@ def run(
     verified: Verified = False,
 ) -> None:
     """Do the main job: experts, search, recommendation, one final run, report."""
-    _run_main_job(recipe, study, verified, as_json=as_json, trust_remote_code=trust_remote_code)
+    _run_main_job(
+        recipe, study, verify=verified, as_json=as_json, trust_remote_code=trust_remote_code
+    )
 
 
 @app.command()
@@ -125,7 +127,7 @@ def demo(
 ) -> None:
     """Run the main job on the data and the base model that ship with mixwise, and verify it."""
     with resources.as_file(resources.files("mixwise") / "demo" / "recipe.yaml") as recipe:
-        _run_main_job(recipe, study, not quick, as_json=as_json, trust_remote_code=False)
+        _run_main_job(recipe, study, verify=not quick, as_json=as_json, trust_remote_code=False)
 
 
 @app.command()
@@ -329,7 +331,7 @@ def export(
 
 
 def _run_main_job(
-    recipe: Path, folder: Path, verify: bool, *, as_json: bool, trust_remote_code: bool
+    recipe: Path, folder: Path, *, verify: bool, as_json: bool, trust_remote_code: bool
 ) -> None:
     from mixwise.api import Study
 

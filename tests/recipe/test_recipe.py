@@ -33,6 +33,8 @@ def test_verification_fills_in_what_the_recipe_leaves_open() -> None:
     assert (verified.validation.mixtures, verified.validation.seeds) == (12, 3)
     assert verified.final.baselines == ("uniform", "available", "single")
     assert verified.final.seeds == 2
+    with pytest.raises(RecipeError, match="valid boolean"):
+        recipe(verify="true")  # it would be taken for True and fill in nothing
     assert recipe(verify=True, final={"baselines": ["uniform"]}).final.baselines == ("uniform",)
 
 

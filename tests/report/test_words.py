@@ -101,6 +101,7 @@ def test_both_horizons_and_the_move_between_them_are_told(make_study: MakeStudy)
     assert "Experts read 100 tokens each, the final model 1,000" in words
     assert "The proxy is the experts merged and their predictions averaged." in words
     assert "continued to the final horizon from experts at 50, 100 tokens" in words
+    assert "Left as they are at the experts' end: quiz/accuracy." in words
     assert "The best mixture has settled" in words
     assert found is not None
     far = replace(found.horizons.path[-1], behind=0.5)

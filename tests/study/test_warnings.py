@@ -63,3 +63,26 @@ def test_a_domain_that_its_expert_repeats_otherwise_than_the_final_run_is_named(
     if is_told:
         assert f"reads its text {own:.1f} times, the final run {final:.1f} times" in found[0]
         assert found[0].startswith("`domains.alpha`")
+
+
+@pytest.mark.parametrize(
+    ("experts", "training", "told"),
+    [
+        ("constant", "constant", ()),
+        ("cosine", "cosine", ("`experts.schedule` is cosine",)),
+        ("constant", "linear", ("`training.schedule` is linear",)),
+    ],
+)
+def test_schedules_on_which_continuing_rests_less_are_named(
+    experts: str, training: str, told: tuple[str, ...], pico: Path
+) -> None:
+    path = pico / "recipe.yaml"
+    text = path.read_text().replace("training: {", f"training: {{schedule: {training}, ")
+    path.write_text(f"{text}experts: {{schedule: {experts}}}\n")
+    inputs = Inputs(load_recipe(path), Settings(pico, pico / "tokens"))
+    domains = tuple(
+        DomainPlan(name, 10, 100, 10, 1.0, 1.0, 3.0) for name in ("alpha", "beta", "gamma")
+    )
+    plan = replace(made_plan(recipe()), domains=domains, expert_points=(4, 8))
+    found = [line for line in _data_warnings(inputs, plan) if "schedule` is" in line]
+    assert all(line.startswith(start) for line, start in zip(found, told, strict=True))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
 
 _BAR = 24
-PREDICTED = "predicted: no model was trained to learn it from."
+_PREDICTED = "predicted: no model was trained to learn it from."
 _LEAST_RANGE = 0.005  # shares that are known better than this are not worth a line
 _STANDINGS = {
     "recommended": "the same mixture",
@@ -72,7 +72,7 @@ def _print_expected(reference: ReferenceForecast) -> None:
     print_text(
         f"A model trained on it should reach {reference.objective:.2f} (95 % {low:.2f} to "
         f"{high:.2f}), "
-        + (f"learned from {n} trained reference{'s' * (n != 1)}." if n else PREDICTED)
+        + (f"learned from {n} trained reference{'s' * (n != 1)}." if n else _PREDICTED)
     )
 
 
@@ -101,6 +101,8 @@ def _print_horizons(found: Recommendation) -> None:
             f"({_mixture(horizons.path[-1].mixture.as_dict())}) would lose "
             f"{horizons.path[-1].behind:.2f}."
         )
+    if horizons.left:
+        line += f" Left as they are at the experts' end: {', '.join(horizons.left)}."
     print_text(line)
 
 

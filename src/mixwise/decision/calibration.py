@@ -90,8 +90,8 @@ class Calibrated:
     @property
     def posterior(self) -> Discrepancy:
         """What the proxy is expected to miss; without a reference, what is usual."""
-        usual = prior_discrepancy(len(self.problem.space.domains), continued=self.problem.continued)
-        return self.discrepancy or usual
+        n_domains, continued = len(self.problem.space.domains), self.problem.continued
+        return self.discrepancy or prior_discrepancy(n_domains, continued=continued)
 
     def value(self, shares: Array) -> Array:
         """Corrected score of mixtures, ``(n, n_domains)`` → ``(n,)``."""

@@ -82,8 +82,8 @@ class ExpectedRanks:
 def expect_ranks(calibrated: Calibrated) -> ExpectedRanks:
     """Foresee how well mixtures are ranked, over those of the whole space, noise of runs left out.
 
-    What the proxy may miss is drawn from its posterior, which is what is usual where no reference
-    was trained, and what continuing the scores adds to it.
+    Zero where nothing tells mixtures apart. What the proxy may miss is drawn from its posterior,
+    which is what is usual where no reference was trained, and what continuing the scores adds.
     """
     problem = calibrated.problem
     points = sample(problem.space, _N_PREDICTED, seed=problem.seed)
@@ -92,7 +92,8 @@ def expect_ranks(calibrated: Calibrated) -> ExpectedRanks:
     ranks = rankdata(truths, axis=1) - (len(points) + 1) / 2
     own = rankdata(scores) - (len(points) + 1) / 2
     lengths = np.linalg.norm(ranks, axis=1) * np.linalg.norm(own)
-    low, middle, high = np.quantile(ranks @ own / lengths, (0.025, 0.5, 0.975)).tolist()
+    rho = np.divide(ranks @ own, lengths, out=np.zeros(len(ranks)), where=lengths > 0)
+    low, middle, high = np.quantile(rho, (0.025, 0.5, 0.975)).tolist()
     return ExpectedRanks(middle, low, high)
 
 

@@ -205,7 +205,7 @@ def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float
 
     Args:
         ranks: How well mixtures are ranked, as far as can be foreseen.
-        path: The best mixture along the experts' runs; empty where scores are not continued.
+        path: The best mixture along the experts' runs; empty where not all scores are continued.
         share: Steps of the experts' runs over those of the final one.
     """
     works = ranks.middle >= RANK_LIMIT
@@ -221,6 +221,11 @@ def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float
             f"experts read {_percent(share)} of the final run's tokens and their scores are "
             f"continued; the best mixture {moves}: that of their end would lose "
             f"{path[-1].behind:.2f} at the final horizon"
+        )
+    elif share < 1:
+        reasons.append(
+            f"experts read {_percent(share)} of the final run's tokens, and how the best mixture "
+            "moves from there is not known: not all of the objective is continued"
         )
     if not works or not has_settled(path):
         remedies.append(

@@ -53,7 +53,7 @@ class Recipe(Section):
     domains: dict[str, Domain]
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
     budget: Annotated[float, Field(gt=0, le=10**4)] = 0.25
-    verify: bool = False
+    verify: Annotated[bool, Field(strict=True)] = False
     sequence_length: Annotated[int, Field(gt=1, le=2**24)] = 1024
     bos: Literal["auto", "always", "never"] = "auto"
     heldout: Heldout = Heldout()

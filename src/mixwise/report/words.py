@@ -218,6 +218,8 @@ def horizon_words(found: Recommendation | None) -> str:
             f"{number(horizons.error.single)} of a single domain's objective and "
             f"{number(horizons.error.level)} of what all mixtures have alike (standard deviations)."
         )
+    if horizons.left:
+        words += f" Left as they are at the experts' end: {', '.join(horizons.left)}."
     if horizons.path:
         last = horizons.path[-1]
         moves = "has settled" if has_settled(horizons.path) else "still moves with the horizon"

@@ -44,6 +44,7 @@ from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.token_likelihoods import TokenLikelihoods
 
 RULE = "predictions"
+_MOST_EXPONENT = 600.0  # exp of more is no float64: an expert without a share may know far better
 
 
 class PredictionScorer:
@@ -151,9 +152,6 @@ class _Predictions:
             return self._log.astype(np.float64)
         tokens = np.concatenate([np.arange(self._starts[r], self._ends[r]) for r in rows])
         return self._log[:, tokens].astype(np.float64)
-
-
-_MOST_EXPONENT = 600.0  # exp of more is no float64: an expert without a share may know far better
 
 
 def _hessians(ratios: Array, starts: Indices) -> Array:

@@ -36,8 +36,8 @@ from mixwise.scorer import VALUES, Request, Scorer
 from mixwise.scoring.merged import MergedScorer
 
 Means = Literal["merged", "predictions"]
-_LEVEL = 1.0  # of what is added: over two families it missed between −0.7 and 1.2 of it
 Listener = Callable[[Observation, Request], None]
+_LEVEL = 1.0  # of what is added: over two families it missed between −0.7 and 1.2 of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,16 @@ def horizon_facts(workspace: Workspace, calibrated: Calibrated) -> HorizonFacts:
     """
     recipe, proxy, answers = workspace.recipe, workspace.proxy, workspace.answers
     is_continued = answers.points[-1] < recipe.n_steps and len(answers.points) > 1
-    continued = sorted(proxy.continuations) if is_continued else ()
-    metrics = {metric.name for metric in workspace.objective.metrics}
+    continued = set(proxy.continuations) if is_continued else set[str]()
+    metrics = [metric.name for metric in workspace.objective.metrics]
+    is_short = answers.points[-1] < recipe.n_steps
     return HorizonFacts(
         expert_tokens=answers.points[-1] * recipe.batch_tokens,
         run_tokens=recipe.run_tokens,
         points=tuple(steps * recipe.batch_tokens for steps in answers.points),
         answers=answers.means,
-        continued=tuple(name for name in continued if name in metrics),
+        continued=tuple(name for name in metrics if name in continued),
+        left=tuple(name for name in metrics if is_short and name not in continued),
         error=calibrated.problem.continued,
         path=_path(workspace, calibrated) if is_continued else (),
     )

@@ -416,8 +416,8 @@ class HorizonFacts:
         run_tokens: Tokens of the final run.
         points: Tokens at which experts are merged, rising.
         answers: What the proxy is put together from: ``merged``, ``predictions``.
-        continued: Metrics of the objective that are continued to the final horizon; all others are
-            those of the merge at the experts' end.
+        continued: Metrics of the objective that are continued to the final horizon.
+        left: Those that are left as they are at the experts' end, though the final run is longer.
         error: What continuing may miss of the objective.
         path: The best mixture along the experts' runs; empty where nothing is continued.
     """
@@ -427,6 +427,7 @@ class HorizonFacts:
     points: tuple[int, ...]
     answers: tuple[str, ...]
     continued: tuple[str, ...]
+    left: tuple[str, ...]
     error: ContinuationError
     path: tuple[BestAt, ...]
 

@@ -47,6 +47,24 @@ def _uneven_supervision(inputs: Inputs) -> list[str]:
     ]
 
 
+def _other_schedules(inputs: Inputs, plan: Plan) -> list[str]:
+    """Schedules of the learning rate under which continuing rests on less."""
+    recipe, found = inputs.recipe, []
+    if len(plan.expert_points) > 1 and recipe.experts.schedule != "constant":
+        found.append(
+            f"`experts.schedule` is {recipe.experts.schedule}: points along such a run are not the "
+            "ends of shorter ones, so that continued scores are off: use constant, or set "
+            "`proxy.continued: false`"
+        )
+    if plan.expert_price and recipe.training.schedule != recipe.experts.schedule:
+        found.append(
+            f"`training.schedule` is {recipe.training.schedule}, but experts train at a "
+            f"{recipe.experts.schedule} rate (`experts.schedule`): what the final run's schedule "
+            "adds is not predicted, and was not measured"
+        )
+    return found
+
+
 def _uneven_repetition(inputs: Inputs, plan: Plan) -> list[str]:
     """Domains that an expert repeats far more often than the final run will, or far less.
 
@@ -100,6 +118,7 @@ def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
             "`validation.seeds`: with one seed the noise of a run is unknown and hides "
             "the fidelity of an averaged objective: use 2"
         )
+    found += _other_schedules(inputs, plan)
     found += _uneven_repetition(inputs, plan)
     for domain in plan.domains:
         if domain.max_share < 1 and recipe.domains[domain.name].expert is None:
