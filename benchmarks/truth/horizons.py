@@ -143,30 +143,32 @@ def generate(family: str, scratch: Path) -> None:
     with open_family(family, scratch) as workspace:
         if not done:
             base = workspace.base_observation
-            _append(family, [_row("base", 0, 0, mixtures(workspace.recipe.domain_names)[0], base)])
+            append(family, [row_of("base", 0, 0, mixtures(workspace.recipe.domain_names)[0], base)])
         workspace.runs.train_experts()
         asked = mixtures(workspace.recipe.domain_names)
         for part in workspace.proxy.parts:
             missing = [m for m in asked if (part.means, part.steps, 0, m.shares) not in done]
             found = part.scorer.score(missing)
-            _append(family, [_row(part.means, part.steps, 0, o.mixture, o) for o in found])
+            append(family, [row_of(part.means, part.steps, 0, o.mixture, o) for o in found])
             print(f"{family}: {part.means} at {part.steps} steps", flush=True)
         for seed in SEEDS:
             for mixture in asked:
                 if ("reference", STEPS, seed, mixture.shares) not in done:
                     [[run]] = workspace.reference((seed,)).runs([mixture])
-                    _append(family, [_row("reference", STEPS, seed, mixture, run)])
+                    append(family, [row_of("reference", STEPS, seed, mixture, run)])
             print(f"{family}: references of seed {seed}", flush=True)
 
 
-def _row(answer: str, steps: int, seed: int, mixture: Mixture | None, found: Observation) -> Row:
-    assert mixture is not None  # the base's row has that of a corner, for its columns
+def row_of(answer: str, steps: int, seed: int, mixture: Mixture | None, found: Observation) -> Row:
+    """The row of an observation, or of the base's with a corner for its columns."""
+    assert mixture is not None
     losses = {m.metric: m.value for m in found.measurements if m.metric.endswith("/loss")}
     named = {name.removesuffix("/loss"): value for name, value in losses.items()}
     return Row(answer, steps, seed, dict(mixture.as_dict()), named)
 
 
-def _append(family: str, rows: Sequence[Row]) -> None:
+def append(family: str, rows: Sequence[Row]) -> None:
+    """Add rows to a family's table."""
     if not rows:
         return
     is_new = not table(family).is_file()

@@ -2,13 +2,14 @@
 
 Notation:
     λ: shares by tokens, ``(n_domains,)``.  n: sequences of the run.
-    aᵢ: sequences that domain i has.
+    aᵢ: sequences that domain i has, or that may be read of it.
     cᵢ: sequences drawn from domain i, Σ cᵢ = n.
 
 Method:
     cᵢ by largest remainder of λᵢ n, so |cᵢ − λᵢ n| < 1: by less than one sequence. Domain i is read
     in epochs: each is a permutation of its aᵢ sequences, seeded by (seed, name, epoch), and the
     last one is cut at cᵢ. The n sequences are then shuffled together, seeded by the seed alone.
+    Where fewer of a domain's sequences may be read than it has, they are the same in every run.
 
 Departures:
     Trainers that draw each batch from the domains at random meet λ only in expectation; here the
@@ -66,7 +67,14 @@ def allocate(shares: npt.NDArray[np.float64], n: int) -> Indices:
     return counts
 
 
-def blend(mixture: Mixture, n_sequences: int, available: Mapping[str, int], *, seed: int) -> Blend:
+def blend(
+    mixture: Mixture,
+    n_sequences: int,
+    available: Mapping[str, int],
+    *,
+    seed: int,
+    most: Mapping[str, int] | None = None,
+) -> Blend:
     """Order the sequences of one run.
 
     Args:
@@ -74,6 +82,7 @@ def blend(mixture: Mixture, n_sequences: int, available: Mapping[str, int], *, s
         n_sequences: Sequences of the run, ≥ 1.
         available: Training sequences of each domain.
         seed: Decides the order, and nothing else.
+        most: How many sequences of a domain may be read; all where it is not named.
 
     Returns:
         The same blend for the same arguments, in any process.
@@ -90,19 +99,29 @@ def blend(mixture: Mixture, n_sequences: int, available: Mapping[str, int], *, s
                 f"`{name}` has no whole training sequence, but the mixture "
                 f"`{mixture}` needs {count}: add data or lower `sequence_length`"
             )
-        rows.append(_draw(name, count, available[name], seed))
+        rows.append(_draw(name, count, _readable(name, available[name], most or {}), seed))
     order = np.random.default_rng(seed).permutation(n_sequences)
     repetitions = tuple(
-        count / available[name] if count else 0.0
+        count / min(available[name], (most or {}).get(name, available[name])) if count else 0.0
         for name, count in zip(mixture.domains, counts.tolist(), strict=True)
     )
     return Blend(mixture.domains, domain[order], np.concatenate(rows)[order], repetitions)
 
 
-def _draw(name: str, count: int, available: int, seed: int) -> Indices:
-    key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
+def _readable(name: str, available: int, most: Mapping[str, int]) -> Indices:
+    """The sequences of a domain that may be read, whatever the run's seed."""
+    if most.get(name, available) >= available:
+        return np.arange(available)
+    return np.random.default_rng([_key(name)]).permutation(available)[: most[name]]
+
+
+def _draw(name: str, count: int, readable: Indices, seed: int) -> Indices:
     epochs = [
-        np.random.default_rng([seed, key, epoch]).permutation(available)
-        for epoch in range(-(-count // available) if count else 0)
+        readable[np.random.default_rng([seed, _key(name), epoch]).permutation(len(readable))]
+        for epoch in range(-(-count // len(readable)) if count else 0)
     ]
     return np.concatenate([np.empty(0, dtype=np.int64), *epochs])[:count]
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")

@@ -4,6 +4,7 @@ from mixwise.recipe.parsing import load_recipe, parse_recipe
 from mixwise.recipe.recipe import Recipe, hash_section
 from mixwise.recipe.sections import (
     Bounds,
+    Contamination,
     Domain,
     EvaluationSource,
     HubDataset,
@@ -14,6 +15,7 @@ from mixwise.recipe.sections import (
 
 __all__ = [
     "Bounds",
+    "Contamination",
     "Domain",
     "EvaluationSource",
     "HubDataset",

@@ -17,6 +17,7 @@ from mixwise.recipe.sections import (
     VERIFIED,
     Bounds,
     Calibration,
+    Contamination,
     Domain,
     EngineSettings,
     Evaluation,
@@ -57,6 +58,7 @@ class Recipe(Section):
     sequence_length: Annotated[int, Field(gt=1, le=2**24)] = 1024
     bos: Literal["auto", "always", "never"] = "auto"
     heldout: Heldout = Heldout()
+    contamination: Contamination = Contamination()
     evaluation: Evaluation = Evaluation()
     training: Training = Training()
     experts: Experts = Experts()

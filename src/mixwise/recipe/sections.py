@@ -202,6 +202,18 @@ class Heldout(Section):
     overlap: Literal["refuse", "drop"] = "refuse"
 
 
+class Contamination(Section):
+    """What is done with rows of evaluation sets that stand in training data.
+
+    A row counts from the share ``coverage`` of its words that lie in n-grams of ``ngram_words``
+    words which one training document holds too. ``drop`` leaves it out of the evaluation.
+    """
+
+    action: Literal["warn", "drop", "refuse"] = "warn"
+    ngram_words: Annotated[int, Field(gt=0, le=1000)] = 8
+    coverage: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
 class Evaluation(Section):
     """Extra evaluation sets, how much of each set is used, and where models are evaluated.
 

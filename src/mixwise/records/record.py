@@ -25,6 +25,11 @@ class Document:
     supervised: tuple[Span, ...] | None = None
 
     @property
+    def place(self) -> str:
+        """``file:line``."""
+        return f"{self.file}:{self.line}"
+
+    @property
     def is_empty(self) -> bool:
         """Whether what is learned is white space alone."""
         spans = ((0, len(self.text)),) if self.supervised is None else self.supervised
@@ -46,3 +51,8 @@ class ChoiceRecord:
     choices: tuple[str, ...]
     answer: int
     place: str
+
+    @property
+    def text(self) -> str:
+        """The question with its right answer, as it may stand in training data."""
+        return self.prompt + self.choices[self.answer]

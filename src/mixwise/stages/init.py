@@ -94,6 +94,11 @@ budget: 0.25                 # tokens that may be trained for the answer, in fin
 #   fraction: 0.1            # of each domain's documents
 #   overlap: refuse          # or drop: held-out texts that also stand in training rows
 
+# contamination:             # rows of evaluation sets that stand in training data
+#   action: warn             # or drop (left out of the evaluation), refuse
+#   ngram_words: 8           # compared as n-grams of words, whatever their case and white space
+#   coverage: 0.5            # share of a row that one training document must hold
+
 {evaluation}
 
 training:

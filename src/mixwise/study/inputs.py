@@ -11,20 +11,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.data.contamination import Passage
 from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
 from mixwise.data.heldout import HeldoutRows
 from mixwise.data.matching import expand_user, warn_of_left_out
-from mixwise.data.sources import read_records
+from mixwise.data.sources import read_documents, read_records
+from mixwise.data.tokenising import hash_text
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
 from mixwise.evaluation.context import context_tokens, length_boundaries
 from mixwise.evaluation.sets import EvaluationSet, Opening, open_set
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
+from mixwise.kinds import KINDS
 from mixwise.mixture import MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe
+from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.token_needs import unmet_token_needs
 
@@ -246,6 +250,48 @@ class Inputs:
                 )
         return np.unique(np.concatenate(shared))
 
+    @cached_property
+    def leaks(self) -> dict[str, SetLeaks]:
+        """Rows of the extra evaluation sets that stand in training documents, by set.
+
+        Sets whose records have no ``text`` and ``place`` are not looked for.
+
+        Raises:
+            DataError: If there are any and the recipe refuses them.
+        """
+        recipe, folder = self.recipe, self.settings.recipe_folder
+        sets = {name: tuple(self._passages(name)) for name in recipe.evaluation.sets}
+        search = ContaminationSearch(recipe.contamination, self.settings.cache, self._on_progress)
+        found = search.run(
+            {name: rows for name, rows in sets.items() if rows},
+            {name: self.corpus(name) for name in recipe.domains},
+            lambda name: read_documents(recipe.domains[name], folder, self.key(name)),
+        )
+        lines = [
+            f"{describe_leaks(self.key(name), leaks, recipe.contamination, folder)}: remove them "
+            "from the training data, or set `contamination.action` to `drop` (the rows) or `warn`"
+            for name, leaks in found.items()
+            if leaks.leaks and recipe.contamination.action == "refuse"
+        ]
+        if lines:
+            raise DataError(*lines)
+        return found
+
+    def _passages(self, name: str) -> Iterator[Passage]:
+        """The rows of an extra evaluation set as training data may hold them."""
+        source = self.recipe.evaluation.sets[name]
+        if KINDS.find(source.kind).reads is None:
+            return
+        for record in read_records(source, self.settings.recipe_folder, self.key(name)):
+            if hasattr(record, "text") and hasattr(record, "place"):
+                yield Passage(record.text, record.place)
+
+    def _dropped(self, name: str) -> frozenset[int]:
+        """Hashes of the rows of a set that are left out, as training data hold them."""
+        if self.recipe.contamination.action != "drop" or name not in self.leaks:
+            return frozenset()
+        return self.leaks[name].hashes
+
     def build_set(self, name: str) -> EvaluationSet:
         """One evaluation set, ready to be measured on."""
         recipe, key = self.recipe, self.key(name)
@@ -254,11 +300,15 @@ class Inputs:
         def records() -> Iterator[Any]:
             source = recipe.domains.get(name) or recipe.evaluation.sets[name]
             warn_of_left_out(source, folder, key)
-            return read_records(source, folder, key)
+            found, dropped = read_records(source, folder, key), self._dropped(name)
+            return (r for r in found if hash_text(r.text) not in dropped) if dropped else found
 
         def heldout() -> HeldoutRows:
+            dropped = np.array(sorted(self._dropped(name)), dtype=np.uint64)
             rows = self.corpus(name).heldout_rows(
-                recipe.sequence_length, recipe.evaluation.max_sequences, self.overlap(name)
+                recipe.sequence_length,
+                recipe.evaluation.max_sequences,
+                np.union1d(self.overlap(name), dropped),
             )
             return rows.beginning_with(self.tokenizer.start_of_text)
 
@@ -309,6 +359,7 @@ class Inputs:
         if not found:
             found = _collect(lambda _: self.space, [""])
             found += _collect(self.build_set, self.recipe.set_kinds)
+            found += _collect(lambda _: self.leaks, [""])
         return list(dict.fromkeys(found))
 
 

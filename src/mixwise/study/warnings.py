@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mixwise.evaluation.suite import explain_unshared
 from mixwise.models.live_model import LiveModel
+from mixwise.study.contamination import describe_leaks
 from mixwise.study.expert_warnings import collect_expert_warnings
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Plan
@@ -23,7 +24,26 @@ def collect_warnings(live: LiveModel, inputs: Inputs, plan: Plan) -> list[str]:
     """
     unshared = explain_unshared(inputs.suite, live.module)
     missing = [] if unshared is None else [unshared]
-    return [*_data_warnings(inputs, plan), *collect_expert_warnings(live, inputs), *missing]
+    return [
+        *_data_warnings(inputs, plan),
+        *_leaks(inputs),
+        *collect_expert_warnings(live, inputs),
+        *missing,
+    ]
+
+
+def _leaks(inputs: Inputs) -> list[str]:
+    """Evaluation sets of which rows stand in training data."""
+    settings, folder = inputs.recipe.contamination, inputs.settings.recipe_folder
+    remedy = {
+        "warn": "what it measures is memory in part: `contamination.action: drop` leaves them out",
+        "drop": "they are left out of the evaluation",
+    }
+    return [
+        f"{describe_leaks(inputs.key(name), found, settings, folder)}; {remedy[settings.action]}"
+        for name, found in inputs.leaks.items()
+        if found.leaks
+    ]
 
 
 def _uneven_supervision(inputs: Inputs) -> list[str]:

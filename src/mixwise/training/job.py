@@ -35,6 +35,7 @@ class TrainingJob(BaseModel):
         settings: Optimiser, schedule, precision, device.
         fingerprint: Hash of all that the checkpoint depends on.
         trajectory: Steps after which a checkpoint is kept, beside the last.
+        most_rows: Sequences of a domain that may be read; all where it is not named.
         trust_remote_code: Whether code from the base's folder may run.
         start_of_text: Token that begins every sequence; None where none does.
     """
@@ -52,6 +53,7 @@ class TrainingJob(BaseModel):
     settings: Training
     fingerprint: str
     trajectory: tuple[int, ...] = ()
+    most_rows: dict[str, int] = {}
     trust_remote_code: bool = False
     start_of_text: int | None = None
 
@@ -74,7 +76,7 @@ class TrainingJob(BaseModel):
         """The run's exact stream of sequences."""
         length = self.sequence_length
         available = {name: stream.n_rows(length) for name, stream in self.streams.items()}
-        return blend(self.mixture, self.n_sequences, available, seed=self.seed)
+        return blend(self.mixture, self.n_sequences, available, seed=self.seed, most=self.most_rows)
 
     def require_tokens(self) -> None:
         """Refuse token files whose content is not the one that the run was planned with.
