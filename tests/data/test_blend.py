@@ -152,3 +152,20 @@ def test_a_domain_without_a_sequence_is_refused(n: int) -> None:
 def test_a_domain_without_a_sequence_and_without_a_share_is_no_problem() -> None:
     made = blend(Mixture.single("abc", "b"), 5, AVAILABLE | {"a": 0}, seed=0)
     assert made.repetitions[0] == 0
+
+
+def test_a_part_of_a_domain_is_the_same_part_for_every_seed() -> None:
+    mixture = Mixture(("a", "b"), (0.5, 0.5))
+    drawn = [blend(mixture, 40, {"a": 50, "b": 50}, seed=seed, most={"a": 5}) for seed in (0, 1)]
+    rows = [set(each.row[each.domain == 0].tolist()) for each in drawn]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 5
+    assert drawn[0].repetitions == (4.0, 0.4)
+    assert drawn[0].row.tolist() != drawn[1].row.tolist()
+
+
+def test_a_part_that_is_no_part_changes_nothing() -> None:
+    mixture = Mixture(("a", "b"), (0.5, 0.5))
+    whole = blend(mixture, 40, {"a": 5, "b": 50}, seed=3)
+    same = blend(mixture, 40, {"a": 5, "b": 50}, seed=3, most={"a": 5})
+    assert same.row.tolist() == whole.row.tolist()

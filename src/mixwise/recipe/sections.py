@@ -281,11 +281,14 @@ class Experts(Section):
     that scores can be continued to the final horizon.
     ``schedule``: of the learning rate; a constant one makes every point of a run the end of a
     shorter one, which is what continuing rests on.
+    ``match_repetition``: whether an expert repeats a scarce text as often as the final run will,
+    which it does on a part of it.
     """
 
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)] | None = None
     halvings: Annotated[int, Field(ge=0, le=10)] = 2
     schedule: Schedule = "constant"
+    match_repetition: bool = True
 
 
 class Proxy(Section):

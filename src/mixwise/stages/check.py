@@ -19,6 +19,7 @@ from mixwise.merging.fit.movement import require_moved
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rule_table import find_rule
 from mixwise.merging.task_vectors.adapters import is_linear
+from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Recipe
 from mixwise.search.method_table import method_for
@@ -27,6 +28,7 @@ from mixwise.stages.validate import choose_references
 from mixwise.study.answers import choose_answers
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
+from mixwise.study.repetition import short_run_rows
 from mixwise.study.requirements import require_rule_needs
 from mixwise.study.warnings import collect_warnings
 from mixwise.study.workers import choose_seats
@@ -99,6 +101,14 @@ def _notes(inputs: Inputs) -> Iterator[str]:
                 f"`{inputs.key(name)}`: {facts.n_supervised_train_tokens:,} of "
                 f"{facts.n_train_tokens:,} training tokens are learned, the others are read only; "
                 "shares count all of them"
+            )
+    for name, domain in inputs.recipe.domains.items():
+        rows = short_run_rows(inputs, Mixture.single(inputs.recipe.domain_names, name)).get(name)
+        if domain.expert is None and rows is not None:
+            yield (
+                f"`{inputs.key(name)}`: its expert reads {rows:,} sequence(s) alone, so that it "
+                "repeats them as often as the final run repeats all at an even share "
+                "(`experts.match_repetition`)"
             )
     sets = inputs.suite.likelihood_sets
     lengths = [len(row.ids) for chosen in sets for row in chosen.rows()]
@@ -261,6 +271,8 @@ def _domains(inputs: Inputs) -> tuple[DomainPlan, ...]:
     rows = []
     for name, max_share in zip(recipe.domains, inputs.space.upper, strict=True):
         facts = inputs.corpus(name).facts
+        rows_read = short_run_rows(inputs, Mixture.single(recipe.domain_names, name)).get(name)
+        read = facts.n_train_tokens if rows_read is None else rows_read * recipe.sequence_length
         expert_tokens = inputs.horizons.expert_steps * recipe.batch_tokens
         is_brought = recipe.domains[name].expert is not None
         rows.append(
@@ -269,7 +281,7 @@ def _domains(inputs: Inputs) -> tuple[DomainPlan, ...]:
                 n_documents=facts.n_documents,
                 train_tokens=facts.n_train_tokens,
                 heldout_tokens=facts.n_heldout_tokens,
-                expert_repetition=0.0 if is_brought else expert_tokens / facts.n_train_tokens,
+                expert_repetition=0.0 if is_brought else expert_tokens / read,
                 max_share=max_share,
                 repetition_at_max=max_share * recipe.run_tokens / facts.n_train_tokens,
             )

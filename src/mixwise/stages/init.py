@@ -127,6 +127,7 @@ training:
 #   horizon_tokens: null     # of each; by default what the budget pays for
 #   halvings: 2              # they are merged at so many halves of it too, to continue scores
 #   schedule: constant       # of their learning rate, whatever the final run's is
+#   match_repetition: true   # a scarce text is repeated as often as in the final run, a part of it
 
 # proxy:
 #   answer: auto             # merged models, the experts' averaged predictions, or both

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 from mixwise.engine.engines import ENGINES
 from mixwise.engine.nothing import NoEngine
@@ -19,6 +20,7 @@ from mixwise.recipe import Training, hash_section
 from mixwise.scoring.reference import open_trained, train_jobs
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs
+from mixwise.study.repetition import short_run_rows
 from mixwise.study.workers import choose_seats
 from mixwise.training.job import TrainingJob, load_record
 
@@ -185,13 +187,21 @@ class Runs:
         recipe = self.recipe
         settings = recipe.training.model_copy(update={"schedule": recipe.experts.schedule})
         steps = self._inputs.horizons.expert_steps
-        return self._job(mixture, recipe.training.seed, settings, steps)
+        rows = short_run_rows(self._inputs, mixture)
+        return self._job(mixture, recipe.training.seed, settings, steps, rows)
 
     def job(self, mixture: Mixture, seed: int) -> TrainingJob:
         """The run of the final horizon that trains on a mixture with a seed."""
         return self._job(mixture, seed, self.recipe.training, self.recipe.n_steps)
 
-    def _job(self, mixture: Mixture, seed: int, settings: Training, n_steps: int) -> TrainingJob:
+    def _job(
+        self,
+        mixture: Mixture,
+        seed: int,
+        settings: Training,
+        n_steps: int,
+        most_rows: Mapping[str, int] = MappingProxyType({}),
+    ) -> TrainingJob:
         recipe, inputs = self.recipe, self._inputs
         n_sequences = n_steps * settings.batch_sequences
         fingerprint = hash_section(
@@ -203,6 +213,7 @@ class Runs:
             recipe.sequence_length,
             seed,
             *(inputs.corpus(name).key for name in mixture.support),
+            *(f"{n} rows of {name}" for name, n in most_rows.items()),
         )
         return TrainingJob(
             base=inputs.base_folder,
@@ -214,6 +225,7 @@ class Runs:
             sequence_length=recipe.sequence_length,
             seed=seed,
             settings=settings,
+            most_rows=dict(most_rows),
             fingerprint=fingerprint,
             trust_remote_code=inputs.settings.trust_remote_code,
             start_of_text=inputs.tokenizer.start_of_text,

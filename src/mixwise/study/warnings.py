@@ -8,6 +8,7 @@ from mixwise.study.contamination import describe_leaks
 from mixwise.study.expert_warnings import collect_expert_warnings
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Plan
+from mixwise.study.repetition import expected_share
 
 _REPEATED = 4.0  # readings of a text up to which it teaches like new
 _MOST_UNEVEN = 2.0  # ratio of an expert's readings to the final run's
@@ -93,7 +94,8 @@ def _uneven_repetition(inputs: Inputs, plan: Plan) -> list[str]:
     """
     found, n = [], len(plan.domains)
     for domain in plan.domains:
-        final = domain.repetition_at_max * min(1.0, 1 / (n * max(domain.max_share, 1e-12)))
+        at_most = max(domain.max_share, 1e-12)
+        final = domain.repetition_at_max * expected_share(at_most, n) / at_most
         own = domain.expert_repetition
         most, least = max(own, final), min(own, final)
         is_trained = inputs.recipe.domains[domain.name].expert is None
