@@ -418,6 +418,8 @@ class HorizonFacts:
         answers: What the proxy is put together from: ``merged``, ``predictions``.
         continued: Metrics of the objective that are continued to the final horizon.
         left: Those that are left as they are at the experts' end, though the final run is longer.
+        coefficients: How many times as long the experts' steps from the base are taken, by metric
+            that is continued by longer steps too.
         error: What continuing may miss of the objective.
         path: The best mixture along the experts' runs; empty where nothing is continued.
     """
@@ -428,6 +430,7 @@ class HorizonFacts:
     answers: tuple[str, ...]
     continued: tuple[str, ...]
     left: tuple[str, ...]
+    coefficients: Mapping[str, float]
     error: ContinuationError
     path: tuple[BestAt, ...]
 
