@@ -219,10 +219,10 @@ def horizon_words(found: Recommendation | None) -> str:
             f"{number(horizons.error.level)} of what all mixtures have alike (standard deviations)."
         )
     if horizons.coefficients:
-        longer = ", ".join(f"{number(c)} for {name}" for name, c in horizons.coefficients.items())
+        longer = ", ".join(f"{c:g} times for {name}" for name, c in horizons.coefficients.items())
         words += (
             " What tells mixtures apart is the mean of that line and of the predictions of experts "
-            f"whose step from the base is taken longer ({longer} times)."
+            f"whose step from the base is taken longer ({longer})."
         )
     if horizons.left:
         words += f" Left as they are at the experts' end: {', '.join(horizons.left)}."
