@@ -26,6 +26,8 @@ SCRIPTS = {
     "regret": "regret against tokens, beside published methods",
     "verdict": "which diagnostics tell how good the proxy is",
     "transfer": "what is best narrow or short, taken wide or long",
+    "horizons": "short experts against trained mixtures, by every way to continue them",
+    "repetition": "scarce domains: matched repetition, and what a cap costs",
     "units": "frivolous units over the width of a network",
 }
 _WITHOUT_MODELS = (
@@ -37,6 +39,8 @@ _WITHOUT_MODELS = (
     "regret",
     "verdict",
     "transfer",
+    "horizons",
+    "repetition",
 )
 _RESULTS = {"accuracy": "accuracy-report"}  # where results are not named like their script
 
