@@ -114,12 +114,12 @@ def test_a_horizon_of_one_batch_is_enough() -> None:
         ),
         (
             {"objective": {"metrics": [{"set": "math", "measure": "los"}]}},
-            "`objective.metrics.0.measure`: `los` is not a measure: did you mean `loss`",
+            "`objective.metrics.0`: `los` cannot be measured on the text set",
         ),
         (
             {"objective": {"metrics": [{"set": "math", "measure": "accuracy"}]}},
             "`objective.metrics.0`: `accuracy` cannot be measured on the text set `math`: "
-            "use one of loss, bits_per_byte",
+            "did you mean one of `loss`",
         ),
         (
             {"objective": {"metrics": [{"set": "math", "measure": "loss"}] * 2}},

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 from mixwise.errors import nearest, printable
 from mixwise.kinds import KINDS
 from mixwise.mixture import MixtureSpace
-from mixwise.objective import Metric, Objective, Term
+from mixwise.objective import Measure, Metric, Objective, Term
 from mixwise.recipe.sections import (
     VERIFIED,
     Bounds,
@@ -119,9 +119,15 @@ class Recipe(Section):
         turned = {(m.set, m.measure): m.direction for m in self.objective.metrics if m.direction}
         return tuple(
             Metric.of(name, measure, turned.get((name, measure.name)))
-            for name, kind in self.set_kinds.items()
-            for measure in KINDS.find(kind).measures
+            for name, measures in self.measures.items()
+            for measure in measures
         )
+
+    @property
+    def measures(self) -> dict[str, tuple[Measure, ...]]:
+        """What is measured on each evaluation set."""
+        of_domains = dict.fromkeys(self.domains, KINDS.find("text").measures_of(Section()))
+        return of_domains | {name: each.measures for name, each in self.evaluation.sets.items()}
 
     @property
     def objective_terms(self) -> Objective:
@@ -216,11 +222,10 @@ class Recipe(Section):
                     "set: "
                     f"{nearest(metric.set, self.set_kinds)}"
                 )
-            elif KINDS.find(kind).measure(metric.measure) is None:
-                fitting = [measure.name for measure in KINDS.find(kind).measures]
+            elif metric.measure not in (m := [row.name for row in self.measures[metric.set]]):
                 problems.append(
-                    f"{key}: `{metric.measure}` cannot be measured on the {kind} set "
-                    f"`{metric.set}`: use one of {', '.join(fitting)}"
+                    f"{key}: `{printable(metric.measure, 80)}` cannot be measured on the {kind} "
+                    f"set `{metric.set}`: {nearest(metric.measure, m)}"
                 )
             if (metric.set, metric.measure) in seen:
                 problems.append(f"{key}: `{metric.set}/{metric.measure}` stands twice: keep one")
