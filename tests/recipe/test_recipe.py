@@ -119,7 +119,7 @@ def test_a_horizon_of_one_batch_is_enough() -> None:
         (
             {"objective": {"metrics": [{"set": "math", "measure": "accuracy"}]}},
             "`objective.metrics.0`: `accuracy` cannot be measured on the text set `math`: "
-            "did you mean one of `loss`",
+            "valid are: `bits_per_byte`, `loss`",
         ),
         (
             {"objective": {"metrics": [{"set": "math", "measure": "loss"}] * 2}},

@@ -82,7 +82,6 @@ class LmEvalKeys(Section):
     filter: str | None = None
     documents: Literal["search", "report", "all"] = "search"
     apply_chat_template: bool = False
-    batch_sequences: Annotated[int, Field(gt=0, le=2**16)] | None = None
 
 
 def measures_of(keys: LmEvalKeys) -> tuple[Measure, ...]:

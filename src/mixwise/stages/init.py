@@ -190,8 +190,7 @@ _SET_EXAMPLE = """\
 #       num_fewshot: null
 #       limit: null
 #       filter: null
-#       apply_chat_template: false
-#       batch_sequences: null"""
+#       apply_chat_template: false"""
 
 _EVALUATION = """\
 #   max_sequences: 64        # per set

@@ -68,7 +68,7 @@ def open_task(opening: Opening) -> EvaluationSet:
         spec,
         len(task.documents),
         sum(_n_tokens(each, opening) for each in task.documents),
-        keys.batch_sequences or opening.batch_sequences,
+        opening.batch_sequences,
         opening.context_tokens,
         _hash(f"{task.fingerprint} {tokenizer.fingerprint} {opening.context_tokens}"),
     )

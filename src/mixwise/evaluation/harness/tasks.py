@@ -130,7 +130,7 @@ class OpenedTask:
         from importlib.metadata import version
 
         digest = hashlib.blake2b(version("lm_eval").encode(), digest_size=16)
-        digest.update(self.spec.keys.model_dump_json(exclude={"batch_sequences"}).encode())
+        digest.update(self.spec.keys.model_dump_json().encode())
         for each in self.documents:
             asked = [(r.request_type, repr(r.arguments)) for r in each.requests]
             digest.update(json.dumps([asked, _as_text(each.document), each.weight]).encode())
