@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mixwise.console.text import print_text
 from mixwise.decision.drift import has_settled
+from mixwise.report.words import floor_words
 
 if TYPE_CHECKING:
     from mixwise.decision.fidelity import Estimate, Fidelity
@@ -42,6 +43,8 @@ def print_recommendation(found: Recommendation) -> None:
     _print_expected(found.reference)
     _print_proxy(found.proxy, is_predicted=not found.reference.n_references)
     _print_horizons(found)
+    if found.floors:
+        print_text(floor_words(found))
     _print_baselines(found.baselines)
     _print_near_optimal(found)
     if found.fidelity is not None:

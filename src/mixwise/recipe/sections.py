@@ -327,13 +327,33 @@ class Proxy(Section):
     continued: bool = True
 
 
-class MetricChoice(Section):
-    """One metric of the objective."""
+class MeasureChoice(Section):
+    """A measure on a set."""
 
     set: str
     measure: str
+
+
+class MetricChoice(MeasureChoice):
+    """One metric of the objective.
+
+    ``group``: metrics of one group are averaged first, so that a group of many counts as much as
+    one of few; ``weight`` then counts within the group.
+    """
+
     weight: Annotated[float, Field(gt=0, le=10**9)] = 1.0
     direction: Direction | None = None
+    group: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+
+
+class FloorChoice(MeasureChoice):
+    """What a metric must not be worse than: the base's value, or ``value``, by at most ``margin``.
+
+    Both are in the metric's unit.
+    """
+
+    value: float | None = None
+    margin: Annotated[float, Field(ge=0, le=10**9)] = 0.0
 
 
 class ObjectiveChoice(Section):
@@ -341,6 +361,7 @@ class ObjectiveChoice(Section):
 
     metrics: tuple[MetricChoice, ...] = ()
     aggregation: Aggregation = "mean"
+    floors: tuple[FloorChoice, ...] = ()
 
 
 class Bounds(Section):

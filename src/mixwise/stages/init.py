@@ -140,7 +140,9 @@ training:
 #                            # of `kind: lm-eval`: the task's own, as its set names them
 #     - {{set: {text_set}, measure: loss, weight: 2, direction: null}}
 #     - {{set: {choice_set}, measure: answer_bits_per_byte}}
-#   aggregation: mean        # or worst
+#   aggregation: mean        # or worst; metrics with the same `group: NAME` count as one
+#   floors:                  # what must not get worse than the base, or than a value
+#     - {{set: {text_set}, measure: bits_per_byte, value: null, margin: 0.0}}
 
 search:
   method: auto               # slopes, bayes, newton, mirror, lattice, mergemix, demix, subsets, …

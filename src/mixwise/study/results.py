@@ -445,6 +445,25 @@ class FinalRun:
 
 
 @dataclass(frozen=True, slots=True)
+class FloorFacts:
+    """A floor of the objective, and what the recommended mixture is expected to do.
+
+    Args:
+        metric: The metric, whose value must not be worse than ``limit``.
+        direction: ``min`` or ``max``.
+        limit: The last value that holds it.
+        expected: The metric of the recommended mixture, by the proxy.
+        holds: Whether that is no worse.
+    """
+
+    metric: str
+    direction: str
+    limit: float
+    expected: float
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Hashes, versions and seeds of all that the recommendation was made from."""
 
@@ -483,6 +502,7 @@ class Recommendation:
         cost: Spent and avoided.
         run: The run that it is for.
         provenance: What it was made from.
+        floors: Floors of the objective.
     """
 
     mixture: Shares
@@ -501,6 +521,7 @@ class Recommendation:
     cost: Cost
     run: FinalRun
     provenance: Provenance
+    floors: tuple[FloorFacts, ...] = ()
 
     @property
     def score(self) -> Score:
