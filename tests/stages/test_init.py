@@ -66,7 +66,7 @@ def test_every_commented_key_shows_its_default(tmp_path: Path) -> None:
     assert full.evaluation.sets["quiz"].kind == "choice"
     assert full.search.bounds["math"].max_share == 0.6
     assert len(full.objective.metrics) == 2
-    examples = {"evaluation": {"sets"}, "search": {"bounds"}, "objective": {"metrics"}}
+    examples = {"evaluation": {"sets"}, "search": {"bounds"}, "objective": {"metrics", "floors"}}
     for name in set(Recipe.model_fields) - {"domains"}:
         part, default = getattr(full, name), getattr(written, name)
         if isinstance(part, BaseModel):
