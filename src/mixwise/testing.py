@@ -21,6 +21,7 @@ from mixwise.errors import DataError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Observation
+from mixwise.records.conversation import Conversation
 from mixwise.records.formats import RecordFormat
 from mixwise.records.record import Document
 from mixwise.records.row import FileRow
@@ -209,9 +210,11 @@ def check_record_format(row: RecordFormat, values: Mapping[str, Any]) -> None:
     """
     reader = row.reader(row.fields(), "domains.mine")
     record = reader.read(FileRow(values, "mine.jsonl", 7))
-    assert isinstance(record, row.gives), f"it must give a {row.gives.__name__}"
-    if isinstance(record, Document):
+    given = Conversation if row.is_chat else row.gives
+    assert isinstance(record, given), f"it must give a {given.__name__}"
+    if isinstance(record, Document | Conversation):
         assert (record.file, record.line) == ("mine.jsonl", 7), "a document knows its place"
+    if isinstance(record, Document):
         assert not record.is_empty, "the row's text must be there"
         spans = record.supervised
         assert spans is None or row.is_partly_supervised, "set `is_partly_supervised`: it has spans"

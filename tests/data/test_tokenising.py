@@ -1,3 +1,4 @@
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.data.corpora import END, ByteTokenizer, CharacterTokenizer, prepare, write_pairs
 
-from mixwise.data.tokenising import supervised_tokens
+from mixwise.data.corpus import Corpus
+from mixwise.data.token_cache import load_cached
+from mixwise.data.tokenising import CorpusFacts, Sides, supervised_tokens, write_corpus
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import DataError
 from mixwise.records.record import Document
@@ -105,6 +108,49 @@ def test_another_reading_of_the_same_file_is_another_corpus(tmp_path: Path) -> N
     as_text = prepare(tmp_path, field="completion")
     assert len({usual.key, turned.key, as_text.key}) == 3
     assert as_text.train.mask is None
+
+
+def test_a_rendered_text_brings_its_own_end_and_begins_with_bos_once(tmp_path: Path) -> None:
+    class Begun(ByteTokenizer):
+        """Every text begins with the byte 1."""
+
+        start_of_text = 1
+
+        def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
+            for ids, sizes in super().encode(texts):
+                yield [1, *ids], [0, *sizes]
+
+    documents = [
+        Document("\x01ab;", "d", 1, supervised=((2, 4),), is_rendered=True),
+        Document("cd;", "d", 2, supervised=((1, 3),), is_rendered=True),
+        Document("ef", "d", 3, supervised=((1, 2),)),
+    ]
+    sides = Sides(documents, [], is_partly_supervised=True)
+    write_corpus(tmp_path / "corpus", sides, Begun(), lambda _: None)
+    ids = np.fromfile(tmp_path / "corpus" / "train.u32", dtype=np.uint32).tolist()
+    assert ids == [1, *b"ab;", 1, *b"cd;", 1, *b"ef", END]
+    mask = np.fromfile(tmp_path / "corpus" / "train_mask.u8", dtype=np.uint8).tolist()
+    assert mask == [0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1]
+
+
+def test_heldout_records_that_learn_nothing_in_their_row_are_left_out(tmp_path: Path) -> None:
+    documents = [
+        Document("ab" + "c" * 9, "d", 1, supervised=((1, 2),), is_rendered=True),
+        Document("ab", "d", 2, supervised=((1, 2),), is_rendered=True),
+    ]
+    write_corpus(
+        tmp_path / "corpus",
+        Sides([], documents, is_partly_supervised=True),
+        ByteTokenizer(),
+        lambda _: None,
+    )
+    cached = load_cached(tmp_path / "corpus", "d")
+    assert cached is not None
+    facts = CorpusFacts(**cached["facts"])
+    corpus = Corpus("d", "key", tmp_path / "corpus", facts, cached["files"])
+    rows = corpus.heldout_rows(8, limit=9)
+    assert rows.lengths.tolist() == [2]
+    assert corpus.heldout_rows(11, limit=9).lengths.tolist() == [11, 2]
 
 
 def test_a_document_is_empty_when_nothing_is_learned() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from tests.recipe.minimal import MINIMAL, domains, dump, recipe, refuse
 
-from mixwise.recipe import Domain, parse_recipe
+from mixwise.recipe import Domain, EvaluationSource, parse_recipe
 from mixwise.records.prompt_completion import PromptCompletionFields
 
 
@@ -161,7 +161,7 @@ def test_a_choice_set_takes_no_keys_without_effect() -> None:
     [
         (
             {"files": "a", "records": "choice"},
-            "`records: choice` cannot be here: use one of text, p",
+            "`records: choice` cannot be here: use one of text, prompt-completion, chat, share",
         ),
         ({"files": "a", "records": "pairs"}, "`pairs` is not a record format"),
         ({"files": "a", "fields": {"text": "body"}}, "`fields` has no effect on text records: use"),
@@ -177,11 +177,44 @@ def test_a_choice_set_takes_no_keys_without_effect() -> None:
             {"files": "a", "records": "prompt-completion", "fields": {"answer": "a"}},
             r"`domains\.code\.fields\.answer`: unknown key",
         ),
+        (
+            {"files": "a", "records": "prompt-completion", "learn": "assistant"},
+            "`learn: assistant` cannot be on prompt-completion records: use completion or all",
+        ),
+        (
+            {"files": "a", "field": "body", "learn": "completion"},
+            "`learn: completion` cannot be on text records: use all",
+        ),
         ({"files": "a", "records": ["text"], "fields": {"text": "a"}}, "`domains.code.records`"),
     ],
 )
 def test_records_and_their_fields_belong_together(code: dict[str, Any], rule: str) -> None:
     refuse(rule, domains=domains(**code))
+
+
+def test_what_is_learned_is_the_formats_usual_part_or_as_asked() -> None:
+    chat = {"files": "a", "records": "chat"}
+    for code, learned in (
+        ({"files": "a"}, "all"),
+        (chat, "assistant"),
+        (chat | {"learn": "all"}, "all"),
+        ({"files": "a", "records": "prompt-completion"}, "completion"),
+    ):
+        assert recipe(domains=domains(**code)).domains["code"].learned == learned
+    quiz = EvaluationSource.model_validate({"files": "q", "kind": "choice"})
+    assert quiz.learned == "all"
+    with pytest.raises(ValueError, match="`learn: all` cannot be on choice records: leave it out"):
+        EvaluationSource.model_validate({"files": "q", "kind": "choice", "learn": "all"})
+
+
+def test_a_source_is_read_as_another_format_as_if_the_recipe_named_it() -> None:
+    named = Domain.model_validate(
+        {"files": "a", "records": "chat", "fields": {"messages": "chosen"}, "learn": "all"}
+    )
+    found = Domain.model_validate({"files": "a", "learn": "all"})
+    assert not found.names_records
+    assert found.read_as("chat", {"messages": "chosen"}) == named
+    assert found.read_as("text", {"text": "body"}).field == "body"
 
 
 def test_fields_are_read_by_the_format_that_they_belong_to() -> None:

@@ -82,6 +82,9 @@ def test_spans_that_would_be_passed_over_are_refused(
         ("text", {"text": "a"}),
         ("choice", {"prompt": "a", "choices": ["b", "c"], "answer": 1}),
         ("prompt-completion", {"prompt": "a", "completion": "b"}),
+        ("chat", {"messages": [{"role": "user", "content": "a"}]}),
+        ("sharegpt", {"conversations": [{"from": "human", "value": "a"}]}),
+        ("alpaca", {"instruction": "a", "input": "", "output": "b"}),
     ],
 )
 def test_own_formats_keep_the_contract(name: str, values: dict[str, object]) -> None:
@@ -92,6 +95,19 @@ def test_a_format_that_hides_its_spans_is_caught() -> None:
     row = RecordFormat("letter", Document, LetterFields, reader)
     with pytest.raises(AssertionError, match="set `is_partly_supervised`"):
         check_record_format(row, {"greeting": "a"})
+
+
+@pytest.mark.parametrize(
+    ("name", "learns"),
+    [
+        ("text", ("all",)),
+        ("choice", ()),
+        ("prompt-completion", ("completion", "all")),
+        ("chat", ("assistant", "completion", "all")),
+    ],
+)
+def test_what_can_be_learned_follows_from_the_format(name: str, learns: tuple[str, ...]) -> None:
+    assert FORMATS.find(name).learns == learns
 
 
 def test_names_are_taken_once_and_suggested() -> None:

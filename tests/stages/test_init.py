@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from mixwise.errors import RecipeError
 from mixwise.kinds.lm_eval import LmEvalKeys
 from mixwise.recipe import Recipe, load_recipe, parse_recipe
+from mixwise.records.chat import ChatFields
 from mixwise.records.choice import ChoiceFields
 from mixwise.records.prompt_completion import PromptCompletionFields
 from mixwise.stages.init import write_recipe
@@ -159,17 +160,37 @@ def test_prompts_with_completions_become_domains(tmp_path: Path) -> None:
     assert domains["faq"].parts == faq
 
 
-def test_what_has_no_way_in_is_left_out_and_said(tmp_path: Path) -> None:
-    write(tmp_path / "chat.jsonl", id="1", messages=[{"role": "user", "content": "hi"}])
+def test_conversations_become_domains(tmp_path: Path) -> None:
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    write(tmp_path / "chat.jsonl", id="1", messages=talk)
+    write(tmp_path / "calls.jsonl", messages=talk, tools=[{"name": "f"}])
+    write(tmp_path / "pairs.jsonl", prompt="a", chosen=talk, rejected=talk)
+    write(tmp_path / "share.jsonl", conversations=[{"from": "human", "value": "a"}])
     write(tmp_path / "alpaca.jsonl", instruction="i", input="", output="o")
+    path = write_recipe(tmp_path)
+    domains = load_recipe(path).domains
+    assert {name: domain.record_format.name for name, domain in domains.items()} == {
+        "alpaca": "alpaca",
+        "calls": "chat",
+        "chat": "chat",
+        "pairs": "chat",
+        "share": "sharegpt",
+    }
+    assert "    records: chat\n" in path.read_text()
+    assert domains["chat"].fields is None
+    assert domains["calls"].parts == ChatFields(tools="tools")
+    assert domains["pairs"].parts == ChatFields(messages="chosen")
+
+
+def test_what_has_no_way_in_is_left_out_and_said(tmp_path: Path) -> None:
+    write(tmp_path / "two.jsonl", text="a", messages=[{"role": "user", "content": "hi"}])
     write(tmp_path / "A.jsonl", text="a")
     write(tmp_path / "a.csv", text="a")
     write(tmp_path / "b.jsonl", text="a")
     path = write_recipe(tmp_path)
     assert load_recipe(path).domain_names == ("A", "b")
     text = path.read_text()
-    assert "# Left out: chat.jsonl: chat rows (`messages`) are not supported yet" in text
-    assert "# Left out: alpaca.jsonl: rows of `instruction`, `input` and `output`" in text
+    assert "# Left out: two.jsonl: the rows may be chat (`messages`) or text (`text`)" in text
     assert "# Left out: a.csv: another dataset is named `a`" in text
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from tests.conftest import write_rows
+from tests.data.templates import FAMILIES
 
 from mixwise.evaluation.likelihood.choice import ChoiceSet
 from mixwise.evaluation.likelihood.text import TextSet
@@ -78,3 +79,64 @@ def test_check_says_what_was_chosen_for_bos(pico: Path) -> None:
     assert note.startswith(f"`bos: auto`: rows do not begin with BOS (`{BOS}`), as the tokenizer")
     [note] = run_check(inputs_of(pico, bos="always"), pico / "study").notes
     assert note.startswith("`bos: always`: documents and rows begin with BOS")
+
+
+def talk_in(pico: Path, **config: object) -> None:
+    """The rows of `beta` become conversations, and the base gets a chat template."""
+    rows = [json.loads(line) for line in (pico / "beta.jsonl").read_text().splitlines()]
+    talks: list[dict[str, object]] = [
+        {"messages": [{"role": "user", "content": f"say {i}"}, {"role": "assistant", **row}]}
+        for i, row in enumerate({"content": row["text"]} for row in rows)
+    ]
+    write_rows(pico / "beta.jsonl", talks)
+    file = pico / "base" / "tokenizer_config.json"
+    template = {"chat_template": FAMILIES["zephyr"].template(marked=False)}
+    file.write_text(json.dumps(json.loads(file.read_text()) | template | config))
+
+
+def test_conversations_are_recognised_rendered_and_their_answers_alone_are_scored(
+    pico: Path,
+) -> None:
+    talk_in(pico)
+    inputs = inputs_of(pico)
+    assert inputs.source("beta").records == "chat"
+    assert inputs.source("alpha").records == "text"
+    corpus = inputs.corpus("beta")
+    facts = corpus.facts
+    assert facts.n_supervised_train_tokens is not None
+    assert 0 < facts.n_supervised_train_tokens < facts.n_train_tokens
+    tokenizer = inputs.tokenizer.tokenizer
+    rows = corpus.heldout_rows(64, limit=4)
+    for ids, scored, length in zip(rows.tokens, rows.scored, rows.lengths, strict=True):
+        read, learned = (
+            tokenizer.decode(ids[:length][scored[:length] == is_scored])
+            for is_scored in (False, True)
+        )
+        assert read.startswith("<|user|>\nsay ")
+        assert read.endswith("<|assistant|>\n")
+        assert learned.endswith("<|end|>\n")
+        assert not learned.startswith("<")
+
+
+def test_another_template_or_part_is_another_corpus(pico: Path) -> None:
+    talk_in(pico)
+    usual = inputs_of(pico).corpus_key("beta")
+    learned = inputs_of(pico, ("{files: beta.jsonl}", "{files: beta.jsonl, learn: all}"))
+    assert learned.corpus_key("beta") != usual
+    (pico / "chat.jinja").write_text(FAMILIES["chatml"].template(marked=True))
+    other = inputs_of(pico, ("base: base", "base: base\nchat_template: chat.jinja"))
+    assert other.corpus_key("beta") != usual
+    assert other.corpus_key("alpha") == inputs_of(pico).corpus_key("alpha")
+
+
+def test_conversations_need_a_template(pico: Path) -> None:
+    talk_in(pico, chat_template=None)
+    [problem] = inputs_of(pico).problems()
+    assert "the tokenizer has no chat template, which conversations need" in problem
+
+
+def test_a_template_that_no_row_needs_is_refused(pico: Path) -> None:
+    (pico / "chat.jinja").write_text("{{ messages }}")
+    inputs = inputs_of(pico, ("base: base", "base: base\nchat_template: chat.jinja"))
+    [problem] = inputs.problems()
+    assert problem.startswith("`chat_template` has no effect, because no domain or set holds conv")

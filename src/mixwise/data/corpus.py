@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.formats import format_of
 from mixwise.data.heldout import HeldoutRows
 from mixwise.data.matching import resolve_files, warn_of_left_out
@@ -109,15 +110,21 @@ class Corpus:
     def _heldout_documents(
         self, length: int, limit: int, documents: npt.NDArray[np.int64]
     ) -> HeldoutRows:
-        """One row per document, the end of it where it is longer than a row."""
+        """One row per document, the end of it where it is longer than a row.
+
+        A document that learns nothing in its row is left out: a long question may end it.
+        """
+        document_lengths = self._heldout_lengths()
+        ends = np.cumsum(document_lengths)
+        learned = np.cumsum(map_file(self.folder / "heldout_mask.u8", np.uint8), dtype=np.int64)
+        firsts = ends - np.minimum(document_lengths, length)  # nothing predicts these tokens
+        documents = documents[(learned[ends - 1] > learned[firsts])[documents]]
         if not len(documents):
             raise DataError(
                 f"`{self.name}`: no held-out record is left: add records or raise "
                 "`heldout.fraction`"
             )
         chosen = documents[_evenly_spaced(len(documents), limit)]
-        document_lengths = self._heldout_lengths()
-        ends = np.cumsum(document_lengths)
         lengths = np.minimum(document_lengths[chosen], length)
         streams = [
             map_file(self.folder / name, kind)
@@ -159,6 +166,7 @@ def prepare_corpus(
     cache: Path,
     heldout_fraction: float,
     heldout_files: Sequence[str] = (),
+    chat: ChatTemplate | None = None,
     hash_file: HashFile = hash_file,
     on_progress: OnProgress = silent,
 ) -> Corpus:
@@ -173,6 +181,7 @@ def prepare_corpus(
         cache: Folder of the cache; made when missing.
         heldout_fraction: Share of the documents to hold out; 1 holds out all of them.
         heldout_files: Files that are the held-out side; then nothing is split off.
+        chat: Makes documents of conversations; a source of other records needs none.
         hash_file: Hashes a file; a study passes one that remembers unchanged files.
         on_progress: Told how many documents are tokenised.
 
@@ -189,6 +198,7 @@ def prepare_corpus(
         tokenizer=tokenizer,
         heldout_fraction=heldout_fraction,
         heldout_files=heldout_files,
+        chat=chat,
         hash_file=hash_file,
     )
     target = cache / corpus_key
@@ -196,12 +206,12 @@ def prepare_corpus(
     if cached is None:
 
         def documents() -> Iterator[Document]:
-            return read_documents(source, folder, key)
+            return read_documents(source, folder, key, chat)
 
         hashes = _hash_documents(documents(), name, key)
-        is_partly_supervised = source.record_format.is_partly_supervised
+        is_partly_supervised = source.learned != "all"
         if heldout_files:
-            heldout = read_documents(heldout_source, folder, key)
+            heldout = read_documents(heldout_source, folder, key, chat)
             sides = Sides(documents(), heldout, is_partly_supervised)
         else:
             cut = _heldout_cut(hashes, heldout_fraction, name, key)
@@ -229,17 +239,20 @@ def find_corpus_key(
     tokenizer: Tokenizer,
     heldout_fraction: float,
     heldout_files: Sequence[str] = (),
+    chat: ChatTemplate | None = None,
     hash_file: HashFile = hash_file,
 ) -> str:
     """Hash of all that the tokens of a source come from; see `prepare_corpus` for the arguments."""
     parts: list[str | int] = [
-        _hash_source(source, folder, key, hash_file),
+        _hash_source(source, folder, key, chat, hash_file),
         tokenizer.fingerprint,
         _FORMAT,
     ]
+    if chat is not None:
+        parts.append(chat.fingerprint)
     if heldout_files:
         heldout = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
-        parts.append(_hash_source(heldout, folder, f"{key}.heldout_files", hash_file))
+        parts.append(_hash_source(heldout, folder, f"{key}.heldout_files", chat, hash_file))
     else:
         parts.append(str(heldout_fraction))
     return hash_section(*parts)
@@ -252,15 +265,19 @@ def find_overlap(heldout: Corpus, train: Corpus) -> npt.NDArray[np.uint64]:
     )
 
 
-def locate_hash(source: TextSource, folder: Path, key: str, text_hash: int) -> str:
+def locate_hash(
+    source: TextSource, folder: Path, key: str, text_hash: int, chat: ChatTemplate | None = None
+) -> str:
     """``file:line`` of the first document with this hash."""
-    for document in read_documents(source, folder, key):
+    for document in read_documents(source, folder, key, chat):
         if hash_text(document.text) == text_hash:
             return f"{document.file}:{document.line}"
     raise DataError(f"`{key}` changed while it was read: run the command again")
 
 
-def _hash_source(source: TextSource, folder: Path, key: str, hash_file: HashFile) -> str:
+def _hash_source(
+    source: TextSource, folder: Path, key: str, chat: ChatTemplate | None, hash_file: HashFile
+) -> str:
     """Hash the content of a source: of its files, or of all texts of a dataset of the hub.
 
     A name and a revision do not tell two datasets apart: a folder can have the name, and a branch
@@ -272,8 +289,10 @@ def _hash_source(source: TextSource, folder: Path, key: str, hash_file: HashFile
     )
     if source.record_format.name != "text":
         digest.update(f"{source.record_format.name} {source.parts.model_dump_json()}".encode())
+    if source.learned != source.record_format.learns[0]:
+        digest.update(source.learned.encode())
     if source.hub is not None:
-        for document in read_documents(source, folder, key):
+        for document in read_documents(source, folder, key, chat):
             text = document.text.encode()
             digest.update(f"{len(text)} ".encode() + text)
             if document.supervised is not None:

@@ -7,9 +7,11 @@ so that every complaint can name them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.formats import format_of, read_lines
 from mixwise.data.matching import resolve_files
 from mixwise.data.rows import read_hub, read_rows
@@ -21,13 +23,16 @@ from mixwise.records.text import TextFields
 _LONG_DOCUMENT = 4  # a plain-text document is cut at any line end after 4 × `document_characters`
 
 
-def read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
+def read_records(
+    source: TextSource, folder: Path, key: str, chat: ChatTemplate | None = None
+) -> Iterator[Any]:
     """Read the records of a source in their order.
 
     Args:
         source: Files or a dataset of the hub, what their rows are, and where the parts stand.
         folder: Folder that relative paths start from.
         key: Key path of the source in the recipe, for error texts.
+        chat: Makes documents of conversations; a source of other records needs none.
 
     Yields:
         Records of the type that the format gives; empty ones are passed on, so that the caller can
@@ -38,6 +43,18 @@ def read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
             field or breaks a rule of the record format.
         MissingDependencyError: If Parquet or the hub is asked for without its package.
     """
+    for record in _read_records(source, folder, key):
+        if source.record_format.is_chat:
+            assert chat is not None  # `Inputs` opens it for such sources
+            yield chat.render(record, source.learned)
+        elif source.learn == "all":
+            yield replace(record, supervised=None)
+        else:
+            yield record
+
+
+def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
+    """The records of a source as its rows hold them."""
     reader = source.record_format.reader(source.parts, key)
     if source.hub is not None:
         for row in read_hub(source.hub, key, reader.wanted):
@@ -57,14 +74,16 @@ def read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
             )
 
 
-def read_documents(source: TextSource, folder: Path, key: str) -> Iterator[Document]:
+def read_documents(
+    source: TextSource, folder: Path, key: str, chat: ChatTemplate | None = None
+) -> Iterator[Document]:
     """The records of a source whose format gives documents; see `read_records`.
 
     Raises:
         DataError: Also if the format says that all is learned, and a document that it is not.
     """
     row_format = source.record_format
-    for document in read_records(source, folder, key):
+    for document in read_records(source, folder, key, chat):
         if document.supervised is not None and not row_format.is_partly_supervised:
             raise DataError(
                 f"{printable(document.file)}:{document.line}: the format `{row_format.name}` gives "

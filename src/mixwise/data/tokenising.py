@@ -6,7 +6,9 @@ Method:
     stays bounded; its tokens may differ from those of the whole at a cut.
     Where a format says which characters are learned, a second file holds one byte per token: 1
     where the token holds a learned character, 0 where it is read only. The end-of-text token is
-    learned where the last character is; BOS is not.
+    learned where the last character is; BOS is not. A text that a chat template has written brings
+    its own tokens between and behind turns: no end-of-text token comes after it, and BOS stands
+    before it once, whether the template writes it or not.
 """
 
 from __future__ import annotations
@@ -169,9 +171,16 @@ def _write_side(
                     n_empty += 1
                     continue
                 ids, sizes = next(encoded)
-                if not piece.is_first and tokenizer.start_of_text is not None:
-                    ids, sizes = ids[1:], sizes[1:]  # the text does not begin here
-                end = [] if piece.whole is None else [tokenizer.end_of_text]
+                if (
+                    tokenizer.start_of_text is not None
+                    and (
+                        not piece.is_first  # the text does not begin here
+                        or (piece.is_rendered and ids[1:2] == [tokenizer.start_of_text])
+                    )
+                ):
+                    ids, sizes = ids[1:], sizes[1:]
+                is_ended = piece.whole is None or piece.is_rendered
+                end = [] if is_ended else [tokenizer.end_of_text]
                 np.array([*ids, *end], dtype=np.uint32).tofile(ids_file)
                 if side == "heldout":
                     np.array([*sizes, *(0 for _ in end)], dtype=np.uint32).tofile(bytes_file)
@@ -238,6 +247,7 @@ class _Piece:
     whole: str | None
     is_first: bool = True
     supervised: tuple[Span, ...] | None = None
+    is_rendered: bool = False
 
     @property
     def ends_supervised(self) -> bool:
@@ -255,10 +265,10 @@ def _cut_long(documents: Iterable[Document]) -> Iterator[_Piece]:
         while len(text) - start > _PIECE:
             end = _cut_place(text, start, start + _PIECE)
             spans = _within(document.supervised, start, end)
-            yield _Piece(text[start:end], None, start == 0, spans)
+            yield _Piece(text[start:end], None, start == 0, spans, document.is_rendered)
             start = end
         spans = _within(document.supervised, start, len(text))
-        yield _Piece(text[start:], text, start == 0, spans)
+        yield _Piece(text[start:], text, start == 0, spans, document.is_rendered)
 
 
 def _within(spans: Sequence[Span] | None, start: int, end: int) -> tuple[Span, ...] | None:

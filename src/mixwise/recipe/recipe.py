@@ -31,6 +31,7 @@ from mixwise.recipe.sections import (
     PathText,
     Proxy,
     Search,
+    TextSource,
     Training,
     Validation,
 )
@@ -46,7 +47,9 @@ class Recipe(Section):
 
     ``horizon_tokens``: of the final run. ``budget``: tokens that may be trained before it, as a
     share of these. ``verify``: whether references, baselines and second seeds are trained too,
-    which tell how far the answer may be trusted, and are beyond the budget.
+    which tell how far the answer may be trusted, and are beyond the budget. ``chat_template``: a
+    file with the Jinja template that conversations are rendered by, where the tokenizer's own is
+    not meant.
 
     Raises:
         RecipeError: From `load_recipe` and `parse_recipe`, with file, key, rule, value and fix.
@@ -59,6 +62,7 @@ class Recipe(Section):
     verify: Annotated[bool, Field(strict=True)] = False
     sequence_length: Annotated[int, Field(gt=1, le=2**24)] = 1024
     bos: Literal["auto", "always", "never"] = "auto"
+    chat_template: PathText | None = None
     heldout: Heldout = Heldout()
     contamination: Contamination = Contamination()
     evaluation: Evaluation = Evaluation()
@@ -102,6 +106,10 @@ class Recipe(Section):
     def run_tokens(self) -> int:
         """Tokens of the final run: the horizon, cut to whole batches."""
         return self.n_steps * self.batch_tokens
+
+    def source(self, name: str) -> TextSource:
+        """A domain or an extra evaluation set."""
+        return self.domains.get(name) or self.evaluation.sets[name]
 
     @property
     def set_kinds(self) -> dict[str, str]:

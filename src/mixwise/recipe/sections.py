@@ -66,7 +66,9 @@ class HubDataset(Section):
     revision: str | None = None
 
 
-_OF_RECORDS = ("files", "hub", "records", "field", "fields", "format", "document_characters")
+_OF_RECORDS = (
+    "files", "hub", "records", "field", "fields", "learn", "format", "document_characters"
+)  # fmt: skip
 FormatChoice = Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "text"]
 
 
@@ -80,6 +82,10 @@ class TextSource(Section):
     ``records``: what a row is (`mixwise.records.formats` has the table), by default a text.
     ``field``: the field or column that holds the text; dots lead into nested objects
     (``meta.body``). ``fields``: where the parts of other records stand.
+
+    ``learn``: which part of a record is learned and measured: all turns of the ``assistant`` (of
+    conversations, by default), the ``completion`` (of prompts with completions, by default; of
+    conversations, the assistant's last turn), or ``all``.
     """
 
     files: Patterns = ()
@@ -87,6 +93,7 @@ class TextSource(Section):
     records: Annotated[str, AfterValidator(FORMATS.known)] | None = None
     field: str = "text"
     fields: SerializeAsAny[Section] | None = None
+    learn: Literal["assistant", "completion", "all"] | None = None
     format: FormatChoice = "auto"
     document_characters: Annotated[int, Field(gt=0, le=10**6)] = 2000
 
@@ -113,6 +120,34 @@ class TextSource(Section):
         found = self._find_format(self._chosen)
         assert found is not None  # a source that has records
         return found
+
+    @property
+    def names_records(self) -> bool:
+        """Whether the recipe says what a row is, rather than its fields."""
+        usual = type(self).model_fields["field"].default
+        return self.records is not None or self.fields is not None or self.field != usual
+
+    def read_as(self, records: str, fields: Mapping[str, str]) -> Self:
+        """The same source, of records of this format.
+
+        Args:
+            records: Name of the format.
+            fields: Where the parts of a record stand; of a text, ``text``.
+
+        Raises:
+            ValueError: If ``learn`` does not fit the format.
+        """
+        found = FORMATS.find(records)
+        is_text = found.fields is TextFields
+        parts = {"field": fields["text"]} if is_text else {"fields": found.fields(**fields)}
+        read = self.model_copy(update={"records": records, **parts})
+        read._require_fitting_learn()
+        return read
+
+    @property
+    def learned(self) -> Any:
+        """Which part of a record is learned, one of its format's ``learns``."""
+        return self.learn or next(iter(self.record_format.learns), "all")
 
     @property
     def parts(self) -> Section:
@@ -159,6 +194,8 @@ class TextSource(Section):
             self._refuse(_OF_RECORDS, "on a set that brings its own examples: leave it out")
             return self
         name = self.record_format.name
+        if self.names_records or self.record_format.gives is not Document:
+            self._require_fitting_learn()  # of others, what they are is not known yet
         if self.record_format.fields is TextFields:
             self._refuse(("fields",), "on text records: use `field`, or name other `records`")
             return self
@@ -166,6 +203,14 @@ class TextSource(Section):
         if self.format == "text":
             raise ValueError(f"{name} records are rows, so `format: text` cannot be: use `jsonl`")
         return self
+
+    def _require_fitting_learn(self) -> None:
+        learns = self.record_format.learns
+        if self.learn is not None and self.learn not in learns:
+            fitting = f"use {' or '.join(learns)}" if learns else "leave it out"
+            raise ValueError(
+                f"`learn: {self.learn}` cannot be on {self.record_format.name} records: {fitting}"
+            )
 
     def _refuse(self, names: Sequence[str], reason: str) -> None:
         for name in names:

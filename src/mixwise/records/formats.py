@@ -1,7 +1,8 @@
 """The table of record formats: what a row may be.
 
 A format costs one file, which reads a row, and one row here. Whatever gives documents can be
-trained on and be held out; its spans say which tokens are learned.
+trained on and be held out; its spans say which tokens are learned. Conversations become documents
+by the chat template of the base's tokenizer (`mixwise.data.chat_template`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixwise.records import choice, prompt_completion, text
+from mixwise.records import alpaca, chat, choice, prompt_completion, sharegpt, text
 from mixwise.records.record import ChoiceRecord, Document
 from mixwise.records.row import RowReader
 from mixwise.registry import Table
@@ -23,12 +24,14 @@ class RecordFormat:
 
     Args:
         name: Name in recipes.
-        gives: Type of its records: `Document`, `ChoiceRecord`, or your own.
+        gives: Type of its records: `Document`, `ChoiceRecord`, or your own. Of conversations,
+            what they become.
         fields: The recipe's keys that say where the parts of a record stand; each has a default.
         reader: Makes a reader of rows from these keys and the key path of the source.
         recognise: From the values of a row, the keys that read it; None where it is another format.
             Without it `mixwise init` does not look for the format.
         is_partly_supervised: Whether a part of a document may be read only, and not learned.
+        is_chat: Whether its reader gives conversations, which a chat template turns into documents.
     """
 
     name: str
@@ -37,6 +40,31 @@ class RecordFormat:
     reader: Callable[[Any, str], RowReader]
     recognise: Callable[[Mapping[str, Any]], Mapping[str, str] | None] | None = None
     is_partly_supervised: bool = False
+    is_chat: bool = False
+
+    @property
+    def learns(self) -> tuple[str, ...]:
+        """What the recipe's ``learn`` may be, the usual first; nothing for what is not trained on.
+
+        ``assistant``: all turns of the assistant; ``completion``: the last of them, or what comes
+        after a prompt; ``all``: every token.
+        """
+        if self.gives is not Document:
+            return ()
+        if self.is_chat:
+            return ("assistant", "completion", "all")
+        return ("completion", "all") if self.is_partly_supervised else ("all",)
+
+
+def _chat(
+    name: str,
+    fields: type[Section],
+    reader: Callable[[Any, str], RowReader],
+    recognise: Callable[[Mapping[str, Any]], Mapping[str, str] | None],
+) -> RecordFormat:
+    return RecordFormat(
+        name, Document, fields, reader, recognise, is_partly_supervised=True, is_chat=True
+    )
 
 
 FORMATS: Table[RecordFormat] = Table(
@@ -52,6 +80,9 @@ FORMATS: Table[RecordFormat] = Table(
             prompt_completion.recognise,
             is_partly_supervised=True,
         ),
+        _chat("chat", chat.ChatFields, chat.reader, chat.recognise),
+        _chat("sharegpt", sharegpt.SharegptFields, sharegpt.reader, sharegpt.recognise),
+        _chat("alpaca", alpaca.AlpacaFields, alpaca.reader, alpaca.recognise),
     ),
 )
 

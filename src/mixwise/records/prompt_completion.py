@@ -6,7 +6,8 @@ Method:
     if any, belongs to the prompt; the end-of-text token after the completion is learned.
 
 Source:
-    TRL's prompt-completion data sets and ``completion_only_loss``.
+    TRL's prompt-completion data sets and ``completion_only_loss``; of its pairs of preferences, the
+    chosen side.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mixwise.section import Section
 
 _KNOWN = (
     ("prompt", "completion"),
+    ("prompt", "chosen"),
     ("prompt", "response"),
     ("instruction", "output"),
     ("instruction", "response"),
@@ -65,5 +67,5 @@ def recognise(values: Mapping[str, Any]) -> Mapping[str, str] | None:
             name in values for name in _MORE if name not in pair
         ):
             fields = dict(zip(("prompt", "completion"), pair, strict=True))
-            return fields if pair == _KNOWN[0] else {**fields, "separator": "\n"}
+            return fields if pair in _KNOWN[:2] else {**fields, "separator": "\n"}
     return None

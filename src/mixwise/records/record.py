@@ -9,7 +9,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text, where it stands, and which part of it is learned.
+    """One text, where it stands, and which parts of it are learned.
 
     Args:
         text: The whole text, as a model reads it.
@@ -17,12 +17,15 @@ class Document:
         line: Its line (or row), counted from 1.
         supervised: Characters that are learned, as spans from the first up to the one after the
             last, in order; the others are read only. None for all of them.
+        is_rendered: Whether a chat template has written it, special tokens and all, so that no
+            end-of-text token comes after it, and no BOS before it that it brings itself.
     """
 
     text: str
     file: str
     line: int
     supervised: tuple[Span, ...] | None = None
+    is_rendered: bool = False
 
     @property
     def place(self) -> str:

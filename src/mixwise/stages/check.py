@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mixwise.data.chat_template import DAY
 from mixwise.decision.baselines import baselines
 from mixwise.engine.devices import choose_device
 from mixwise.engine.worker_cache import give_memory_back
@@ -94,6 +95,7 @@ def _notes(inputs: Inputs) -> Iterator[str]:
     if choice is not None:
         why = "as the tokenizer and the base want it" if inputs.recipe.bos == "auto" else "as asked"
         yield f"`bos: {inputs.recipe.bos}`: {choice}, {why}"
+    yield from _read_as(inputs)
     for name in inputs.recipe.domains:
         facts = inputs.corpus(name).facts
         if facts.n_supervised_train_tokens is not None:
@@ -118,6 +120,28 @@ def _notes(inputs: Inputs) -> Iterator[str]:
                 f"the base turns positions by other angles in rows of more than {boundary:,} "
                 "tokens: no batch holds rows on both sides"
             )
+
+
+def _read_as(inputs: Inputs) -> Iterator[str]:
+    """What rows are where the recipe does not say it, and how conversations become texts."""
+    chats = []
+    for name in inputs.recipe.tokenised_sets:
+        source = inputs.source(name)
+        fields = ", ".join(f"`{field}`" for field in dict(source.parts).values() if field)
+        if source.records != inputs.recipe.source(name).records and fields != "`text`":
+            yield f"`{inputs.key(name)}`: its fields tell {source.records} records ({fields})"
+        if source.record_format.is_chat:
+            chats.append(name)
+    if not chats:
+        return
+    template = inputs.chat_template
+    if not template.marks_answers and any(inputs.source(n).learned != "all" for n in chats):
+        yield (
+            "the chat template marks no answers (`{% generation %}`): they are told by rendering "
+            "what stands before them"
+        )
+    if template.writes_date:
+        yield f"the chat template writes the date: {DAY:%d %B %Y} stands in all rows"
 
 
 def require_inputs(inputs: Inputs) -> LiveModel:

@@ -43,8 +43,9 @@ class _Found:
 
     @property
     def parts(self) -> str:
-        """``fields`` of records of several parts; empty where they have their usual names."""
-        if all(part == name for part, name in self.fields.items()):
+        """``fields`` of records of several parts; empty where they are the usual ones."""
+        usual = FORMATS.find(self.records).fields().model_dump()
+        if all(usual[part] == name for part, name in self.fields.items()):
             return ""
         return ", ".join(f"{part}: {_quote(name)}" for part, name in self.fields.items())
 
@@ -76,9 +77,11 @@ domains:              # the datasets to mix, at least two
   # A domain can also come from the hub, name its own held-out files, or bring its expert:
   # news:
   #   hub: {{dataset: org/name, config: null, split: train, revision: null}}   # or files: PATTERN
-  #   records: null                # a row is a text; or prompt-completion, which learns half of it
+  #   records: null                # told by the fields; or text, prompt-completion, chat, sharegpt,
+  #                                # alpaca (conversations, by the tokenizer's chat template)
   #   field: text                  # the field that holds the text; dots lead into objects
-  #   fields: null                 # of such rows: {{prompt: question, completion: answer}}
+  #   fields: null                 # of other rows: {{prompt: question, completion: answer}}
+  #   learn: null                  # assistant (its turns), completion (the last), all; as usual
   #   format: auto                 # by the name; or jsonl, json, csv, tsv, parquet, text
   #   document_characters: 2000    # plain text is cut into documents of about so many
   #   heldout_files: []            # or a pattern, such as data/news-test.jsonl
@@ -89,6 +92,7 @@ budget: 0.25                 # tokens that may be trained for the answer, in fin
 # verify: false              # or true: references, baselines and second seeds too (`run --verify`)
 # sequence_length: 1024
 # bos: auto                  # rows begin with BOS as the tokenizer wants it; or always, never
+# chat_template: null        # or a Jinja file for conversations, in place of the tokenizer's own
 
 # heldout:
 #   fraction: 0.1            # of each domain's documents

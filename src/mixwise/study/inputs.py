@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.contamination import Passage
 from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
 from mixwise.data.heldout import HeldoutRows
 from mixwise.data.matching import expand_user, warn_of_left_out
+from mixwise.data.recognition import recognise_source
 from mixwise.data.sources import read_documents, read_records
 from mixwise.data.tokenising import hash_text
 from mixwise.data.tokenizer import BaseTokenizer
@@ -27,7 +29,8 @@ from mixwise.kinds import KINDS
 from mixwise.mixture import MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
-from mixwise.recipe import Recipe
+from mixwise.recipe import Recipe, TextSource
+from mixwise.records.record import Document
 from mixwise.section import Section
 from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
@@ -74,6 +77,7 @@ class Inputs:
         self._hash_file = hash_file
         self._on_progress = on_progress
         self._corpora: dict[str, Corpus] = {}
+        self._sources: dict[str, TextSource] = {}
 
     @cached_property
     def base_folder(self) -> Path:
@@ -148,6 +152,46 @@ class Inputs:
             )
         return tokenizer
 
+    @cached_property
+    def chat_template(self) -> ChatTemplate:
+        """What conversations are rendered by.
+
+        Raises:
+            CheckpointError: If neither the recipe nor the tokenizer has one.
+            RecipeError: If the recipe's cannot be read.
+        """
+        chosen = self.recipe.chat_template
+        file = None if chosen is None else self.settings.recipe_folder / expand_user(chosen)
+        return ChatTemplate(self.tokenizer, file)
+
+    def source(self, name: str) -> TextSource:
+        """Where the records of a domain or evaluation set come from, and what they are.
+
+        Raises:
+            DataError: If the recipe does not say what they are, and their first row may be two.
+        """
+        if name not in self._sources:
+            folder, key = self.settings.recipe_folder, self.key(name)
+            self._sources[name] = recognise_source(self.recipe.source(name), folder, key)
+        return self._sources[name]
+
+    def records(self, name: str) -> Iterator[Any]:
+        """The records of a domain or evaluation set, conversations as documents."""
+        folder = self.settings.recipe_folder
+        return read_records(self.source(name), folder, self.key(name), self._chat(name))
+
+    def _chat(self, name: str) -> ChatTemplate | None:
+        return self.chat_template if self.source(name).record_format.is_chat else None
+
+    def _require_use_of_template(self) -> None:
+        if self.recipe.chat_template is not None and not any(
+            self.source(name).record_format.is_chat for name in self.recipe.tokenised_sets
+        ):
+            raise RecipeError(
+                "`chat_template` has no effect, because no domain or set holds conversations: "
+                "leave it out"
+            )
+
     @property
     def _fitting_length(self) -> int:
         length = self.recipe.sequence_length
@@ -176,18 +220,18 @@ class Inputs:
         Raises:
             DataError: If its files are missing, empty or broken.
         """
-        recipe, key = self.recipe, self.key(name)
+        recipe = self.recipe
         domain = recipe.domains.get(name)
-        source = domain or recipe.evaluation.sets[name]
         return prepare_corpus(
             name,
-            source,
+            self.source(name),
             folder=self.settings.recipe_folder,
-            key=key,
+            key=self.key(name),
             tokenizer=self.tokenizer,
             cache=self.settings.cache,
             heldout_fraction=recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
+            chat=self._chat(name),
             hash_file=self._hash_file,
             on_progress=self._on_progress,
         )
@@ -196,12 +240,13 @@ class Inputs:
         """Hash of all that the tokens of a domain or text set come from; tokenises nothing."""
         domain = self.recipe.domains.get(name)
         return find_corpus_key(
-            domain or self.recipe.evaluation.sets[name],
+            self.source(name),
             folder=self.settings.recipe_folder,
             key=self.key(name),
             tokenizer=self.tokenizer,
             heldout_fraction=self.recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
+            chat=self._chat(name),
             hash_file=self._hash_file,
         )
 
@@ -240,9 +285,12 @@ class Inputs:
             found = find_overlap(heldout, self.corpus(domain))
             shared.append(found)
             if len(found) and self.recipe.heldout.overlap == "refuse":
-                source = self.recipe.domains[domain]
                 place = locate_hash(
-                    source, self.settings.recipe_folder, self.key(domain), int(found[0])
+                    self.source(domain),
+                    self.settings.recipe_folder,
+                    self.key(domain),
+                    int(found[0]),
+                    self._chat(domain),
                 )
                 raise DataError(
                     f"`{self.key(name)}`: {len(found)} held-out text(s) also stand in the training "
@@ -261,12 +309,16 @@ class Inputs:
             DataError: If there are any and the recipe refuses them.
         """
         recipe, folder = self.recipe, self.settings.recipe_folder
+
+        def documents(name: str) -> Iterator[Document]:
+            return read_documents(self.source(name), folder, self.key(name), self._chat(name))
+
         sets = {name: tuple(self._passages(name)) for name in recipe.evaluation.sets}
         search = ContaminationSearch(recipe.contamination, self.settings.cache, self._on_progress)
         found = search.run(
             {name: rows for name, rows in sets.items() if rows},
             {name: self.corpus(name) for name in recipe.domains},
-            lambda name: read_documents(recipe.domains[name], folder, self.key(name)),
+            documents,
         )
         lines = [
             f"{describe_leaks(self.key(name), leaks, recipe.contamination, folder)}: remove them "
@@ -280,10 +332,9 @@ class Inputs:
 
     def _passages(self, name: str) -> Iterator[Passage]:
         """The rows of an extra evaluation set as training data may hold them."""
-        source = self.recipe.evaluation.sets[name]
-        if KINDS.find(source.kind).reads is None:
+        if KINDS.find(self.recipe.evaluation.sets[name].kind).reads is None:
             return
-        for record in read_records(source, self.settings.recipe_folder, self.key(name)):
+        for record in self.records(name):
             if hasattr(record, "text") and hasattr(record, "place"):
                 yield Passage(record.text, record.place)
 
@@ -299,9 +350,8 @@ class Inputs:
         folder = self.settings.recipe_folder
 
         def records() -> Iterator[Any]:
-            source = recipe.domains.get(name) or recipe.evaluation.sets[name]
-            warn_of_left_out(source, folder, key)
-            found, dropped = read_records(source, folder, key), self._dropped(name)
+            warn_of_left_out(self.source(name), folder, key)
+            found, dropped = self.records(name), self._dropped(name)
             return (r for r in found if hash_text(r.text) not in dropped) if dropped else found
 
         def heldout() -> HeldoutRows:
@@ -356,6 +406,7 @@ class Inputs:
         if found:
             return found
         found = _collect(self.corpus, self.recipe.tokenised_sets)
+        found += _collect(lambda _: self._require_use_of_template(), [""] * (not found))
         facts = {name: corpus.facts for name, corpus in self._corpora.items()}
         tokens = self.horizons.expert_steps * self.recipe.batch_tokens
         found += unmet_token_needs(self.recipe, facts, expert_tokens=tokens)
