@@ -303,7 +303,7 @@ class Inputs:
     def leaks(self) -> dict[str, SetLeaks]:
         """Rows of the extra evaluation sets that stand in training documents, by set.
 
-        Sets whose records have no ``text`` and ``place`` are not looked for.
+        Records need a ``text`` and a ``place``, and sets of a kind without records ``passages``.
 
         Raises:
             DataError: If there are any and the recipe refuses them.
@@ -332,11 +332,16 @@ class Inputs:
 
     def _passages(self, name: str) -> Iterator[Passage]:
         """The rows of an extra evaluation set as training data may hold them."""
-        if KINDS.find(self.recipe.evaluation.sets[name].kind).reads is None:
+        if not self.reads_records(name):
+            yield from getattr(self.build_set(name), "passages", ())
             return
         for record in self.records(name):
             if hasattr(record, "text") and hasattr(record, "place"):
                 yield Passage(record.text, record.place)
+
+    def reads_records(self, name: str) -> bool:
+        """Whether an extra evaluation set reads records, which may be left out one by one."""
+        return KINDS.find(self.recipe.evaluation.sets[name].kind).reads is not None
 
     def _dropped(self, name: str) -> frozenset[int]:
         """Hashes of the rows of a set that are left out, as training data hold them."""

@@ -42,8 +42,10 @@ def _leaks(inputs: Inputs) -> list[str]:
         "warn": "what it measures is memory in part: `contamination.action: drop` leaves them out",
         "drop": "they are left out of the evaluation",
     }
+    kept = "they stay, as the task is measured whole: remove them from the training data"
     return [
-        f"{describe_leaks(inputs.key(name), found, settings, folder)}; {remedy[settings.action]}"
+        f"{describe_leaks(inputs.key(name), found, settings, folder)}; "
+        f"{remedy[settings.action] if inputs.reads_records(name) else kept}"
         for name, found in inputs.leaks.items()
         if found.leaks
     ]

@@ -192,3 +192,14 @@ def test_a_folder_of_tasks_that_is_none_is_named(tasks: Path) -> None:
         _ = inputs_of(
             tasks, "    bad: {kind: lm-eval, task: a, include_path: nowhere, measures: [acc]}\n"
         ).suite
+
+
+def test_documents_that_stand_in_training_data_are_found(tasks: Path) -> None:
+    quiz = [json.loads(line) for line in (tasks / "quiz-task.jsonl").read_text().splitlines()]
+    quiz[3]["question"] = "which word comes after the two that were just said in a row of words"
+    (tasks / "quiz-task.jsonl").write_text("".join(json.dumps(row) + "\n" for row in quiz))
+    with (tasks / "beta.jsonl").open("a") as file:
+        for k in range(3):
+            file.write(json.dumps({"text": f"{k} {quiz[3]['question'].upper()} -> three"}) + "\n")
+    [leak] = inputs_of(tasks).leaks["own_quiz"].leaks
+    assert (leak.place, leak.domain) == ("own_quiz:4", "beta")

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from mixwise.arrays import Array
+from mixwise.data.contamination import Passage
 from mixwise.errors import EvaluationError, first_line
 from mixwise.evaluation.harness.figures import Figures, figures, require_measures, right_answer
 from mixwise.evaluation.harness.tasks import (
@@ -110,6 +111,11 @@ class TaskChoices(LikelihoodSet):
         """Hash of documents, requests, measures and tokens."""
         return self.digest
 
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """The documents as training data may hold them."""
+        return opened(self.spec).passages
+
     def rows(self, examples: Indices | None = None) -> tuple[Row, ...]:
         """One row per choice, document after document."""
         return self.choices.rows(examples)
@@ -170,6 +176,11 @@ class TaskSet:
     def fingerprint(self) -> str:
         """Hash of documents, requests and measures."""
         return self.digest
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """The documents as training data may hold them."""
+        return opened(self.spec).passages
 
     def evaluate(self, model: Any, part: Part = WHOLE) -> tuple[Measurement, ...]:
         """Ask the part's documents of a model.

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from mixwise.data.contamination import Passage
 from mixwise.errors import (
     DataError,
     MissingDependencyError,
@@ -123,6 +124,18 @@ class OpenedTask:
                 f"its half (`documents: {self.spec.keys.documents}`): raise `limit`, or use all"
             )
         return tuple(chosen)
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """Each document's own question and right answer, as training data may hold them."""
+        found = []
+        for number, each in enumerate(self.documents):
+            parts = (each.task.doc_to_text(each.document), each.task.doc_to_target(each.document))
+            if each.task.OUTPUT_TYPE == "multiple_choice" and isinstance(parts[1], int):
+                parts = (parts[0], each.task.doc_to_choice(each.document)[parts[1]])
+            text = " ".join(part for part in parts if isinstance(part, str))
+            found.append(Passage(text, f"{self.spec.keys.task}:{number + 1}"))
+        return tuple(found)
 
     @cached_property
     def fingerprint(self) -> str:
