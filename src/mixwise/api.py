@@ -459,6 +459,7 @@ def check_recipe(
     study: Path,
     *,
     verify: bool = False,
+    show: int = 0,
     trust_remote_code: bool = False,
     on_progress: OnProgress = silent,
 ) -> Checked:
@@ -468,6 +469,7 @@ def check_recipe(
         recipe: The recipe, a YAML file.
         study: Where the study would be written.
         verify: As of `Study.create`.
+        show: Rows of each domain and text set to read for ``review.rows``.
         trust_remote_code: Whether code from the base model's folder may run.
         on_progress: Told how far each task has come.
     """
@@ -476,7 +478,7 @@ def check_recipe(
     from mixwise.study.inputs import Inputs, Settings
 
     settings = Settings(recipe.parent.resolve(), cache_folder(), trust_remote_code)
-    return run_check(Inputs(loaded, settings, on_progress=on_progress), study)
+    return run_check(Inputs(loaded, settings, on_progress=on_progress), study, n_shown=show)
 
 
 def _pandas() -> Any:

@@ -75,6 +75,12 @@ def init(
 def check(
     recipe: RecipeFile,
     study: Annotated[Path, typer.Option(help="Where the study will be written.")] = Path("study"),
+    show: Annotated[
+        int,
+        typer.Option(
+            min=0, max=1000, metavar="N", help="Print the first N rows of each domain and text set."
+        ),
+    ] = 0,
     as_json: Json = False,
     trust_remote_code: Trust = False,
     verified: Verified = False,
@@ -89,13 +95,14 @@ def check(
             recipe,
             study,
             verify=verified,
+            show=show,
             trust_remote_code=trust_remote_code,
             on_progress=shown,
         )
     if as_json:
-        plan, warnings, notes = asdict(checked.plan), checked.warnings, checked.notes
-        console.print_json({"plan": plan, "warnings": warnings, "notes": notes})
+        console.print_json(asdict(checked))
     else:
+        console.print_review(checked.review)
         console.print_plan(checked.plan, checked.warnings, checked.notes)
 
 

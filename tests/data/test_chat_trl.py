@@ -100,3 +100,24 @@ def test_stock_templates_give_what_trl_trains_on_by_its_marked_ones(
     marked = save_tokenizer(tmp_path / "marked", family, template=training)
     expected = list(trl_labels(marked, ROWS, assistant_only_loss=True))
     assert list(own_labels(plain, ROWS, "assistant")) == expected
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_trl_learns_the_line_end_before_an_answer_of_qwen_too(tmp_path: Path) -> None:
+    import trl
+
+    folder = Path(trl.__file__).parent / "chat_templates"
+    family = FAMILIES["qwen"]
+    plain, marked = (
+        save_tokenizer(tmp_path / file, family, template=(folder / f"{file}.jinja").read_text())
+        for file in ("qwen2_5", "qwen2_5_training")
+    )
+    line_end = BaseTokenizer(plain).tokenizer.encode("\n")
+    rows = zip(
+        own_labels(plain, ROWS, "assistant"),
+        trl_labels(marked, ROWS, assistant_only_loss=True),
+        strict=True,
+    )
+    for n_answers, (own, other) in zip((2, 1), rows, strict=True):
+        differing = [(a, b) for a, b in zip(own, other, strict=True) if a != b]
+        assert differing == [(-100, *line_end)] * n_answers

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.command_line import Cli, edit_text, replace
 from tests.conftest import sentences, write_rows, write_texts
+from tests.study.test_inputs import talk_in
 
 
 def empty(name: str) -> Callable[[Path], None]:
@@ -204,6 +205,23 @@ def test_check_prints_the_plan_and_trains_nothing(pico: Path, tmp_path: Path, mi
     assert plan["seconds"] > 0
     assert [domain["name"] for domain in plan["domains"]] == ["alpha", "beta", "gamma"]
     assert not (tmp_path / "s").exists()
+
+
+def test_check_shows_rows_with_what_is_learned_and_says_how_they_were_read(
+    pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    talk_in(pico)
+    arguments = ("check", pico / "recipe.yaml", "--study", tmp_path / "s", "--show", 1)
+    code, out, err = mixwise(*arguments)
+    assert code == 0, err
+    assert "note: `domains.beta`: its fields tell chat records (`messages`)" in out
+    assert "note: the chat template marks no answers (`{% generation %}`): they are told by" in out
+    assert "beta.jsonl:1; ⟦learned⟧:\n<|user|>\nsay 0<|end|>\n<|assistant|>\n⟦" in out
+    code, out, err = mixwise(*arguments, "--json")
+    review = json.loads(out)["review"]
+    assert code == 0, err
+    assert [row["name"] for row in review["rows"]] == ["alpha", "beta", "gamma", "mixed"]
+    assert review["counts"][1]["n_rows"] == 60
 
 
 def test_check_warns_of_experts_whose_precision_lost_what_they_learned(

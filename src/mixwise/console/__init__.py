@@ -6,6 +6,7 @@ from mixwise.console.answer import (
     print_recommendation,
     print_scores,
 )
+from mixwise.console.data_review import print_review
 from mixwise.console.diagnosis import print_diagnosis, print_units
 from mixwise.console.ending import run_to_exit_code
 from mixwise.console.notices import keeping_warnings
@@ -27,6 +28,7 @@ __all__ = [
     "print_outcome",
     "print_plan",
     "print_recommendation",
+    "print_review",
     "print_scores",
     "print_status",
     "print_text",

@@ -27,6 +27,7 @@ from mixwise.search.method_table import method_for
 from mixwise.stages.probe import require_finite, require_sound
 from mixwise.stages.validate import choose_references
 from mixwise.study.answers import choose_answers
+from mixwise.study.data_review import DataReview, review_data
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
 from mixwise.study.repetition import short_run_rows
@@ -43,21 +44,24 @@ class Checked:
 
     Args:
         plan: What it will cost.
+        review: What its data are like.
         warnings: What is allowed but should be known.
         notes: What was chosen for the recipe.
     """
 
     plan: Plan
+    review: DataReview
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
-def run_check(inputs: Inputs, study_folder: Path) -> Checked:
+def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checked:
     """Open every input, measure one step, and work out the plan; trains nothing.
 
     Args:
         inputs: The recipe's inputs.
         study_folder: Where the study will be written; need not exist.
+        n_shown: Rows of each domain and text set to show.
 
     Raises:
         MixwiseError: With every problem that was found, one a line.
@@ -86,7 +90,12 @@ def run_check(inputs: Inputs, study_folder: Path) -> Checked:
     found = collect_warnings(live, inputs, plan)
     del live
     give_memory_back()  # this process waits while the workers train
-    return Checked(replace(plan, seconds=plan.time(measured)), tuple(found), tuple(_notes(inputs)))
+    return Checked(
+        replace(plan, seconds=plan.time(measured)),
+        review_data(inputs, n_shown),
+        tuple(found),
+        tuple(_notes(inputs)),
+    )
 
 
 def _notes(inputs: Inputs) -> Iterator[str]:

@@ -1,0 +1,63 @@
+"""A look at the data of a recipe: counts of every domain and text set, and rows as trained on."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from mixwise.data.statistics import CorpusCounts, SharedRows, count_corpus, count_shared
+from mixwise.records.record import Document
+from mixwise.study.inputs import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRow:
+    """A row as a model reads it.
+
+    Args:
+        name: Its domain or set.
+        document: Its text, its place, and which parts of it are learned.
+    """
+
+    name: str
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class DataReview:
+    """What the data are like.
+
+    Args:
+        sequence_length: Tokens that an overlong row is longer than.
+        counts: Of every domain and text set.
+        shared: Of every two that hold equal rows.
+        rows: The first rows of each, as many as were asked for.
+    """
+
+    sequence_length: int
+    counts: tuple[CorpusCounts, ...]
+    shared: tuple[SharedRows, ...]
+    rows: tuple[ShownRow, ...] = ()
+
+
+def review_data(inputs: Inputs, n_shown: int) -> DataReview:
+    """Count the rows of all tokenised sets, and read the first of each.
+
+    Args:
+        inputs: The recipe's inputs, found to be sound.
+        n_shown: Rows to show of each; empty ones are passed over.
+    """
+    corpora = {name: inputs.corpus(name) for name in inputs.recipe.tokenised_sets}
+    length = inputs.recipe.sequence_length
+    return DataReview(
+        length,
+        tuple(count_corpus(corpus, length) for corpus in corpora.values()),
+        count_shared(corpora),
+        tuple(
+            ShownRow(name, document)
+            for name in corpora
+            for document in itertools.islice(
+                (each for each in inputs.records(name) if not each.is_empty), n_shown
+            )
+        ),
+    )
