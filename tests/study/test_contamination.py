@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import write_rows
 
 from mixwise.errors import DataError, MixwiseWarning
+from mixwise.progress import Progress
 from mixwise.recipe import load_recipe
 from mixwise.stages.check import run_check
 from mixwise.study.inputs import Inputs, Settings
@@ -69,6 +70,15 @@ def test_a_clean_recipe_is_silent(pico: Path) -> None:
     inputs = inputs_of(pico, "refuse")
     assert all(not found.leaks for found in inputs.leaks.values())
     assert not any("row(s) stand" in w for w in run_check(inputs, pico / "study").warnings)
+
+
+def test_the_search_says_when_it_is_done(planted: Path) -> None:
+    told: list[Progress] = []
+    recipe = load_recipe(planted / "recipe.yaml")
+    settings = Settings(planted, planted / "tokens")
+    assert Inputs(recipe, settings, on_progress=told.append).leaks
+    done = [report.done for report in told if report.task == "looking for test texts"]
+    assert done == [0, 1, 2, 3]
 
 
 def test_what_was_found_is_kept_and_a_damaged_file_found_anew(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,13 @@ def test_lora_saves_a_plain_adapter_folder(pico_base: Path, tmp_path: Path) -> N
     finetune(job, ignore)
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(pico_base), job.output)
     assert any("lora_B" in name and p.abs().sum() > 0 for name, p in model.named_parameters())
+
+
+def test_lora_warns_of_nothing(pico_base: Path, tmp_path: Path) -> None:
+    lora = Lora(rank=2, alpha=4).model_dump()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what the tests ignore elsewhere, users would read
+        finetune(make_job(pico_base, tmp_path, "run", method="lora", lora=lora), ignore)
 
 
 def test_bfloat16_keeps_checkpoints_in_float32(pico_base: Path, tmp_path: Path) -> None:

@@ -113,12 +113,13 @@ class ContaminationSearch:
         index = RowIndex(rows, self._settings.ngram_words)
         found: dict[str, list[Leak]] = {name: [] for name in sets}
         for done, (domain, corpus) in enumerate(corpora.items()):
-            self._on_progress(Progress("looking for test texts", done, len(corpora), "domains"))
+            self._tell(done, len(corpora))
             for each in index.covered_by(_training_side(corpus, documents(domain))):
                 if each.coverage >= self._settings.coverage:
                     text = hash_text(rows[each.row].text)
                     leak = Leak(each.place, text, each.coverage, domain, each.document)
                     found[owners[each.row]].append(leak)
+        self._tell(len(corpora), len(corpora))
         short = index.short_rows
         return {
             name: SetLeaks(
@@ -128,6 +129,9 @@ class ContaminationSearch:
             )
             for name, of_set in sets.items()
         }
+
+    def _tell(self, done: int, n_domains: int) -> None:
+        self._on_progress(Progress("looking for test texts", done, n_domains, "domains"))
 
     def _key(self, sets: Mapping[str, Sequence[Passage]], corpora: Mapping[str, Corpus]) -> str:
         of_sets = (

@@ -17,6 +17,7 @@ import errno
 import os
 import shutil
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -343,16 +344,16 @@ def _build_model(job: TrainingJob) -> Any:
 
     lora = job.settings.lora
     targets = lora.target_modules
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=lora.rank,
-            lora_alpha=lora.alpha,
-            lora_dropout=0.0,
-            task_type="CAUSAL_LM",
-            target_modules=targets if isinstance(targets, str) else list(targets),
-        ),
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+        target_modules=targets if isinstance(targets, str) else list(targets),
     )
+    with warnings.catch_warnings():  # PEFT asks by a name that transformers 5.23 has renamed
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        return get_peft_model(model, config)
 
 
 def _optimizer(settings: Training) -> tuple[type[torch.optim.Optimizer], dict[str, Any]] | None:
