@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -9,7 +10,24 @@ from tests.evaluation.test_suite import text_set
 
 from mixwise.errors import RecipeError
 from mixwise.evaluation.suite import EvaluationSuite
-from mixwise.study.session import _require_importable
+from mixwise.mixture import Mixture
+from mixwise.progress import Progress
+from mixwise.study.folder import StudyFolder
+from mixwise.study.inputs import Settings
+from mixwise.study.session import Workspace, _require_importable
+
+SHORT = """\
+base: base
+domains:
+  alpha: {files: alpha.jsonl}
+  beta: {files: beta.jsonl}
+horizon_tokens: 1024
+budget: 1
+sequence_length: 16
+evaluation: {max_sequences: 8, batch_sequences: 4}
+training: {learning_rate: 3.0e-3, batch_sequences: 4, warmup_steps: 1, device: cpu}
+engine: {workers: 1, threads: 1}
+"""
 
 
 def test_a_class_of_a_notebook_is_refused_before_a_worker_dies_of_it(
@@ -28,3 +46,20 @@ def test_a_class_of_a_notebook_is_refused_before_a_worker_dies_of_it(
     _require_importable(EvaluationSuite((text_set(), Confidence()), 4))
     with pytest.raises(RecipeError, match=r"`evaluation\.sets\.mine`: worker .* class `OfACell`"):
         _require_importable(suite)
+
+
+def test_reading_predictions_names_the_point_of_the_runs(pico: Path) -> None:
+    (pico / "short.yaml").write_text(SHORT)
+    study = StudyFolder.create(pico / "study", pico / "short.yaml")
+    study.save_recipe(SHORT)
+    told: list[Progress] = []
+    workspace = Workspace(study, Settings(pico, pico / "tokens"), told.append)
+    try:
+        workspace.runs.train_experts()
+        workspace.proxy.score([Mixture.uniform(("alpha", "beta"))])
+    finally:
+        workspace.close()
+    notes = [(one.note, one.done) for one in told if one.task == "reading predictions"]
+    assert notes == [
+        (f"after {steps} steps", k) for steps in workspace.answers.points for k in (1, 2)
+    ]

@@ -217,11 +217,15 @@ class Workspace:
 
     def _make_part(self, means: Means, steps: int, slope_sets: tuple[str, ...]) -> Scorer:
         if means == "predictions":
-            return PredictionScorer(
-                self._experts_at(steps), self.evaluations, self.study.predictions_folder
-            )
+            evaluations = replace(self.evaluations, on_progress=self._tell_after(steps))
+            folder = self.study.predictions_folder
+            return PredictionScorer(self._experts_at(steps), evaluations, folder)
         merges = self.merges if steps == self.answers.points[-1] else self._merges_at(steps)
         return self._make_merged(merges, slope_sets)
+
+    def _tell_after(self, steps: int) -> OnProgress:
+        """Tell of a point of the experts' runs, as the same is done at each."""
+        return lambda report: self.on_progress(replace(report, note=f"after {steps} steps"))
 
     @cached_property
     def merged(self) -> MergedScorer:
