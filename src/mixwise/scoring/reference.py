@@ -187,26 +187,27 @@ def train_jobs(
     for index in waiting:
         _tell_lost_record(jobs[index])
     release_resident()  # a model that was evaluated in this process: training needs the memory
-    steps = dict.fromkeys(range(len(waiting)), 0)
-    total = sum(jobs[index].n_steps for index in waiting)
+    steps = [0 if index in waiting else job.n_steps for index, job in enumerate(jobs)]
+    total = sum(job.n_steps for job in jobs)
     n_done = len(jobs) - len(waiting)
 
-    def tell(k: int) -> None:
+    def tell(index: int) -> None:
         note = f"{n_done} of {len(jobs)} runs done"
         if engine.n_workers == 1:
-            note += f", now {_name_of(jobs[waiting[k]])}"
-        on_progress(Progress("training", sum(steps.values()), total, "steps", note))
+            note += f", now {_name_of(jobs[index])}"
+        on_progress(Progress("training", sum(steps), total, "steps", note))
 
     def on_step(k: int, step: int) -> None:
-        steps[k] = step
-        tell(k)
+        steps[waiting[k]] = step
+        tell(waiting[k])
 
-    tell(0)
+    tell(waiting[0])
     for finished in engine.run(train, [jobs[index] for index in waiting], on_step):
-        steps[finished.index] = jobs[waiting[finished.index]].n_steps
+        index = waiting[finished.index]
+        steps[index] = jobs[index].n_steps
         n_done += 1
-        tell(finished.index)
-        yield waiting[finished.index]
+        tell(index)
+        yield index
 
 
 def _tell_lost_record(job: TrainingJob) -> None:
