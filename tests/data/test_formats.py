@@ -40,6 +40,8 @@ def refuse(rule: str, path: Path) -> None:
         ("a.csv.bz2", "csv"),
         ("a.tsv", "tsv"),
         ("a.pq", "parquet"),
+        ("data-00000-of-00001.arrow", "arrow"),
+        ("a.feather", "arrow"),
         ("a.md", "text"),
     ],
 )
@@ -48,7 +50,7 @@ def test_the_name_tells_the_format(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a.jsonl.1", "part-00000", "a.py", "a.arrow", "a.jsonl.zip", "a.gz", "jsonl"]
+    "name", ["a.jsonl.1", "part-00000", "a.py", "a.orc", "a.jsonl.zip", "a.gz", "jsonl"]
 )
 def test_a_name_that_is_not_known_is_refused_with_the_remedy(name: str) -> None:
     with pytest.raises(DataError, match=r"no suffix of a data file .*: rename .*`format: text`"):
@@ -56,9 +58,10 @@ def test_a_name_that_is_not_known_is_refused_with_the_remedy(name: str) -> None:
     assert format_of(Path(name), "text") == "text"
 
 
-def test_parquet_within_gzip_is_refused() -> None:
-    with pytest.raises(DataError, match=r"compressed inside, so `\.gz` around it"):
-        format_of(Path("a.parquet.gz"))
+@pytest.mark.parametrize(("name", "kind"), [("a.parquet.gz", "Parquet"), ("a.arrow.gz", "Arrow")])
+def test_columnar_files_within_gzip_are_refused(name: str, kind: str) -> None:
+    with pytest.raises(DataError, match=rf"{kind} is compressed inside, so `\.gz` around it"):
+        format_of(Path(name))
 
 
 @pytest.mark.parametrize("suffix", PACKERS)

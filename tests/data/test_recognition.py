@@ -99,7 +99,7 @@ def test_conversations_and_the_chosen_side_of_pairs_are_recognised(
         ),
         ({"messages": TALK, "prompt": "p", "response": "r"}, "chat .* or prompt-completion"),
         ({**ALPACA, "text": "t"}, r"alpaca \(`instruction`, `input`, `output`\) or text"),
-        ({"id": "1", "messages": []}, "several|no field may be the text"),
+        ({"text": None, "summary": "a"}, "`text` is no text in the first row: repair it"),
         ({"chosen": "a", "rejected": "b"}, "several fields may be the text .*`chosen`, `rejected`"),
         ({"abstract": "a", "summary": "b"}, "several fields may be the text .*`abstract`"),
         ({"id": "x", "url": "y"}, "no field may be the text"),

@@ -71,7 +71,8 @@ def test_a_row_without_turns_is_refused() -> None:
         ),
         ({"messages": "text"}, None),
         ({"messages": [{"from": "human"}]}, None),
-        ({"messages": []}, None),
+        ({"id": 1, "messages": []}, {"messages": "messages"}),
+        ({"completion": []}, None),
     ],
 )
 def test_usual_layouts_are_recognised(values: dict[str, Any], fields: dict[str, str]) -> None:

@@ -79,3 +79,12 @@ def test_full_disk_is_a_clear_error_and_nothing_is_lost(
     assert load_record(job.output) is None
     finetune(job, ignore)
     assert load_record(job.output) is not None
+
+
+def test_a_template_of_the_recipes_goes_with_the_model(pico_base: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    job = make_job(pico_base, tmp_path, "run").model_copy(update={"chat_template": "{{ 'é' }}"})
+    finetune(job, ignore)
+    tokenizer = AutoTokenizer.from_pretrained(job.output)
+    assert tokenizer.chat_template == "{{ 'é' }}"

@@ -50,14 +50,15 @@ class ChatTemplate:
         RecipeError: If the file cannot be read.
 
     Attributes:
+        given: The text of the user's; None for the tokenizer's own.
         marks_answers: Whether it marks what the assistant writes.
     """
 
     def __init__(self, tokenizer: BaseTokenizer, file: Path | None = None) -> None:
         self._tokenizer = tokenizer.tokenizer
         self._special_tokens = self._tokenizer.special_tokens_map
-        self._given = None if file is None else _read_template(file)
-        self._all = self._given or self._tokenizer.chat_template
+        self.given = None if file is None else _read_template(file)
+        self._all = self.given or self._tokenizer.chat_template
         if not self._all:
             raise CheckpointError(
                 f"{self._tokenizer.name_or_path}: the tokenizer has no chat template, which "
@@ -163,7 +164,7 @@ class ChatTemplate:
         return text, [(start, end) for start, end in marked[0] if start < end] if marked else []
 
     def _template(self, tools: Any) -> str:
-        template = str(self._tokenizer.get_chat_template(self._given, tools))
+        template = str(self._tokenizer.get_chat_template(self.given, tools))
         return _ONE_DAY + template if "strftime_now" in template else template
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any, Literal
 
 from mixwise.errors import DataError, MissingDependencyError, printable
 
-Format = Literal["jsonl", "json", "csv", "tsv", "parquet", "text"]
+Format = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow", "text"]
 
 SUFFIXES: Mapping[str, Format] = {
     ".jsonl": "jsonl",
@@ -30,6 +30,8 @@ SUFFIXES: Mapping[str, Format] = {
     ".tsv": "tsv",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
     ".txt": "text",
     ".text": "text",
     ".md": "text",
@@ -45,7 +47,7 @@ _OTHER_KINDS = (
     (b"\xfd7zXZ\x00", "xz: end its name in `.xz`"),
     (b"\x28\xb5\x2f\xfd", "Zstandard: end its name in `.zst`"),
     (b"PAR1", "Parquet: end its name in `.parquet`, or set `format: parquet`"),
-    (b"ARROW1", "Arrow: convert it to Parquet"),
+    (b"ARROW1", "Arrow: end its name in `.arrow`, or set `format: arrow`"),
     (b"PK\x03\x04", "a zip archive: unpack it"),
     (b"%PDF-", "PDF: extract its text"),
     (b"SQLite format 3\x00", "a SQLite database: export its rows to JSONL"),
@@ -79,8 +81,8 @@ def format_of(path: Path, wanted: str = "auto") -> Format:
         wanted: The recipe's ``format``.
 
     Raises:
-        DataError: If the name tells no format and the recipe says none, or Parquet is compressed
-            as a whole.
+        DataError: If the name tells no format and the recipe says none, or Parquet or Arrow is
+            compressed as a whole.
     """
     suffix, compression = name_parts(path.name)
     kind = SUFFIXES.get(suffix) if wanted == "auto" else _FORMATS[wanted]
@@ -93,10 +95,10 @@ def format_of(path: Path, wanted: str = "auto") -> Format:
             f"({', '.join(SUFFIXES)}; compressed: {', '.join(COMPRESSIONS)}): rename or convert "
             "it, or say what it is by `format`, such as `format: text` for source code"
         )
-    if kind == "parquet" and compression:
+    if kind in ("parquet", "arrow") and compression:
         raise DataError(
-            f"{printable(str(path))}: Parquet is compressed inside, so `{compression}` around it "
-            "cannot be read: unpack it"
+            f"{printable(str(path))}: {kind.capitalize()} is compressed inside, so `{compression}` "
+            "around it cannot be read: unpack it"
         )
     return kind
 

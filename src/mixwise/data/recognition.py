@@ -68,6 +68,8 @@ def recognise_row(values: Mapping[str, Any]) -> Recognised:
             f"{each.records} ({', '.join(f'`{name}`' for name in each.named)})" for each in fitting
         )
         return Recognised(problem=f"the rows may be {options}: name one by `records`")
+    if "text" in values:
+        return Recognised(problem="`text` is no text in the first row: repair it, or set `field`")
     likely = likely_texts(values)
     listed = ", ".join(f"`{printable(name, 40)}`" for name in (likely or list(values))[:8])
     count = "several fields" if likely else "no field"
@@ -83,8 +85,9 @@ def _fitting(values: Mapping[str, Any]) -> Iterator[Recognised]:
     ]
     chats = [each for each in found if FORMATS.find(each.records).is_chat]
     yield from chats
-    if isinstance(values.get("text"), str):
-        yield Recognised("text", {"text": "text"})
+    if "text" in values:  # where it holds none in this row, another field is not the text either
+        if isinstance(values["text"], str):
+            yield Recognised("text", {"text": "text"})
         return
     others = [each for each in found if each not in chats]
     records = [each for each in others if each.records != "text"]

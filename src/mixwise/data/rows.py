@@ -1,8 +1,8 @@
-"""Read rows from JSON lines, JSON arrays, CSV, TSV, Parquet or the hub: the fields asked for.
+"""Read rows from JSON lines, JSON arrays, tables, columnar files or the hub: the fields asked for.
 
 Readers are generators: a corpus never has to fit into memory. A row knows its file and its place,
-counted from 1: the line (JSON lines, CSV), the row (Parquet, hub) or the entry (JSON arrays).
-Fields that nobody asked for are not converted where the format allows it (Parquet, hub).
+counted from 1: the line (JSON lines, CSV), the row (Parquet, Arrow, hub) or the entry (JSON
+arrays). Fields that nobody asked for are not converted where the format allows it (all but JSON).
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mixwise.data.columnar import chosen_columns, read_arrow, read_parquet
 from mixwise.data.formats import LONGEST_LINE, Format, read_lines
 from mixwise.errors import DataError, MissingDependencyError, first_line, printable
 from mixwise.recipe import HubDataset
-from mixwise.records.row import FileRow, Wanted, missing_field, path_heads
-
-_ROWS = 256  # of Parquet that are decoded together
+from mixwise.records.row import FileRow, Wanted
 
 
 def read_rows(path: Path, kind: Format, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
@@ -31,21 +30,15 @@ def read_rows(path: Path, kind: Format, wanted: Sequence[Wanted]) -> Iterator[Fi
 
     Raises:
         DataError: If the file is broken; names its line or row.
-        MissingDependencyError: If it is Parquet and its package is missing.
+        MissingDependencyError: If it is Parquet or Arrow, and their package is missing.
     """
     if kind == "parquet":
-        return _read_parquet(path, wanted)
+        return read_parquet(path, wanted)
+    if kind == "arrow":
+        return read_arrow(path, wanted)
     if kind in ("csv", "tsv"):
         return _read_csv(path, "," if kind == "csv" else "\t", wanted)
     return _read_json(path) if kind == "json" else _read_jsonl(path)
-
-
-def _column(wanted: Wanted, names: Sequence[str], place: str) -> str:
-    """The column of a table that holds a field, or the column that its path begins with."""
-    for name in (wanted.field, *path_heads(wanted.field)):
-        if name in names:
-            return name
-    raise missing_field(place, wanted, names)
 
 
 def _read_jsonl(path: Path) -> Iterator[FileRow]:
@@ -133,7 +126,9 @@ def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
-        columns = [(column, header.index(column)) for column in _columns(wanted, header, place)]
+        columns = [
+            (column, header.index(column)) for column in chosen_columns(wanted, header, place)
+        ]
         line = reader.line_num + 1
         for cells in reader:
             if cells and len(cells) != len(header):
@@ -149,64 +144,6 @@ def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[
             f"{place}:{reader.line_num}: a broken table ({error}): repair the line, or quote its "
             "cells"
         ) from None
-
-
-def _columns(wanted: Sequence[Wanted], names: Sequence[str], place: str) -> list[str]:
-    """The columns that are read, each once; a name that stands twice would be a guess."""
-    found = list(dict.fromkeys(_column(each, names, place) for each in wanted))
-    for name in found:
-        if names.count(name) > 1:
-            raise DataError(
-                f"{place}: the column `{printable(name, 80)}` stands {names.count(name)} times: "
-                "rename or remove one"
-            )
-    return found or list(names)
-
-
-def _read_parquet(path: Path, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
-    place = printable(str(path))
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingDependencyError(
-            f"{place}: Parquet needs the package `pyarrow`: pip install 'mixwise[parquet]'"
-        ) from None
-    try:
-        with pyarrow.parquet.ParquetFile(path) as table:
-            names = _columns(wanted, [str(name) for name in table.schema_arrow.names], place)
-            asked = [each.field for each in wanted if each.field not in names]
-            nested = [field for field in asked if field.split(".")[0] in names]
-            whole = [name for name in names if not any(f.startswith(name + ".") for f in nested)]
-            number = 0
-            for batch in table.iter_batches(batch_size=_ROWS, columns=[*whole, *nested]):
-                columns = [
-                    (name, _values(batch.column(name), name, number, place)) for name in names
-                ]
-                for i in range(batch.num_rows):
-                    number += 1
-                    yield FileRow({name: values[i] for name, values in columns}, str(path), number)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(
-            f"{place}: not a readable Parquet file ({printable(first_line(error))}): replace it"
-        ) from None
-
-
-def _values(column: Any, name: str, done: int, place: str) -> list[Any]:
-    """A column as Python values; where that fails, the row that it fails for is named."""
-    try:
-        values: list[Any] = column.to_pylist()
-        return values
-    except Exception:  # whatever a type of Arrow raises; the row is looked for below
-        for number, value in enumerate(column, start=done + 1):
-            try:
-                value.as_py()
-            except Exception as error:  # the same
-                raise DataError(
-                    f"{place}:{number}: `{printable(name, 80)}` cannot be read "
-                    f"({printable(first_line(error))}): repair the row"
-                ) from None
-        raise
 
 
 def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
@@ -233,7 +170,7 @@ def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[Fi
             f"`{key}.hub`: `{place}` cannot be read ({printable(first_line(error))}): check the "
             "name, config and split, and the network"
         ) from None
-    rows = iter(table.select_columns(_columns(wanted, list(table.column_names), place)))
+    rows = iter(table.select_columns(chosen_columns(wanted, list(table.column_names), place)))
     for number in range(1, len(table) + 1):
         try:
             values = dict(next(rows))

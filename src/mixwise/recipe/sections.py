@@ -69,7 +69,7 @@ class HubDataset(Section):
 _OF_RECORDS = (
     "files", "hub", "records", "field", "fields", "learn", "format", "document_characters"
 )  # fmt: skip
-FormatChoice = Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "text"]
+FormatChoice = Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "arrow", "text"]
 
 
 class TextSource(Section):

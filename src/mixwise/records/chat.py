@@ -51,6 +51,8 @@ def reader(fields: ChatFields, key: str) -> RowReader:
 def recognise(values: Mapping[str, Any]) -> Mapping[str, str] | None:
     """The fields of a row that holds a list of turns under a usual name."""
     name = next((name for name in _KNOWN if _is_turns(values.get(name))), None)
+    if name is None and values.get("messages") == []:
+        name = "messages"  # the reader tells what is wrong with the row
     if name is None:
         return None
     fields = {"messages": name}

@@ -82,7 +82,7 @@ domains:              # the datasets to mix, at least two
   #   field: text                  # the field that holds the text; dots lead into objects
   #   fields: null                 # of other rows: {{prompt: question, completion: answer}}
   #   learn: null                  # assistant (its turns), completion (the last), all; as usual
-  #   format: auto                 # by the name; or jsonl, json, csv, tsv, parquet, text
+  #   format: auto                 # by the name; or jsonl, json, csv, tsv, parquet, arrow, text
   #   document_characters: 2000    # plain text is cut into documents of about so many
   #   heldout_files: []            # or a pattern, such as data/news-test.jsonl
   #   expert: null                 # or a Hugging Face folder trained from the same base

@@ -229,4 +229,5 @@ class Runs:
             fingerprint=fingerprint,
             trust_remote_code=inputs.settings.trust_remote_code,
             start_of_text=inputs.tokenizer.start_of_text,
+            chat_template=None if recipe.chat_template is None else inputs.chat_template.given,
         )

@@ -150,7 +150,7 @@ class _Run:
         shutil.rmtree(final, ignore_errors=True)
         save_model(self.trainer, final)
         save_second_moments(self.trainer, final)
-        copy_tokenizer(self.job.base, final)
+        copy_tokenizer(self.job.base, final, self.job.chat_template)
         for file in sorted(final.iterdir()):
             file.replace(self.job.output / file.name)
 

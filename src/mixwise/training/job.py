@@ -38,6 +38,7 @@ class TrainingJob(BaseModel):
         most_rows: Sequences of a domain that may be read; all where it is not named.
         trust_remote_code: Whether code from the base's folder may run.
         start_of_text: Token that begins every sequence; None where none does.
+        chat_template: Template of the recipe's, which the checkpoint gets; None for the base's own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,6 +57,7 @@ class TrainingJob(BaseModel):
     most_rows: dict[str, int] = {}
     trust_remote_code: bool = False
     start_of_text: int | None = None
+    chat_template: str | None = None
 
     @property
     def mixture(self) -> Mixture:

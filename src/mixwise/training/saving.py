@@ -49,8 +49,14 @@ def save_second_moments(trainer: Trainer, folder: Path) -> None:
         save_file(contiguous, folder / SECOND_MOMENTS_FILE)
 
 
-def copy_tokenizer(base: Path, folder: Path) -> None:
-    """Copy the base's tokenizer beside a checkpoint, so that the folder can be used alone."""
+def copy_tokenizer(base: Path, folder: Path, chat_template: str | None) -> None:
+    """Copy the base's tokenizer beside a checkpoint, so that the folder can be used alone.
+
+    Args:
+        base: Folder of the base.
+        folder: Folder of the checkpoint.
+        chat_template: What conversations were rendered by, where it is not the tokenizer's own.
+    """
     for name in (
         "tokenizer.json",
         "tokenizer_config.json",
@@ -62,3 +68,5 @@ def copy_tokenizer(base: Path, folder: Path) -> None:
     ):
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
+    if chat_template is not None:
+        (folder / "chat_template.jinja").write_text(chat_template, encoding="utf-8")
