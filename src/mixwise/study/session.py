@@ -202,30 +202,29 @@ class Workspace:
         is_short = last < self.recipe.n_steps and len(answers.points) > 1
         if not is_short or "predictions" not in answers.averaged:
             return []
-        length, experts = horizons.effective(last), self._experts_at(last)
-        folder = self.study.predictions_folder
+        length = horizons.effective(last)
         return [
-            ProxyPart(
-                "predictions",
-                last,
-                length,
-                PredictionScorer(experts, self.evaluations, folder, coefficient=coefficient),
-                coefficient,
-            )
-            for coefficient in LONGER_STEPS
+            ProxyPart("predictions", last, length, self._make_predictions(last, c), c)
+            for c in LONGER_STEPS
         ]
 
     def _make_part(self, means: Means, steps: int, slope_sets: tuple[str, ...]) -> Scorer:
         if means == "predictions":
-            evaluations = replace(self.evaluations, on_progress=self._tell_after(steps))
-            folder = self.study.predictions_folder
-            return PredictionScorer(self._experts_at(steps), evaluations, folder)
+            return self._make_predictions(steps)
         merges = self.merges if steps == self.answers.points[-1] else self._merges_at(steps)
         return self._make_merged(merges, slope_sets)
 
-    def _tell_after(self, steps: int) -> OnProgress:
-        """Tell of a point of the experts' runs, as the same is done at each."""
-        return lambda report: self.on_progress(replace(report, note=f"after {steps} steps"))
+    def _make_predictions(self, steps: int, coefficient: float = 1.0) -> PredictionScorer:
+        """Predictions at a point of the experts' runs; progress tells which."""
+        note = f"after {steps} steps" + f", {coefficient:g} times as long" * (coefficient > 1)
+        evaluations = replace(
+            self.evaluations,
+            on_progress=lambda report: self.on_progress(replace(report, note=note)),
+        )
+        folder = self.study.predictions_folder
+        return PredictionScorer(
+            self._experts_at(steps), evaluations, folder, coefficient=coefficient
+        )
 
     @cached_property
     def merged(self) -> MergedScorer:
