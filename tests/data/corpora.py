@@ -59,7 +59,7 @@ def write_pairs(folder: Path, *pairs: tuple[str, str]) -> None:
 
 
 def prepare(folder: Path, tokenizer: Any = None, **changes: Any) -> Corpus:
-    of_source = {"records", "field", "fields"}
+    of_source = {"records", "field", "fields", "where"}
     source = {name: changes.pop(name) for name in of_source & changes.keys()}
     settings: dict[str, Any] = {
         "name": "math",

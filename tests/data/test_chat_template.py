@@ -100,6 +100,20 @@ def test_a_template_that_marks_nothing_in_a_row_is_taken_by_its_prefixes(tmp_pat
     assert learned(found) == ["b<|im_end|>\n"]
 
 
+def test_marks_before_the_last_answer_alone_leave_it_to_its_prefix(tmp_path: Path) -> None:
+    text = FAMILIES["chatml"].text.replace("[[{{", "{% generation %}{{ '' if loop.last else")
+    text = text.replace("]]", "{% endgeneration %}{{ m.content + '.' if loop.last else '' }}")
+    template = template_of(tmp_path, text)
+    assert template.marks_answers
+    assert learned(template.render(talk("a", "b", "c", "d"), "completion")) == ["d."]
+
+
+def test_an_answer_that_a_template_leaves_out_is_refused(tmp_path: Path) -> None:
+    text = "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}"
+    with pytest.raises(DataError, match="the chat template renders turn 2 otherwise"):
+        template_of(tmp_path, text).render(talk("a", "b"), "assistant")
+
+
 def test_answers_that_change_once_others_follow_are_refused_unless_last(tmp_path: Path) -> None:
     text = FAMILIES["chatml"].text.replace(
         "[[{{ m.content", "{{ ('<think></think>' if loop.last else '') + m.content"

@@ -1,4 +1,5 @@
 import itertools
+import json
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -320,3 +321,16 @@ def test_a_long_text_is_tokenised_in_pieces_and_stays_one_document(
     names = ("train.u32", "heldout.u32", "heldout_bytes.u32", "train_hashes.npy")
     for name in (*names, "heldout_hashes.npy", "train_lengths.npy", "heldout_lengths.npy"):
         assert (cut.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+
+
+def test_one_file_can_be_several_corpora(tmp_path: Path) -> None:
+    rows = [{"text": f"{name} {i}", "source": name} for i in range(9) for name in ("a", "b")]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first, second = (prepare(tmp_path, where={"source": name}) for name in ("a", "b"))
+    assert first.key != second.key
+    for corpus, name in ((first, "a"), (second, "b")):
+        train, heldout = sides(corpus)
+        assert sorted(train + heldout) == [f"{name} {i}" for i in range(9)]
+    rule = r"`domains.math.where`: no row has source: c, or all that have it are empty: correct it"
+    with pytest.raises(DataError, match=rule):
+        prepare(tmp_path, where={"source": "c"})

@@ -43,6 +43,46 @@ def test_compressed_plain_text_reads_alike(tmp_path: Path) -> None:
     assert texts(tmp_path, "d.txt.gz") == ["a\nb\n"]
 
 
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ({"source": "wiki"}, ["a", "c"]),
+        ({"source": "wiki", "n": 1}, ["a"]),
+        ({"meta.ok": True}, ["b"]),
+        ({"n": 2}, ["c"]),
+        ({"source": "none"}, []),
+    ],
+)
+def test_rows_alone_that_have_the_values_are_taken(
+    tmp_path: Path, where: dict[str, object], found: list[str]
+) -> None:
+    write_lines(
+        tmp_path / "d.jsonl",
+        {"text": "a", "source": "wiki", "n": 1, "meta": {"ok": False}},
+        {"text": "b", "source": "code", "n": True, "meta": {"ok": True}},
+        {"text": "c", "source": "wiki", "n": 2, "meta": {"ok": 1}},
+    )
+    assert texts(tmp_path, "d.jsonl", where=where) == found
+
+
+def test_tables_hold_numbers_as_texts_and_are_chosen_from_alike(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("text,n\na,1\nb,2\n")
+    write_parquet(tmp_path / "d.parquet", text=["a", "b"], n=[1, 2])
+    for name in ("d.csv", "d.parquet"):
+        assert [(d.text, d.line) for d in read(tmp_path, name, where={"n": 2})] == [
+            ("b", 3 if name == "d.csv" else 2)
+        ]
+
+
+def test_rows_without_the_field_and_plain_text_cannot_be_chosen_from(tmp_path: Path) -> None:
+    write_lines(tmp_path / "d.jsonl", {"text": "a", "source": "wiki"}, {"text": "b"})
+    rule = r"d\.jsonl:2: the field `source` is missing \(`domains.math.where`\)"
+    refuse(rule, tmp_path, "d.jsonl", where={"source": "wiki"})
+    (tmp_path / "d.txt").write_text("a")
+    rule = r"d\.txt: plain text has no fields, which `domains.math.where` needs"
+    refuse(rule, tmp_path, "d.txt", where={"source": "wiki"})
+
+
 def test_another_field_may_hold_the_text(tmp_path: Path) -> None:
     write_lines(tmp_path / "d.jsonl", {"body": "a", "text": "b"})
     assert texts(tmp_path, "d.jsonl", field="body") == ["a"]

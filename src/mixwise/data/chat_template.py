@@ -103,11 +103,10 @@ class ChatTemplate:
             )
         if learn == "completion":
             answers = answers[-1:]
-        if marked:
-            first = answers[0] if learn == "completion" else conversation.n_given
-            start = len(self._before(conversation, first, text)) if first else 0
-            spans = tuple((max(a, start), b) for a, b in marked if b > start)
-        else:
+        first = answers[0] if learn == "completion" else conversation.n_given
+        start = len(self._before(conversation, first, text)) if marked and first else 0
+        spans = tuple((max(a, start), b) for a, b in marked if b > start)
+        if not spans:
             spans = tuple(self._answer(conversation, i, text) for i in answers)
         return Document(text, supervised=spans, **place)  # type: ignore[arg-type]
 
@@ -115,11 +114,9 @@ class ChatTemplate:
         """Where the answer of turn i stands in the rendered text."""
         start = len(self._before(conversation, i, text))
         until, _ = self._render(conversation, conversation.turns[: i + 1])
-        end = len(until)
-        if not text.startswith(until):
-            end = _common_end(until, text, self._tokens)
-            if end <= start or _without(until[end:], self._tokens).strip():
-                raise _inseparable(conversation, i)
+        end = len(until) if text.startswith(until) else _common_end(until, text, self._tokens)
+        if end <= start or _without(until[end:], self._tokens).strip():
+            raise _inseparable(conversation, i)
         return start, end
 
     def _before(self, conversation: Conversation, i: int, text: str) -> str:

@@ -32,7 +32,7 @@ from mixwise.data.sources import read_documents
 from mixwise.data.streams import Tokens, TokenStream, cut_rows, map_file, map_sequences
 from mixwise.data.token_cache import load_cached
 from mixwise.data.tokenising import CorpusFacts, Sides, Tokenizer, hash_text, write_corpus
-from mixwise.errors import DataError, ResourceError
+from mixwise.errors import DataError, ResourceError, printable
 from mixwise.files import HashFile, hash_file
 from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import TextSource, hash_section
@@ -208,7 +208,7 @@ def prepare_corpus(
         def documents() -> Iterator[Document]:
             return read_documents(source, folder, key, chat)
 
-        hashes = _hash_documents(documents(), name, key)
+        hashes = _hash_documents(documents(), name, source, key)
         is_partly_supervised = source.learned != "all"
         if heldout_files:
             heldout = read_documents(heldout_source, folder, key, chat)
@@ -289,6 +289,8 @@ def _hash_source(
     )
     if source.record_format.name != "text":
         digest.update(f"{source.record_format.name} {source.parts.model_dump_json()}".encode())
+    if source.where:
+        digest.update(repr(sorted(source.where.items())).encode())
     if source.learned != source.record_format.learns[0]:
         digest.update(source.learned.encode())
     if source.hub is not None:
@@ -303,10 +305,18 @@ def _hash_source(
     return digest.hexdigest()
 
 
-def _hash_documents(documents: Iterable[Document], name: str, key: str) -> npt.NDArray[np.uint64]:
+def _hash_documents(
+    documents: Iterable[Document], name: str, source: TextSource, key: str
+) -> npt.NDArray[np.uint64]:
     """Hashes of all documents that hold text, sorted."""
     hashes = np.array([hash_text(d.text) for d in documents if not d.is_empty], dtype=np.uint64)
     if not len(hashes):
+        if source.where:
+            wanted = ", ".join(f"{field}: {value}" for field, value in source.where.items())
+            raise DataError(
+                f"`{key}.where`: no row has {printable(wanted)}, or all that have it are empty: "
+                "correct it"
+            )
         raise DataError(f"`{key}`: `{name}` holds no text: every document is empty")
     hashes.sort()
     return hashes

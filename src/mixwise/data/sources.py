@@ -18,6 +18,7 @@ from mixwise.data.rows import read_hub, read_rows
 from mixwise.errors import DataError, printable
 from mixwise.recipe import TextSource
 from mixwise.records.record import Document
+from mixwise.records.row import FileRow, Wanted, pick
 from mixwise.records.text import TextFields
 
 _LONG_DOCUMENT = 4  # a plain-text document is cut at any line end after 4 × `document_characters`
@@ -56,15 +57,26 @@ def read_records(
 def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
     """The records of a source as its rows hold them."""
     reader = source.record_format.reader(source.parts, key)
+    conditions = [(Wanted(name, f"{key}.where"), value) for name, value in source.where.items()]
+    wanted = (*reader.wanted, *(each for each, _ in conditions))
+
+    def read(rows: Iterator[FileRow]) -> Iterator[Any]:
+        for row in rows:
+            if all(_is(pick(row, each), value) for each, value in conditions):
+                yield reader.read(row)
+
     if source.hub is not None:
-        for row in read_hub(source.hub, key, reader.wanted):
-            yield reader.read(row)
+        yield from read(read_hub(source.hub, key, wanted))
         return
     for path in resolve_files(source.files, folder, f"{key}.files", source.format):
         kind = format_of(path, source.format)
         if kind != "text":
-            for row in read_rows(path, kind, reader.wanted):
-                yield reader.read(row)
+            yield from read(read_rows(path, kind, wanted))
+        elif source.where:
+            raise DataError(
+                f"{printable(str(path))}: plain text has no fields, which `{key}.where` needs: "
+                "give JSONL or Parquet, or leave it out"
+            )
         elif source.record_format.fields is TextFields:
             yield from _read_text(path, source.document_characters)
         else:
@@ -72,6 +84,13 @@ def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
                 f"{printable(str(path))}: plain text, but {source.record_format.name} records "
                 f"stand in rows: give JSONL or Parquet, or set `{key}.format`"
             )
+
+
+def _is(value: Any, wanted: str | int) -> bool:
+    """Whether a field has a value; tables hold numbers as texts, and truth is no number."""
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    return bool(value == wanted or (isinstance(value, str) and value == str(wanted)))
 
 
 def read_documents(

@@ -67,7 +67,7 @@ class HubDataset(Section):
 
 
 _OF_RECORDS = (
-    "files", "hub", "records", "field", "fields", "learn", "format", "document_characters"
+    "files", "hub", "where", "records", "field", "fields", "learn", "format", "document_characters"
 )  # fmt: skip
 FormatChoice = Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "arrow", "text"]
 
@@ -78,6 +78,9 @@ class TextSource(Section):
     ``files``: paths, folders or globs. ``format``: by default told by the name
     (`mixwise.data.formats` has the table); ``text`` reads any file as plain text, such as source
     code. ``document_characters``: after about so many, plain text is cut into documents.
+
+    ``where``: fields and the values that a row must have to be taken; so one file, with a column
+    that names them, can be several domains.
 
     ``records``: what a row is (`mixwise.records.formats` has the table), by default a text.
     ``field``: the field or column that holds the text; dots lead into nested objects
@@ -90,6 +93,7 @@ class TextSource(Section):
 
     files: Patterns = ()
     hub: HubDataset | None = None
+    where: dict[str, bool | int | str] = Field(default_factory=dict)
     records: Annotated[str, AfterValidator(FORMATS.known)] | None = None
     field: str = "text"
     fields: SerializeAsAny[Section] | None = None
@@ -214,7 +218,9 @@ class TextSource(Section):
 
     def _refuse(self, names: Sequence[str], reason: str) -> None:
         for name in names:
-            if getattr(self, name) != type(self).model_fields[name].default:
+            if getattr(self, name) != type(self).model_fields[name].get_default(
+                call_default_factory=True
+            ):
                 raise ValueError(f"`{name}` has no effect {reason}")
 
 

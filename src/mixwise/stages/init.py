@@ -77,6 +77,7 @@ domains:              # the datasets to mix, at least two
   # A domain can also come from the hub, name its own held-out files, or bring its expert:
   # news:
   #   hub: {{dataset: org/name, config: null, split: train, revision: null}}   # or files: PATTERN
+  #   where: {{}}                    # rows alone that have these values, such as {{source: wiki}}
   #   records: null                # told by the fields; or text, prompt-completion, chat, sharegpt,
   #                                # alpaca (conversations, by the tokenizer's chat template)
   #   field: text                  # the field that holds the text; dots lead into objects
