@@ -33,10 +33,12 @@ from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 
 TABLES = Path(__file__).parent / "tables"
+TOKENS = TABLES / "family-tokens.csv"
 STEPS = 128
 POINTS = (4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)
 BATCH, LENGTH = 4, 128  # sequences, tokens
 RATE = 2.5e-4  # four times less than at four times the batch
+WARMUP = 3  # steps
 SEEDS = (1, 2)
 SHORT_SEED = 3
 SHORT_POINTS = (4, 8, 16, 32, 64)
@@ -170,7 +172,7 @@ def open_bed(bed: str, scratch: Path) -> Iterator[Workspace]:
         "training": {
             "learning_rate": RATE,
             "batch_sequences": BATCH,
-            "warmup_steps": 3,
+            "warmup_steps": WARMUP,
             "schedule": setting.schedule,
             "snapshots": 0,
         },
@@ -197,6 +199,7 @@ def generate(bed: str, scratch: Path) -> None:
     setting = SETTINGS[bed]
     done = {row.key for row in load(bed)}
     with open_bed(bed, scratch) as workspace:
+        _note_tokens(setting.family, workspace.inputs.available_tokens)
         asked = mixtures(workspace.recipe.domain_names)
         trained = asked[len(workspace.recipe.domains) :]
         if not done:
@@ -288,6 +291,26 @@ def append(bed: str, rows: Sequence[Row]) -> None:
             numbers = [f"{share:g}" for share in row.shares.values()]
             numbers += [f"{row.losses[name]:.6f}" for name in losses]
             writer.writerow([row.answer, row.steps, row.seed, *numbers])
+
+
+def load_tokens(family: str) -> dict[str, int]:
+    """Training tokens of a family's domains; none before its bed is opened."""
+    if not TOKENS.is_file():
+        return {}
+    with TOKENS.open() as file:
+        rows = list(csv.DictReader(file))
+    return {row["domain"]: int(row["tokens"]) for row in rows if row["family"] == family}
+
+
+def _note_tokens(family: str, tokens: Mapping[str, int]) -> None:
+    if load_tokens(family):
+        return
+    is_new = not TOKENS.is_file()
+    with TOKENS.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(["family", "domain", "tokens"])
+        writer.writerows([family, name, n] for name, n in tokens.items())
 
 
 def main() -> None:
