@@ -9,8 +9,9 @@ Method:
     the pick is worth, in standard deviations of the objective over all trained mixtures; the
     share is the sum of regrets over beds, objectives and draws over the same sum for a random pick.
     Intervals are 95 % bootstrap: beds first, then draws of each, all objectives together.
-    A method stands in the table at a price where every bed lets it answer that has runs of
-    mixtures; the uniform mixture is a candidate.
+    At a price those beds count on which mixwise can answer (experts must leave their warm-up, and
+    final runs can be bought only where there are two of each), and a method stands in the table
+    where it answers on all of them. The uniform mixture is a candidate.
 
     Development beds chose how many runs the price is shared among, and mixwise's law of continuing;
     report beds chose nothing.
@@ -136,16 +137,26 @@ def share_of(rows: Sequence[Attempt], less: Sequence[Attempt] = ()) -> Share:
 
 
 def of_method(rows: Sequence[Attempt], method: str, price: float) -> list[Attempt]:
-    """A method's attempts at a price; none unless it answers on every bed."""
+    """A method's attempts at a price, on beds that count there; none unless on every one."""
+    counted = beds_at(rows, price)
     mine = [row for row in rows if (row.method, row.price) == (method, price)]
-    cases = {(row.bed, row.draw, row.objective) for row in rows}
+    mine = [row for row in mine if row.bed in counted]
+    cases = {(row.bed, row.draw, row.objective) for row in rows if row.bed in counted}
     return mine if len(mine) == len(cases) else []
+
+
+def beds_at(rows: Sequence[Attempt], price: float) -> set[str]:
+    """Beds that count at a price: where mixwise answers; all, where it was not asked."""
+    if all(row.method != MIXWISE for row in rows):
+        return {row.bed for row in rows}
+    return {row.bed for row in rows if (row.method, row.price) == (MIXWISE, price)}
 
 
 def markdown(rows: Sequence[Attempt], rivals: Sequence[Rival]) -> str:
     """The table: share of a random pick's regret, by method and price."""
     head = ["method", *(f"{price:g}" for price in PRICES), "evaluation besides"]
-    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    counted = [str(len(beds_at(rows, price))) for price in PRICES]
+    lines = [" | ".join(line) for line in (head, ["---"] * len(head), ["beds", *counted, ""])]
     for rival in rivals:
         cells, passes = [rival.name], []
         for price in PRICES:

@@ -49,7 +49,6 @@ BEDS: Mapping[str, Use] = {
     "administration": "report",
 }
 PRICES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
-LEAST_STEPS = 4  # of an expert, beyond its warm-up
 _FORWARD = 1 / 3  # of a trained token
 _SEQUENCES = 32  # of a set
 _CANDIDATES = 2 / 3
@@ -79,7 +78,7 @@ class Bed:
 
     @cached_property
     def trained(self) -> Indices:
-        """Mixtures that were trained to the end: the uniform one first."""
+        """Mixtures that were trained, to the end and for short: the uniform one first."""
         return np.array([k for k in range(len(self.domains), len(self.mixtures)) if self._has(k)])
 
     @property
@@ -91,12 +90,7 @@ class Bed:
     def objectives(self) -> Mapping[str, Indices]:
         """Sets that each objective averages."""
         n, every = len(self.domains), np.arange(len(self.sets))
-        return {
-            "domains": every[:n],
-            "targets": every[n:],
-            "all": every,
-            "first target": every[n : n + 1],
-        }
+        return {"domains": every[:n], "targets": every[n:], "all": every}
 
     @cached_property
     def available(self) -> Array:
@@ -127,12 +121,9 @@ class Bed:
         """Losses of runs of so many steps, ``(n, sets)``."""
         return self._losses["reference", steps, SHORT_SEED]
 
-    def pays_for_experts(self, price: float) -> bool:
-        """Whether a price buys experts that leave their warm-up."""
-        return price * self.steps / len(self.domains) >= LEAST_STEPS
-
     def _has(self, k: int) -> bool:
-        return bool(np.isfinite(self.truths[:, k]).all())
+        runs = [self.short(steps) for steps in self.short_points]
+        return all(bool(np.isfinite(rows[k]).all()) for rows in (*self.truths, *runs))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

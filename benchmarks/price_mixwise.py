@@ -13,6 +13,8 @@ Departures:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from benchmarks.mixwise_pick import metrics_of
@@ -21,6 +23,7 @@ from benchmarks.purse import OverspentError
 from benchmarks.truth.horizons import BATCH, LENGTH, RATE, WARMUP
 
 from mixwise.decision.calibration import correct, train_in_turn
+from mixwise.decision.equals import Preference
 from mixwise.decision.recommend import decide
 from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
@@ -60,8 +63,16 @@ class BoughtRuns:
         return TableScorer(rows).runs(mixtures)
 
 
-def pick_by_mixwise(offer: Offer) -> int:
-    """What the product recommends."""
+def by_mixwise(prefer: Preference) -> Callable[[Offer], int]:
+    """What the product recommends.
+
+    Args:
+        prefer: What is simplest among equals.
+    """
+    return lambda offer: _recommended(offer, prefer)
+
+
+def _recommended(offer: Offer, prefer: Preference) -> int:
     bed, horizons = offer.bed, _plan(offer)
     points = _kept(horizons, bed.points("predictions"))
     proxy = _proxy(offer, horizons, points)
@@ -102,7 +113,9 @@ def pick_by_mixwise(offer: Offer) -> int:
         n_seeds=1,
     )
     calibrated = correct(problem, found, surface, chosen)
-    decision = decide(calibrated, candidates=candidates, is_searched_again=bool(chosen))
+    decision = decide(
+        calibrated, candidates=candidates, prefer=prefer, is_searched_again=bool(chosen)
+    )
     return bed.mixtures.index(decision.mixture)
 
 

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from benchmarks.horizon_law import fit_horizon_law
 from benchmarks.price_beds import Offer
-from benchmarks.price_mixwise import pick_by_mixwise
+from benchmarks.price_mixwise import by_mixwise
 from benchmarks.purse import OverspentError, objective
 from benchmarks.surrogates import Predict, fit_law, fit_line, fit_trees
 from benchmarks.truth.horizons import BATCH, LENGTH
@@ -162,7 +162,7 @@ def pick_mergemix(offer: Offer) -> int:
     chosen = offer.rng.choice(offer.candidates, n, replace=False)
     known = np.concatenate([np.arange(corners), chosen])
     offer.n_passes += len(known)
-    predict = fit_trees(offer.bed.shares[known], losses[known])
+    predict = fit_trees(offer.bed.shares[known], losses[known].mean(axis=1, keepdims=True))
     best = _best(offer, predict(_shares(offer)))
     if best in chosen:
         return best
@@ -231,7 +231,8 @@ RIVALS: tuple[Rival, ...] = (
     Rival("MergeMix", "arXiv 2601.17858", pick_mergemix),
     Rival("DeMix", "arXiv 2602.00747", pick_demix),
     Rival("MixMin", "arXiv 2502.10510", pick_mixmin),
-    Rival(MIXWISE, "", pick_by_mixwise),
+    Rival("mixwise, the largest score", "", by_mixwise("none")),
+    Rival(MIXWISE, "", by_mixwise("uniform")),
 )
 VARIANTS: tuple[Rival, ...] = (
     *(Rival(f"RegMix, {n} runs", "", by_regression(fit_trees, n)) for n in N_WANTED),

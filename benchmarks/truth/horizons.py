@@ -74,9 +74,9 @@ _LONG = Setting(
     "demo",
     512,
     points=(4, 5, 6, 8, 10, 14, 25, 27, 51, 53, 66, 102, 129, 204, 256, 512),
-    merged_points=(5, 10, 25, 51, 102, 204, 512),
+    merged_points=(5, 10, 25, 51, 102),
     seeds=(1,),
-    short_points=(4, 8, 16, 32, 64, 128),
+    short_points=(8, 16, 32, 64),
 )
 SETTINGS: Mapping[str, Setting] = {
     "demo": Setting("demo"),
@@ -208,17 +208,15 @@ def generate(bed: str, scratch: Path) -> None:
         wanted |= {("merged", at) for at in setting.merged_points}
         if any(key_of(*one, 0, m.shares) not in done for one in wanted for m in asked):
             _ask_experts(bed, workspace, asked, done)
-        for seed in setting.seeds:
-            for mixture in trained:
+        for mixture in trained:
+            for seed in setting.seeds:
                 if key_of("reference", setting.steps, seed, mixture.shares) not in done:
                     [[run]] = workspace.reference((seed,)).runs([mixture])
                     append(bed, [row_of("reference", setting.steps, seed, mixture, run)])
-            print(f"{bed}: references of seed {seed}", flush=True)
-        for mixture in trained if setting.short_points else ():
-            short = setting.short_points[-1]
-            if key_of("reference", short, SHORT_SEED, mixture.shares) not in done:
-                append(bed, _short_run(workspace, mixture, setting.short_points))
-        print(f"{bed}: short runs", flush=True)
+            points = setting.short_points
+            if points and key_of("reference", points[-1], SHORT_SEED, mixture.shares) not in done:
+                append(bed, _short_run(workspace, mixture, points))
+            print(f"{bed}: trained on {mixture}", flush=True)
 
 
 def _ask_experts(bed: str, workspace: Workspace, asked: Sequence[Mixture], done: Set[Key]) -> None:
