@@ -26,9 +26,10 @@ from scipy.optimize import least_squares
 
 Array = npt.NDArray[np.float64]
 _EXPONENTS = (0.3, 1.0)  # starts of β
-_MOST_EVALUATIONS = 60
+_MOST_EVALUATIONS = 40
 _LEAST_SHARE = 1e-3
-_BOUND = 12.0  # of logarithms
+_BOUND = 12.0  # of the logarithms of E, C and B
+_EXPONENT_BOUND = 2.0  # of those of γ and β
 
 
 def fit_horizon_law(shares: Array, steps: Array, losses: Array) -> Callable[[Array, float], Array]:
@@ -45,6 +46,8 @@ def fit_horizon_law(shares: Array, steps: Array, losses: Array) -> Callable[[Arr
     n_domains = shares.shape[1]
     span = max(float(np.ptp(losses)), 1e-6)
     floor = max(float(losses.min()) - span, 1e-6)
+    bounds = np.full(2 + 3 * n_domains, _BOUND)
+    bounds[1 + n_domains : 1 + 2 * n_domains] = bounds[-1] = _EXPONENT_BOUND
     best = None
     for beta in _EXPONENTS:
         start = np.concatenate(
@@ -58,8 +61,8 @@ def fit_horizon_law(shares: Array, steps: Array, losses: Array) -> Callable[[Arr
         )
         found = least_squares(
             lambda p: _law(p, shares, steps) - losses,
-            np.clip(start, -_BOUND + 1, _BOUND - 1),
-            bounds=(-_BOUND, _BOUND),
+            np.clip(start, 0.9 * -bounds, 0.9 * bounds),
+            bounds=(-bounds, bounds),
             loss="soft_l1",
             f_scale=span / 10,
             max_nfev=_MOST_EVALUATIONS,

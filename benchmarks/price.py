@@ -146,10 +146,9 @@ def of_method(rows: Sequence[Attempt], method: str, price: float) -> list[Attemp
 
 
 def beds_at(rows: Sequence[Attempt], price: float) -> set[str]:
-    """Beds that count at a price: where mixwise answers; all, where it was not asked."""
-    if all(row.method != MIXWISE for row in rows):
-        return {row.bed for row in rows}
-    return {row.bed for row in rows if (row.method, row.price) == (MIXWISE, price)}
+    """Beds that count at a price: where mixwise answers; all, where it answers on none."""
+    found = {row.bed for row in rows if (row.method, row.price) == (MIXWISE, price)}
+    return found or {row.bed for row in rows}
 
 
 def markdown(rows: Sequence[Attempt], rivals: Sequence[Rival]) -> str:
@@ -180,9 +179,11 @@ def claims_of(rows: Sequence[Attempt], rivals: Sequence[Rival]) -> list[Claim]:
         what = f"price {price:g}: mixwise's regret ÷ a random pick's"
         claims.append(Claim(what, bought.value, bought.low, bought.high, n))
         for rival in rivals:
-            theirs = of_method(rows, rival.name, price)
+            answered = {r.bed for r in rows if (r.method, r.price) == (rival.name, price)}
+            both = [row for row in rows if row.bed in answered & beds_at(rows, price)]
+            theirs = of_method(both, rival.name, price)
             if theirs and rival.name != MIXWISE:
-                gap = share_of(theirs, mine)
+                gap = share_of(theirs, of_method(both, MIXWISE, price))
                 what = f"price {price:g}: regret of {rival.name} less mixwise's, in random picks'"
                 goal = 0.0 if price >= _GOAL_FROM else None
                 claims.append(Claim(what, gap.value, gap.low, gap.high, n, at_least=goal))
@@ -223,17 +224,14 @@ def _case(row: Attempt) -> tuple[str, int, str, float]:
     return row.bed, row.draw, row.objective, row.price
 
 
-def _print_all(found: Mapping[str, Sequence[Attempt]], rivals: Sequence[Rival]) -> list[Attempt]:
-    """Print tables: all beds that have runs of mixtures, those of each use, and each bed."""
-    comparable = [name for name in found if Bed(name).short_points]
-    groups = {"all beds": comparable}
-    for use in ("development", "report"):
-        groups[f"{use} beds"] = [name for name in comparable if BEDS[name] == use]
-    groups |= {f"{name} ({BEDS[name]})": [name] for name in found}
+def _print_all(found: Mapping[str, Sequence[Attempt]], rivals: Sequence[Rival]) -> None:
+    """Print tables: all beds, those that have runs of mixtures, and each bed."""
+    groups = {"all beds": list(found)}
+    groups["beds with runs of mixtures"] = [name for name in found if Bed(name).short_points]
+    groups |= {f"{BEDS[name]} bed {k}": [name] for k, name in enumerate(found, start=1)}
     for title, names in groups.items():
         rows = [row for name in names for row in found[name]]
         print(f"\n{title}: {', '.join(names)}\n\n{markdown(rows, rivals)}", flush=True)
-    return [row for name in comparable for row in found[name]]
 
 
 def main() -> None:
@@ -249,14 +247,15 @@ def main() -> None:
     if options.tune:
         names = [name for name in names if BEDS[name] == "development"]
     found = {name: attempts(Bed(name), rivals, options.draws) for name in names}
-    rows = _print_all(found, rivals)
+    _print_all(found, rivals)
     if options.tune:
         return
-    everything = [row for name in names for row in found[name]]
-    print(f"\nwhat a budget buys, {', '.join(names)}\n\n{budget_table(everything)}\n")
-    save_claims("price", claims_of(rows, rivals), rows=[asdict(row) for row in everything])
+    rows = [row for name in names for row in found[name]]
+    print(f"\nwhat a budget buys, {', '.join(names)}\n\n{budget_table(rows)}\n")
+    save_claims("price", claims_of(rows, rivals), rows=[asdict(row) for row in rows])
+    comparable = [row for name in names if Bed(name).short_points for row in found[name]]
     shown = [rival for rival in rivals if rival.name not in _FREE or rival.name == "uniform"]
-    PLOT.write_text(render_plot(lines_of(rows, shown), PRICES, _AXES), encoding="utf-8")
+    PLOT.write_text(render_plot(lines_of(comparable, shown), PRICES, _AXES), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -226,12 +226,11 @@ RIVALS: tuple[Rival, ...] = (
     Rival("RegMix, short runs, linear", "arXiv 2407.01492", by_regression(fit_line, 8)),
     Rival("RegMix, small models", "arXiv 2407.01492", pick_by_small_models),
     Rival("log-linear law", "arXiv 2403.16952", by_law(8, 0.0)),
-    Rival("Olmix: the same with KL", "arXiv 2602.12237", by_law(8, 0.01)),
-    Rival("law in mixture and horizon", "arXiv 2507.09404", by_horizon_law(8)),
+    Rival("Olmix: the same with KL", "arXiv 2602.12237", by_law(8, 0.03)),
+    Rival("law in mixture and horizon", "arXiv 2507.09404", by_horizon_law(16)),
     Rival("MergeMix", "arXiv 2601.17858", pick_mergemix),
     Rival("DeMix", "arXiv 2602.00747", pick_demix),
     Rival("MixMin", "arXiv 2502.10510", pick_mixmin),
-    Rival("mixwise, the largest score", "", by_mixwise("none")),
     Rival(MIXWISE, "", by_mixwise("uniform")),
 )
 VARIANTS: tuple[Rival, ...] = (
@@ -243,4 +242,6 @@ VARIANTS: tuple[Rival, ...] = (
         for pull in PULLS
     ),
     *(Rival(f"horizon law, {n} runs", "", by_horizon_law(n)) for n in N_WANTED),
+    Rival("mixwise, the largest score", "", by_mixwise("none")),
+    Rival(MIXWISE, "", by_mixwise("uniform")),
 )
