@@ -30,6 +30,8 @@ SCRIPTS = {
     "schedules": "constant-rate experts, a final run that lowers its rate",
     "verdict": "which diagnostics tell how good the proxy is",
     "transfer": "what is best narrow or short, taken wide or long",
+    "horizons": "short experts against trained mixtures, by every way to continue them",
+    "repetition": "scarce domains: matched repetition, and what a cap costs",
     "units": "frivolous units over the width of a network",
 }
 _WITHOUT_MODELS = (
@@ -45,6 +47,8 @@ _WITHOUT_MODELS = (
     "schedules",
     "verdict",
     "transfer",
+    "horizons",
+    "repetition",
 )
 _RESULTS = {"accuracy": "accuracy-report"}  # where results are not named like their script
 

@@ -3,7 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixwise.objective import Aggregation, Measure, Metric, Objective, Scale, Term
+from mixwise.objective import (
+    PENALTY,
+    Aggregation,
+    Floor,
+    Measure,
+    Metric,
+    Objective,
+    Scale,
+    Term,
+)
 
 LOSS = Metric("a", "loss", "min", "nats/token")
 ACCURACY = Metric("quiz", "accuracy", "max", is_differentiable=False)
@@ -89,3 +98,38 @@ def test_a_measure_on_a_set_is_a_metric_that_may_be_turned() -> None:
     turned = Metric.of("quiz", tokens, "max")
     assert (turned.name, turned.unit, turned.is_differentiable) == ("quiz/tokens", "tokens", False)
     assert (turned.sign, Metric.of("quiz", tokens).sign) == (1, -1)
+
+
+def floored(floor: Floor, aggregation: Aggregation = "mean") -> Objective:
+    return Objective((Term(LOSS, 1.0),), aggregation, (floor,))
+
+
+@pytest.mark.parametrize("aggregation", ["mean", "worst"])
+def test_a_floor_that_holds_changes_nothing(aggregation: Aggregation) -> None:
+    held = floored(Floor(ACCURACY, margin=0.15), aggregation)
+    assert held.value(MODEL, SCALE) == pytest.approx(2.0)
+    assert [metric.name for metric in held.metrics] == ["a/loss", "quiz/accuracy"]
+    assert held.weights.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("aggregation", ["mean", "worst"])
+def test_a_floor_that_is_missed_costs_ten_times_the_gap(aggregation: Aggregation) -> None:
+    missed = floored(Floor(ACCURACY, margin=0.05), aggregation)  # by half a spread
+    assert missed.value(MODEL, SCALE) == pytest.approx(2.0 - 0.5 * PENALTY)
+
+
+def test_a_floor_may_be_a_value_of_a_metric_that_is_maximised_too() -> None:
+    own = floored(Floor(LOSS, value=1.9))
+    assert own.metrics == (LOSS,)
+    assert own.value(MODEL, SCALE) == pytest.approx(2.0 - 0.2 * PENALTY)
+
+
+def test_limits_are_on_the_worse_side() -> None:
+    assert Floor(LOSS, margin=0.1).limit(SCALE.base) == pytest.approx(3.1)
+    assert Floor(ACCURACY, margin=0.1).limit(SCALE.base) == pytest.approx(0.3)
+    assert Floor(ACCURACY, value=0.6).limit(SCALE.base) == 0.6
+
+
+def test_a_metric_that_tells_nothing_apart_has_no_floor() -> None:
+    flat = Scale(SCALE.base, {"a/loss": 0.5, "quiz/accuracy": 0.0})
+    assert floored(Floor(ACCURACY)).value(MODEL, flat) == pytest.approx(2.0)

@@ -5,10 +5,13 @@ Notation:
     σ_m: spread of metric m, its standard deviation (n − 1) over the single-domain experts.
     s_m: +1 where larger is better, −1 where smaller is better.  w_m: weight, > 0.
     g_m = s_m (x_m − b_m) / σ_m: gain over the base in units of the spread.
+    f_m: the gain that a floor asks for.
 
 Method:
     mean:  J = Σ w_m g_m / Σ w_m        worst:  J = min_m g_m
-    over the metrics with σ_m > 0; one with σ_m = 0 tells no mixture from another.
+    over the metrics with σ_m > 0; one with σ_m = 0 tells no mixture from another. Where a metric is
+    below its floor J loses 10 (f_m − g_m): an exact penalty, so that the best mixture holds the
+    floors wherever one does, and misses them by the least where none does.
     Larger is better. J has no unit: 1 means "one expert-to-expert standard deviation better than
     the base, on average".
 
@@ -30,6 +33,7 @@ from mixwise.errors import EvaluationError
 
 Direction = Literal["min", "max"]
 Aggregation = Literal["mean", "worst"]
+PENALTY = 10.0  # of J for a spread by which a floor is missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,34 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """What a metric must not be worse than.
+
+    Args:
+        metric: The metric.
+        value: In its unit; None for the base model's.
+        margin: By how much it may be worse than that, ≥ 0, in its unit.
+    """
+
+    metric: Metric
+    value: float | None = None
+    margin: float = 0.0
+
+    def limit(self, base: Mapping[str, float]) -> float:
+        """The last value that holds it, in the metric's unit.
+
+        Args:
+            base: The base model's values by metric name.
+
+        Example:
+            >>> Floor(Metric("a", "loss", "min"), margin=0.25).limit({"a/loss": 3.0})
+            3.25
+        """
+        value = base[self.metric.name] if self.value is None else self.value
+        return value - self.metric.sign * self.margin
+
+
+@dataclass(frozen=True, slots=True)
 class Scale:
     """What turns metric values into gains.
 
@@ -134,21 +166,42 @@ class Objective:
     Args:
         terms: Metrics and weights; at least one.
         aggregation: ``mean`` (weighted) or ``worst`` (the smallest gain).
+        floors: What metrics must not be worse than, those of the terms or others.
     """
 
     terms: tuple[Term, ...]
     aggregation: Aggregation = "mean"
+    floors: tuple[Floor, ...] = ()
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that the objective reads, in its order."""
-        return tuple(term.metric for term in self.terms)
+        """The metrics that the objective reads: the terms' in their order, then other floors'."""
+        terms = {term.metric.name: term.metric for term in self.terms}
+        others = {floor.metric.name: floor.metric for floor in self.floors}
+        return tuple((others | terms)[name] for name in dict.fromkeys([*terms, *others]))
+
+    @property
+    def weights(self) -> Array:
+        """Weight of each metric, shape ``(n_metrics,)``; 0 for one that has a floor alone."""
+        by_name = {term.metric.name: term.weight for term in self.terms}
+        return np.array([by_name.get(metric.name, 0.0) for metric in self.metrics])
+
+    def floor_gains(self, scale: Scale) -> Array:
+        """f_m of each metric, shape ``(n_metrics,)``; −∞ where it has no floor."""
+        limits = np.full(len(self.metrics), -np.inf)
+        names = [metric.name for metric in self.metrics]
+        for floor in self.floors:
+            column, spread = names.index(floor.metric.name), scale.spread[floor.metric.name]
+            if spread > 0:
+                away = floor.limit(scale.base) - scale.base[floor.metric.name]
+                limits[column] = max(limits[column], floor.metric.sign * away / spread)
+        return limits
 
     def gains(self, values: Array, scale: Scale) -> Array:
         """Turn metric values into gains.
 
         Args:
-            values: x_m, shape ``(..., n_terms)``, in the metrics' own units and order.
+            values: x_m, shape ``(..., n_metrics)``, in the metrics' own units and order.
             scale: Base values and spreads.
 
         Returns:
@@ -164,7 +217,7 @@ class Objective:
         """Aggregate metric values into the objective J (see the head of this file).
 
         Args:
-            values: x_m, shape ``(..., n_terms)``.
+            values: x_m, shape ``(..., n_metrics)``.
             scale: Base values and spreads.
 
         Returns:
@@ -179,18 +232,29 @@ class Objective:
             >>> float(Objective((term,)).aggregate(np.array([2.0]), scale))
             2.0
         """
-        tells = np.array([scale.spread[metric.name] > 0 for metric in self.metrics])
+        weights = self.weights
+        tells = np.array([scale.spread[metric.name] > 0 for metric in self.metrics]) & (weights > 0)
         if not tells.any():
-            names = ", ".join(f"`{metric.name}`" for metric in self.metrics)
+            names = ", ".join(f"`{term.metric.name}`" for term in self.terms)
             raise EvaluationError(
                 f"no metric of the objective differs between the experts ({names}): choose others "
                 "or enlarge their evaluation sets"
             )
-        gains = self.gains(values, scale)[..., tells]
+        gains = self.gains(values, scale)
+        lost = self.penalty(gains, scale)
         if self.aggregation == "worst":
-            return np.asarray(gains.min(axis=-1))
-        term_weights = np.array([term.weight for term in self.terms])[tells]
-        return np.asarray(gains @ term_weights / term_weights.sum())
+            return np.asarray(gains[..., tells].min(axis=-1) - lost)
+        return np.asarray(gains[..., tells] @ weights[tells] / weights[tells].sum() - lost)
+
+    def penalty(self, gains: Array, scale: Scale) -> Array:
+        """What J loses to floors that are missed, shape ``(...)``.
+
+        Args:
+            gains: g_m, shape ``(..., n_metrics)``.
+            scale: Base values and spreads.
+        """
+        missed = np.maximum(self.floor_gains(scale) - gains, 0.0)
+        return np.asarray(PENALTY * missed.sum(axis=-1))
 
     def value(self, values: Mapping[str, float], scale: Scale) -> float:
         """J of one model, from its metric values by name."""

@@ -114,16 +114,31 @@ def test_a_horizon_of_one_batch_is_enough() -> None:
         ),
         (
             {"objective": {"metrics": [{"set": "math", "measure": "los"}]}},
-            "`objective.metrics.0.measure`: `los` is not a measure: did you mean `loss`",
+            "`objective.metrics.0`: `los` cannot be measured on the text set",
         ),
         (
             {"objective": {"metrics": [{"set": "math", "measure": "accuracy"}]}},
             "`objective.metrics.0`: `accuracy` cannot be measured on the text set `math`: "
-            "use one of loss, bits_per_byte",
+            "valid are: `bits_per_byte`, `loss`",
         ),
         (
             {"objective": {"metrics": [{"set": "math", "measure": "loss"}] * 2}},
             "`objective.metrics.1`: `math/loss` stands twice: keep one",
+        ),
+        (
+            {"objective": {"floors": [{"set": "math", "measure": "los"}]}},
+            "`objective.floors.0`: `los` cannot be measured on the text set `math`",
+        ),
+        (
+            {"objective": {"floors": [{"set": "math", "measure": "loss"}] * 2}},
+            "`objective.floors.1`: `math/loss` stands twice: keep one",
+        ),
+        (
+            {
+                "objective": {"floors": [{"set": "math", "measure": "loss"}]},
+                "search": {"method": "demix"},
+            },
+            "`objective.floors`: `search.method: demix` ranks mixtures without them",
         ),
         (
             {"objective": {"metrics": [{"set": "math", "measure": "loss", "weight": 0}]}},
@@ -222,3 +237,20 @@ def test_equal_sections_hash_alike_and_any_change_shows() -> None:
 def test_the_hash_knows_where_one_part_ends() -> None:
     assert hash_section("ab", "c") != hash_section("a", "bc")
     assert hash_section("a") != hash_section("a", "")
+
+
+def test_metrics_of_a_group_count_as_one() -> None:
+    sets = {name: {"files": name} for name in ("a", "b")}
+    metrics = [
+        {"set": "a", "measure": "loss", "group": "texts"},
+        {"set": "b", "measure": "loss", "group": "texts", "weight": 3},
+        {"set": "math", "measure": "loss"},
+    ]
+    chosen = recipe(evaluation={"sets": sets}, objective={"metrics": metrics})
+    assert [term.weight for term in chosen.objective_terms.terms] == [0.25, 0.75, 1.0]
+
+
+def test_floors_are_those_of_the_recipe() -> None:
+    floor = {"set": "code", "measure": "bits_per_byte", "margin": 0.25}
+    [found] = recipe(objective={"floors": [floor]}).objective_terms.floors
+    assert (found.metric.name, found.value, found.margin) == ("code/bits_per_byte", None, 0.25)

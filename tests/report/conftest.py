@@ -179,6 +179,7 @@ class Parts:
                 answers=("merged", "predictions"),
                 continued=tuple(f"{name}/loss" for name in self.domains),
                 left=("quiz/accuracy",),
+                coefficients={},
                 error=ContinuationError(0.125, 0.5),
                 path=(BestAt(4, self.uniform, 0.25), BestAt(8, self.best, 0.0)),
             ),

@@ -107,6 +107,8 @@ def test_both_horizons_and_the_move_between_them_are_told(make_study: MakeStudy)
     far = replace(found.horizons.path[-1], behind=0.5)
     moving = replace(found, horizons=replace(found.horizons, path=(far,)))
     assert "The best mixture still moves with the horizon" in horizon_words(moving)
+    longer = replace(found, horizons=replace(found.horizons, coefficients={"python/loss": 2.0}))
+    assert "taken longer (2 times for python/loss)." in horizon_words(longer)
     assert horizon_words(None) == ""
 
 

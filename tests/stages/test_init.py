@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from mixwise.errors import RecipeError
+from mixwise.kinds.lm_eval import LmEvalKeys
 from mixwise.recipe import Recipe, load_recipe, parse_recipe
 from mixwise.records.choice import ChoiceFields
 from mixwise.records.prompt_completion import PromptCompletionFields
@@ -33,7 +34,7 @@ def uncomment(text: str) -> str:
 
 def keys_of(section: type[BaseModel]) -> set[str]:
     """Names of all keys of a section and of the sections below it."""
-    found = set(section.model_fields)
+    found = set(section.model_fields) - {"own"}  # whose keys stand beside the others
     for field in section.model_fields.values():
         found |= {key for model in models_in(field.annotation) for key in keys_of(model)}
     return found
@@ -65,7 +66,7 @@ def test_every_commented_key_shows_its_default(tmp_path: Path) -> None:
     assert full.evaluation.sets["quiz"].kind == "choice"
     assert full.search.bounds["math"].max_share == 0.6
     assert len(full.objective.metrics) == 2
-    examples = {"evaluation": {"sets"}, "search": {"bounds"}, "objective": {"metrics"}}
+    examples = {"evaluation": {"sets"}, "search": {"bounds"}, "objective": {"metrics", "floors"}}
     for name in set(Recipe.model_fields) - {"domains"}:
         part, default = getattr(full, name), getattr(written, name)
         if isinstance(part, BaseModel):
@@ -85,7 +86,7 @@ def test_each_commented_key_may_be_opened_alone(tmp_path: Path) -> None:
     path = write_recipe(tmp_path)
     lines, written = path.read_text().splitlines(), load_recipe(path)
     start = next(i for i, line in enumerate(lines) if line.startswith("horizon_tokens"))
-    examples = {"manual", "files", "kind", "fields", "math"}
+    examples = {"manual", "files", "kind", "fields", "math", *LmEvalKeys.model_fields}
     n_opened = 0
     for i in range(start, len(lines)):
         key = re.match(r"\s*# +(\w+): +[^\s#]", lines[i])

@@ -196,9 +196,9 @@ def test_short_experts_cost_their_part() -> None:
     assert made.time(MEASURED) == pytest.approx(2 * 400 * 0.01 + (1 + 20) * 500 * 0.001)
 
 
-def test_candidates_by_predictions_cost_a_reading_of_every_expert_at_every_point() -> None:
+def test_candidates_by_predictions_cost_readings_of_every_expert() -> None:
     chosen = recipe(
         experts={"horizon_tokens": 400}, validation={"mixtures": 0}, final={"train": False}
     )
     made = plan(chosen, counts=counted(chosen, n_candidates=10, candidate_passes=0))
-    assert made.time(MEASURED) == pytest.approx(2 * 400 * 0.01 + (1 + 2 * 3) * 500 * 0.001)
+    assert made.time(MEASURED) == pytest.approx(2 * 400 * 0.01 + (1 + 2 * 6) * 500 * 0.001)

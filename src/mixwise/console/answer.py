@@ -42,6 +42,8 @@ def print_recommendation(found: Recommendation) -> None:
     _print_expected(found.reference)
     _print_proxy(found.proxy, is_predicted=not found.reference.n_references)
     _print_horizons(found)
+    if found.floors:
+        _print_floors(found)
     _print_baselines(found.baselines)
     _print_near_optimal(found)
     if found.fidelity is not None:
@@ -104,6 +106,13 @@ def _print_horizons(found: Recommendation) -> None:
     if horizons.left:
         line += f" Left as they are at the experts' end: {', '.join(horizons.left)}."
     print_text(line)
+
+
+def _print_floors(found: Recommendation) -> None:
+    """Print which metrics must not get worse, and whether they are expected to."""
+    from mixwise.report.words import floor_words  # the report's words are slow to load
+
+    print_text(floor_words(found))
 
 
 def _print_baselines(rows: Sequence[Rated]) -> None:

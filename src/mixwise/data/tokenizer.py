@@ -81,6 +81,7 @@ class BaseTokenizer:
                 f"{folder}: the tokenizer names no end-of-text token "
                 "(`eos_token`): set it in tokenizer_config.json"
             )
+        self.folder = folder
         self.tokenizer: Any = tokenizer
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_padding()

@@ -7,14 +7,16 @@ by the likelihood of rows (`mixwise.evaluation.likelihood.sets`) refine the prot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mixwise.kinds import KINDS
 from mixwise.objective import Metric
 from mixwise.observation import Measurement
 from mixwise.scorer import Part
+from mixwise.section import Section
 
 if TYPE_CHECKING:
     from mixwise.data.heldout import HeldoutRows
@@ -83,6 +85,9 @@ class Opening:
         apart: Lengths that no batch spans: the model reads longer rows in another way.
         records: Reads the set's records, those that its format gives.
         heldout: Its held-out tokens, of a kind that reads documents.
+        own: The keys that its kind has in the recipe.
+        folder: Folder of the recipe, where relative paths start.
+        trust_remote_code: Whether code that the recipe names may run.
     """
 
     name: str
@@ -95,6 +100,9 @@ class Opening:
     apart: tuple[int, ...]
     records: Callable[[], Iterator[Any]]
     heldout: Callable[[], HeldoutRows]
+    own: Section = field(default_factory=Section)
+    folder: Path = Path()
+    trust_remote_code: bool = False
 
 
 def open_set(kind: str, opening: Opening) -> EvaluationSet:

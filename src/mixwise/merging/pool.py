@@ -196,20 +196,7 @@ class ExpertPool:
         elif is_of_experts and _are_one(active.values()):
             self._running.write(set(active), statistics.fmean(active.values()))
         else:
-            self._write_sum(pairs)
-
-    def _write_sum(self, weighted: Sequence[tuple[TaskVector, float]]) -> None:
-        for name, live in self.live.tensors.items():
-            base = self.base_tensor(name)
-            if not live.is_floating_point():  # a counter or a mask
-                self.live.write(name, base)
-                continue
-            pairs = [(vector, weight) for vector, weight in weighted if name in vector]
-            for start, part in chunks(base, live.device):
-                total = part.to(live.device, torch.float32, copy=True)
-                for vector, weight in pairs:
-                    vector.add_to(total, name, weight, start=start)
-                self.live.write(name, total, start=start)
+            _write_sum(self.live, pairs)
 
     def _write_combined(self, shares: Tensor, combine: Combine) -> None:
         for name, live in self.live.tensors.items():
@@ -274,3 +261,28 @@ def write_checkpoint(live: LiveModel, checkpoint: Checkpoint) -> None:
         write_adapters(live, [LoraExpert(live, checkpoint)], [1.0])
     else:
         live.write_checkpoint(checkpoint)
+
+
+def write_scaled(live: LiveModel, checkpoint: Checkpoint, coefficient: float) -> None:
+    """Write θ₀ + c δ: a checkpoint whose difference to the base is multiplied by a coefficient."""
+    if coefficient == 1:
+        write_checkpoint(live, checkpoint)
+    elif checkpoint.is_adapter:
+        write_adapters(live, [LoraExpert(live, checkpoint)], [coefficient])
+    else:
+        _write_sum(live, [(DirectTaskVector(live, checkpoint), coefficient)])
+
+
+@torch.no_grad()
+def _write_sum(live: LiveModel, weighted: Sequence[tuple[TaskVector, float]]) -> None:
+    for name, tensor in live.tensors.items():
+        base = live.base_tensor(name)
+        if not tensor.is_floating_point():  # a counter or a mask
+            live.write(name, base)
+            continue
+        pairs = [(vector, weight) for vector, weight in weighted if name in vector]
+        for start, part in chunks(base, tensor.device):
+            total = part.to(tensor.device, torch.float32, copy=True)
+            for vector, weight in pairs:
+                vector.add_to(total, name, weight, start=start)
+            live.write(name, total, start=start)

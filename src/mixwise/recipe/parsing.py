@@ -10,8 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from mixwise.errors import RecipeError, nearest, printable, shown
+from mixwise.kinds import KINDS
 from mixwise.recipe.recipe import Recipe
-from mixwise.recipe.sections import HubDataset
+from mixwise.recipe.sections import EvaluationSource, HubDataset
 from mixwise.records.formats import FORMATS
 
 _MOST_BYTES = 2**20  # of a recipe
@@ -189,7 +190,9 @@ def _valid_keys(place: tuple[object, ...]) -> list[str]:
         if not _is_model(annotation) and parts and models and models[0] is not HubDataset:
             parts.pop(0)  # the name of an entry, or its number
         section = models[0]
-    return list(section.model_fields)
+    own = [key for row in KINDS.values() for key in row.keys.model_fields]
+    is_set = section is EvaluationSource
+    return [key for key in section.model_fields if key != "own"] + own * is_set
 
 
 def _is_model(annotation: object) -> bool:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 from mixwise.errors import nearest, printable
 from mixwise.kinds import KINDS
 from mixwise.mixture import MixtureSpace
-from mixwise.objective import Metric, Objective, Term
+from mixwise.objective import Floor, Measure, Metric, Objective, Term
 from mixwise.recipe.sections import (
     VERIFIED,
     Bounds,
@@ -24,6 +24,7 @@ from mixwise.recipe.sections import (
     Experts,
     Final,
     Heldout,
+    MeasureChoice,
     Merge,
     MetricChoice,
     ObjectiveChoice,
@@ -36,6 +37,7 @@ from mixwise.recipe.sections import (
 from mixwise.section import Section
 
 _LEAST_REFERENCES = 4
+_WITHOUT_FLOORS = ("subsets-race", "demix")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -119,9 +121,15 @@ class Recipe(Section):
         turned = {(m.set, m.measure): m.direction for m in self.objective.metrics if m.direction}
         return tuple(
             Metric.of(name, measure, turned.get((name, measure.name)))
-            for name, kind in self.set_kinds.items()
-            for measure in KINDS.find(kind).measures
+            for name, measures in self.measures.items()
+            for measure in measures
         )
+
+    @property
+    def measures(self) -> dict[str, tuple[Measure, ...]]:
+        """What is measured on each evaluation set."""
+        of_domains = dict.fromkeys(self.domains, KINDS.find("text").measures_of(Section()))
+        return of_domains | {name: each.measures for name, each in self.evaluation.sets.items()}
 
     @property
     def objective_terms(self) -> Objective:
@@ -130,8 +138,18 @@ class Recipe(Section):
             MetricChoice(set=name, measure="loss") for name in self.domains
         )
         by_name = {(metric.set_name, metric.measure): metric for metric in self.metrics}
-        terms = tuple(Term(by_name[choice.set, choice.measure], choice.weight) for choice in chosen)
-        return Objective(terms, self.objective.aggregation)
+        totals: dict[str | None, float] = {None: 1.0}
+        for group in {choice.group for choice in chosen} - {None}:
+            totals[group] = sum(choice.weight for choice in chosen if choice.group == group)
+        terms = tuple(
+            Term(by_name[choice.set, choice.measure], choice.weight / totals[choice.group])
+            for choice in chosen
+        )
+        floors = tuple(
+            Floor(by_name[floor.set, floor.measure], floor.value, floor.margin)
+            for floor in self.objective.floors
+        )
+        return Objective(terms, self.objective.aggregation, floors)
 
     def space(self, available_tokens: Mapping[str, int]) -> MixtureSpace:
         """The mixtures that may be recommended: the bounds, cut by tokens and repetition.
@@ -207,8 +225,16 @@ class Recipe(Section):
             if name not in self.domains
         ]
         seen = set()
-        for i, metric in enumerate(self.objective.metrics):
-            key = f"`objective.metrics.{i}`"
+        chosen: dict[str, MeasureChoice] = {
+            f"{key}.{i}": choice
+            for key, choices in (
+                ("metrics", self.objective.metrics),
+                ("floors", self.objective.floors),
+            )
+            for i, choice in enumerate(choices)
+        }
+        for place, metric in chosen.items():
+            key = f"`objective.{place}`"
             kind = self.set_kinds.get(metric.set)
             if kind is None:
                 problems.append(
@@ -216,15 +242,20 @@ class Recipe(Section):
                     "set: "
                     f"{nearest(metric.set, self.set_kinds)}"
                 )
-            elif KINDS.find(kind).measure(metric.measure) is None:
-                fitting = [measure.name for measure in KINDS.find(kind).measures]
+            elif metric.measure not in (m := [row.name for row in self.measures[metric.set]]):
                 problems.append(
-                    f"{key}: `{metric.measure}` cannot be measured on the {kind} set "
-                    f"`{metric.set}`: use one of {', '.join(fitting)}"
+                    f"{key}: `{printable(metric.measure, 80)}` cannot be measured on the {kind} "
+                    f"set `{metric.set}`: {nearest(metric.measure, m)}"
                 )
-            if (metric.set, metric.measure) in seen:
+            name = (place.partition(".")[0], metric.set, metric.measure)
+            if name in seen:
                 problems.append(f"{key}: `{metric.set}/{metric.measure}` stands twice: keep one")
-            seen.add((metric.set, metric.measure))
+            seen.add(name)
+        if self.objective.floors and self.search.method in _WITHOUT_FLOORS:
+            problems.append(
+                f"`objective.floors`: `search.method: {self.search.method}` ranks mixtures without "
+                "them: use another, such as auto"
+            )
         return problems
 
     def _size_problems(self) -> list[str]:

@@ -15,13 +15,12 @@ from pydantic import (
     Field,
     SerializeAsAny,
     create_model,
-    field_validator,
     model_validator,
 )
 
-from mixwise.errors import MixwiseError, nearest, printable
+from mixwise.errors import MixwiseError, printable
 from mixwise.kinds import KINDS
-from mixwise.objective import Aggregation, Direction
+from mixwise.objective import Aggregation, Direction, Measure
 from mixwise.records.formats import FORMATS, RecordFormat
 from mixwise.records.record import Document
 from mixwise.records.text import TextFields
@@ -184,15 +183,40 @@ class Domain(TextSource):
 class EvaluationSource(TextSource):
     """A set that models are measured on but never trained on.
 
-    ``kind``: what is measured (`mixwise.kinds` has the table).
+    ``kind``: what is measured (`mixwise.kinds` has the table). ``own``: the keys that its kind
+    has besides, which stand beside the others in the recipe.
     """
 
     kind: Annotated[str, AfterValidator(KINDS.known)] = "text"
+    own: SerializeAsAny[Section] = Section()
 
     @classmethod
     def _reads(cls, values: Mapping[str, Any]) -> type | None:
         """Type of the records that the set's kind reads."""
         return KINDS.find(values.get("kind", "text")).reads
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What is measured."""
+        return KINDS.find(self.kind).measures_of(self.own)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse_own(cls, values: Any) -> Any:
+        """Check the keys of the kind by what the kind says of them."""
+        if not isinstance(values, Mapping):
+            return values
+        try:
+            keys = KINDS.find(values.get("kind", "text")).keys
+        except (MixwiseError, TypeError):  # the key that names it is refused by itself
+            return values
+        if isinstance(values.get("own"), Section):
+            return values
+        if "own" in values:
+            raise ValueError("`own` is no key of a recipe: leave it out")
+        own = {key: value for key, value in values.items() if key in keys.model_fields}
+        others = {key: value for key, value in values.items() if key not in own}
+        return {**others, "own": keys.model_validate(own)}
 
 
 class Heldout(Section):
@@ -303,23 +327,33 @@ class Proxy(Section):
     continued: bool = True
 
 
-class MetricChoice(Section):
-    """One metric of the objective."""
+class MeasureChoice(Section):
+    """A measure on a set."""
 
     set: str
     measure: str
+
+
+class MetricChoice(MeasureChoice):
+    """One metric of the objective.
+
+    ``group``: metrics of one group are averaged first, so that a group of many counts as much as
+    one of few; ``weight`` then counts within the group.
+    """
+
     weight: Annotated[float, Field(gt=0, le=10**9)] = 1.0
     direction: Direction | None = None
+    group: Annotated[str, Field(min_length=1, max_length=64)] | None = None
 
-    @field_validator("measure")
-    @classmethod
-    def _known_measure(cls, measure: str) -> str:
-        names = [row.name for kind in KINDS.values() for row in kind.measures]
-        if measure not in names:
-            raise ValueError(
-                f"`{printable(measure, 80)}` is not a measure: {nearest(measure, names)}"
-            )
-        return measure
+
+class FloorChoice(MeasureChoice):
+    """What a metric must not be worse than: the base's value, or ``value``, by at most ``margin``.
+
+    Both are in the metric's unit.
+    """
+
+    value: float | None = None
+    margin: Annotated[float, Field(ge=0, le=10**9)] = 0.0
 
 
 class ObjectiveChoice(Section):
@@ -327,6 +361,7 @@ class ObjectiveChoice(Section):
 
     metrics: tuple[MetricChoice, ...] = ()
     aggregation: Aggregation = "mean"
+    floors: tuple[FloorChoice, ...] = ()
 
 
 class Bounds(Section):

@@ -32,6 +32,7 @@ from mixwise.report.words import (
     calibrated_words,
     cost_words,
     equals_words,
+    floor_words,
     horizon_words,
     key_figures,
     outcome_words,
@@ -63,6 +64,7 @@ def headline(contents: Contents) -> Html:
             _simplicity_note(contents),
             equals_note(contents),
             trust_box(contents.trust),
+            _floor_note(contents),
             _horizon_note(contents),
             _key_figures(contents),
             tag("p", _SCALE_NOTE, class_="caption"),
@@ -87,6 +89,12 @@ def _simplicity_note(contents: Contents) -> Html:
 def _horizon_note(contents: Contents) -> Html:
     """At what the proxy was measured, what that cost, and whether its answer still moves."""
     words = horizon_words(contents.recommendation)
+    return tag("p", words) if words else join([])
+
+
+def _floor_note(contents: Contents) -> Html:
+    """Which metrics must not get worse, and whether they are expected to."""
+    words = floor_words(contents.recommendation)
     return tag("p", words) if words else join([])
 
 

@@ -199,6 +199,26 @@ def simplicity_words(found: Recommendation | None) -> str:
     )
 
 
+def floor_words(found: Recommendation | None) -> str:
+    """Say which metrics must not get worse, and whether they are expected to."""
+    if found is None or not found.floors:
+        return ""
+    sides = {"min": "at most", "max": "at least"}
+    held = [
+        f"{floor.metric} {number(floor.expected)} ({sides[floor.direction]} "
+        f"{number(floor.limit)}{'' if floor.holds else ', MISSED'})"
+        for floor in found.floors
+    ]
+    missed = [floor.metric for floor in found.floors if not floor.holds]
+    words = f"Floors, by the proxy: {', '.join(held)}."
+    if missed:
+        words += (
+            f" No mixture that was looked at holds {' and '.join(missed)} and the others too: this "
+            "one misses by the least. Lower the floor, or widen the limits of the shares."
+        )
+    return words
+
+
 def horizon_words(found: Recommendation | None) -> str:
     """Say how far experts and final model are trained, what is continued, and whether it moves."""
     if found is None:
@@ -217,6 +237,12 @@ def horizon_words(found: Recommendation | None) -> str:
             f"continued to the final horizon from experts at {points} tokens, which may miss "
             f"{number(horizons.error.single)} of a single domain's objective and "
             f"{number(horizons.error.level)} of what all mixtures have alike (standard deviations)."
+        )
+    if horizons.coefficients:
+        longer = ", ".join(f"{c:g} times for {name}" for name, c in horizons.coefficients.items())
+        words += (
+            " What tells mixtures apart is the mean of that line and of the predictions of experts "
+            f"whose step from the base is taken longer ({longer})."
         )
     if horizons.left:
         words += f" Left as they are at the experts' end: {', '.join(horizons.left)}."

@@ -1,7 +1,8 @@
 """The experts' predictions averaged: a second proxy, of which every candidate is arithmetic.
 
 Notation:
-    p_i(t): probability of scored token t by expert i.  λ: shares, ``(n,)``.  R: tokens of a row.
+    p_i(t): probability of scored token t by expert i, or by θ₀ + c δ_i, where its step from the
+    base is taken c times as long.  λ: shares, ``(n,)``.  R: tokens of a row.
     q(t) = Σ_i λ_i p_i(t).  ℓ_R = −Σ_{t ∈ R} log q(t), in nats.
 
 Method:
@@ -54,12 +55,19 @@ class PredictionScorer:
         experts: Opened experts by domain.
         evaluations: Where the experts read the sets, once each.
         folder: Where their likelihoods are kept.
+        coefficient: c, what the experts' task vectors are multiplied by.
     """
 
     def __init__(
-        self, experts: Mapping[str, Checkpoint], evaluations: Evaluations, folder: Path
+        self,
+        experts: Mapping[str, Checkpoint],
+        evaluations: Evaluations,
+        folder: Path,
+        *,
+        coefficient: float = 1.0,
     ) -> None:
         self._experts = experts
+        self._coefficient = coefficient
         self._evaluations = evaluations
         self._store = TokenLikelihoods(folder, evaluations)
 
@@ -72,7 +80,8 @@ class PredictionScorer:
     @cached_property
     def _sets(self) -> tuple[_Predictions, ...]:
         """The likelihood sets as the experts predict them."""
-        likelihoods = self._store.of(list(self._experts.values()))
+        experts = list(self._experts.values())
+        likelihoods = self._store.of(experts, coefficient=self._coefficient)
         return tuple(
             _Predictions(chosen, np.stack([found[chosen.name] for found in likelihoods]))
             for chosen in self._evaluations.suite.likelihood_sets
@@ -86,6 +95,7 @@ class PredictionScorer:
             **{f"expert {name}": expert.fingerprint for name, expert in self._experts.items()},
             **self._evaluations.model.provenance,
             "evaluation": self._evaluations.suite.fingerprint,
+            **({} if self._coefficient == 1 else {"coefficient": f"{self._coefficient:g}"}),
         }
         return Observation(
             mixture=mixture,

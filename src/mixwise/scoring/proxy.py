@@ -1,67 +1,45 @@
 """The study's proxy: merges and predictions at points of the experts' runs, put together.
 
 Notation:
-    x_pj(λ): a metric of mixture λ by answer p (merged or predicted) at point j.  w_pj: its weight.
+    x_p(λ): a metric of mixture λ by part p: an answer (merged or predicted) at a point of the
+    experts' runs.  w_p: its weight.
 
 Method:
-    Every metric is a weighted sum Σ w_pj x_pj of what the parts measured, and so are its values per
-    example and its derivatives in the shares. Each answer is continued to the final horizon by
-    itself (`mixwise.extrapolation`), and the answers that are asked for are averaged. A
-    metric that jumps, such as an accuracy, is that of the merge at the last point. The weights are
-    found once, from the experts and the uniform mixture.
+    Every metric is a weighted sum Σ w_p x_p of what the parts measured, and so are its values per
+    example and its derivatives in the shares. The weights continue it to the final horizon, and
+    are found once, from the experts and the uniform mixture (`mixwise.scoring.weighing`). A
+    metric that jumps, such as an accuracy, is that of the merge at the last point.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.extrapolation import (
-    NOT_CONTINUED,
-    Continuation,
-    ContinuationError,
-    continue_metric,
-)
+from mixwise.extrapolation import NOT_CONTINUED, ContinuationError
 from mixwise.mixture import Mixture
-from mixwise.objective import Objective, Scale
+from mixwise.objective import Metric, Objective, Scale
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.recipe import hash_section
-from mixwise.scorer import VALUES, Request, Scorer
+from mixwise.scorer import VALUES, Request
 from mixwise.scoring.merged import MergedScorer
+from mixwise.scoring.weighing import Means, ProxyPart, Weighing, plain_places, weigh
 
-Means = Literal["merged", "predictions"]
 Listener = Callable[[Observation, Request], None]
 _LEVEL = 1.0  # of what is added: over two families it missed between −0.7 and 1.2 of it
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyPart:
-    """One answer at one point of the experts' runs.
-
-    Args:
-        means: Whether weights or predictions are averaged.
-        steps: The point.
-        length: What so many steps count as at the full learning rate.
-        scorer: Who answers.
-    """
-
-    means: Means
-    steps: int
-    length: float
-    scorer: Scorer
 
 
 class ProxyScorer:
     """Puts the parts of a proxy together.
 
     Args:
-        parts: One kind of answer after the other, each at the same points, which rise.
+        parts: One kind of answer after the other, each at points that rise; then those of longer
+            steps, rising.
         anchors: Mixtures from which the weights are found: the experts, then the uniform mixture.
         target: Length of the final run.
         continued: Metrics that are continued, and averaged over the answers; all others are those
@@ -75,7 +53,7 @@ class ProxyScorer:
         parts: Sequence[ProxyPart],
         anchors: Sequence[Mixture],
         target: float,
-        continued: Sequence[str],
+        continued: Sequence[Metric],
         averaged: Sequence[Means],
         rule: str,
     ) -> None:
@@ -94,8 +72,10 @@ class ProxyScorer:
 
     @property
     def points(self) -> tuple[int, ...]:
-        """Steps at which every mixture that is scored is measured, rising."""
-        return tuple(sorted({self._parts[k].steps for k in self._used}))
+        """Steps at which every mixture that is scored is known without a further pass, rising."""
+        merged = {self._parts[k].steps for k in self._used if self._parts[k].means == "merged"}
+        read = {self._parts[k].steps for k in plain_places(self._parts, "predictions")}
+        return tuple(sorted(merged & read if merged and read else merged | read))
 
     def score(
         self, mixtures: Sequence[Mixture], request: Request = VALUES
@@ -124,7 +104,7 @@ class ProxyScorer:
         Args:
             steps: One of the points.
         """
-        parts = [part for part in self._parts if part.steps == steps]
+        parts = [p for p in self._parts if p.steps == steps and p.coefficient == 1]
         own = (parts, self._anchors, parts[-1].length, self._continued, self._averaged, self._rule)
         return ProxyScorer(*own)
 
@@ -153,49 +133,30 @@ class ProxyScorer:
     @cached_property
     def _used(self) -> tuple[int, ...]:
         """Places of the parts that have a weight in some metric."""
-        weights = [self._last_merge, *self._weights.values()]
+        weights = [self._last_merge, *(weighing.weights for weighing in self.weighings.values())]
         return tuple(np.flatnonzero(np.any(weights, axis=0)).tolist())
 
-    def _places(self, kind: Means) -> list[int]:
-        """The parts of a kind of answer."""
-        return [k for k, part in enumerate(self._parts) if part.means == kind]
-
     @cached_property
-    def _anchored(self) -> Mapping[str, Mapping[Means, Array]]:
-        """Metrics that are continued, of the anchors at each point, ``(n_anchors, n_points)``."""
-        found: dict[str, dict[Means, Array]] = {name: {} for name in self._continued}
-        for kind in self._averaged:
-            scored = [self._parts[k].scorer.score(self._anchors) for k in self._places(kind)]
-            rows = [[observation.values for observation in of_part] for of_part in scored]
-            for name in self._continued:
-                values = [[row[name] for row in of_part] for of_part in rows]
-                found[name][kind] = np.array(values).T
-        return found
-
-    @cached_property
-    def continuations(self) -> Mapping[str, Mapping[Means, Continuation]]:
-        """How each metric is continued by each kind of answer; empty where there is one part."""
+    def weighings(self) -> Mapping[str, Weighing]:
+        """How each metric that is continued is put together; empty where there is one part."""
         if len(self._parts) == 1:
             return {}
-        lengths = {k: [self._parts[i].length for i in self._places(k)] for k in self._averaged}
-        return {
-            name: {k: continue_metric(rows, lengths[k], self._target) for k, rows in kinds.items()}
-            for name, kinds in self._anchored.items()
-        }
+        known = (self._parts, self._anchors, self._target, self._continued, self._averaged)
+        return weigh(*known)
 
     def error(self, objective: Objective, scale: Scale) -> ContinuationError:
         """What continuing may miss of an objective.
 
         Of a single domain's score it is taken over the experts and the uniform mixture, less what
         shifts all of them alike: from what continuing missed where it could be checked, and from
-        half of what the kinds of answers differ by. Of the level it is as much as what continuing
+        half of what the ways to answer differ by. Of the level it is as much as what continuing
         adds to the uniform mixture.
 
         Args:
             objective: What is maximised.
             scale: Of its metrics.
         """
-        if not self.continuations or self._target <= self._parts[-1].length:
+        if not self.weighings or self._target <= max(part.length for part in self._parts):
             return NOT_CONTINUED
         names = [metric.name for metric in objective.metrics]
         scored = self.score(self._anchors)
@@ -206,50 +167,30 @@ class ProxyScorer:
             after = objective.aggregate(values + np.stack(moved, axis=1), scale)
             return np.asarray(after - objective.aggregate(values, scale))
 
-        missed, apart, added = {}, {}, {}
-        for name, answers in self.continuations.items():
-            rows = self._anchored[name]
-            totals = [rows[kind] @ c.weights + c.shift for kind, c in answers.items()]
-            missed[name] = np.mean([c.missed for c in answers.values()], axis=0)
-            apart[name] = (totals[0] - totals[-1]) / 2
-            added[name] = np.mean([rows[kind][:, -1] for kind in answers], axis=0) - np.mean(
-                totals, axis=0
-            )
+        own = self.weighings.items()
+        missed, apart = ({n: w.missed for n, w in own}, {n: w.apart for n, w in own})
         single = np.hypot(*(change(by).std(ddof=1) for by in (missed, apart)))
-        return ContinuationError(float(single), _LEVEL * abs(float(change(added)[-1])))
-
-    @cached_property
-    def _weights(self) -> Mapping[str, Array]:
-        """Of every metric that is continued, a weight for each part."""
-        weights = {}
-        for name, answers in self.continuations.items():
-            weights[name] = np.zeros(len(self._parts))
-            for kind, continuation in answers.items():
-                weights[name][self._places(kind)] = continuation.weights / len(answers)
-        return weights
-
-    @cached_property
-    def _shifts(self) -> Mapping[str, float]:
-        """Of every metric that is continued, what is added for all mixtures alike."""
-        continued = self.continuations.items()
-        return {name: float(np.mean([c.shift for c in a.values()])) for name, a in continued}
+        added = change({name: -weighing.added for name, weighing in own})
+        return ContinuationError(float(single), _LEVEL * abs(float(added[-1])))
 
     @cached_property
     def _last_merge(self) -> Array:
         """The weights of all other metrics."""
         weights = np.zeros(len(self._parts))
-        merged = self._places("merged") or range(len(self._parts))
-        weights[merged[-1]] = 1
+        places = plain_places(self._parts, "merged") or plain_places(self._parts, "predictions")
+        weights[places[-1]] = 1
         return weights
 
     def _put_together(self, parts: Mapping[int, Observation], request: Request) -> Observation:
         """One observation from those of a mixture by the parts, by the parts' places."""
         names = dict.fromkeys(m.metric for part in parts.values() for m in part.measurements)
-        weights = {name: self._weights.get(name, self._last_merge) for name in names}
+        known = self.weighings
+        weights = {n: known[n].weights if n in known else self._last_merge for n in names}
+        shifts = {name: known[name].shift if name in known else 0.0 for name in names}
         key = hash_section(
             str(request),
             *(part.fingerprint for part in parts.values()),
-            *(f"{name}={own.tolist()} {self._shifts.get(name)}" for name, own in weights.items()),
+            *(f"{name}={own.tolist()} {shifts[name]}" for name, own in weights.items()),
         )
         first = next(iter(parts.values()))
         return Observation(
@@ -257,9 +198,7 @@ class ProxyScorer:
             answer="proxy",
             rule=self._rule,
             seeds=(),
-            measurements=tuple(
-                _add(name, parts, weights[name], self._shifts.get(name, 0.0)) for name in names
-            ),
+            measurements=tuple(_add(name, parts, weights[name], shifts[name]) for name in names),
             seconds=sum(part.seconds for part in parts.values()),
             tokens_trained=0,
             tokens_evaluated=sum(part.tokens_evaluated for part in parts.values()),

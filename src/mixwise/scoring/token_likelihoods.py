@@ -45,34 +45,45 @@ class TokenLikelihoods:
         self._folder = folder
         self._evaluations = replace(evaluations, merges=None)
 
-    def of(self, models: Sequence[Checkpoint]) -> tuple[Likelihoods, ...]:
+    def of(
+        self, models: Sequence[Checkpoint], *, coefficient: float = 1.0
+    ) -> tuple[Likelihoods, ...]:
         """Log-likelihoods of the scored tokens by likelihood set, in nats, for each model.
+
+        Args:
+            models: Opened checkpoints.
+            coefficient: What their differences to the base are multiplied by.
 
         Raises:
             EvaluationError: If one is not finite.
             ResourceError: If they cannot be written, as on a full disk.
         """
-        found = {k: self._load(self._file(model)) for k, model in enumerate(models)}
+        files = [self._file(model, coefficient) for model in models]
+        found = {k: self._load(file) for k, file in enumerate(files)}
         known = {k: likelihoods for k, likelihoods in found.items() if likelihoods is not None}
         missing = [k for k in range(len(models)) if k not in known]
         evaluations = self._evaluations
-        jobs = [ReadingJob(evaluations.model, evaluations.suite, models[k]) for k in missing]
+        jobs = [
+            ReadingJob(evaluations.model, evaluations.suite, models[k], coefficient)
+            for k in missing
+        ]
         if jobs:
             for finished in evaluations.engine.run(read_likelihoods, jobs, lambda index, n: None):
                 index = missing[finished.index]
                 known[index] = finished.result
-                self._save(self._file(models[index]), finished.result)
+                self._save(files[index], finished.result)
                 evaluations.on_progress(
                     Progress("reading predictions", len(known), len(models), "experts")
                 )
         return tuple(known[k] for k in range(len(models)))
 
-    def _file(self, model: Checkpoint) -> Path:
+    def _file(self, model: Checkpoint, coefficient: float) -> Path:
         evaluations = self._evaluations
         key = hash_section(
             model.fingerprint,
             *(f"{k}={v}" for k, v in evaluations.model.provenance.items()),
             evaluations.suite.fingerprint,
+            *([] if coefficient == 1 else [f"coefficient {coefficient:g}"]),
         )
         return self._folder / f"{key}.safetensors"
 

@@ -48,7 +48,7 @@ class SearchProblem:
         return self.objective.value(observation.values, self.scale)
 
     def metric_values(self, observations: Sequence[Observation]) -> Array:
-        """The objective's metrics of observations, shape ``(n, n_terms)``, in their own units."""
+        """The objective's metrics of observations, shape ``(n, n_metrics)``, in their own units."""
         names = [metric.name for metric in self.objective.metrics]
         rows = [observation.values for observation in observations]
         return np.array([[row[name] for name in names] for row in rows])

@@ -218,7 +218,7 @@ def _curvature_ratio(workspace: Workspace, found: Interactions, shares: Array) -
     companions = [_differentiable(workspace, term.metric) for term in terms]
     metrics = [metric for metric in companions if metric is not None]
     if len(metrics) < len(terms):
-        return None
+        return None  # floors are left out: what is compared is the sum of gains
     objective = Objective(
         tuple(replace(t, metric=m) for t, m in zip(terms, metrics, strict=True)),
         workspace.objective.aggregation,

@@ -23,7 +23,7 @@ def horizon_facts(workspace: Workspace, calibrated: Calibrated) -> HorizonFacts:
     """
     recipe, proxy, answers = workspace.recipe, workspace.proxy, workspace.answers
     is_continued = answers.points[-1] < recipe.n_steps and len(answers.points) > 1
-    continued = set(proxy.continuations) if is_continued else set[str]()
+    continued = set(proxy.weighings) if is_continued else set[str]()
     metrics = [metric.name for metric in workspace.objective.metrics]
     is_short = answers.points[-1] < recipe.n_steps
     return HorizonFacts(
@@ -33,6 +33,13 @@ def horizon_facts(workspace: Workspace, calibrated: Calibrated) -> HorizonFacts:
         answers=answers.means,
         continued=tuple(name for name in metrics if name in continued),
         left=tuple(name for name in metrics if is_short and name not in continued),
+        coefficients={
+            name: coefficient
+            for name in metrics
+            if name in continued
+            for coefficient in proxy.weighings[name].coefficients.values()
+            if coefficient > 1
+        },
         error=calibrated.problem.continued,
         path=_path(workspace, calibrated) if is_continued else (),
     )
@@ -42,7 +49,7 @@ def _path(workspace: Workspace, calibrated: Calibrated) -> tuple[BestAt, ...]:
     """The best mixture at the points at which all candidates were measured."""
     objective = {metric.name for metric in workspace.objective.metrics}
     if METHODS[calibrated.found.method].is_of_subsets or not objective <= set(
-        workspace.proxy.continuations
+        workspace.proxy.weighings
     ):
         return ()
     earlier = {steps: _value_at(workspace, calibrated, steps) for steps in workspace.proxy.points}

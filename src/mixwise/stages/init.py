@@ -137,9 +137,12 @@ training:
 #   metrics:                 # of texts: loss, bits_per_byte
 #                            # of choices: accuracy, accuracy_norm, answer_bits_per_byte
 #                            # of `kind: greedy`: greedy_match, token_accuracy
+#                            # of `kind: lm-eval`: the task's own, as its set names them
 #     - {{set: {text_set}, measure: loss, weight: 2, direction: null}}
 #     - {{set: {choice_set}, measure: answer_bits_per_byte}}
-#   aggregation: mean        # or worst
+#   aggregation: mean        # or worst; metrics with the same `group: NAME` count as one
+#   floors:                  # what must not get worse than the base, or than a value
+#     - {{set: {text_set}, measure: bits_per_byte, value: null, margin: 0.0}}
 
 search:
   method: auto               # slopes, bayes, newton, mirror, lattice, mergemix, demix, subsets, …
@@ -179,7 +182,17 @@ _SET_EXAMPLE = """\
 #     quiz:                  # rows of multiple choice, and where their parts stand
 #       files: eval/quiz.jsonl
 #       kind: choice
-#       fields: {prompt: prompt, choices: choices, answer: answer, labels: null, separator: ""}"""
+#       fields: {prompt: prompt, choices: choices, answer: answer, labels: null, separator: ""}
+#     arc:                   # a task of the lm-evaluation-harness, or of your own YAML files
+#       kind: lm-eval
+#       task: arc_easy
+#       measures: [acc_norm, answer_bits_per_byte]
+#       include_path: null   # folder of your own tasks
+#       documents: search    # half of them; the other half by `report`, or all
+#       num_fewshot: null
+#       limit: null
+#       filter: null
+#       apply_chat_template: false"""
 
 _EVALUATION = """\
 #   max_sequences: 64        # per set

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mixwise import __version__
 from mixwise.decision.answer import answer_words
 from mixwise.decision.baselines import NamedMixture, baselines
@@ -25,6 +27,7 @@ from mixwise.study.results import (
     Cost,
     FinalFound,
     FinalRun,
+    FloorFacts,
     HorizonFacts,
     Provenance,
     ProxyForecast,
@@ -102,9 +105,21 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
             workspace.inputs.available_tokens,
         ),
         provenance=_provenance(workspace, calibrated.found),
+        floors=_floors(workspace, decision.best.values),
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
     return recommendation
+
+
+def _floors(workspace: Workspace, values: Mapping[str, float]) -> tuple[FloorFacts, ...]:
+    """What the recommended mixture is expected to do where it must not get worse."""
+    found = []
+    for floor in workspace.objective.floors:
+        metric, expected = floor.metric, values[floor.metric.name]
+        limit = floor.limit(workspace.scale.base)
+        holds = metric.sign * (expected - limit) >= 0
+        found.append(FloorFacts(metric.name, metric.direction, limit, expected, holds))
+    return tuple(found)
 
 
 def _decide(workspace: Workspace, calibrated: Calibrated) -> Decision:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from mixwise.errors import RecipeError
 from mixwise.merging.rule_table import NamedRule
-from mixwise.scoring.proxy import Means
+from mixwise.objective import Metric
+from mixwise.scoring.weighing import Means
 from mixwise.study.inputs import Inputs
 
 
@@ -17,14 +18,15 @@ class Answers:
     Args:
         means: Who answers at all.
         averaged: Who answers for likelihoods; several are averaged.
-        likelihoods: Metrics that predictions have, and that change smoothly along a run.
+        likelihoods: Metrics that predictions have, and that change smoothly along a run, each in
+            the direction of its measure.
         points: Steps of the experts' runs at which they answer for these, rising; for all other
             metrics a merge at the last one.
     """
 
     means: tuple[Means, ...]
     averaged: tuple[Means, ...]
-    likelihoods: tuple[str, ...]
+    likelihoods: tuple[Metric, ...]
     points: tuple[int, ...]
 
     @property
@@ -53,7 +55,7 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
         points = points[-1:]
     read = {chosen.name for chosen in suite.likelihood_sets}
     metrics = [m for m in recipe.metrics if m.is_differentiable and m.set_name in read]
-    likelihoods = tuple(metric.name for metric in metrics)
+    likelihoods = tuple(metrics)
     wanted = recipe.proxy.answer
     if wanted == "auto":
         is_whole = recipe.evaluation.placement != "layers"
@@ -69,7 +71,7 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
             "sets are given the model itself: use `both`, which merges for them"
         )
     objective = {metric.name for metric in recipe.objective_terms.metrics}
-    is_known = objective <= set(likelihoods) and not suite.needs_whole_model
+    is_known = objective <= {m.name for m in likelihoods} and not suite.needs_whole_model
     is_enough = is_known or recipe.proxy.answer == "predictions"
     means = ("predictions",) if is_enough else ("merged", "predictions")
     return Answers(means, ("predictions",), likelihoods, points)

@@ -28,6 +28,7 @@ from mixwise.mixture import MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe
+from mixwise.section import Section
 from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.token_needs import unmet_token_needs
@@ -323,6 +324,9 @@ class Inputs:
             apart=length_boundaries(self.config),
             records=records,
             heldout=heldout,
+            own=recipe.evaluation.sets[name].own if name not in recipe.domains else Section(),
+            folder=folder,
+            trust_remote_code=self.settings.trust_remote_code,
         )
         return open_set(recipe.set_kinds[name], opening)
 

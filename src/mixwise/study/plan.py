@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mixwise.recipe import Recipe
+from mixwise.scoring.weighing import LONGER_STEPS
 from mixwise.study.horizons import Horizons
 
 _ACTIVATIONS_PER_LAYER = 16
@@ -174,7 +175,8 @@ class Plan:
         n_merges = self.n_candidates * self.candidate_passes + self.n_full_runs
         n_passes = n_merges * min(len(self.expert_points), _CONTINUED_FROM) + self.n_full_runs
         if not self.candidate_passes:
-            n_passes = self.n_experts * len(self.expert_points) + self.n_full_runs
+            longer = len(LONGER_STEPS) if len(self.expert_points) > 1 else 0
+            n_passes = self.n_experts * (len(self.expert_points) + longer) + self.n_full_runs
         evaluated = (1 + n_passes) * self.evaluation_tokens / self.n_workers
         return trained * measured.train_token_seconds + evaluated * measured.evaluate_token_seconds
 

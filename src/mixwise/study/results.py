@@ -418,6 +418,8 @@ class HorizonFacts:
         answers: What the proxy is put together from: ``merged``, ``predictions``.
         continued: Metrics of the objective that are continued to the final horizon.
         left: Those that are left as they are at the experts' end, though the final run is longer.
+        coefficients: How many times as long the experts' steps from the base are taken, by metric
+            that is continued by longer steps too.
         error: What continuing may miss of the objective.
         path: The best mixture along the experts' runs; empty where nothing is continued.
     """
@@ -428,6 +430,7 @@ class HorizonFacts:
     answers: tuple[str, ...]
     continued: tuple[str, ...]
     left: tuple[str, ...]
+    coefficients: Mapping[str, float]
     error: ContinuationError
     path: tuple[BestAt, ...]
 
@@ -439,6 +442,25 @@ class FinalRun:
     n_sequences: int
     sequence_length: int
     available_tokens: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FloorFacts:
+    """A floor of the objective, and what the recommended mixture is expected to do.
+
+    Args:
+        metric: The metric, whose value must not be worse than ``limit``.
+        direction: ``min`` or ``max``.
+        limit: The last value that holds it.
+        expected: The metric of the recommended mixture, by the proxy.
+        holds: Whether that is no worse.
+    """
+
+    metric: str
+    direction: str
+    limit: float
+    expected: float
+    holds: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,6 +502,7 @@ class Recommendation:
         cost: Spent and avoided.
         run: The run that it is for.
         provenance: What it was made from.
+        floors: Floors of the objective.
     """
 
     mixture: Shares
@@ -498,6 +521,7 @@ class Recommendation:
     cost: Cost
     run: FinalRun
     provenance: Provenance
+    floors: tuple[FloorFacts, ...] = ()
 
     @property
     def score(self) -> Score:

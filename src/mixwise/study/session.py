@@ -35,8 +35,9 @@ from mixwise.scorer import VALUES, Scorer
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.merged import MergedScorer
 from mixwise.scoring.predictions import PredictionScorer
-from mixwise.scoring.proxy import Means, ProxyPart, ProxyScorer
+from mixwise.scoring.proxy import ProxyScorer
 from mixwise.scoring.reference import ReferenceScorer
+from mixwise.scoring.weighing import LONGER_STEPS, Means, ProxyPart
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.job import MergeSettings, ModelSettings
 from mixwise.search.problem import distinct
@@ -54,7 +55,7 @@ from mixwise.study.runs import Runs
 from mixwise.study.workers import choose_seats
 
 Result = TypeVar("Result")
-_RESULTS = "results 3"  # form of the result files; one of another form is made anew
+_RESULTS = "results 4"  # form of the result files; one of another form is made anew
 
 
 class Workspace:
@@ -173,17 +174,15 @@ class Workspace:
     def make_proxy(self, *, slope_sets: tuple[str, ...]) -> ProxyScorer:
         """A proxy that takes the slopes of these evaluation sets when slopes are wanted."""
         names, horizons, answers = self.recipe.domain_names, self.inputs.horizons, self.answers
+        plain = [
+            ProxyPart(
+                means, steps, horizons.effective(steps), self._make_part(means, steps, slope_sets)
+            )
+            for means in answers.means
+            for steps in (answers.points if means in answers.averaged else answers.points[-1:])
+        ]
         return ProxyScorer(
-            [
-                ProxyPart(
-                    means,
-                    steps,
-                    horizons.effective(steps),
-                    self._make_part(means, steps, slope_sets),
-                )
-                for means in answers.means
-                for steps in (answers.points if means in answers.averaged else answers.points[-1:])
-            ],
+            [*plain, *self._longer_steps()],
             [*(Mixture.single(names, name) for name in names), Mixture.uniform(names)],
             horizons.effective(self.recipe.n_steps),
             answers.likelihoods,
@@ -195,6 +194,26 @@ class Workspace:
     def answers(self) -> Answers:
         """Who answers for which metric, and where along the experts' runs."""
         return choose_answers(self.inputs, self.rule)
+
+    def _longer_steps(self) -> list[ProxyPart]:
+        """Predictions of the experts with longer steps, where they are continued."""
+        horizons, answers = self.inputs.horizons, self.answers
+        last = answers.points[-1]
+        is_short = last < self.recipe.n_steps and len(answers.points) > 1
+        if not is_short or "predictions" not in answers.averaged:
+            return []
+        length, experts = horizons.effective(last), self._experts_at(last)
+        folder = self.study.predictions_folder
+        return [
+            ProxyPart(
+                "predictions",
+                last,
+                length,
+                PredictionScorer(experts, self.evaluations, folder, coefficient=coefficient),
+                coefficient,
+            )
+            for coefficient in LONGER_STEPS
+        ]
 
     def _make_part(self, means: Means, steps: int, slope_sets: tuple[str, ...]) -> Scorer:
         if means == "predictions":

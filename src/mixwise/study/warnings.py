@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mixwise.evaluation.suite import explain_unshared
+from mixwise.kinds.lm_eval import LmEvalKeys
 from mixwise.models.live_model import LiveModel
 from mixwise.study.contamination import describe_leaks
 from mixwise.study.expert_warnings import collect_expert_warnings
@@ -28,6 +29,7 @@ def collect_warnings(live: LiveModel, inputs: Inputs, plan: Plan) -> list[str]:
     return [
         *_data_warnings(inputs, plan),
         *_leaks(inputs),
+        *_searched_tests(inputs),
         *collect_expert_warnings(live, inputs),
         *missing,
     ]
@@ -44,6 +46,22 @@ def _leaks(inputs: Inputs) -> list[str]:
         f"{describe_leaks(inputs.key(name), found, settings, folder)}; {remedy[settings.action]}"
         for name, found in inputs.leaks.items()
         if found.leaks
+    ]
+
+
+def _searched_tests(inputs: Inputs) -> list[str]:
+    """Tasks that are searched on, of which no half is kept to report on."""
+    sets = inputs.recipe.evaluation.sets
+    tasks = {name: each.own for name, each in sets.items() if isinstance(each.own, LmEvalKeys)}
+    kept = {keys.task for keys in tasks.values() if keys.documents == "report"}
+    searched = {metric.set_name for metric in inputs.recipe.objective_terms.metrics}
+    return [
+        f"`{inputs.key(name)}`: the search maximises on test documents of `{keys.task}`, so that "
+        "what is reached there says too much: keep half of them for the report, by `documents: "
+        f"search` here and another set with `documents: report`"
+        for name, keys in tasks.items()
+        if name in searched and keys.documents != "report"
+        if keys.task not in kept or keys.documents == "all"
     ]
 
 

@@ -6,10 +6,12 @@ import pytest
 from benchmarks.synthetic import KINDS, Instance, Kind, extremes, instance
 
 from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.objective import Floor
 from mixwise.observation import Observation
 from mixwise.scorer import VALUES, Request, Scorer
 from mixwise.search.methods.slopes import search_slopes
 from mixwise.search.problem import SearchProblem
+from mixwise.search.space.simplex import sample
 
 
 def regret(made: Instance, mixture: Mixture | None) -> float:
@@ -105,3 +107,22 @@ def test_more_domains_do_not_need_more_mixtures() -> None:
     counts = [len(search_slopes(problem(instance("face", n, 5))).scored) for n in (4, 24)]
     assert counts[1] <= counts[0] + 3
     assert np.max(counts) <= 6
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_floors_are_held_at_little_cost(seed: int) -> None:
+    made = instance("interior", 4, seed)
+    points = sample(made.space, 4000, seed=9)
+    values = made.scorer.truth(points)
+    metric, free = made.objective.metrics[0], made.objective.aggregate(values, made.scale)
+    gains = made.objective.gains(values, made.scale)[:, 0]
+    wanted = (gains.max() + gains[free.argmax()]) / 2  # halfway to the best that there is
+    limit = made.scale.base[metric.name] + metric.sign * wanted * made.scale.spread[metric.name]
+    objective = replace(made.objective, floors=(Floor(metric, float(limit)),))
+    best = search_slopes(problem(replace(made, objective=objective))).best.mixture
+    assert best is not None
+    found = made.scorer.truth(best.array[None])
+    gain = float(made.objective.gains(found, made.scale)[0, 0])
+    held = free[gains >= wanted].max()
+    assert gain >= wanted - 0.02
+    assert float(made.objective.aggregate(found, made.scale)[0]) >= held - 0.05

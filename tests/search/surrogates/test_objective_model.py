@@ -5,7 +5,7 @@ import pytest
 from benchmarks.synthetic import Instance, instance
 
 from mixwise.mixture import Mixture
-from mixwise.objective import Metric, Objective, Scale, Term
+from mixwise.objective import Floor, Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.scorer import SLOPES, VALUES
 from mixwise.search.problem import SearchProblem
@@ -49,9 +49,14 @@ def quiz_problem() -> SearchProblem:
 
 
 @pytest.mark.parametrize("aggregation", ["mean", "worst"])
-def test_slopes_of_the_objective_are_those_of_its_value(aggregation: str) -> None:
+@pytest.mark.parametrize("has_floor", [False, True])
+def test_slopes_of_the_objective_are_those_of_its_value(aggregation: str, has_floor: bool) -> None:
     made = instance("interior", 4, 0)
-    made = replace(made, objective=replace(made.objective, aggregation=aggregation))
+    floored = made.objective.metrics[0]
+    middle = float(made.scorer.truth(np.full((1, 4), 0.25))[0, 0])
+    floors = (Floor(floored, middle),) if has_floor else ()
+    objective = replace(made.objective, aggregation=aggregation, floors=floors)
+    made = replace(made, objective=objective)
     asked = problem(made)
     points = np.random.default_rng(0).dirichlet(np.ones(4), 5)
 

@@ -24,7 +24,7 @@ from mixwise.errors import EvaluationError
 from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
 from mixwise.merging.fit.movement import require_moved
 from mixwise.merging.multi_lora import can_serve
-from mixwise.merging.pool import ExpertPool, write_checkpoint
+from mixwise.merging.pool import ExpertPool, write_checkpoint, write_scaled
 from mixwise.merging.rule_table import find_rule
 from mixwise.merging.rules.rule import LINEAR, LinearRule, MergeRule
 from mixwise.merging.task_vectors.adapters import LoraExpert
@@ -83,13 +83,13 @@ def read_likelihoods(job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[
     """
     key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
     opened = resident(key, lambda: open_evaluator(job.model, job.suite))
-    return opened.read(job.checkpoint, on_step)
+    return opened.read(job, on_step)
 
 
 class Evaluator(Protocol):
     """Measures the subjects of jobs that share a base, a precision and a suite."""
 
-    def read(self, checkpoint: Checkpoint, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
+    def read(self, job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
         """Token likelihoods of a checkpoint; see `read_likelihoods`."""
         ...
 
@@ -133,15 +133,16 @@ class LiveEvaluator:
                 return unmerged
             return tuple(self._evaluate(subject, job) for subject in job.subjects)
 
-    def read(self, checkpoint: Checkpoint, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
+    def read(self, job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
         """Token likelihoods of a checkpoint."""
         with _counting_passes(self._live.module, on_step):
-            write_checkpoint(self._live, checkpoint)
+            write_scaled(self._live, job.checkpoint, job.coefficient)
             found = self._suite.token_log_likelihoods(self._live.module)
+        folder = job.checkpoint.folder
         for name, values in found.items():
             if not np.isfinite(values).all():
                 raise EvaluationError(
-                    f"{checkpoint.folder}: the likelihoods of `{name}` must be finite, but some "
+                    f"{folder}: the likelihoods of `{name}` must be finite, but some "
                     "are not: training has diverged, or a file of the model is damaged"
                 )
         return found
@@ -246,11 +247,11 @@ class LayerEvaluator:
                 found += self._evaluate(pool, LINEAR, [only], job)
         return tuple(found)
 
-    def read(self, checkpoint: Checkpoint, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
+    def read(self, job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
         """Nothing: token likelihoods are read from whole models alone."""
         raise EvaluationError(
-            f"{checkpoint.folder}: predictions are read from whole models, and this one is read "
-            "layer by layer: set `proxy.answer: merged`, or another `evaluation.placement`"
+            f"{job.checkpoint.folder}: predictions are read from whole models, and this one is "
+            "read layer by layer: set `proxy.answer: merged`, or another `evaluation.placement`"
         )
 
     def _evaluate(

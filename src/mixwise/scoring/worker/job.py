@@ -129,11 +129,13 @@ class ReadingJob:
         model: The live model to write it into.
         suite: The sets; only likelihood sets are read.
         checkpoint: The model.
+        coefficient: What its difference to the base is multiplied by.
     """
 
     model: ModelSettings
     suite: EvaluationSuite
     checkpoint: Checkpoint
+    coefficient: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

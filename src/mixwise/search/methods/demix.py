@@ -94,6 +94,6 @@ def _fit_ranks(problem: SearchProblem, scored: Sequence[Observation]) -> Predict
     from scipy.stats import rankdata  # a second to import, and `check` does without it
 
     gains = problem.objective.gains(problem.metric_values(scored), problem.scale)
-    weight = np.array([term.weight for term in problem.objective.terms])
+    weight = problem.objective.weights
     ranks = rankdata(gains, axis=0) @ (weight / weight.sum())
     return fit_trees(shares_of(scored), ranks[:, None], seed=problem.seed)

@@ -21,7 +21,7 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.mixture import MixtureSpace
-from mixwise.objective import Metric
+from mixwise.objective import PENALTY, Metric
 from mixwise.observation import Measurement, Observation
 from mixwise.search.problem import SearchProblem, shares_of
 from mixwise.search.space.simplex import climb, project, sample
@@ -90,7 +90,7 @@ class Surface:
     models: tuple[MetricModel, ...]
 
     def metrics(self, shares: Array) -> Array:
-        """Expected metrics, ``(n, n_domains)`` → ``(n, n_terms)``."""
+        """Expected metrics, ``(n, n_domains)`` → ``(n, n_metrics)``."""
         return np.stack([model.predict(shares)[0] for model in self.models], axis=1)
 
     def value(self, shares: Array) -> Array:
@@ -134,8 +134,8 @@ def smooth_objective(problem: SearchProblem, values: Array, slopes: Array) -> tu
 
     Args:
         problem: Whose objective.
-        values: x_m, shape ``(n, n_terms)``.
-        slopes: dx_m/dλ, shape ``(n, n_terms, n_domains)``.
+        values: x_m, shape ``(n, n_metrics)``.
+        slopes: dx_m/dλ, shape ``(n, n_metrics, n_domains)``.
 
     Returns:
         J, ``(n,)``, and dJ/dλ, ``(n, n_domains)``.
@@ -143,18 +143,20 @@ def smooth_objective(problem: SearchProblem, values: Array, slopes: Array) -> tu
     objective, scale = problem.objective, problem.scale
     spread = np.array([scale.spread[metric.name] for metric in objective.metrics])
     sign = np.array([metric.sign for metric in objective.metrics])
-    tells = spread > 0
+    tells, all_gains = spread > 0, objective.gains(values, scale)
     per_unit = np.where(tells, sign / np.where(tells, spread, 1.0), 0.0)
     if objective.aggregation == "mean":
-        weight = np.array([term.weight for term in objective.terms]) * tells
+        weight = objective.weights * tells
         parts = np.broadcast_to(weight / weight.sum(), values.shape)
         height = objective.aggregate(values, scale)
     else:
-        gains = np.where(tells, objective.gains(values, scale), np.inf)
+        gains = np.where(tells & (objective.weights > 0), all_gains, np.inf)
         least = gains.min(axis=1, keepdims=True)
         shifted = np.exp(-(gains - least) / _SOFTNESS)
         parts = shifted / shifted.sum(axis=1, keepdims=True)
         height = least[:, 0] - _SOFTNESS * np.log(shifted.sum(axis=1))
+        height = height - objective.penalty(all_gains, scale)
+    parts = parts + PENALTY * (all_gains < objective.floor_gains(scale))
     return height, np.einsum("nm,nmd->nd", parts * per_unit, slopes)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mixwise.kinds import lm_eval
 from mixwise.objective import Measure
 from mixwise.records.record import ChoiceRecord, Document
 from mixwise.registry import Table
+from mixwise.section import Section
 
 if TYPE_CHECKING:
     from mixwise.evaluation.sets import EvaluationSet, Opening
@@ -23,13 +25,7 @@ ACCURACY = Measure("accuracy", "max", "share", "right choice has the largest lik
 ACCURACY_NORM = Measure(
     "accuracy_norm", "max", "share", "right choice has the largest log-likelihood per UTF-8 byte"
 )
-ANSWER_BITS_PER_BYTE = Measure(
-    "answer_bits_per_byte",
-    "min",
-    "bits/byte",
-    "information of the right choice per byte, given the prompt",
-    True,
-)
+ANSWER_BITS_PER_BYTE = lm_eval.ANSWER_BITS_PER_BYTE
 GREEDY_MATCH = Measure(
     "greedy_match", "max", "share", "greedy decoding would write all that counts in the row"
 )
@@ -42,27 +38,29 @@ class EvaluationKind:
 
     Args:
         name: Name in recipes.
-        measures: What sets of this kind measure.
+        measures: What sets of this kind measure, or a function of a set's own keys that says it.
         opener: Opens a set: a function, or its place, ``module:function``, that is imported at use.
         reads: Type of the records that it reads; None for a kind that brings its own examples.
         needs_whole_model: Whether it calls the model itself; False where mixwise reads rows for
             it, which it can do layer by layer and for several merges at once.
+        keys: The recipe's keys that its sets have besides those of all sets.
     """
 
     name: str
-    measures: tuple[Measure, ...]
+    measures: tuple[Measure, ...] | Callable[[Any], tuple[Measure, ...]]
     opener: str | Callable[[Opening], EvaluationSet]
     reads: type | None = None
     needs_whole_model: bool = True
+    keys: type[Section] = Section
 
     @property
     def is_tokenised(self) -> bool:
         """Whether its records are documents, whose tokens are cached."""
         return self.reads is Document
 
-    def measure(self, name: str) -> Measure | None:
-        """A measure by name, or None."""
-        return next((measure for measure in self.measures if measure.name == name), None)
+    def measures_of(self, keys: Section) -> tuple[Measure, ...]:
+        """What a set with these keys of its own measures."""
+        return self.measures(keys) if callable(self.measures) else self.measures
 
 
 KINDS: Table[EvaluationKind] = Table(
@@ -87,6 +85,12 @@ KINDS: Table[EvaluationKind] = Table(
             (GREEDY_MATCH, TOKEN_ACCURACY),
             "mixwise.evaluation.greedy:open_greedy",
             reads=Document,
+        ),
+        EvaluationKind(
+            "lm-eval",
+            lm_eval.measures_of,
+            "mixwise.evaluation.harness.sets:open_task",
+            keys=lm_eval.LmEvalKeys,
         ),
     ),
 )

@@ -1,0 +1,204 @@
+"""How the parts of a proxy are put together: for each metric a weight a part, and a shift.
+
+Notation:
+    x(λ): a metric of mixture λ by an answer (merged or predicted) at a point of the experts' runs.
+    u: the uniform mixture.  c: what the experts' task vectors are multiplied by.
+
+Method:
+    Each answer is continued to the final horizon by itself (`mixwise.extrapolation`), from the
+    experts and u. Predictions are continued by longer steps too: of experts θ₀ + c δ at the end of
+    their runs, with the c at which u scores best. The two ways err in differences between mixtures
+    each in its own way, so that their mean is taken; the level is that of the line, x_c(λ) being
+    shifted by continued(u) − x_c(u). Answers that are asked for together are averaged.
+
+Source:
+    Task vectors multiplied by a coefficient: Ilharco et al. 2023 (arXiv 2212.04089). That the mean
+    of both ways ranks averages of metrics better, and c of at most 3: development mixtures,
+    ``docs/science.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mixwise.arrays import Array
+from mixwise.extrapolation import continue_metric
+from mixwise.mixture import Mixture
+from mixwise.objective import Metric
+from mixwise.scorer import Scorer
+
+Means = Literal["merged", "predictions"]
+LONGER_STEPS = (1.5, 2.0, 3.0)  # c beyond 1, tried until u scores worse in every metric
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPart:
+    """One answer at one point of the experts' runs.
+
+    Args:
+        means: Whether weights or predictions are averaged.
+        steps: The point.
+        length: What so many steps count as at the full learning rate.
+        scorer: Who answers.
+        coefficient: c.
+    """
+
+    means: Means
+    steps: int
+    length: float
+    scorer: Scorer
+    coefficient: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighing:
+    """How one metric is put together; arrays over mixtures are of the experts and u, in that order.
+
+    Args:
+        weights: Of each part, shape ``(n_parts,)``; they sum to 1.
+        shift: What is added for every mixture alike, in the metric's unit.
+        coefficients: c of every answer that is averaged; 1 where no step is longer.
+        missed: What continuing is expected to miss, ``(n_mixtures,)``.
+        apart: Half of what the ways to answer differ by, ``(n_mixtures,)``.
+        added: What is added to the answers at the experts' end, ``(n_mixtures,)``.
+    """
+
+    weights: Array
+    shift: float
+    coefficients: Mapping[Means, float]
+    missed: Array
+    apart: Array
+    added: Array
+
+
+def weigh(
+    parts: Sequence[ProxyPart],
+    anchors: Sequence[Mixture],
+    target: float,
+    metrics: Sequence[Metric],
+    averaged: Sequence[Means],
+) -> dict[str, Weighing]:
+    """Find how each metric that is continued is put together.
+
+    Args:
+        parts: Plain ones at points that rise, then those of longer steps, c rising.
+        anchors: The experts, then u.
+        target: Length of the final run.
+        metrics: Those that are continued, each in its natural direction.
+        averaged: Answers that are averaged.
+    """
+    kinds = {kind: _Answer(kind, parts, anchors, target, metrics) for kind in averaged}
+    return {m.name: _average({name: kind.of(m) for name, kind in kinds.items()}) for m in metrics}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Way:
+    """One answer of one metric: its parts' weights, and the anchors by each way to continue it."""
+
+    weights: Array
+    shift: float
+    coefficient: float
+    line: Array
+    longer: Array
+    missed: Array
+    plain: Array
+
+    @property
+    def answered(self) -> Array:
+        """The mean of both ways."""
+        return (self.line + self.longer) / 2
+
+
+class _Answer:
+    """One kind of answer, measured at the anchors.
+
+    Args:
+        means: The kind.
+        parts: All parts of the proxy.
+        anchors: The experts, then u.
+        target: Length of the final run.
+        metrics: Those that are continued.
+    """
+
+    def __init__(
+        self,
+        means: Means,
+        parts: Sequence[ProxyPart],
+        anchors: Sequence[Mixture],
+        target: float,
+        metrics: Sequence[Metric],
+    ) -> None:
+        self._parts = parts
+        self._anchors = anchors
+        self._target = target
+        self._plain = plain_places(parts, means)
+        self._longer = [
+            k for k, part in enumerate(parts) if part.means == means and part.coefficient != 1
+        ]
+        self._values = {k: self._measure(k) for k in self._plain}
+        self._chosen = self._choose(metrics)
+
+    def of(self, metric: Metric) -> _Way:
+        """How this answer is continued for a metric."""
+        rows = np.stack([self._values[k][metric.name] for k in self._plain], axis=1)
+        lengths = [self._parts[k].length for k in self._plain]
+        found = continue_metric(rows, lengths, self._target)
+        line = rows @ found.weights + found.shift
+        weights, shift = np.zeros(len(self._parts)), found.shift
+        weights[list(self._plain)] = found.weights
+        chosen = self._chosen[metric.name]
+        coefficient, longer = self._parts[chosen].coefficient, line
+        if self._longer:
+            own = self._values[chosen][metric.name]
+            longer = own + (line[-1] - own[-1])
+            weights = weights / 2
+            weights[chosen] += 0.5
+            shift = (shift + float(line[-1] - own[-1])) / 2
+        plain = self._values[self._plain[-1]][metric.name]
+        return _Way(weights, shift, coefficient, line, longer, found.missed, plain)
+
+    def _measure(self, place: int) -> dict[str, Array]:
+        found = self._parts[place].scorer.score(self._anchors)
+        return {name: np.array([o.values[name] for o in found]) for name in found[0].values}
+
+    def _choose(self, metrics: Sequence[Metric]) -> dict[str, int]:
+        """Place of the part at which u scores best, by metric, of the last point and longer steps.
+
+        Steps grow until no metric gains any more.
+        """
+        best = {metric.name: self._plain[-1] for metric in metrics}
+        for k in self._longer:
+            self._values[k] = self._measure(k)
+            better = [m.name for m in metrics if self._gain(m, k, best[m.name]) > 0]
+            best |= dict.fromkeys(better, k)
+            if not better:
+                break
+        return best
+
+    def _gain(self, metric: Metric, place: int, other: int) -> float:
+        at_uniform = self._values[place][metric.name][-1] - self._values[other][metric.name][-1]
+        return metric.sign * float(at_uniform)
+
+
+def _average(by_kind: Mapping[Means, _Way]) -> Weighing:
+    """The mean of the answers of a metric."""
+    ways = list(by_kind.values())
+    answered = np.mean([way.answered for way in ways], axis=0)
+    return Weighing(
+        weights=np.mean([way.weights for way in ways], axis=0),
+        shift=float(np.mean([way.shift for way in ways])),
+        coefficients={kind: way.coefficient for kind, way in by_kind.items()},
+        missed=np.mean([way.missed for way in ways], axis=0),
+        apart=(ways[0].longer - ways[-1].line) / 2,
+        added=answered - np.mean([way.plain for way in ways], axis=0),
+    )
+
+
+def plain_places(parts: Sequence[ProxyPart], means: Means) -> tuple[int, ...]:
+    """Places of a kind of answer from experts as they are, points rising."""
+    places = enumerate(parts)
+    return tuple(k for k, part in places if part.means == means and part.coefficient == 1)
