@@ -3,12 +3,14 @@
 Method:
     `plan_horizons` says what the price buys: how long experts are, where they are averaged, how
     many mixtures are trained. Points are taken from those that the tables kept. `ProxyScorer`
-    continues the averaged predictions, and what follows is what `mixwise run` does in its stages.
+    continues the averaged predictions, along the line and by longer steps; what follows is what
+    `mixwise run` does in its stages.
 
 Departures:
     `mixwise run` searches the whole simplex; here the candidates are listed. The objective is a
     mean of plain nats, as the bed is judged. A table has one number a set, so that the examples'
-    scatter counts for nothing where mixtures are compared.
+    scatter counts for nothing where mixtures are compared. Where a table holds no longer steps
+    (*code*, whose texts are those of whatever packages are installed), the line answers alone.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import numpy.typing as npt
 from benchmarks.mixwise_pick import metrics_of
 from benchmarks.price_beds import Offer
 from benchmarks.purse import OverspentError
-from benchmarks.truth.horizons import BATCH, LENGTH, RATE, WARMUP
+from benchmarks.truth.horizons import BATCH, LENGTH, RATE, WARMUP, longer
 
 from mixwise.decision.calibration import correct, train_in_turn
 from mixwise.decision.equals import Preference
@@ -30,8 +32,9 @@ from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Observation
 from mixwise.recipe import Recipe
-from mixwise.scoring.proxy import ProxyPart, ProxyScorer
+from mixwise.scoring.proxy import ProxyScorer
 from mixwise.scoring.table import TableRow, TableScorer
+from mixwise.scoring.weighing import LONGER_STEPS, ProxyPart
 from mixwise.search.methods.listed import search_listed
 from mixwise.search.problem import SearchProblem
 from mixwise.search.surrogates.objective_model import fit_surface
@@ -76,7 +79,6 @@ def _recommended(offer: Offer, prefer: Preference) -> int:
     bed, horizons = offer.bed, _plan(offer)
     points = _kept(horizons, bed.points("predictions"))
     proxy = _proxy(offer, horizons, points)
-    offer.n_passes += len(bed.domains) * len(points)
     anchors = bed.mixtures[: len(bed.domains) + 1]
     corners = proxy.score(anchors[:-1])
     names = list(corners[0].values)
@@ -148,14 +150,21 @@ def _kept(horizons: Horizons, kept: list[int]) -> list[int]:
 
 
 def _proxy(offer: Offer, horizons: Horizons, points: list[int]) -> ProxyScorer:
+    """The averaged predictions at the points, then those of longer steps from the last."""
     bed = offer.bed
+    asked = [("predictions", steps, 1.0) for steps in points]
+    kept = [c for c in LONGER_STEPS if points[-1] in bed.points(longer(c))]
+    asked += [(longer(c), points[-1], c) for c in kept]
     parts = []
-    for steps in points:
-        losses = offer.of_experts("predictions", steps)
+    for answer, steps, coefficient in asked:
+        losses = offer.of_experts(answer, steps)
         rows = [TableRow(m, metrics_of(y)) for m, y in zip(bed.mixtures, losses, strict=True)]
         scorer = TableScorer(rows, answer="proxy")
-        parts.append(ProxyPart("predictions", steps, horizons.effective(steps), scorer))
-    names = list(metrics_of(np.zeros(len(offer.sets))))
+        length = horizons.effective(steps)
+        parts.append(ProxyPart("predictions", steps, length, scorer, coefficient))
+    names = metrics_of(np.zeros(len(offer.sets)))
+    metrics = [Metric(name.split("/")[0], "loss", "min") for name in names]
     anchors = bed.mixtures[: len(bed.domains) + 1]
+    offer.n_passes += len(bed.domains) * len(parts)
     target = horizons.effective(bed.steps)
-    return ProxyScorer(parts, anchors, target, names, ("predictions",), "linear")
+    return ProxyScorer(parts, anchors, target, metrics, ("predictions",), "linear")

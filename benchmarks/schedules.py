@@ -35,12 +35,10 @@ def main() -> None:
         gained = float((truths["cosine"] - truths["constant"]).mean())
         rho, low, high = rho_interval(truths["constant"], truths["cosine"])
         spread = {name: float(truth.std()) for name, truth in truths.items()}
-        print(
-            f"\n{FAMILY}, {objective}: {len(decayed)} mixtures, seed {SEED}; the cosine ends ",
-            end="",
-        )
-        print(f"{gained:.4f} nats better, spread {spread['cosine']:.4f} for ", end="")
-        print(f"{spread['constant']:.4f}; ρ of the two {rho:.2f} ({low:.2f} to {high:.2f})\n")
+        print(f"\n{FAMILY}, {objective}: {len(decayed)} mixtures, seed {SEED}; ", end="")
+        print(f"the cosine's score less the constant rate's {gained:.4f} nats, spread ", end="")
+        print(f"{spread['cosine']:.4f} for {spread['constant']:.4f}; ", end="")
+        print(f"ρ of the two {rho:.2f} ({low:.2f} to {high:.2f})\n")
         claims.append(Claim(f"{objective}: ρ of the two schedules", rho, low, high, len(decayed)))
         print("| experts ÷ final run | way | ρ, constant | ρ, cosine | level, constant | cosine |")
         print("| --- | --- | --- | --- | --- | --- |")

@@ -27,7 +27,9 @@ from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.observation import Measurement, Observation
 from mixwise.scorer import VALUES
+from mixwise.scoring.predictions import PredictionScorer
 from mixwise.scoring.reference import train_jobs
+from mixwise.scoring.weighing import LONGER_STEPS
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
@@ -56,6 +58,8 @@ class Setting:
         steps: Of the final run.
         points: Steps at which experts' predictions are averaged.
         merged_points: Those at which their weights are averaged, too.
+        longer_points: Those from which longer steps are taken, as the product does at the end of
+            its experts' runs; what `benchmarks.price` asks for at each of its prices.
         schedule: Of the final run's learning rate; the experts' is constant.
         seeds: Of the final runs.
         short_points: Steps at which runs of another seed are measured; the last is their end.
@@ -65,6 +69,7 @@ class Setting:
     steps: int = STEPS
     points: tuple[int, ...] = POINTS
     merged_points: tuple[int, ...] = POINTS
+    longer_points: tuple[int, ...] = (6, 11, 23, 45, 64)
     schedule: str = "constant"
     seeds: tuple[int, ...] = SEEDS
     short_points: tuple[int, ...] = SHORT_POINTS
@@ -75,6 +80,7 @@ _LONG = Setting(
     512,
     points=(4, 5, 6, 8, 10, 14, 25, 27, 51, 53, 66, 102, 129, 204, 256, 512),
     merged_points=(5, 10, 25, 51, 102),
+    longer_points=(5, 10, 25, 51, 102, 204, 256),
     seeds=(1,),
     short_points=(8, 16, 32, 64),
 )
@@ -82,7 +88,7 @@ SETTINGS: Mapping[str, Setting] = {
     "demo": Setting("demo"),
     "languages": Setting("languages"),
     "code": Setting("code"),
-    "demo-cosine": Setting("demo", STEPS, (), (), "cosine", seeds=(1,), short_points=()),
+    "demo-cosine": Setting("demo", STEPS, (), (), (), "cosine", seeds=(1,), short_points=()),
     "demo-long": _LONG,
     "administration": Setting("administration"),
 }
@@ -206,8 +212,9 @@ def generate(bed: str, scratch: Path) -> None:
             append(bed, [row_of("base", 0, 0, asked[0], workspace.base_observation)])
         wanted = {("predictions", at) for at in setting.points}
         wanted |= {("merged", at) for at in setting.merged_points}
+        wanted |= {(longer(c), at) for c in LONGER_STEPS for at in setting.longer_points}
         if any(key_of(*one, 0, m.shares) not in done for one in wanted for m in asked):
-            _ask_experts(bed, workspace, asked, done)
+            _ask_experts(bed, workspace, scratch, asked, done)
         for mixture in trained:
             for seed in setting.seeds:
                 if key_of("reference", setting.steps, seed, mixture.shares) not in done:
@@ -219,17 +226,41 @@ def generate(bed: str, scratch: Path) -> None:
             print(f"{bed}: trained on {mixture}", flush=True)
 
 
-def _ask_experts(bed: str, workspace: Workspace, asked: Sequence[Mixture], done: Set[Key]) -> None:
+def _ask_experts(
+    bed: str, workspace: Workspace, scratch: Path, asked: Sequence[Mixture], done: Set[Key]
+) -> None:
     """Merges and averaged predictions at all points."""
     workspace.runs.train_experts()
     merged = SETTINGS[bed].merged_points
     for part in workspace.proxy.parts:
-        if part.means == "merged" and part.steps not in merged:
+        if part.coefficient != 1 or (part.means == "merged" and part.steps not in merged):
             continue
         missing = [m for m in asked if key_of(part.means, part.steps, 0, m.shares) not in done]
         found = part.scorer.score(missing)
         append(bed, [row_of(part.means, part.steps, 0, o.mixture, o) for o in found])
         print(f"{bed}: {part.means} at {part.steps} steps", flush=True)
+    _step_longer(bed, workspace, scratch, asked, done)
+
+
+def _step_longer(
+    bed: str, workspace: Workspace, scratch: Path, asked: Sequence[Mixture], done: Set[Key]
+) -> None:
+    """Averaged predictions of experts whose step from the base is taken longer."""
+    runs, folder = workspace.runs, scratch / f"longer-{bed}"
+    for steps in SETTINGS[bed].longer_points:
+        experts = {name: runs.expert_at(name, steps) for name in workspace.recipe.domains}
+        for c in LONGER_STEPS:
+            missing = [m for m in asked if key_of(longer(c), steps, 0, m.shares) not in done]
+            if missing:
+                scorer = PredictionScorer(experts, workspace.evaluations, folder, coefficient=c)
+                found = scorer.score(missing)
+                append(bed, [row_of(longer(c), steps, 0, o.mixture, o) for o in found])
+        print(f"{bed}: longer steps from {steps}", flush=True)
+
+
+def longer(coefficient: float) -> str:
+    """What rows of longer steps are called."""
+    return f"longer {coefficient:g}"
 
 
 def _short_run(workspace: Workspace, mixture: Mixture, points: Sequence[int]) -> list[Row]:
