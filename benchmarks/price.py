@@ -175,12 +175,12 @@ def claims_of(rows: Sequence[Attempt], rivals: Sequence[Rival]) -> list[Claim]:
         mine = of_method(rows, MIXWISE, price)
         if not mine:
             continue
-        bought = share_of(mine)
+        counted, bought = beds_at(rows, price), share_of(mine)
         what = f"price {price:g}: mixwise's regret ÷ a random pick's"
         claims.append(Claim(what, bought.value, bought.low, bought.high, n))
         for rival in rivals:
             answered = {r.bed for r in rows if (r.method, r.price) == (rival.name, price)}
-            both = [row for row in rows if row.bed in answered & beds_at(rows, price)]
+            both = [row for row in rows if row.bed in answered & counted]
             theirs = of_method(both, rival.name, price)
             if theirs and rival.name != MIXWISE:
                 gap = share_of(theirs, of_method(both, MIXWISE, price))
