@@ -43,7 +43,7 @@ LENGTHS: Mapping[int, tuple[int, ...]] = {
     16: (5, 8, 16),
     8: (4, 5, 8),
 }  # of the experts, and the points at which they are merged
-_LOST = 2.0  # steps of the warm-up that do not count
+LOST = 2.0  # steps of the warm-up that do not count
 _N_DRAWS, _N_BOOTSTRAP = 200, 2000
 WAYS = (
     "merge at t (MergeMix)",
@@ -104,10 +104,10 @@ class Bed:
     def _continued(self, kind: str, length: int) -> Array:
         points = LENGTHS[length]
         stacked = np.stack([self.losses[kind, point] for point in points], axis=-1)
-        counted = [point - _LOST for point in points]
+        counted = [point - LOST for point in points]
         columns = []
         for k in range(stacked.shape[1]):
-            found = continue_metric(stacked[: self.domains + 1, k], counted, STEPS - _LOST)
+            found = continue_metric(stacked[: self.domains + 1, k], counted, STEPS - LOST)
             columns.append(stacked[:, k] @ found.weights + found.shift)
         return np.stack(columns, axis=1)
 
@@ -136,7 +136,7 @@ def _report(family: str, bed: Bed, objective: str, sets: slice) -> list[Claim]:
     for length in LENGTHS:
         for way, losses in bed.scores(length).items():
             scores = -losses[bed.domains + 1 :, sets].mean(axis=1)
-            rho, low, high = _rho(scores, truth)
+            rho, low, high = rho_interval(scores, truth)
             error = float(np.abs(scores - truth).mean()) / spread
             lost, lost_low, lost_high = _regret(scores, truth)
             print(
@@ -149,7 +149,8 @@ def _report(family: str, bed: Bed, objective: str, sets: slice) -> list[Claim]:
     return claims
 
 
-def _rho(scores: Array, truth: Array) -> tuple[float, float, float]:
+def rho_interval(scores: Array, truth: Array) -> tuple[float, float, float]:
+    """Spearman's ρ and its 95 % bootstrap interval over mixtures."""
     rng = np.random.default_rng(0)
     draws = []
     for _ in range(_N_BOOTSTRAP):

@@ -167,12 +167,22 @@ Pick = Callable[[Purse], int]
 
 def best_value(pool: Pool, candidates: Indices, objective: str) -> float:
     """What someone who had seen every run would expect of the best candidate."""
-    scores = pool.scores(objective)[pool.side(pool.splits[int(candidates[0])])]
+    scores = pool.scores(objective)
+    side = pool.side(pool.splits[int(candidates[0])])
+    return shrunken_best(scores[side], scores[candidates])
+
+
+def shrunken_best(scores: Array, chosen: Array) -> float:
+    """The largest mean over seeds, drawn towards the mean of all by the share of noise in it.
+
+    Args:
+        scores: Of all mixtures, ``(n, n_seeds)``, NaN where a seed is missing.
+        chosen: Of those that may be picked, ``(n_candidates, n_seeds)``.
+    """
     groups = [row[np.isfinite(row)].tolist() for row in scores]
     noise = seed_noise(groups) or 0.0
     means = np.nanmean(scores, axis=1)
     spread = max(float(means.var(ddof=1)) - _mean_variance(groups, noise), 0.0)
-    chosen = pool.scores(objective)[candidates]
     n_seeds = np.isfinite(chosen).sum(axis=1)
     trust = spread / (spread + noise**2 / n_seeds)
     return float((means.mean() + trust * (np.nanmean(chosen, axis=1) - means.mean())).max())

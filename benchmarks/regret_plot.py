@@ -41,19 +41,35 @@ class Line:
     points: tuple[tuple[float, float, float, float], ...]
 
 
-def render_plot(lines: Sequence[Line], ticks: Sequence[float]) -> str:
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """What the axes say.
+
+    Args:
+        regret: What is drawn upwards.
+        tokens: What is drawn to the right.
+        heights: Regrets to mark.
+    """
+
+    regret: str = "mean regret, thousandths of a nat per token"
+    tokens: str = "all tokens spent, in training runs (evaluation at a third of a trained token)"
+    heights: tuple[float, ...] = (0, 1, 2, 5, 10, 20, 50, 100)
+
+
+def render_plot(lines: Sequence[Line], ticks: Sequence[float], axes: Axes = Axes()) -> str:
     """Draw the lines; those without points are left out.
 
     Args:
         lines: The methods.
         ticks: Tokens in runs to mark on the axis.
+        axes: What the axes say.
     """
     drawn = [line for line in lines if line.points]
     runs = [point[0] for line in drawn for point in line.points] + list(ticks)
     top = max(point[1] for line in drawn for point in line.points) * 1.05
     scale = _Scale(min(runs), max(runs), top)
     ends = _spread([scale.y(line.points[-1][1]) for line in drawn])
-    parts = [_grid(scale, ticks)]
+    parts = [_grid(scale, ticks, axes)]
     for k, (line, end) in enumerate(zip(drawn, ends, strict=True)):
         parts.append(_line(line, scale, end, k))
     return (
@@ -79,21 +95,22 @@ class _Scale:
         return _HEIGHT - _BOTTOM - min(share, 1.0) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _grid(scale: _Scale, runs: Sequence[float]) -> str:
+def _grid(scale: _Scale, runs: Sequence[float], axes: Axes) -> str:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
-    parts = [f'<text x="{_LEFT - 44}" y="16">mean regret, thousandths of a nat per token</text>']
-    for value in (0, 1, 2, 5, 10, 20, 50, 100):
+    parts = [f'<text x="{_LEFT - 44}" y="16">{axes.regret}</text>']
+    for value in axes.heights:
         if value <= scale.top:
             y = scale.y(value)
             parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{right}"/>')
-            parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value}</text>')
+            parts.append(
+                f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>'
+            )
     for value in runs:
         x = scale.x(value)
         parts.append(f'<path class="grid" d="M{x:.1f} {_TOP}V{bottom}"/>')
         parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{value:g}</text>')
     middle = (_LEFT + right) / 2
-    words = "all tokens spent, in training runs (evaluation at a third of a trained token)"
-    parts.append(f'<text x="{middle}" y="{_HEIGHT - 10}" text-anchor="middle">{words}</text>')
+    parts.append(f'<text x="{middle}" y="{_HEIGHT - 10}" text-anchor="middle">{axes.tokens}</text>')
     return "\n".join(parts)
 
 

@@ -61,6 +61,9 @@ class Family:
         return {**self.domains, **self.targets}
 
 
+_ANSIBLE = "ansible==12.0.0"
+
+
 def _catalogue(language: str) -> Text:
     return Text("django==5.2.19", f"django/**/locale/{language}/LC_MESSAGES/*.po", translated=True)
 
@@ -82,6 +85,19 @@ FAMILIES: Mapping[str, Family | None] = {
         {
             "kernels": Text("", "torch/include/**/*.cuh"),
             "arrow": Text("", "pyarrow/include/**/*.h"),
+        },
+    ),
+    "administration": Family(
+        {
+            "tasks": Text(_ANSIBLE, "**/*.yml"),
+            "powershell": Text(_ANSIBLE, "**/*.ps1"),
+            "changes": Text(_ANSIBLE, "**/*.rst"),
+            "readmes": Text(_ANSIBLE, "**/*.md"),
+            "modules": Text(_ANSIBLE, "ansible_collections/community/general/plugins/modules/*.py"),
+        },
+        {
+            "templates": Text(_ANSIBLE, "**/*.j2"),
+            "json": Text(_ANSIBLE, "**/*.json"),
         },
     ),
 }

@@ -22,9 +22,10 @@ from benchmarks.truth.horizons import (
     SEEDS,
     STEPS,
     append,
+    key_of,
     load,
     mixtures,
-    open_family,
+    open_bed,
     row_of,
 )
 
@@ -52,11 +53,11 @@ def readable(steps: int, way: str) -> dict[str, int]:
 def generate(scratch: Path) -> None:
     """Measure what is missing of the table."""
     done = {row.key for row in load(TABLE)}
-    with open_family("demo", scratch) as workspace:
+    with open_bed("demo", scratch) as workspace:
         asked = mixtures(workspace.recipe.domain_names)
         for way, steps, at, experts in _experts(workspace, scratch / "repetition"):
             answer = f"{way} {steps}"
-            missing = [m for m in asked if (answer, at, 0, m.shares) not in done]
+            missing = [m for m in asked if key_of(answer, at, 0, m.shares) not in done]
             scorer = PredictionScorer(experts, workspace.evaluations, scratch / "repetition" / "of")
             found = scorer.score(missing) if missing else ()
             append(TABLE, [row_of(answer, at, 0, o.mixture, o) for o in found])
@@ -64,7 +65,7 @@ def generate(scratch: Path) -> None:
         for seed in SEEDS:
             scorer_of_runs = _references(workspace, seed)
             for mixture in asked:
-                if ("reference", STEPS, seed, mixture.shares) not in done:
+                if key_of("reference", STEPS, seed, mixture.shares) not in done:
                     [[run]] = scorer_of_runs.runs([mixture])
                     append(TABLE, [row_of("reference", STEPS, seed, mixture, run)])
             print(f"references of seed {seed}", flush=True)
