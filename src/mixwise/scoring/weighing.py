@@ -63,7 +63,7 @@ class Weighing:
         shift: What is added for every mixture alike, in the metric's unit.
         coefficients: c of every answer that is averaged; 1 where no step is longer.
         missed: What continuing is expected to miss, ``(n_mixtures,)``.
-        apart: Half of what the ways to answer differ by, ``(n_mixtures,)``.
+        apart: Half of what the answers differ by, ``(n_mixtures,)``; zero where there is one.
         added: What is added to the answers at the experts' end, ``(n_mixtures,)``.
     """
 
@@ -193,7 +193,7 @@ def _average(by_kind: Mapping[Means, _Way]) -> Weighing:
         shift=float(np.mean([way.shift for way in ways])),
         coefficients={kind: way.coefficient for kind, way in by_kind.items()},
         missed=np.mean([way.missed for way in ways], axis=0),
-        apart=(ways[0].longer - ways[-1].line) / 2,
+        apart=(ways[0].answered - ways[-1].answered) / 2,
         added=answered - np.mean([way.plain for way in ways], axis=0),
     )
 
