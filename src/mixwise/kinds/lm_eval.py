@@ -71,7 +71,8 @@ class LmEvalKeys(Section):
     files with tasks of your own; with it, the harness' own tasks are not looked through.
     ``measures``: the task's metrics that are measured, or a direction for each; of multiple choice
     also ``answer_bits_per_byte``, which slopes can follow. ``filter``: by default the task's first.
-    ``documents``: the half that is searched on, the half that is kept to report on, or all.
+    ``documents``: the half that is searched on, the half that is kept to report on, or all; of the
+    first ``limit`` documents, where that is given.
     """
 
     task: Annotated[str, Field(min_length=1, max_length=1000)]

@@ -32,6 +32,7 @@ from mixwise.evaluation.harness.tasks import (
     TaskSpec,
     opened,
     quiet,
+    reopened,
 )
 from mixwise.evaluation.likelihood.choice import ChoiceSet
 from mixwise.evaluation.likelihood.rows import Indices, Row
@@ -58,15 +59,16 @@ def open_task(opening: Opening) -> EvaluationSet:
     assert isinstance(keys, LmEvalKeys)
     tokenizer = opening.tokenizer
     spec = TaskSpec(opening.key, keys, opening.folder, tokenizer.folder, opening.trust_remote_code)
-    task = opened(spec)
+    task = reopened(spec)
     require_measures(task)
     if _is_choice(task):
         choices = _tokenise(opening, task)
         facts = f"{task.fingerprint} {choices.fingerprint}"
-        return TaskChoices(opening.name, spec, choices, _hash(facts))
+        return TaskChoices(opening.name, spec, task.fingerprint, choices, _hash(facts))
     return TaskSet(
         opening.name,
         spec,
+        task.fingerprint,
         len(task.documents),
         sum(_n_tokens(each, opening) for each in task.documents),
         opening.batch_sequences,
@@ -82,12 +84,14 @@ class TaskChoices(LikelihoodSet):
     Args:
         name: Name of the set.
         spec: The task.
+        content: Its fingerprint.
         choices: Its requests, tokenised.
         digest: Hash of all that the measurements depend on besides the model.
     """
 
     name: str
     spec: TaskSpec
+    content: str
     choices: ChoiceSet
     digest: str
 
@@ -114,7 +118,7 @@ class TaskChoices(LikelihoodSet):
     @property
     def passages(self) -> tuple[Passage, ...]:
         """The documents as training data may hold them."""
-        return opened(self.spec).passages
+        return opened(self.spec, self.content).passages
 
     def rows(self, examples: Indices | None = None) -> tuple[Row, ...]:
         """One row per choice, document after document."""
@@ -130,7 +134,7 @@ class TaskChoices(LikelihoodSet):
         Raises:
             EvaluationError: If a value is not finite; names the metric.
         """
-        task = opened(self.spec)
+        task = opened(self.spec, self.content)
         documents = [task.documents[i] for i in all_examples(examples, self.n_examples)]
         sizes = [len(each.requests) for each in documents]
         split = np.split(nats, np.cumsum(sizes)[:-1])
@@ -152,6 +156,7 @@ class TaskSet:
     Args:
         name: Name of the set.
         spec: The task.
+        content: Its fingerprint.
         n_examples: Number of documents.
         n_tokens: Tokens that an evaluation reads and writes, at most.
         batch_sequences: Requests per forward pass.
@@ -161,6 +166,7 @@ class TaskSet:
 
     name: str
     spec: TaskSpec
+    content: str
     n_examples: int
     n_tokens: int
     batch_sequences: int
@@ -180,7 +186,7 @@ class TaskSet:
     @property
     def passages(self) -> tuple[Passage, ...]:
         """The documents as training data may hold them."""
-        return opened(self.spec).passages
+        return opened(self.spec, self.content).passages
 
     def evaluate(self, model: Any, part: Part = WHOLE) -> tuple[Measurement, ...]:
         """Ask the part's documents of a model.
@@ -192,7 +198,7 @@ class TaskSet:
         Raises:
             EvaluationError: If the harness cannot ask them, or a value is not finite.
         """
-        task = opened(self.spec)
+        task = opened(self.spec, self.content)
         documents = [task.documents[i] for i in part.examples(self.n_examples)]
         try:
             with quiet():

@@ -225,12 +225,31 @@ class OpenedTask:
 _opened: dict[str, OpenedTask] = {}
 
 
-def opened(spec: TaskSpec) -> OpenedTask:
-    """The task of a spec, opened when a process first asks for it."""
-    key = repr(spec)
-    if key not in _opened:
-        _opened[key] = OpenedTask(spec)
-    return _opened[key]
+def reopened(spec: TaskSpec) -> OpenedTask:
+    """The task of a spec as its files are now."""
+    _opened[repr(spec)] = OpenedTask(spec)
+    return _opened[repr(spec)]
+
+
+def opened(spec: TaskSpec, fingerprint: str) -> OpenedTask:
+    """The task of a spec, opened when a process first asks for it.
+
+    Args:
+        spec: The task.
+        fingerprint: Of the task when its set was opened.
+
+    Raises:
+        DataError: If its files have changed since.
+    """
+    task = _opened.get(repr(spec))
+    if task is None or task.fingerprint != fingerprint:
+        task = reopened(spec)
+    if task.fingerprint != fingerprint:
+        raise DataError(
+            f"`{spec.key}`: the files of `{printable(spec.keys.task, 80)}` have changed since they "
+            "were opened: run the command again"
+        )
+    return task
 
 
 def _documents(task: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
