@@ -5,8 +5,8 @@
 Method:
     For each family and each length t of the experts (`benchmarks.truth.horizons` made the tables),
     the price is what the experts read over what the final run reads. Every way scores the same
-    mixtures; the continued ones use the product's `continue_metric`, found from the corners and the
-    uniform mixture as the product does. Held against them is the mean of two trained seeds: ρ is
+    mixtures; the continued ones use the product's `continue_metric`, and with longer steps its
+    `weigh`, found from the corners and the uniform mixture as the product does. Held against them is the mean of two trained seeds: ρ is
     Spearman's over the random mixtures, its interval 95 % bootstrap over them, the ceiling what
     the seeds allow. Regret is that of the pick among draws of half the mixtures, as a share of what
     a random pick of the same draw loses, the mean over draws with its 95 % interval; uniform is
@@ -28,10 +28,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
-from benchmarks.truth.horizons import SEEDS, STEPS, Row, load
+from benchmarks.mixwise_pick import metrics_of
+from benchmarks.truth.horizons import SEEDS, STEPS, Row, load, longer
 from scipy.stats import spearmanr
 
 from mixwise.extrapolation import continue_metric
+from mixwise.mixture import Mixture
+from mixwise.objective import Metric
+from mixwise.scoring.table import TableRow, TableScorer
+from mixwise.scoring.weighing import LONGER_STEPS, ProxyPart, weigh
 
 Array = npt.NDArray[np.float64]
 FAMILIES = ("demo", "languages", "code")
@@ -49,9 +54,10 @@ WAYS = (
     "merge at t (MergeMix)",
     "predictions at t (MixMin)",
     "merge, continued",
-    "predictions, continued (mixwise)",
+    "predictions, continued",
     "both, continued",
 )
+MIXWISE = "predictions, continued, and of longer steps (mixwise)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,14 @@ class Bed:
     """A family's numbers: losses of mixtures, the corners first, then uniform, then random ones.
 
     Args:
-        domains: How many.
+        names: Of the domains.
+        shares: Of the mixtures, ``(n_mixtures, n_domains)``.
         losses: By answer and steps, ``(n_mixtures, n_sets)``; the domains' sets first.
         truths: By seed.
     """
 
-    domains: int
+    names: tuple[str, ...]
+    shares: Array
     losses: Mapping[tuple[str, int], Array]
     truths: Mapping[int, Array]
 
@@ -82,12 +90,19 @@ class Bed:
             by = {tuple(row.shares.values()): row for row in chosen}
             return np.array([[by[m].losses[name] for name in names] for m in mixtures])
 
-        steps = {(row.answer, row.steps) for row in rows if row.answer in {"merged", "predictions"}}
+        kinds = {"merged", "predictions", *(longer(c) for c in LONGER_STEPS)}
+        steps = {(row.answer, row.steps) for row in rows if row.answer in kinds}
         return cls(
-            len(first.shares),
+            tuple(first.shares),
+            np.array(mixtures),
             {key: block([r for r in rows if (r.answer, r.steps) == key]) for key in steps},
             {s: block([r for r in rows if r.answer == "reference" and r.seed == s]) for s in SEEDS},
         )
+
+    @property
+    def domains(self) -> int:
+        """How many there are."""
+        return len(self.names)
 
     @property
     def objectives(self) -> dict[str, slice]:
@@ -99,7 +114,31 @@ class Bed:
         plain = {kind: self.losses[kind, length] for kind in ("merged", "predictions")}
         continued = {kind: self._continued(kind, length) for kind in plain}
         both = (continued["merged"] + continued["predictions"]) / 2
-        return dict(zip(WAYS, (*plain.values(), *continued.values(), both), strict=True))
+        ways = dict(zip(WAYS, (*plain.values(), *continued.values(), both), strict=True))
+        if all((longer(c), length) in self.losses for c in LONGER_STEPS):
+            ways[MIXWISE] = self._by_product(length)
+        return ways
+
+    def _by_product(self, length: int) -> Array:
+        """By the product's own weights of the line and of longer steps."""
+        asked = [("predictions", point, 1.0) for point in LENGTHS[length]]
+        asked += [(longer(c), length, c) for c in LONGER_STEPS]
+        mixtures = [Mixture(self.names, tuple(row / row.sum())) for row in self.shares]
+        sets = metrics_of(np.zeros(self.losses["predictions", length].shape[1]))
+        parts = []
+        for answer, steps, coefficient in asked:
+            rows = [
+                TableRow(mixture, metrics_of(row))
+                for mixture, row in zip(mixtures, self.losses[answer, steps], strict=True)
+            ]
+            scorer = TableScorer(rows, answer="proxy")
+            parts.append(ProxyPart("predictions", steps, steps - LOST, scorer, coefficient))
+        metrics = [Metric(name.split("/")[0], "loss", "min") for name in sets]
+        known = mixtures[: self.domains + 1]
+        found = weigh(parts, known, STEPS - LOST, metrics, ("predictions",))
+        stacked = np.stack([self.losses[answer, steps] for answer, steps, _ in asked], axis=-1)
+        columns = [stacked[:, k] @ found[m].weights + found[m].shift for k, m in enumerate(sets)]
+        return np.stack(columns, axis=1)
 
     def _continued(self, kind: str, length: int) -> Array:
         points = LENGTHS[length]
