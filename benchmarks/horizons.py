@@ -6,11 +6,11 @@ Method:
     For each family and each length t of the experts (`benchmarks.truth.horizons` made the tables),
     the price is what the experts read over what the final run reads. Every way scores the same
     mixtures; the continued ones use the product's `continue_metric`, and with longer steps its
-    `weigh`, found from the corners and the uniform mixture as the product does. Held against them is the mean of two trained seeds: ρ is
-    Spearman's over the random mixtures, its interval 95 % bootstrap over them, the ceiling what
-    the seeds allow. Regret is that of the pick among draws of half the mixtures, as a share of what
-    a random pick of the same draw loses, the mean over draws with its 95 % interval; uniform is
-    picked where it is one of them always.
+    `weigh`, found from the corners and the uniform mixture as the product does. Held against them
+    is the mean of two trained seeds: ρ is Spearman's over the random mixtures, its interval 95 %
+    bootstrap over them, the ceiling what the seeds allow. Regret is that of the pick among draws of
+    half the mixtures, as a share of what a random pick of the same draw loses, the mean over draws
+    with its 95 % interval; uniform is picked where it is one of them always.
 
     The law of continuing was chosen on ``demo`` and ``languages``; ``code`` was chosen before it
     was seen and not looked at until the law was fixed.

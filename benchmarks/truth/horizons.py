@@ -59,7 +59,7 @@ class Setting:
         points: Steps at which experts' predictions are averaged.
         merged_points: Those at which their weights are averaged, too.
         longer_points: Those from which longer steps are taken, as the product does at the end of
-            its experts' runs; what `benchmarks.price` asks for at each of its prices.
+            its experts' runs: at the prices of `benchmarks.price` and of `benchmarks.horizons`.
         schedule: Of the final run's learning rate; the experts' is constant.
         seeds: Of the final runs.
         short_points: Steps at which runs of another seed are measured; the last is their end.
@@ -69,7 +69,7 @@ class Setting:
     steps: int = STEPS
     points: tuple[int, ...] = POINTS
     merged_points: tuple[int, ...] = POINTS
-    longer_points: tuple[int, ...] = (6, 11, 23, 45, 64)
+    longer_points: tuple[int, ...] = (6, 8, 11, 16, 23, 32, 45, 64)
     schedule: str = "constant"
     seeds: tuple[int, ...] = SEEDS
     short_points: tuple[int, ...] = SHORT_POINTS
