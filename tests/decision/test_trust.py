@@ -32,12 +32,14 @@ def measured(
     *,
     is_calibrated: bool = False,
     n_calibration: int = 0,
+    is_continued: bool = False,
 ) -> Trust | None:
     return judge_measured(
         fidelity_of(proxy, truth),
         float(truth.std()),
         is_calibrated=is_calibrated,
         n_calibration=n_calibration,
+        is_continued=is_continued,
     )
 
 
@@ -134,6 +136,12 @@ def test_a_wrong_level_is_mended_by_calibration(
     assert verdict is not None
     [remedy] = verdict.remedies
     assert remedy.startswith(start)
+
+
+def test_a_continued_level_is_mended_by_a_run_to_the_end() -> None:
+    verdict = measured(TRUTH + TRUTH.std(), is_continued=True)
+    assert verdict is not None
+    assert verdict.remedies[0].endswith("how far the level that was continued is off")
 
 
 def test_no_remedy_corrects_the_weights_of_the_merge() -> None:

@@ -137,7 +137,9 @@ def judge_measured(
         f"the limit is {_percent(LEVEL_LIMIT + allowed / spread)} ({_percent(LEVEL_LIMIT)} and "
         f"{_percent(allowed / spread)} for the noise of the references)",
     )
-    calibration = _calibration_remedy(n_calibration, is_calibrated=is_calibrated)
+    calibration = _calibration_remedy(
+        n_calibration, is_calibrated=is_calibrated, is_continued=is_continued
+    )
     remedies = _remedies(calibration, ranks=ranks, levels=levels, is_continued=is_continued)
     if not is_clear:
         remedies = (
@@ -186,7 +188,7 @@ def judge_predicted(
         )
     if rule != _LINEAR:
         reasons.append(f"this prediction is for the linear merge, but the study uses `{rule}`")
-    calibration = _calibration_remedy(n_calibration, is_calibrated=False)
+    calibration = _calibration_remedy(n_calibration, is_calibrated=False, is_continued=False)
     advice = (
         f"train {n_references} references, which measure what is only predicted here (set "
         "`validation.mixtures`, then `mixwise validate`)"
@@ -261,7 +263,7 @@ def _remedies(
     return tuple(found)
 
 
-def _calibration_remedy(n_calibration: int, *, is_calibrated: bool) -> str:
+def _calibration_remedy(n_calibration: int, *, is_calibrated: bool, is_continued: bool) -> str:
     """What mends the level, for a study that trains so many mixtures for calibration."""
     if is_calibrated:
         return (
@@ -272,6 +274,11 @@ def _calibration_remedy(n_calibration: int, *, is_calibrated: bool) -> str:
         return (
             "read the calibrated score, not the proxy's own: it corrects the level by "
             f"{n_calibration} trained mixture{'s' * (n_calibration != 1)} (`calibration.mixtures`)"
+        )
+    if is_continued:
+        return (
+            "set `calibration.mixtures` to 1 or more: a mixture that is trained to the end shows "
+            "how far the level that was continued is off"
         )
     return (
         "set `calibration.mixtures` to 1 or more: a trained model keeps noise that merging "
