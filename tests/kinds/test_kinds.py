@@ -23,11 +23,8 @@ def test_measures_have_one_name_each() -> None:
 
 
 def test_a_measure_is_found_by_its_kind_alone() -> None:
-    names = {
-        kind: [m.name for m in KINDS.find(kind).measures_of(Section())]
-        for kind in KINDS
-        if kind != "lm-eval"
-    }
+    fixed = [kind for kind in KINDS.values() if not callable(kind.measures)]
+    names = {kind.name: [m.name for m in kind.measures_of(Section())] for kind in fixed}
     assert "accuracy" not in names["text"]
     assert "accuracy" in names["choice"]
 

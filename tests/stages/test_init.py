@@ -87,7 +87,16 @@ def test_each_commented_key_may_be_opened_alone(tmp_path: Path) -> None:
     path = write_recipe(tmp_path)
     lines, written = path.read_text().splitlines(), load_recipe(path)
     start = next(i for i, line in enumerate(lines) if line.startswith("horizon_tokens"))
-    examples = {"manual", "files", "kind", "fields", "math", *LmEvalKeys.model_fields}
+    examples = {
+        "manual",
+        "files",
+        "kind",
+        "fields",
+        "math",
+        "mine",
+        "ours",
+        *LmEvalKeys.model_fields,
+    }
     n_opened = 0
     for i in range(start, len(lines)):
         key = re.match(r"\s*# +(\w+): +[^\s#]", lines[i])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mixwise.kinds import lm_eval
+from mixwise.kinds import lm_eval, own
 from mixwise.objective import Measure
 from mixwise.records.record import ChoiceRecord, Document
 from mixwise.registry import Table
@@ -91,6 +91,18 @@ KINDS: Table[EvaluationKind] = Table(
             lm_eval.measures_of,
             "mixwise.evaluation.harness.sets:open_task",
             keys=lm_eval.LmEvalKeys,
+        ),
+        EvaluationKind(
+            "command",
+            own.measures_of,
+            "mixwise.evaluation.own:open_command",
+            keys=own.CommandKeys,
+        ),
+        EvaluationKind(
+            "function",
+            own.measures_of,
+            "mixwise.evaluation.own:open_function",
+            keys=own.FunctionKeys,
         ),
     ),
 )

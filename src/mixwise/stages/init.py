@@ -197,7 +197,9 @@ _SET_EXAMPLE = """\
 #       num_fewshot: null
 #       limit: null
 #       filter: null
-#       apply_chat_template: false"""
+#       apply_chat_template: false
+#     mine: {kind: command, command: [python, score.py, "{model}"], measures: {score: max}, timeout_seconds: 3600}
+#     ours: {kind: function, function: "my_module:score", measures: {score: max}}"""
 
 _EVALUATION = """\
 #   max_sequences: 64        # per set
