@@ -28,9 +28,9 @@ class Section(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _no_control_characters(cls, value: object, info: ValidationInfo) -> object:
-        """Names and paths end up in messages, file names and pages; a separator is neither."""
+        """Names and paths end up in messages and file names; separators and stop texts do not."""
         texts = value if isinstance(value, tuple) else (value,)
-        if info.field_name == "separator":
+        if info.field_name in ("separator", "stop"):
             return value
         for text in texts:
             if isinstance(text, str | Path) and holds_control_characters(str(text)):

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from mixwise.errors import RecipeError
+from mixwise.kinds.generation import GenerationKeys
 from mixwise.kinds.lm_eval import LmEvalKeys
 from mixwise.recipe import Recipe, load_recipe, parse_recipe
 from mixwise.records.chat import ChatFields
@@ -87,16 +88,8 @@ def test_each_commented_key_may_be_opened_alone(tmp_path: Path) -> None:
     path = write_recipe(tmp_path)
     lines, written = path.read_text().splitlines(), load_recipe(path)
     start = next(i for i, line in enumerate(lines) if line.startswith("horizon_tokens"))
-    examples = {
-        "manual",
-        "files",
-        "kind",
-        "fields",
-        "math",
-        "mine",
-        "ours",
-        *LmEvalKeys.model_fields,
-    }
+    examples = {"manual", "files", "kind", "fields", "math", "mine", "ours"}
+    examples |= {*GenerationKeys.model_fields, *LmEvalKeys.model_fields}
     n_opened = 0
     for i in range(start, len(lines)):
         key = re.match(r"\s*# +(\w+): +[^\s#]", lines[i])

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mixwise.kinds import lm_eval, own
+from mixwise.kinds import generation, lm_eval, own
 from mixwise.objective import Measure
-from mixwise.records.record import ChoiceRecord, Document
+from mixwise.records.record import ChoiceRecord, Document, QuestionRecord
 from mixwise.registry import Table
 from mixwise.section import Section
 
@@ -85,6 +85,13 @@ KINDS: Table[EvaluationKind] = Table(
             (GREEDY_MATCH, TOKEN_ACCURACY),
             "mixwise.evaluation.greedy:open_greedy",
             reads=Document,
+        ),
+        EvaluationKind(
+            "generation",
+            generation.measures_of,
+            "mixwise.evaluation.generation:open_generation",
+            reads=QuestionRecord,
+            keys=generation.GenerationKeys,
         ),
         EvaluationKind(
             "lm-eval",

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixwise.records import alpaca, chat, choice, prompt_completion, sharegpt, text
-from mixwise.records.record import ChoiceRecord, Document
+from mixwise.records import alpaca, chat, choice, prompt_completion, question, sharegpt, text
+from mixwise.records.record import ChoiceRecord, Document, QuestionRecord
 from mixwise.records.row import RowReader
 from mixwise.registry import Table
 from mixwise.section import Section
@@ -71,6 +71,7 @@ FORMATS: Table[RecordFormat] = Table(
     "record format",
     (
         RecordFormat("text", Document, text.TextFields, text.reader, text.recognise),
+        RecordFormat("question", QuestionRecord, question.QuestionFields, question.reader),
         RecordFormat("choice", ChoiceRecord, choice.ChoiceFields, choice.reader, choice.recognise),
         RecordFormat(
             "prompt-completion",

@@ -59,3 +59,23 @@ class ChoiceRecord:
     def text(self) -> str:
         """The question with its right answer, as it may stand in training data."""
         return self.prompt + self.choices[self.answer]
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRecord:
+    """One question that is answered by writing.
+
+    Args:
+        prompt: What the model goes on from.
+        answers: Right answers; at least one.
+        place: ``file:line``.
+    """
+
+    prompt: str
+    answers: tuple[str, ...]
+    place: str
+
+    @property
+    def text(self) -> str:
+        """The question with its first answer, as it may stand in training data."""
+        return self.prompt + self.answers[0]

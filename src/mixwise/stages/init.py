@@ -142,6 +142,7 @@ training:
 #   metrics:                 # of texts: loss, bits_per_byte
 #                            # of choices: accuracy, accuracy_norm, answer_bits_per_byte
 #                            # of `kind: greedy`: greedy_match, token_accuracy
+#                            # of `kind: generation`: those that its set names
 #                            # of `kind: lm-eval`: the task's own, as its set names them
 #     - {{set: {text_set}, measure: loss, weight: 2, direction: null}}
 #     - {{set: {choice_set}, measure: answer_bits_per_byte}}
@@ -188,6 +189,17 @@ _SET_EXAMPLE = """\
 #       files: eval/quiz.jsonl
 #       kind: choice
 #       fields: {prompt: prompt, choices: choices, answer: answer, labels: null, separator: ""}
+#     sums:                  # questions whose answers the model writes
+#       files: eval/sums.jsonl
+#       kind: generation
+#       fields: {prompt: question, answer: answer, separator: "\\nAnswer:"}
+#       measures: [exact_match]   # or normalised_match, contains, number, f1, pattern_found
+#       pattern: null        # regular expression that takes the answer out of what is written
+#       max_new_tokens: 64
+#       stop: []
+#       temperature: 0.0     # greedy; else sampled
+#       top_p: 1.0
+#       seed: 0
 #     arc:                   # a task of the lm-evaluation-harness, or of your own YAML files
 #       kind: lm-eval
 #       task: arc_easy
@@ -198,7 +210,7 @@ _SET_EXAMPLE = """\
 #       limit: null
 #       filter: null
 #       apply_chat_template: false
-#     mine: {kind: command, command: [python, score.py, "{model}"], measures: {score: max}, timeout_seconds: 3600}
+#     mine: {kind: command, command: [python, score.py, "{model}"], measures: {score: max}}
 #     ours: {kind: function, function: "my_module:score", measures: {score: max}}"""
 
 _EVALUATION = """\

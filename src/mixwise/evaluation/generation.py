@@ -1,0 +1,261 @@
+"""Answers that a model writes: greedy or sampled, in batches, graded by right answers.
+
+Notation:
+    z_v: logit of token v.  τ: temperature.  u_v: uniform on (0, 1).
+
+Method:
+    Prompts of similar length are padded at their beginning and read together. Sampling is greedy
+    decoding of z_v / τ − ln(−ln u_v), a draw from the softmax of z / τ. Each question draws
+    its u from a generator of its own, so that its answer depends on no neighbour, and every model
+    meets the same numbers. An answer ends at an end-of-text token of the model, before a stop text,
+    or at the limit of tokens.
+
+Source:
+    Gumbel 1954 (maxima of noisy logits); common random numbers: Glasserman & Yao 1992.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mixwise.data.tokenizer import BaseTokenizer
+from mixwise.errors import DataError
+from mixwise.evaluation.grading import grade, last_number
+from mixwise.evaluation.likelihood.rows import Row, make_batches
+from mixwise.evaluation.sets import WHOLE, Opening
+from mixwise.kinds.generation import GenerationKeys, measures_of
+from mixwise.objective import Metric
+from mixwise.observation import Measurement
+from mixwise.records.record import QuestionRecord
+from mixwise.scorer import Part
+
+
+def open_generation(opening: Opening) -> GenerationSet:
+    """A set on the questions of its records; evenly spaced ones where there are more than wanted.
+
+    Raises:
+        DataError: If there is no question, or one has no room in the context or no number.
+    """
+    every: list[QuestionRecord] = list(opening.records())
+    keys = opening.own
+    assert isinstance(keys, GenerationKeys)
+    if not every:
+        raise DataError(f"`{opening.name}` holds no question: add rows to its files")
+    n_wanted = min(opening.max_examples, len(every))
+    spaced = np.linspace(0, len(every) - 1, n_wanted).round().astype(int)
+    questions = tuple(every[i] for i in np.unique(spaced))
+    prompts = tuple(map(tuple, opening.tokenizer.ids([each.prompt for each in questions])))
+    for question, ids in zip(questions, prompts, strict=True):
+        _require_fitting(opening, keys, question, len(ids))
+    return GenerationSet(
+        opening.name,
+        questions,
+        prompts,
+        keys,
+        opening.tokenizer,
+        opening.batch_sequences,
+        opening.apart,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenerationSet:
+    """Questions whose answers are written.
+
+    Args:
+        name: Name of the set.
+        questions: The questions; at least one.
+        prompts: Their tokens.
+        keys: How answers are written and graded.
+        tokenizer: The base's.
+        batch_sequences: Prompts per forward pass.
+        apart: Lengths that no batch of prompts spans.
+    """
+
+    name: str
+    questions: tuple[QuestionRecord, ...]
+    prompts: tuple[tuple[int, ...], ...]
+    keys: GenerationKeys
+    tokenizer: BaseTokenizer
+    batch_sequences: int = 8
+    apart: tuple[int, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The measures that the recipe names."""
+        return tuple(Metric.of(self.name, measure) for measure in measures_of(self.keys))
+
+    @property
+    def n_examples(self) -> int:
+        """Number of questions."""
+        return len(self.questions)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all prompts, and those that may be written."""
+        return sum(map(len, self.prompts)) + self.n_examples * self.keys.max_new_tokens
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of questions, answers, tokenizer and keys."""
+        answers = [(each.prompt, each.answers) for each in self.questions]
+        facts = (self.keys.model_dump_json(), self.tokenizer.fingerprint, self.apart)
+        text = repr((self.name, answers, self.prompts, facts))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def evaluate(self, model: Any, part: Part = WHOLE) -> tuple[Measurement, ...]:
+        """Let a model write the answers of the part's questions, and grade them.
+
+        Args:
+            model: Causal language model in evaluation mode, on its device.
+            part: Which questions.
+
+        Raises:
+            EvaluationError: If the logits of a question are not numbers.
+        """
+        examples = part.examples(self.n_examples)
+        written = self.write(model, examples.tolist())
+        questions = [self.questions[i] for i in examples]
+        ones = np.ones(len(examples))
+        return tuple(
+            Measurement(
+                f"{self.name}/{measure}",
+                np.array(
+                    [
+                        np.nan
+                        if text is None
+                        else grade(measure, text, each.answers, self.keys.pattern)
+                        for text, each in zip(written, questions, strict=True)
+                    ]
+                ),
+                ones,
+            )
+            for measure in self.keys.measures
+        )
+
+    def write(self, model: Any, examples: Sequence[int]) -> list[str | None]:
+        """The answers of questions, in their order; None where logits are not numbers.
+
+        Args:
+            model: Causal language model in evaluation mode, on its device.
+            examples: Indices of the questions.
+        """
+        prompts = [np.array(self.prompts[i]) for i in examples]
+        rows = [Row(ids, np.zeros(len(ids), dtype=bool)) for ids in prompts]
+        device = next(model.parameters()).device
+        written: list[str | None] = [None] * len(rows)
+        for batch in make_batches(rows, self.batch_sequences, "cpu", apart=self.apart):
+            chosen = [examples[k] for k in batch.rows]
+            for k, text in zip(batch.rows, self._write(model, chosen, device), strict=True):
+                written[k] = text
+        return written
+
+    def _write(self, model: Any, chosen: Sequence[int], device: torch.device) -> list[str | None]:
+        prompts = [torch.tensor(self.prompts[i]) for i in chosen]
+        longest = max(map(len, prompts))
+        ids = torch.full((len(prompts), longest), self.tokenizer.end_of_text)
+        mask = torch.zeros_like(ids)
+        for k, prompt in enumerate(prompts):
+            ids[k, longest - len(prompt) :] = prompt
+            mask[k, longest - len(prompt) :] = 1
+        choice = _Choice(self.keys, chosen)
+        stops = [lambda ids, _: self._has_stopped(ids[:, longest:])] if self.keys.stop else None
+        with _plain_generation(model, self.tokenizer.end_of_text) as ends:
+            found = model.generate(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                max_new_tokens=self.keys.max_new_tokens,
+                logits_processor=[choice],
+                stopping_criteria=stops,
+            )
+        texts = [self._text(row, ends) for row in found[:, longest:].tolist()]
+        return [None if bad else text for text, bad in zip(texts, choice.is_bad, strict=True)]
+
+    def _has_stopped(self, ids: Tensor) -> Tensor:
+        texts = self.tokenizer.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        stopped = [any(stop in text for stop in self.keys.stop) for text in texts]
+        return torch.tensor(stopped, device=ids.device)
+
+    def _text(self, ids: Sequence[int], ends: Sequence[int]) -> str:
+        """What was written up to an end-of-text token or a stop text."""
+        end = next((k for k, token in enumerate(ids) if token in ends), len(ids))
+        text: str = self.tokenizer.tokenizer.decode(ids[:end], skip_special_tokens=True)
+        places = [text.find(stop) for stop in self.keys.stop if stop in text]
+        return text[: min(places)] if places else text
+
+
+class _Choice:
+    """Logits whose largest is the next token; tells which questions have logits that are none.
+
+    Args:
+        keys: How answers are written.
+        chosen: The questions of the batch.
+    """
+
+    def __init__(self, keys: GenerationKeys, chosen: Sequence[int]) -> None:
+        self._keys = keys
+        self._generators = [np.random.default_rng((keys.seed, question)) for question in chosen]
+        self.is_bad = [False] * len(chosen)
+
+    def __call__(self, ids: Tensor, logits: Tensor) -> Tensor:
+        """Logits of the next token, shape ``(B, V)``."""
+        bad = logits.isnan().any(dim=-1).tolist()
+        self.is_bad = [a or b for a, b in zip(self.is_bad, bad, strict=True)]
+        if not self._keys.temperature:
+            return logits
+        scaled = _top(logits.float() / self._keys.temperature, self._keys.top_p)
+        drawn = [rng.standard_exponential(logits.shape[-1]) for rng in self._generators]
+        noise = -np.log(np.stack(drawn))
+        return scaled + torch.from_numpy(noise).to(scaled)
+
+
+def _top(logits: Tensor, top_p: float) -> Tensor:
+    """Logits of the most likely tokens that have a probability together; −∞ for the others."""
+    if top_p == 1:
+        return logits
+    ordered, order = logits.sort(dim=-1, descending=True)
+    probability = ordered.softmax(dim=-1)
+    is_out = probability.cumsum(dim=-1) - probability >= top_p
+    return logits.masked_fill(is_out.scatter(-1, order, is_out), -torch.inf)
+
+
+@contextmanager
+def _plain_generation(model: Any, end_of_text: int) -> Iterator[list[int]]:
+    """Greedy decoding without the model's own settings; gives the tokens that end an answer."""
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
+    known = sorted({end_of_text, *(end for end in ends if end is not None)})
+    model.generation_config = GenerationConfig(
+        do_sample=False, eos_token_id=known, pad_token_id=end_of_text
+    )
+    try:
+        yield known
+    finally:
+        model.generation_config = own
+
+
+def _require_fitting(
+    opening: Opening, keys: GenerationKeys, question: QuestionRecord, n_tokens: int
+) -> None:
+    """Refuse a question that cannot be asked, or never be answered rightly."""
+    if n_tokens + keys.max_new_tokens > opening.context_tokens:
+        raise DataError(
+            f"{question.place}: a prompt of {n_tokens:,} tokens leaves no room for "
+            f"{keys.max_new_tokens:,} more in the base's context of {opening.context_tokens:,}: "
+            f"shorten it, or lower `{opening.key}.max_new_tokens`"
+        )
+    if "number" in keys.measures and all(last_number(each) is None for each in question.answers):
+        raise DataError(
+            f"{question.place}: `number` needs an answer with a number: repair the row, or leave "
+            f"it out of `{opening.key}.measures`"
+        )

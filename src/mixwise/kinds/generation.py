@@ -1,0 +1,71 @@
+"""The recipe's keys of a set whose answers a model writes, and what is measured on them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from mixwise.objective import Measure
+from mixwise.section import Section
+
+Graded = Literal["exact_match", "normalised_match", "contains", "number", "f1", "pattern_found"]
+_MEANINGS: dict[Graded, str] = {
+    "exact_match": "the text is a right answer, white space around it left out",
+    "normalised_match": "the same without case, punctuation, articles and white space",
+    "contains": "a right answer stands in the text",
+    "number": "the last number of the text is that of a right answer",
+    "f1": "harmonic mean of precision and recall in the words of the best right answer",
+    "pattern_found": "the pattern is found in the text",
+}
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error}): mend it") from None
+    return pattern
+
+
+def _not_empty(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(texts):
+        raise ValueError("an empty text stops every answer at once: leave it out")
+    return texts
+
+
+class GenerationKeys(Section):
+    """How answers are written and graded.
+
+    ``measures``: of the text that is written. ``pattern``: a regular expression; where it is found
+    first, its first group, or the whole of it, is the answer that is graded, and nothing where it
+    is not. ``stop``: texts before which an answer ends. ``temperature``: 0 for greedy decoding,
+    else answers are sampled with ``seed`` from the likeliest tokens that have ``top_p`` together.
+    """
+
+    measures: Annotated[tuple[Graded, ...], Field(min_length=1)] = ("exact_match",)
+    pattern: Annotated[str, Field(max_length=1000), AfterValidator(_compiles)] | None = None
+    max_new_tokens: Annotated[int, Field(gt=0, le=2**16)] = 64
+    stop: Annotated[tuple[str, ...], Field(max_length=16), AfterValidator(_not_empty)] = ()
+    temperature: Annotated[float, Field(ge=0, le=100)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _keys_have_an_effect(self) -> Self:
+        if "pattern_found" in self.measures and self.pattern is None:
+            raise ValueError("`pattern_found` needs a `pattern`: name one")
+        if len(set(self.measures)) < len(self.measures):
+            raise ValueError("a measure stands twice in `measures`: keep one")
+        if not self.temperature and (self.top_p < 1 or self.seed):
+            raise ValueError(
+                "`top_p` and `seed` have no effect on greedy decoding: leave them out, or set "
+                "`temperature`"
+            )
+        return self
+
+
+def measures_of(keys: GenerationKeys) -> tuple[Measure, ...]:
+    """What a set with these keys measures."""
+    return tuple(Measure(name, "max", "share", _MEANINGS[name]) for name in keys.measures)
