@@ -12,6 +12,7 @@ import pytest
 from mixwise.errors import EvaluationError, MixwiseError, RecipeError
 from mixwise.evaluation.own import OwnSet
 from mixwise.recipe import load_recipe
+from mixwise.stages.check import run_check
 from mixwise.study.inputs import Inputs, Settings
 
 SCRIPT = """\
@@ -148,6 +149,15 @@ def test_what_a_function_may_not_do(pico: Path, model: Any, name: str, rule: str
     own = set_of(pico, function(pico, name))
     with pytest.raises(EvaluationError, match=rule):
         own.evaluate(model)
+
+
+@pytest.mark.parametrize("name", ["broken", "nothing", "raises"])
+def test_check_finds_a_function_that_cannot_measure(pico: Path, name: str) -> None:
+    set_of(pico, function(pico, name))
+    settings = Settings(pico, pico / "tokens", trust_remote_code=True)
+    inputs = Inputs(load_recipe(pico / "other.yaml"), settings)
+    with pytest.raises(EvaluationError, match="`mine"):
+        run_check(inputs, pico / "study")
 
 
 def test_a_command_that_does_not_end_is_stopped(pico: Path, model: Any) -> None:

@@ -24,7 +24,7 @@ from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Recipe
 from mixwise.search.method_table import method_for
-from mixwise.stages.probe import require_finite, require_sound
+from mixwise.stages.probe import require_finite, require_measured, require_sound
 from mixwise.stages.validate import choose_references
 from mixwise.study.answers import choose_answers
 from mixwise.study.data_review import DataReview, review_data
@@ -68,6 +68,8 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     """
     recipe, search = inputs.recipe, inputs.recipe.search
     live = require_inputs(inputs)
+    if not (study_folder / "experts").is_dir():  # else it has been measured, which may take long
+        require_measured(live, inputs)
     method = method_for(search.method, recipe.objective_terms)
     design = method.design(inputs.space, search.budget, search.seed)
     answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
