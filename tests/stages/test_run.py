@@ -45,7 +45,7 @@ def test_an_answer_costs_its_budget_and_is_verified_when_asked(
     horizons = plain["horizons"]
     assert (horizons["expert_tokens"], horizons["run_tokens"]) == (512, 1024)
     assert horizons["answers"] == ["predictions"]
-    assert [point["steps"] for point in horizons["path"]] == [5, 8]
+    assert [point["steps"] for point in horizons["path"]] == [3, 5, 8]
     assert len(list(tmp_path.glob("study/references/*/run.json"))) == 1  # the final run
     page = (tmp_path / "study" / "report.html").read_text()
     assert "Experts read 512 tokens each, the final model 1,024" in page
