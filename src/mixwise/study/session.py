@@ -271,7 +271,7 @@ class Workspace:
 
     def _remove_damaged_vectors(self) -> None:
         """Take damaged files out of the store, and every score that came from them."""
-        for file in find_damaged(self.study.store_folder):
+        for file in find_damaged(self.study.store_folder, read_only=self.is_read_only):
             n = self.ledger.forget()
             warnings.warn(
                 f"{damage_of(file)}, and {n} score(s) of merges are measured anew",

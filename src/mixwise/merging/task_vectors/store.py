@@ -157,14 +157,15 @@ def open_stored(
         ) from None
 
 
-def find_damaged(folder: Path, *, use_memo: bool = True) -> Iterator[Path]:
+def find_damaged(folder: Path, *, use_memo: bool = True, read_only: bool = False) -> Iterator[Path]:
     """Files of a store that are not what was written.
 
     Args:
         folder: The store; it may be missing.
         use_memo: Whether a file that was hashed within the last day is taken for unchanged.
+        read_only: Whether nothing is remembered beyond this process.
     """
-    hashes = _memo(folder) if use_memo else hash_store_file
+    hashes = _memo(folder, read_only=read_only) if use_memo else hash_store_file
     for file in sorted(folder.glob("*.safetensors")):
         if _is_damaged(file, hashes):
             yield file
@@ -178,8 +179,8 @@ def damage_of(file: Path) -> str:
     )
 
 
-def _memo(folder: Path) -> HashMemo:
-    return HashMemo(folder / MEMO_FILE, hash_file=hash_store_file)
+def _memo(folder: Path, *, read_only: bool = False) -> HashMemo:
+    return HashMemo(folder / MEMO_FILE, hash_file=hash_store_file, read_only=read_only)
 
 
 def _is_damaged(file: Path, hashes: HashFile) -> bool:
