@@ -123,6 +123,14 @@ def _notes(inputs: Inputs) -> Iterator[str]:
                 "repeats them as often as the final run repeats all at an even share "
                 "(`experts.match_repetition`)"
             )
+    unsearched = [
+        f"`{inputs.key(n)}`" for n in inputs.recipe.evaluation.sets if n not in inputs.leaks
+    ]
+    if unsearched:
+        yield (
+            f"{', '.join(unsearched)}: not looked for in training data, as what its rows say is not "
+            "known"
+        )
     sets = inputs.suite.likelihood_sets
     lengths = [len(row.ids) for chosen in sets for row in chosen.rows()]
     for boundary in inputs.suite.apart:

@@ -38,7 +38,7 @@ from mixwise.evaluation.likelihood.choice import ChoiceSet
 from mixwise.evaluation.likelihood.rows import Indices, Row
 from mixwise.evaluation.likelihood.sets import Differentiable, LikelihoodSet, all_examples
 from mixwise.evaluation.sets import WHOLE, EvaluationSet, Opening
-from mixwise.kinds.lm_eval import LmEvalKeys, measures_of
+from mixwise.kinds.lm_eval import ANSWER_BITS_PER_BYTE, LmEvalKeys, measures_of
 from mixwise.objective import Metric
 from mixwise.observation import Measurement
 from mixwise.records.record import ChoiceRecord
@@ -139,7 +139,10 @@ class TaskChoices(LikelihoodSet):
         sizes = [len(each.requests) for each in documents]
         split = np.split(nats, np.cumsum(sizes)[:-1])
         answers = [[(-float(value), False) for value in own] for own in split]
-        return _measurements(self.name, figures(task, documents, answers))
+        found = _measurements(self.name, figures(task, documents, answers))
+        sloped = {m.metric: m for m in self.choices.measure(nats, examples)}
+        bits = f"{self.name}/{ANSWER_BITS_PER_BYTE.name}"  # its slopes are those of the choices
+        return tuple(sloped[bits] if m.metric == bits else m for m in found)
 
     def differentiable(self, examples: Indices | None = None) -> Differentiable:
         """``answer_bits_per_byte``, where the recipe names it."""
@@ -254,6 +257,7 @@ def _is_choice(task: OpenedTask) -> bool:
             and not each.task.multiple_input
             and not each.task.multiple_target
             and len(each.requests) == len(each.task.doc_to_choice(each.document))
+            and each.weight == 1
             for each in task.documents
         )
     )
