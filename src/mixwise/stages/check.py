@@ -128,8 +128,8 @@ def _notes(inputs: Inputs) -> Iterator[str]:
     ]
     if unsearched:
         yield (
-            f"{', '.join(unsearched)}: not looked for in training data, as what its rows say is not "
-            "known"
+            f"{', '.join(unsearched)}: not looked for in training data, as the text of its rows is "
+            "not known"
         )
     sets = inputs.suite.likelihood_sets
     lengths = [len(row.ids) for chosen in sets for row in chosen.rows()]
