@@ -55,9 +55,11 @@ def test_losses_are_continued_and_answers_averaged(short: Workspace) -> None:
         *(("predictions", 8, c) for c in LONGER_STEPS),
     ]
     values = [part.scorer.score([HALF])[0].values for part in proxy.parts]
-    for name in ("alpha/loss", "mixed/loss"):
+    for name in ("alpha/loss", "mixed/loss", "beta/loss"):
         weighing = proxy.weighings[name]
-        expected = weighing.weights @ [by_part[name] for by_part in values] + weighing.shift
+        known = [by_part.get(name, 0.0) for by_part in values]  # longer steps: the objective alone
+        assert "beta/loss" not in values[-1]
+        expected = weighing.weights @ known + weighing.shift
         assert found.values[name] == pytest.approx(expected)
         assert weighing.weights[:3].sum() == pytest.approx(0.5)
     assert found.values["quiz/accuracy"] == values[2]["quiz/accuracy"]

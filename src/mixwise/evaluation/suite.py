@@ -232,14 +232,19 @@ class PreparedSuite:
         return tuple(map(tuple, measured))
 
     @torch.inference_mode()
-    def token_log_likelihoods(self, model: Any) -> dict[str, npt.NDArray[np.float32]]:
-        """Log-likelihood of every scored token of each likelihood set, row after row, in nats.
+    def token_log_likelihoods(
+        self, model: Any, names: Sequence[str] | None = None
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Log-likelihood of every scored token of likelihood sets, row after row, in nats.
 
         Args:
             model: Causal language model in evaluation mode, on the device.
+            names: Of the sets; None for all.
         """
         found = {}
         for chosen in self.suite.likelihood_sets:
+            if names is not None and chosen.name not in names:
+                continue
             pieces: dict[int, npt.NDArray[np.float32]] = {}
             for batch in self.batches(chosen):
                 likelihoods = -token_nats(model, batch).float().cpu().numpy()

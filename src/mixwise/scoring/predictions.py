@@ -56,6 +56,7 @@ class PredictionScorer:
         evaluations: Where the experts read the sets, once each.
         folder: Where their likelihoods are kept.
         coefficient: c, what the experts' task vectors are multiplied by.
+        names: Of the sets that are read; None for all.
     """
 
     def __init__(
@@ -65,9 +66,11 @@ class PredictionScorer:
         folder: Path,
         *,
         coefficient: float = 1.0,
+        names: tuple[str, ...] | None = None,
     ) -> None:
         self._experts = experts
         self._coefficient = coefficient
+        self._names = names
         self._evaluations = evaluations
         self._store = TokenLikelihoods(folder, evaluations)
 
@@ -81,10 +84,11 @@ class PredictionScorer:
     def _sets(self) -> tuple[_Predictions, ...]:
         """The likelihood sets as the experts predict them."""
         experts = list(self._experts.values())
-        likelihoods = self._store.of(experts, coefficient=self._coefficient)
+        likelihoods = self._store.of(experts, coefficient=self._coefficient, names=self._names)
         return tuple(
             _Predictions(chosen, np.stack([found[chosen.name] for found in likelihoods]))
             for chosen in self._evaluations.suite.likelihood_sets
+            if self._names is None or chosen.name in self._names
         )
 
     def _observe(self, mixture: Mixture, request: Request) -> Observation:

@@ -46,25 +46,30 @@ class TokenLikelihoods:
         self._evaluations = replace(evaluations, merges=None)
 
     def of(
-        self, models: Sequence[Checkpoint], *, coefficient: float = 1.0
+        self,
+        models: Sequence[Checkpoint],
+        *,
+        coefficient: float = 1.0,
+        names: tuple[str, ...] | None = None,
     ) -> tuple[Likelihoods, ...]:
         """Log-likelihoods of the scored tokens by likelihood set, in nats, for each model.
 
         Args:
             models: Opened checkpoints.
             coefficient: What their differences to the base are multiplied by.
+            names: Of the sets that are read; None for all.
 
         Raises:
             EvaluationError: If one is not finite.
             ResourceError: If they cannot be written, as on a full disk.
         """
-        files = [self._file(model, coefficient) for model in models]
+        files = [self._file(model, coefficient, names) for model in models]
         found = {k: self._load(file) for k, file in enumerate(files)}
         known = {k: likelihoods for k, likelihoods in found.items() if likelihoods is not None}
         missing = [k for k in range(len(models)) if k not in known]
         evaluations = self._evaluations
         jobs = [
-            ReadingJob(evaluations.model, evaluations.suite, models[k], coefficient)
+            ReadingJob(evaluations.model, evaluations.suite, models[k], coefficient, names)
             for k in missing
         ]
         if jobs:
@@ -77,13 +82,14 @@ class TokenLikelihoods:
                 )
         return tuple(known[k] for k in range(len(models)))
 
-    def _file(self, model: Checkpoint, coefficient: float) -> Path:
+    def _file(self, model: Checkpoint, coefficient: float, names: tuple[str, ...] | None) -> Path:
         evaluations = self._evaluations
         key = hash_section(
             model.fingerprint,
             *(f"{k}={v}" for k, v in evaluations.model.provenance.items()),
             evaluations.suite.fingerprint,
             *([] if coefficient == 1 else [f"coefficient {coefficient:g}"]),
+            *([] if names is None else [f"sets {' '.join(names)}"]),
         )
         return self._folder / f"{key}.safetensors"
 

@@ -85,7 +85,8 @@ def weigh(
     """Find how each metric that is continued is put together.
 
     Args:
-        parts: Plain ones at points that rise, then those of longer steps, c rising.
+        parts: Plain ones at points that rise, then those of longer steps, c rising, which may
+            have some of the metrics alone; the others have the line alone then.
         anchors: The experts, then u.
         target: Length of the final run.
         metrics: Those that are continued, each in its natural direction.
@@ -152,7 +153,7 @@ class _Answer:
         weights[list(self._plain)] = found.weights
         chosen = self._chosen[metric.name]
         coefficient, longer = self._parts[chosen].coefficient, line
-        if self._longer:
+        if any(metric.name in self._values.get(k, {}) for k in self._longer):
             own = self._values[chosen][metric.name]
             longer = own + (line[-1] - own[-1])
             weights = weights / 2
@@ -173,7 +174,8 @@ class _Answer:
         best = {metric.name: self._plain[-1] for metric in metrics}
         for k in self._longer:
             self._values[k] = self._measure(k)
-            better = [m.name for m in metrics if self._gain(m, k, best[m.name]) > 0]
+            asked = [m for m in metrics if m.name in self._values[k]]
+            better = [m.name for m in asked if self._gain(m, k, best[m.name]) > 0]
             best |= dict.fromkeys(better, k)
             if not better:
                 break

@@ -196,15 +196,16 @@ class Workspace:
         return choose_answers(self.inputs, self.rule)
 
     def _longer_steps(self) -> list[ProxyPart]:
-        """Predictions of the experts with longer steps, where they are continued."""
+        """Predictions of what the objective reads, by experts with longer steps."""
         horizons, answers = self.inputs.horizons, self.answers
         last = answers.points[-1]
         is_short = last < self.recipe.n_steps and len(answers.points) > 1
         if not is_short or "predictions" not in answers.averaged:
             return []
         length = horizons.effective(last)
+        names = tuple(dict.fromkeys(metric.set_name for metric in self.objective.metrics))
         return [
-            ProxyPart("predictions", last, length, self._make_predictions(last, c), c)
+            ProxyPart("predictions", last, length, self._make_predictions(last, c, names), c)
             for c in LONGER_STEPS
         ]
 
@@ -214,16 +215,21 @@ class Workspace:
         merges = self.merges if steps == self.answers.points[-1] else self._merges_at(steps)
         return self._make_merged(merges, slope_sets)
 
-    def _make_predictions(self, steps: int, coefficient: float = 1.0) -> PredictionScorer:
+    def _make_predictions(
+        self, steps: int, coefficient: float = 1.0, names: tuple[str, ...] | None = None
+    ) -> PredictionScorer:
         """Predictions at a point of the experts' runs; progress tells which."""
         note = f"after {steps} steps" + f", {coefficient:g} times as long" * (coefficient > 1)
         evaluations = replace(
             self.evaluations,
             on_progress=lambda report: self.on_progress(replace(report, note=note)),
         )
-        folder = self.study.predictions_folder
         return PredictionScorer(
-            self._experts_at(steps), evaluations, folder, coefficient=coefficient
+            self._experts_at(steps),
+            evaluations,
+            self.study.predictions_folder,
+            coefficient=coefficient,
+            names=names,
         )
 
     @cached_property

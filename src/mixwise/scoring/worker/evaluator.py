@@ -137,7 +137,7 @@ class LiveEvaluator:
         """Token likelihoods of a checkpoint."""
         with _counting_passes(self._live.module, on_step):
             write_scaled(self._live, job.checkpoint, job.coefficient)
-            found = self._suite.token_log_likelihoods(self._live.module)
+            found = self._suite.token_log_likelihoods(self._live.module, job.names)
         folder = job.checkpoint.folder
         for name, values in found.items():
             if not np.isfinite(values).all():

@@ -130,12 +130,14 @@ class ReadingJob:
         suite: The sets; only likelihood sets are read.
         checkpoint: The model.
         coefficient: What its difference to the base is multiplied by.
+        names: Of the sets that are read; None for all.
     """
 
     model: ModelSettings
     suite: EvaluationSuite
     checkpoint: Checkpoint
     coefficient: float = 1.0
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
