@@ -39,7 +39,7 @@ from mixwise.report.words import (
     simplicity_words,
     validation_words,
 )
-from mixwise.study.results import BothAnswers, ValidationFound
+from mixwise.study.results import BothAnswers, SearchFound, ValidationFound
 
 SUBSETS = "subsets"
 _MARKED: tuple[str, ...] = ("uniform", "available tokens")  # what everyone trains on today
@@ -184,8 +184,21 @@ def candidates(contents: Contents) -> Html:
         f"Search method {search.method} ({search.source}), merge rule {search.rule}. "
         f"Ranked by the proxy's own score{_calibrated_choice(contents)}. Two that cannot be told "
         f"apart: the 95 % interval of their difference, over {_drawn(contents)}, holds 0."
+        f"{_gap(search)}"
     )
     return join([tag("p", words), legend(contents.domains), leaderboard(rows, contents.domains)])
+
+
+def _gap(search: SearchFound) -> str:
+    """How much better a mixture can be than the search's own answer."""
+    if search.gap is None:
+        return ""
+    if search.gap_is_bound:
+        return (
+            " No mixture scores higher than the search's own best by more than "
+            f"{number(search.gap)}: averaged predictions are convex in the shares."
+        )
+    return f" At the search's own best, slopes promise {number(search.gap)} more at most."
 
 
 def _calibrated_choice(contents: Contents) -> str:

@@ -141,6 +141,9 @@ class SearchFound:
         candidates: All that was scored and the baselines, best first.
         profiles: Metrics along the simplex.
         heldout: Hash of the held-out tokens of each text set.
+        gap: What slopes promise beyond the search's answer at most, in units of the objective; None
+            where a metric has none.
+        gap_is_bound: Whether no mixture can be better by more than the gap: predictions are convex.
     """
 
     method: str
@@ -156,6 +159,8 @@ class SearchFound:
     candidates: tuple[Candidate, ...]
     profiles: Profiles
     heldout: Mapping[str, str]
+    gap: float | None = None
+    gap_is_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
