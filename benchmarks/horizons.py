@@ -66,12 +66,14 @@ class Bed:
 
     Args:
         names: Of the domains.
+        base: Losses of the base, ``(n_sets,)``.
         shares: Of the mixtures, ``(n_mixtures, n_domains)``.
         losses: By answer and steps, ``(n_mixtures, n_sets)``; the domains' sets first.
         truths: By seed.
     """
 
     names: tuple[str, ...]
+    base: Array
     shares: Array
     losses: Mapping[tuple[str, int], Array]
     truths: Mapping[int, Array]
@@ -94,6 +96,7 @@ class Bed:
         steps = {(row.answer, row.steps) for row in rows if row.answer in kinds}
         return cls(
             tuple(first.shares),
+            np.array([next(r for r in rows if r.answer == "base").losses[n] for n in names]),
             np.array(mixtures),
             {key: block([r for r in rows if (r.answer, r.steps) == key]) for key in steps},
             {s: block([r for r in rows if r.answer == "reference" and r.seed == s]) for s in SEEDS},
@@ -135,7 +138,14 @@ class Bed:
             parts.append(ProxyPart("predictions", steps, steps - LOST, scorer, coefficient))
         metrics = [Metric(name.split("/")[0], "loss", "min") for name in sets]
         known = mixtures[: self.domains + 1]
-        found = weigh(parts, known, STEPS - LOST, metrics, ("predictions",))
+        found = weigh(
+            parts,
+            known,
+            STEPS - LOST,
+            metrics,
+            ("predictions",),
+            dict(zip(sets, self.base.tolist(), strict=True)),
+        )
         stacked = np.stack([self.losses[answer, steps] for answer, steps, _ in asked], axis=-1)
         columns = [stacked[:, k] @ found[m].weights + found[m].shift for k, m in enumerate(sets)]
         return np.stack(columns, axis=1)
