@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mixwise.console.text import print_text
 from mixwise.decision.drift import has_settled
+from mixwise.share_units import UNIT_WORDS
 
 if TYPE_CHECKING:
     from mixwise.decision.fidelity import Estimate, Fidelity
@@ -33,10 +34,8 @@ _STANDINGS = {
 
 def print_recommendation(found: Recommendation) -> None:
     """Print the recommended mixture, how sure it is, and what training it showed."""
-    print_text(f"\n{found.answer}\n\nShares by tokens")
-    for name, share in found.mixture.as_dict().items():
-        print_text(f"  {name:<16}{share:6.3f}  {'█' * round(share * _BAR)}")
-    print_text("")
+    print_text(f"\n{found.answer}\n")
+    _print_shares(found)
     if found.simplicity is not None:
         _print_simplicity(found.simplicity)
     _print_expected(found.reference)
@@ -53,6 +52,17 @@ def print_recommendation(found: Recommendation) -> None:
     _print_trust_in_short(found.trust)
     if found.outcome is not None and found.outcome.margins:
         print_outcome(found.outcome)
+
+
+def _print_shares(found: Recommendation) -> None:
+    """Print the recommended shares, and those by the other units beside them."""
+    beside = {UNIT_WORDS[unit]: mixture.as_dict() for unit, mixture in found.by_other_units.items()}
+    also = f" (beside them by {' and by '.join(beside)})" if beside else ""
+    print_text(f"Shares by {found.unit_words}{also}")
+    for name, share in found.mixture.as_dict().items():
+        others = "".join(f"{shares[name]:8.3f}" for shares in beside.values())
+        print_text(f"  {name:<16}{share:6.3f}{others}  {'█' * round(share * _BAR)}")
+    print_text("")
 
 
 def _print_simplicity(simplicity: Simplicity) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from mixwise.export.exporter import Export
+from mixwise.export.exporter import Export, share_facts
 from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
 from mixwise.training.job import TrainingJob
@@ -20,8 +20,7 @@ def make_stream(recommendation: Recommendation, workspace: Workspace | None) -> 
     job = workspace.runs.job(recommendation.mixture, workspace.runs.reference_seeds(1)[0])
     blend = job.blend()
     facts = {
-        "shares_by": "tokens",
-        "shares": job.mixture.as_dict(),
+        **share_facts(recommendation),
         "horizon_tokens": job.n_tokens,
         "sequence_length": job.sequence_length,
         "tokens": {

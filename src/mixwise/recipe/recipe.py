@@ -36,6 +36,7 @@ from mixwise.recipe.sections import (
     Validation,
 )
 from mixwise.section import Section
+from mixwise.share_units import ShareUnit, safe_caps
 
 _LEAST_REFERENCES = 4
 _WITHOUT_FLOORS = ("subsets-race", "demix")
@@ -46,10 +47,11 @@ class Recipe(Section):
     """All that a study is made from.
 
     ``horizon_tokens``: of the final run. ``budget``: tokens that may be trained before it, as a
-    share of these. ``verify``: whether references, baselines and second seeds are trained too,
-    which tell how far the answer may be trusted, and are beyond the budget. ``chat_template``: a
-    file with the Jinja template that conversations are rendered by, where the tokenizer's own is
-    not meant.
+    share of these. ``shares_by``: what the shares of a mixture count: all tokens, those that are
+    learned, or rows of data; horizons and prices are in tokens whatever it is. ``verify``: whether
+    references, baselines and second seeds are trained too, which tell how far the answer may be
+    trusted, and are beyond the budget. ``chat_template``: a file with the Jinja template that
+    conversations are rendered by, where the tokenizer's own is not meant.
 
     Raises:
         RecipeError: From `load_recipe` and `parse_recipe`, with file, key, rule, value and fix.
@@ -59,6 +61,7 @@ class Recipe(Section):
     domains: dict[str, Domain]
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
     budget: Annotated[float, Field(gt=0, le=10**4)] = 0.25
+    shares_by: ShareUnit = "tokens"
     verify: Annotated[bool, Field(strict=True)] = False
     sequence_length: Annotated[int, Field(gt=1, le=2**24)] = 1024
     bos: Literal["auto", "always", "never"] = "auto"
@@ -159,14 +162,18 @@ class Recipe(Section):
         )
         return Objective(terms, self.objective.aggregation, floors)
 
-    def space(self, available_tokens: Mapping[str, int]) -> MixtureSpace:
+    def space(
+        self, available_tokens: Mapping[str, int], available: Mapping[str, int] | None = None
+    ) -> MixtureSpace:
         """The mixtures that may be recommended: the bounds, cut by tokens and repetition.
 
         Args:
             available_tokens: Training tokens of each domain.
+            available: The same in the unit of the shares; None where that is tokens.
 
         Returns:
-            The space in which max_shareᵢ ≤ max_repetition · availableᵢ / run_tokens.
+            The space in which max_shareᵢ ≤ max_repetition · availableᵢ / run_tokens; by another
+            unit, in which no mixture has more tokens of a domain than that.
 
         Raises:
             RecipeError: If no mixture satisfies the bounds.
@@ -176,10 +183,11 @@ class Recipe(Section):
             name: self.search.max_repetition * available_tokens[name] / self.run_tokens
             for name in self.domains
         }
+        safe = safe_caps(caps, available or available_tokens, available_tokens)
         return MixtureSpace(
             self.domain_names,
             tuple(bounds[name].min_share for name in self.domains),
-            tuple(min(bounds[name].max_share, caps[name]) for name in self.domains),
+            tuple(min(bounds[name].max_share, safe[name]) for name in self.domains),
         )
 
     @model_validator(mode="before")

@@ -37,9 +37,11 @@ from mixwise.report.words import (
     key_figures,
     outcome_words,
     simplicity_words,
+    unit_words,
     validation_words,
 )
-from mixwise.study.results import BothAnswers, SearchFound, ValidationFound
+from mixwise.share_units import UNIT_WORDS
+from mixwise.study.results import BothAnswers, Recommendation, SearchFound, ValidationFound
 
 SUBSETS = "subsets"
 _MARKED: tuple[str, ...] = ("uniform", "available tokens")  # what everyone trains on today
@@ -68,16 +70,31 @@ def headline(contents: Contents) -> Html:
             _horizon_note(contents),
             _key_figures(contents),
             tag("p", _SCALE_NOTE, class_="caption"),
-            tag("h3", "Recommended shares, by tokens"),
+            tag("h3", f"Recommended shares, by {found.unit_words}"),
             chart("chart-mixture", mixture_figure(shares, beside)),
+            _unit_note(contents),
             tag(
                 "details",
                 tag("summary", "Shares as a table"),
-                share_table(contents.domains, {"recommended": shares, **beside}),
+                share_table(contents.domains, {"recommended": shares, **_others(found), **beside}),
             ),
             share_ranges(contents),
         ]
     )
+
+
+def _others(found: Recommendation) -> dict[str, dict[str, float]]:
+    """The recommended shares by the other units, each with its name."""
+    return {
+        f"recommended, by {UNIT_WORDS[unit]}": mixture.as_dict()
+        for unit, mixture in found.by_other_units.items()
+    }
+
+
+def _unit_note(contents: Contents) -> Html:
+    """The recommended mixture by the other units."""
+    words = unit_words(contents.recommendation)
+    return tag("p", words, class_="caption") if words else join([])
 
 
 def _simplicity_note(contents: Contents) -> Html:

@@ -11,6 +11,7 @@ from mixwise.decision.score import OBJECTIVE
 from mixwise.report.contents import Contents
 from mixwise.report.numbers import NOTHING, count, estimate, interval, number, signed
 from mixwise.report.numbers import mixture as in_words
+from mixwise.share_units import UNIT_WORDS
 from mixwise.study.results import (
     Cost,
     FinalFound,
@@ -171,6 +172,13 @@ def prediction_rows(contents: Contents) -> list[list[str]]:
         seeds = f"mean of {_seeds(len(recommended.answers.runs))}"
         rows.append(["Reached when trained", reached, NOTHING, seeds])
     return rows
+
+
+def unit_words(found: Recommendation | None) -> str:
+    """Say the recommended mixture by the other units; empty where all of them are tokens alike."""
+    others = found.by_other_units if found else {}
+    shown = [f"{in_words(m.as_dict())} by {UNIT_WORDS[unit]}" for unit, m in others.items()]
+    return f"The same mixture is {' and '.join(shown)}." if shown else ""
 
 
 def simplicity_words(found: Recommendation | None) -> str:

@@ -90,6 +90,7 @@ domains:              # the datasets to mix, at least two
 
 horizon_tokens: 10_000_000   # tokens of the final run
 budget: 0.25                 # tokens that may be trained for the answer, in final runs
+# shares_by: tokens          # what shares count; or supervised_tokens (that are learned), rows
 # verify: false              # or true: references, baselines and second seeds too (`run --verify`)
 # sequence_length: 1024
 # bos: auto                  # rows begin with BOS as the tokenizer wants it; or always, never

@@ -18,6 +18,7 @@ from mixwise.search.method_table import METHODS
 from mixwise.search.methods.lattice import N_CHECKS
 from mixwise.search.problem import SearchResult, shares_of
 from mixwise.search.space.designs import lattice
+from mixwise.share_units import UNIT_WORDS
 from mixwise.stages.calibrate import validated
 from mixwise.stages.horizon import horizon_facts
 from mixwise.stages.search import every_baseline
@@ -70,6 +71,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
     judgement = judge(calibrated, validated(workspace), n_calibration=n_calibration)
     horizons = horizon_facts(workspace, calibrated)
     space = workspace.inputs.space
+    by_other_units = workspace.inputs.by_other_units(decision.mixture)
     recommendation = Recommendation(
         mixture=decision.mixture,
         answer=answer_words(
@@ -77,6 +79,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
             preferred=recipe.search.prefer,
             is_anchor=decision.is_anchor,
             outcome=final.outcome if final else None,
+            unit=UNIT_WORDS[recipe.shares_by] if by_other_units else "",
         ),
         proxy=ProxyForecast(
             workspace.score_of(decision.best).objective,
@@ -106,6 +109,8 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
         ),
         provenance=_provenance(workspace, calibrated.found),
         floors=_floors(workspace, decision.best.values),
+        shares_by=recipe.shares_by,
+        by_other_units=by_other_units,
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
     return recommendation
@@ -126,7 +131,7 @@ def _decide(workspace: Workspace, calibrated: Calibrated) -> Decision:
     recipe, space = workspace.recipe, workspace.inputs.space
     anchor = None
     if recipe.search.prefer == "available":
-        [available] = baselines(("available",), workspace.inputs.available_tokens)
+        [available] = baselines(("available",), workspace.inputs.available)
         anchor = space.mixture(available.mixture.array)
     return decide(
         calibrated,

@@ -176,7 +176,7 @@ def _objective(workspace: Workspace) -> ObjectiveFacts:
 
 def every_baseline(workspace: Workspace) -> tuple[NamedMixture, ...]:
     """All baselines, which the proxy always scores, whichever are trained in the end."""
-    return baselines(("uniform", "available", "single"), workspace.inputs.available_tokens)
+    return baselines(("uniform", "available", "single"), workspace.inputs.available)
 
 
 def _ranked(workspace: Workspace, observations: list[Observation]) -> list[Observation]:

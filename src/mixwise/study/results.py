@@ -6,7 +6,7 @@ A stage returns its value and writes it; the command line, the report and Python
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from mixwise.decision.bootstrap import Standing
@@ -17,6 +17,7 @@ from mixwise.decision.score import OBJECTIVE, Score, Shares
 from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry, Matrix, TrajectoryPoint
 from mixwise.extrapolation import ContinuationError
+from mixwise.share_units import UNIT_WORDS, ShareUnit
 
 Range = tuple[float, float]
 
@@ -508,6 +509,8 @@ class Recommendation:
         run: The run that it is for.
         provenance: What it was made from.
         floors: Floors of the objective.
+        shares_by: What the shares of `mixture`, and of every mixture of the study, count.
+        by_other_units: The mixture by the other units; empty where all tokens are learned.
     """
 
     mixture: Shares
@@ -527,6 +530,18 @@ class Recommendation:
     run: FinalRun
     provenance: Provenance
     floors: tuple[FloorFacts, ...] = ()
+    shares_by: ShareUnit = "tokens"
+    by_other_units: Mapping[ShareUnit, Shares] = field(default_factory=dict)
+
+    @property
+    def by_tokens(self) -> Shares:
+        """The mixture by all tokens, as a run reads it."""
+        return self.by_other_units.get("tokens", self.mixture)
+
+    @property
+    def unit_words(self) -> str:
+        """What its shares count, in words that tell which tokens are meant where there are two."""
+        return UNIT_WORDS[self.shares_by] if self.by_other_units else "tokens"
 
     @property
     def score(self) -> Score:

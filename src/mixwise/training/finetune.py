@@ -174,7 +174,7 @@ class _Run:
         logs = self.trainer.state.log_history
         return RunRecord(
             fingerprint=self.job.fingerprint,
-            shares=self.job.mixture.as_dict(),
+            shares=self.job.token_mixture.as_dict(),
             seed=self.job.seed,
             n_tokens=self.job.n_tokens,
             n_steps=self.trainer.state.global_step,
