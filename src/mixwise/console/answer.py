@@ -41,7 +41,7 @@ def print_recommendation(found: Recommendation) -> None:
     _print_expected(found.reference)
     _print_proxy(found.proxy, is_predicted=not found.reference.n_references)
     _print_horizons(found)
-    if found.floors:
+    if found.floors or found.worse_than_base:
         _print_floors(found)
     _print_baselines(found.baselines)
     _print_near_optimal(found)
@@ -119,10 +119,12 @@ def _print_horizons(found: Recommendation) -> None:
 
 
 def _print_floors(found: Recommendation) -> None:
-    """Print which metrics must not get worse, and whether they are expected to."""
-    from mixwise.report.words import floor_words  # the report's words are slow to load
+    """Print what is expected of metrics that must not get worse, and which are to get worse."""
+    from mixwise.report.words import floor_words, worse_words  # the report is slow to load
 
-    print_text(floor_words(found))
+    for words in (floor_words(found), worse_words(found)):
+        if words:
+            print_text(words)
 
 
 def _print_baselines(rows: Sequence[Rated]) -> None:

@@ -39,6 +39,7 @@ from mixwise.report.words import (
     simplicity_words,
     unit_words,
     validation_words,
+    worse_words,
 )
 from mixwise.share_units import UNIT_WORDS
 from mixwise.study.results import BothAnswers, Recommendation, SearchFound, ValidationFound
@@ -110,9 +111,9 @@ def _horizon_note(contents: Contents) -> Html:
 
 
 def _floor_note(contents: Contents) -> Html:
-    """Which metrics must not get worse, and whether they are expected to."""
-    words = floor_words(contents.recommendation)
-    return tag("p", words) if words else join([])
+    """What is expected of metrics that must not get worse, and which are to get worse."""
+    found = contents.recommendation
+    return join([tag("p", words) for words in (floor_words(found), worse_words(found)) if words])
 
 
 def equals_note(contents: Contents) -> Html:

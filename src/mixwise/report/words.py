@@ -227,6 +227,17 @@ def floor_words(found: Recommendation | None) -> str:
     return words
 
 
+def worse_words(found: Recommendation | None) -> str:
+    """Say which metrics of the objective are expected to get worse than the base's."""
+    if found is None or not found.worse_than_base:
+        return ""
+    shown = [
+        f"{name} ({number(base)} of the base, {number(expected)} expected)"
+        for name, (base, expected) in found.worse_than_base.items()
+    ]
+    return f"Expected to get WORSE than the base, by the proxy: {', '.join(shown)}."
+
+
 def horizon_words(found: Recommendation | None) -> str:
     """Say how far experts and final model are trained, what is continued, and whether it moves."""
     if found is None:

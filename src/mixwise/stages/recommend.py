@@ -111,6 +111,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
         floors=_floors(workspace, decision.best.values),
         shares_by=recipe.shares_by,
         by_other_units=by_other_units,
+        worse_than_base=_worse(workspace, decision.best.values),
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
     return recommendation
@@ -125,6 +126,16 @@ def _floors(workspace: Workspace, values: Mapping[str, float]) -> tuple[FloorFac
         holds = metric.sign * (expected - limit) >= 0
         found.append(FloorFacts(metric.name, metric.direction, limit, expected, holds))
     return tuple(found)
+
+
+def _worse(workspace: Workspace, values: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Metrics of the objective that the recommended mixture is expected to make worse."""
+    base = workspace.scale.base
+    return {
+        term.metric.name: (base[term.metric.name], values[term.metric.name])
+        for term in workspace.objective.terms
+        if term.metric.sign * (values[term.metric.name] - base[term.metric.name]) < 0
+    }
 
 
 def _decide(workspace: Workspace, calibrated: Calibrated) -> Decision:

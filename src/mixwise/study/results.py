@@ -511,6 +511,8 @@ class Recommendation:
         floors: Floors of the objective.
         shares_by: What the shares of `mixture`, and of every mixture of the study, count.
         by_other_units: The mixture by the other units; empty where all tokens are learned.
+        worse_than_base: Metrics of the objective that the proxy expects to get worse by the
+            recommended mixture: the base's value, and what is expected.
     """
 
     mixture: Shares
@@ -532,6 +534,7 @@ class Recommendation:
     floors: tuple[FloorFacts, ...] = ()
     shares_by: ShareUnit = "tokens"
     by_other_units: Mapping[ShareUnit, Shares] = field(default_factory=dict)
+    worse_than_base: Mapping[str, Range] = field(default_factory=dict)
 
     @property
     def by_tokens(self) -> Shares:
