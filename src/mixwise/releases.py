@@ -70,3 +70,11 @@ def enable_activation_checkpointing(model: Any) -> None:
         model.activation_checkpointing_enable()
     else:
         model.gradient_checkpointing_enable()
+
+
+def disable_activation_checkpointing(model: Any) -> None:
+    """Let it keep its activations again."""
+    if hasattr(model, "activation_checkpointing_disable"):
+        model.activation_checkpointing_disable()
+    else:
+        model.gradient_checkpointing_disable()

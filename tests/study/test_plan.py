@@ -36,7 +36,9 @@ def recipe(**changes: Any) -> Recipe:
     return Recipe.model_validate(values | changes)
 
 
-MEASURED = Measured(train_token_seconds=0.01, evaluate_token_seconds=0.001)
+MEASURED = Measured(
+    step_seconds=0.4, evaluation_seconds=0.5, reading_seconds=0.8, objective_seconds=0.3
+)
 
 
 def counted(
@@ -45,10 +47,11 @@ def counted(
     n_experts: int = 2,
     n_candidates: int = 0,
     candidate_passes: int = 1,
+    readings: int = 0,
     n_baselines: int = 0,
 ) -> Counts:
     horizons = dataclasses.replace(plan_horizons(chosen), n_experts=n_experts)
-    return Counts(horizons, n_candidates, candidate_passes, n_baselines)
+    return Counts(horizons, n_candidates, candidate_passes, readings, n_baselines)
 
 
 def plan(chosen: Recipe, n_workers: int = 1, counts: Counts | None = None) -> Plan:
@@ -85,16 +88,15 @@ def test_nothing_is_trained_at_the_end_when_the_recipe_says_so() -> None:
 
 def test_seconds_worked_by_hand() -> None:
     made = plan(recipe(validation={"mixtures": 0}, final={"train": False}))
-    # 2 runs of 1000 tokens; the base and 10 candidates are evaluated
-    assert made.time(MEASURED) == pytest.approx(2 * 1000 * 0.01 + 11 * 500 * 0.001)
+    # 2 runs of 25 steps; the base and 10 candidates are evaluated
+    assert made.time(MEASURED) == pytest.approx(2 * 25 * 0.4 + 11 * 0.5)
 
 
 def test_two_workers_halve_rounds_of_training_and_time_of_evaluation() -> None:
     chosen = recipe(validation={"mixtures": 0}, final={"train": False})
     counts = counted(chosen, n_experts=3)
-    evaluation = 1 * 500 * 0.001
-    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx(30 + evaluation)
-    assert plan(chosen, 2, counts).time(MEASURED) == pytest.approx(20 + evaluation / 2)
+    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx(30 + 0.5)
+    assert plan(chosen, 2, counts).time(MEASURED) == pytest.approx(20 + 0.5 / 2)
 
 
 def test_memory_of_a_run_worked_by_hand() -> None:
@@ -144,7 +146,7 @@ def test_every_worker_needs_its_own_memory() -> None:
 def test_slopes_cost_their_passes() -> None:
     chosen = recipe(validation={"mixtures": 0}, final={"train": False})
     counts = counted(chosen, n_experts=0, n_candidates=4, candidate_passes=3)
-    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx((1 + 12) * 500 * 0.001)
+    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx((1 + 12) * 0.5)
 
 
 def test_a_coarser_store_of_task_vectors_takes_less_disk() -> None:
@@ -180,8 +182,8 @@ def test_phases_wait_for_each_other() -> None:
     chosen = recipe(validation={"mixtures": 5, "seeds": 1}, final={"seeds": 1})
     counts = counted(chosen, n_experts=3, n_baselines=2)
     made = plan(chosen, 2, counts)
-    # 2 + 3 + 2 rounds; base, 5 references twice and 3 final mixtures twice are evaluated
-    assert made.time(MEASURED) == pytest.approx(7 * 1000 * 0.01 + (1 + 10 + 6) * 500 * 0.001 / 2)
+    # 2 + 3 + 2 rounds; base, 5 references and their merges, and 3 final mixtures are evaluated
+    assert made.time(MEASURED) == pytest.approx(7 * 25 * 0.4 + (1 + 10 + 3) * 0.5 / 2)
 
 
 def test_short_experts_cost_their_part() -> None:
@@ -192,13 +194,21 @@ def test_short_experts_cost_their_part() -> None:
     assert (made.expert_tokens, made.expert_points) == (400, (4, 6, 10))
     assert made.price == made.expert_price == 2 * 400 / 1000
     assert made.trained_tokens == 800
-    # the base, and ten candidates at both points
-    assert made.time(MEASURED) == pytest.approx(2 * 400 * 0.01 + (1 + 20) * 500 * 0.001)
+    # the base, and ten candidates
+    assert made.time(MEASURED) == pytest.approx(2 * 10 * 0.4 + (1 + 10) * 0.5)
 
 
-def test_candidates_by_predictions_cost_readings_of_every_expert() -> None:
+def test_predictions_cost_readings_of_every_expert_and_longer_steps_those_of_the_objective() -> (
+    None
+):
     chosen = recipe(
         experts={"horizon_tokens": 400}, validation={"mixtures": 0}, final={"train": False}
     )
-    made = plan(chosen, counts=counted(chosen, n_candidates=10, candidate_passes=0))
-    assert made.time(MEASURED) == pytest.approx(2 * 400 * 0.01 + (1 + 2 * 6) * 500 * 0.001)
+    counts = counted(chosen, n_candidates=10, candidate_passes=0, readings=3)
+    read = 2 * (3 * 0.8 + 3 * 0.3)
+    assert plan(chosen, counts=counts).time(MEASURED) == pytest.approx(2 * 10 * 0.4 + 0.5 + read)
+    merged_too = counted(chosen, n_candidates=10, candidate_passes=1, readings=3)
+    both = plan(chosen, 2, merged_too).time(MEASURED)
+    assert both == pytest.approx(10 * 0.4 + (11 * 0.5 + read) / 2)
+    once = counted(chosen, candidate_passes=0, readings=1)
+    assert plan(chosen, counts=once).time(MEASURED) == pytest.approx(2 * 10 * 0.4 + 0.5 + 2 * 0.8)

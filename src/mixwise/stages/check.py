@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from pathlib import Path
 from mixwise.data.chat_template import DAY
 from mixwise.decision.answer import share_words
 from mixwise.decision.baselines import baselines
-from mixwise.engine.devices import choose_device
 from mixwise.engine.worker_cache import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line
 from mixwise.merging.fit.movement import require_moved
@@ -26,12 +24,13 @@ from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Recipe
 from mixwise.search.method_table import method_for
 from mixwise.share_units import UNIT_WORDS, largest_shares
-from mixwise.stages.probe import require_finite, require_measured, require_sound
+from mixwise.stages.probe import require_finite, require_sound
+from mixwise.stages.timing import measure_steps
 from mixwise.stages.validate import choose_references
 from mixwise.study.answers import choose_answers
 from mixwise.study.data_review import DataReview, review_data
 from mixwise.study.inputs import Inputs
-from mixwise.study.plan import Counts, DomainPlan, Measured, ModelShape, Plan, make_plan
+from mixwise.study.plan import Counts, DomainPlan, ModelShape, Plan, make_plan
 from mixwise.study.repetition import expected_shares, short_run_rows
 from mixwise.study.requirements import require_rule_needs
 from mixwise.study.warnings import collect_warnings
@@ -70,8 +69,6 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     """
     recipe, search = inputs.recipe, inputs.recipe.search
     live = require_inputs(inputs)
-    if not (study_folder / "experts").is_dir():  # else it has been measured, which may take long
-        require_measured(live, inputs)
     method = method_for(search.method, recipe.objective_terms)
     design = method.design(inputs.space, search.budget, search.seed)
     answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
@@ -82,7 +79,8 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         Counts(
             horizons=inputs.horizons,
             n_candidates=search.budget or len(design) + method.n_checks,
-            candidate_passes=answers.merges * (1 if method.request.order == 0 else 3),
+            candidate_passes=answers.passes(method.request),
+            readings=answers.readings,
             n_baselines=len(baselines(recipe.final.baselines, inputs.available)),
         ),
         _shape(live, inputs),
@@ -90,7 +88,8 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         n_workers=seats.n_workers,
     )
     require_room(plan, study_folder, on_gpu=seats.n_devices > 0)
-    measured = measure_steps(live, inputs, seats.n_threads)
+    has_begun = (study_folder / "experts").is_dir()
+    measured = measure_steps(live, inputs, seats.n_threads, has_begun=has_begun)
     found = collect_warnings(live, inputs, plan)
     del live
     give_memory_back()  # this process waits while the workers train
@@ -199,43 +198,6 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     return live
 
 
-def measure_steps(live: LiveModel, inputs: Inputs, n_threads: int) -> Measured:
-    """Time one training step and one evaluation pass on real tokens, after one to warm up.
-
-    Nothing is updated: gradients are computed and dropped. With LoRA only the backward pass through
-    the activations is measured, which is nearly all of it.
-    """
-    import torch
-
-    recipe, settings = inputs.recipe, inputs.recipe.training
-    torch.set_num_threads(n_threads)
-    device = choose_device(settings.device)
-    module = live.module.to(device)
-    module.requires_grad_(requires_grad=settings.method == "full")
-    if settings.method == "lora":
-        module.enable_input_require_grads()  # type: ignore[operator]
-    micro = settings.batch_sequences // (
-        settings.gradient_accumulation_steps * settings.processes_per_run
-    )
-    rows = inputs.corpus(recipe.domain_names[0]).train_sequences(recipe.sequence_length)[:micro]
-    ids = torch.from_numpy(rows.astype("int64")).to(device)
-
-    def train_step() -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            loss = module(input_ids=ids, labels=ids).loss
-        loss.backward()
-        float(loss.detach())  # waits for the device
-
-    def evaluate() -> None:
-        with torch.inference_mode():
-            float(module(input_ids=ids).logits[0, 0, 0])
-
-    train_seconds = min(_time(train_step) for _ in range(2))
-    module.zero_grad(set_to_none=True)
-    evaluate_seconds = min(_time(evaluate) for _ in range(2))
-    return Measured(train_seconds / ids.numel(), evaluate_seconds / ids.numel())
-
-
 def require_room(plan: Plan, study_folder: Path, *, on_gpu: bool) -> None:
     """Refuse a study that the disk or the memory cannot hold.
 
@@ -309,12 +271,6 @@ def _require_lora_targets(live: LiveModel, recipe: Recipe) -> None:
                 f"`training.lora.target_modules`: `{name}` is no linear layer ({kind}), and only "
                 "adapters of linear layers are merged: leave it out"
             )
-
-
-def _time(step: object) -> float:
-    started = time.perf_counter()
-    step()  # type: ignore[operator]
-    return time.perf_counter() - started
 
 
 def _domains(inputs: Inputs) -> tuple[DomainPlan, ...]:

@@ -20,7 +20,6 @@ from mixwise.evaluation.likelihood.sets import LikelihoodSet
 from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.models.live_model import LiveModel
-from mixwise.scorer import Part
 from mixwise.study.inputs import Inputs
 
 
@@ -36,22 +35,6 @@ def require_finite(live: LiveModel, inputs: Inputs) -> None:
             f"{inputs.base_folder}: tensor `{name}` of the base holds numbers that are not finite: "
             "use weights that are whole"
         )
-
-
-def require_measured(live: LiveModel, inputs: Inputs) -> None:
-    """Measure the base once on one example of every set that is given the model itself.
-
-    A set that is one example, such as a command, is measured as a whole.
-
-    Raises:
-        EvaluationError: If a set cannot be measured, or gives what is no number.
-    """
-    import torch
-
-    with torch.inference_mode():
-        for chosen in inputs.suite.sets:
-            if not isinstance(chosen, LikelihoodSet):
-                chosen.evaluate(live.module, Part(0, 1, chosen.n_examples))
 
 
 def require_sound(live: LiveModel, inputs: Inputs) -> None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from mixwise.errors import RecipeError
 from mixwise.merging.rule_table import NamedRule
 from mixwise.objective import Metric
+from mixwise.scorer import Request
 from mixwise.scoring.weighing import Means
 from mixwise.study.inputs import Inputs
+
+CONTINUED_FROM = 2  # points at which every candidate is scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,21 @@ class Answers:
     def merges(self) -> bool:
         """Whether a candidate takes a merge and its evaluation."""
         return "merged" in self.means
+
+    def passes(self, request: Request) -> int:
+        """Evaluations that scoring a candidate takes: those of its merges.
+
+        Args:
+            request: What a search asks for; slopes cost a backward pass, which is two forward ones.
+        """
+        if "merged" not in self.averaged:
+            return int(self.merges)
+        return min(len(self.points), CONTINUED_FROM) * (3 if request.order else 1)
+
+    @property
+    def readings(self) -> int:
+        """Points of its run at which the predictions of an expert are read."""
+        return len(self.points) if "predictions" in self.averaged else 0
 
 
 def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:

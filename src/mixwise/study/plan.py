@@ -6,9 +6,10 @@ Notation:
 
 Method:
     Activations are estimated from the model's shape: per layer and position some 16 values of the
-    hidden width; three copies of the logits. Seconds come from one measured training step and
-    one measured evaluation pass. `diagnose` differentiates twice, without a fused attention: some
-    107 values of the width, 7 copies of the attention's weights, 8 of the logits.
+    hidden width; three copies of the logits. Seconds come from a measured training step and from
+    measured parts of an evaluation (`mixwise.stages.timing`). `diagnose` differentiates twice,
+    without a fused attention: some 107 values of the width, 7 copies of the attention's weights, 8
+    of the logits.
 
 Source:
     The last three, and that the first two are within a quarter: peaks of Llamas of two widths, two
@@ -29,7 +30,6 @@ _TWICE_PER_LAYER = 107  # values of the width, per layer and position, different
 _TWICE_ATTENTION = 7  # copies of the attention's weights, the same
 _TWICE_LOGITS = 8
 _TWICE_SEQUENCES = 4  # that `diagnose` differentiates of each set
-_CONTINUED_FROM = 2  # points at which every candidate is scored
 _PROCESS_BYTES = 600 * 2**20  # Python, torch and transformers themselves
 
 
@@ -56,15 +56,19 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds of short measured steps on this machine, with one worker's threads.
+    """Seconds that were measured on this machine, with one worker's threads.
 
     Args:
-        train_token_seconds: One training step, per token.
-        evaluate_token_seconds: One evaluation pass, per token.
+        step_seconds: An optimiser step.
+        evaluation_seconds: An evaluation of all sets.
+        reading_seconds: Reading the rows of all likelihood sets, every prompt with each choice.
+        objective_seconds: The same of the sets that the objective reads.
     """
 
-    train_token_seconds: float
-    evaluate_token_seconds: float
+    step_seconds: float
+    evaluation_seconds: float
+    reading_seconds: float
+    objective_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +106,12 @@ class Plan:
         expert_tokens: Tokens of one of them.
         expert_points: Steps at which they are merged; the last is their end.
         n_candidates: Merged candidates to score, at most.
-        candidate_passes: Forward passes that scoring one takes at each of the points: more than
-            one with slopes, none where it is arithmetic on the experts' predictions.
+        candidate_passes: Evaluations that scoring one takes: more than one with slopes or at
+            several points, none where it is arithmetic on the experts' predictions.
+        readings: Points at which the predictions of each expert are read.
         n_calibration: Runs that calibrate the proxy.
         n_references: Runs of reference mixtures that verify it.
+        n_compared: These mixtures, each of which the proxy scores too.
         n_final: Runs of the recommendation and its baselines, at most.
         budget: Tokens that may be trained before the final run, in final runs.
         run_tokens: Tokens of every run but the experts'.
@@ -125,8 +131,10 @@ class Plan:
     expert_points: tuple[int, ...]
     n_candidates: int
     candidate_passes: int
+    readings: int
     n_calibration: int
     n_references: int
+    n_compared: int
     n_final: int
     budget: float
     run_tokens: int
@@ -167,20 +175,19 @@ class Plan:
     def time(self, measured: Measured) -> float:
         """Estimated seconds: phases one after the other, runs side by side within each.
 
-        Every evaluation is shared by all workers.
+        Every evaluation is shared by all workers. Of the mixtures that are trained, those of the
+        references alone are scored by the proxy anew; the others are among its candidates.
         """
         phases = (self.n_calibration, self.n_references, self.n_final)
         rounds = sum(-(-n // self.n_workers) for n in phases)
-        trained = (
-            rounds * self.run_tokens + -(-self.n_experts // self.n_workers) * self.expert_tokens
-        )
-        n_merges = self.n_candidates * self.candidate_passes + self.n_full_runs
-        n_passes = n_merges * min(len(self.expert_points), _CONTINUED_FROM) + self.n_full_runs
-        if not self.candidate_passes:
-            longer = len(LONGER_STEPS) if len(self.expert_points) > 1 else 0
-            n_passes = self.n_experts * (len(self.expert_points) + longer) + self.n_full_runs
-        evaluated = (1 + n_passes) * self.evaluation_tokens / self.n_workers
-        return trained * measured.train_token_seconds + evaluated * measured.evaluate_token_seconds
+        steps = rounds * self.run_steps
+        steps += -(-self.n_experts // self.n_workers) * self.expert_points[-1]
+        n_merges = (self.n_candidates + self.n_compared) * self.candidate_passes
+        n_longer = len(LONGER_STEPS) if self.readings > 1 else 0
+        shared = (1 + n_merges + self.n_full_runs) * measured.evaluation_seconds
+        shared += self.n_experts * self.readings * measured.reading_seconds
+        shared += self.n_experts * n_longer * measured.objective_seconds
+        return steps * measured.step_seconds + shared / self.n_workers
 
     @property
     def trained_tokens(self) -> int:
@@ -195,13 +202,15 @@ class Counts:
     Args:
         horizons: Horizons, and the runs before the final one.
         n_candidates: Merged candidates to score.
-        candidate_passes: Forward passes that scoring one takes; 0 where predictions answer.
+        candidate_passes: Evaluations that scoring one takes; 0 where predictions answer.
+        readings: Points at which the predictions of each expert are read.
         n_baselines: Baselines to train.
     """
 
     horizons: Horizons
     n_candidates: int
     candidate_passes: int
+    readings: int
     n_baselines: int
 
 
@@ -291,8 +300,10 @@ def make_plan(
         expert_points=horizons.points,
         n_candidates=counts.n_candidates,
         candidate_passes=counts.candidate_passes,
+        readings=counts.readings,
         n_calibration=n_calibration,
         n_references=n_references,
+        n_compared=validated.mixtures,
         n_final=n_final,
         budget=recipe.budget,
         run_tokens=recipe.run_tokens,
