@@ -17,6 +17,7 @@ from mixwise.recipe.sections import (
     VERIFIED,
     Bounds,
     Calibration,
+    ColumnDomains,
     Contamination,
     Domain,
     EngineSettings,
@@ -46,6 +47,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 class Recipe(Section):
     """All that a study is made from.
 
+    ``domains_from``: a source whose column names further domains; `add_domains` puts them in its
+    place, and until then nothing is asked of the domains' names.
     ``horizon_tokens``: of the final run. ``budget``: tokens that may be trained before it, as a
     share of these. ``shares_by``: what the shares of a mixture count: all tokens, those that are
     learned, or rows of data; horizons and prices are in tokens whatever it is. ``verify``: whether
@@ -59,6 +62,7 @@ class Recipe(Section):
 
     base: PathText
     domains: dict[str, Domain]
+    domains_from: ColumnDomains | None = None
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
     budget: Annotated[float, Field(gt=0, le=10**4)] = 0.25
     shares_by: ShareUnit = "tokens"
@@ -192,6 +196,14 @@ class Recipe(Section):
 
     @model_validator(mode="before")
     @classmethod
+    def _split(cls, values: Any) -> Any:
+        """With ``domains_from``, no domains need be named besides."""
+        if not isinstance(values, Mapping) or values.get("domains_from") is None:
+            return values
+        return {"domains": {}, **values}
+
+    @model_validator(mode="before")
+    @classmethod
     def _verified(cls, values: Any) -> Any:
         """Fill in what ``verify`` asks for, wherever the recipe says nothing itself."""
         if not isinstance(values, Mapping) or values.get("verify") is not True:
@@ -205,7 +217,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = [*self._name_problems(), *self._reference_problems(), *self._size_problems()]
+        problems = self._size_problems()
+        if self.domains_from is None:
+            problems = [*self._name_problems(), *self._reference_problems(), *problems]
         if problems:
             raise ValueError(*problems)
         return self

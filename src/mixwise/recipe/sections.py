@@ -231,6 +231,23 @@ class Domain(TextSource):
     expert: Annotated[Path, AfterValidator(_path_that_fits)] | None = None
 
 
+class ColumnDomains(TextSource):
+    """A source that is split into domains: each value of a column is one, named by that value.
+
+    ``least_rows``: values that fewer rows have are left out.
+    """
+
+    column: Annotated[str, Field(min_length=1)]
+    least_rows: Annotated[int, Field(gt=0, le=10**9)] = 1
+
+    def domain(self, value: str) -> Domain:
+        """The domain of one value: the rows that have it."""
+        chosen = {name: getattr(self, name) for name in self.model_fields_set}
+        where = {**self.where, self.column: value}
+        of_source = {name: chosen[name] for name in chosen if name in Domain.model_fields}
+        return Domain(**of_source | {"where": where})
+
+
 class EvaluationSource(TextSource):
     """A set that models are measured on but never trained on.
 

@@ -88,6 +88,9 @@ domains:              # the datasets to mix, at least two
   #   heldout_files: []            # or a pattern, such as data/news-test.jsonl
   #   expert: null                 # or a Hugging Face folder trained from the same base
 
+# domains_from: null         # or a source whose column names further domains, one a value:
+#                            # {{files: data/all.jsonl, column: source, least_rows: 1}}
+
 horizon_tokens: 10_000_000   # tokens of the final run
 budget: 0.25                 # tokens that may be trained for the answer, in final runs
 # shares_by: tokens          # what shares count; or supervised_tokens (that are learned), rows
