@@ -31,7 +31,7 @@ from mixwise.scoring.merged import MergedScorer
 from mixwise.scoring.weighing import Means, ProxyPart, Weighing, plain_places, weigh
 
 Listener = Callable[[Observation, Request], None]
-_LEVEL = 0.17  # of what is added, a doubling: root mean square over three families
+_LEVEL = 0.25  # of what is added, a doubling: over three families it missed .17 of it, rms
 
 
 class ProxyScorer:
@@ -152,7 +152,7 @@ class ProxyScorer:
 
         Of a single domain's score it is taken over the experts and the uniform mixture, less what
         shifts all of them alike: from what continuing missed where it could be checked, and from
-        half of what the ways to answer differ by. Of the level it is a sixth of what continuing
+        half of what the ways to answer differ by. Of the level it is a quarter of what continuing
         adds to the uniform mixture, for each doubling of the steps.
 
         Args:
