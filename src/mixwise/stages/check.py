@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mixwise.data.chat_template import DAY
 from mixwise.decision.answer import share_words
@@ -217,12 +218,16 @@ def measure_steps(live: LiveModel, inputs: Inputs, n_threads: int) -> Measured:
     micro = settings.batch_sequences // (
         settings.gradient_accumulation_steps * settings.processes_per_run
     )
-    rows = inputs.corpus(recipe.domain_names[0]).train_sequences(recipe.sequence_length)[:micro]
-    ids = torch.from_numpy(rows.astype("int64")).to(device)
+    rows = inputs.corpus(recipe.domain_names[0]).train.rows(recipe.sequence_length, None)
+    ids = torch.from_numpy(rows.ids[:micro].astype("int64")).to(device)
+    apart: dict[str, Any] = {}
+    if recipe.document_masking:
+        positions = [torch.from_numpy(rows.positions(row)) for row in range(len(ids))]
+        apart = {"position_ids": torch.stack(positions).to(device), "use_cache": False}
 
     def train_step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            loss = module(input_ids=ids, labels=ids).loss
+            loss = module(input_ids=ids, labels=ids, **apart).loss
         loss.backward()
         float(loss.detach())  # waits for the device
 
