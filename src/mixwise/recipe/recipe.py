@@ -53,8 +53,10 @@ class Recipe(Section):
     share of these. ``shares_by``: what the shares of a mixture count: all tokens, those that are
     learned, or rows of data; horizons and prices are in tokens whatever it is. ``verify``: whether
     references, baselines and second seeds are trained too, which tell how far the answer may be
-    trusted, and are beyond the budget. ``chat_template``: a file with the Jinja template that
-    conversations are rendered by, where the tokenizer's own is not meant.
+    trusted, and are beyond the budget. ``document_masking``: whether the documents that are packed
+    into one training row do not see each other; they are packed whatever it is. ``chat_template``:
+    a file with the Jinja template that conversations are rendered by, where the tokenizer's own is
+    not meant.
 
     Raises:
         RecipeError: From `load_recipe` and `parse_recipe`, with file, key, rule, value and fix.
@@ -68,6 +70,7 @@ class Recipe(Section):
     shares_by: ShareUnit = "tokens"
     verify: Annotated[bool, Field(strict=True)] = False
     sequence_length: Annotated[int, Field(gt=1, le=2**24)] = 1024
+    document_masking: Annotated[bool, Field(strict=True)] = False
     bos: Literal["auto", "always", "never"] = "auto"
     chat_template: PathText | None = None
     heldout: Heldout = Heldout()

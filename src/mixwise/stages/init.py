@@ -96,6 +96,8 @@ budget: 0.25                 # tokens that may be trained for the answer, in fin
 # shares_by: tokens          # what shares count; or supervised_tokens (that are learned), rows
 # verify: false              # or true: references, baselines and second seeds too (`run --verify`)
 # sequence_length: 1024
+# document_masking: false    # rows are packed: documents laid end to end; true: they do not see
+#                            # each other, and positions begin anew at each
 # bos: auto                  # rows begin with BOS as the tokenizer wants it; or always, never
 # chat_template: null        # or a Jinja file for conversations, in place of the tokenizer's own
 

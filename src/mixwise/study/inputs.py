@@ -233,6 +233,7 @@ class Inputs:
             heldout_fraction=recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
             chat=self._chat(name),
+            document_masking=recipe.document_masking,
             hash_file=self._hash_file,
             on_progress=self._on_progress,
         )

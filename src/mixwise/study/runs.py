@@ -215,6 +215,7 @@ class Runs:
             seed,
             *(inputs.corpus(name).key for name in by_tokens.support),
             *(f"{n} rows of {name}" for name, n in most_rows.items()),
+            *(["documents apart"] if recipe.document_masking else []),
         )
         return TrainingJob(
             base=inputs.base_folder,

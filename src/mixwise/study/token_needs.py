@@ -33,8 +33,8 @@ def _unfilled(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
         is_domain = name in recipe.domains
         key = f"`{'domains' if is_domain else 'evaluation.sets'}.{name}`"
         sides = {"held-out": counts.n_heldout_tokens}
-        if counts.n_supervised_train_tokens is not None:
-            sides = {}  # a record is a row of its own there
+        if recipe.document_masking or counts.n_supervised_train_tokens is not None:
+            sides = {}  # a document is a row of its own there
         if is_domain:
             sides["training"] = counts.n_train_tokens
         short += [(n, f"{key} ({n:,} {side})") for side, n in sides.items() if n < length]
