@@ -12,6 +12,7 @@ from statistics import fmean
 from mixwise.decision.bootstrap import Standing
 from mixwise.decision.drift import BestAt
 from mixwise.decision.fidelity import Fidelity
+from mixwise.decision.front import Front
 from mixwise.decision.outcome import Outcome
 from mixwise.decision.score import OBJECTIVE, Score, Shares
 from mixwise.decision.trust import Trust
@@ -503,6 +504,7 @@ class Recommendation:
         run: The run that it is for.
         provenance: What it was made from.
         floors: Floors of the objective.
+        front: Pareto front of the groups that the recipe names; None where it names none.
     """
 
     mixture: Shares
@@ -522,6 +524,7 @@ class Recommendation:
     run: FinalRun
     provenance: Provenance
     floors: tuple[FloorFacts, ...] = ()
+    front: Front | None = None
 
     @property
     def score(self) -> Score:
