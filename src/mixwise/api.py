@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mixwise.stages.check import Checked
     from mixwise.study.session import Workspace
 
-FigureKind = Literal["mixture", "baselines", "agreement", "profiles"]
+FigureKind = Literal["mixture", "front", "baselines", "agreement", "profiles"]
 
 
 def cache_folder() -> Path:
@@ -383,6 +383,34 @@ class Study:
         """What real training showed; None before it."""
         return self._results.final
 
+    def front(self) -> pd.DataFrame:
+        """The Pareto front of the recipe's ``objective.front``: shares and gains, a row each.
+
+        The last row is the recommended mixture, wherever it stands.
+
+        Raises:
+            ResourceError: If pandas is not installed.
+            StudyError: If there is none.
+        """
+        pandas = _pandas()
+        found = self.recommendation.front if self.recommendation else None
+        if found is None:
+            raise StudyError(
+                f"{self.folder}: there is no front: name groups in the recipe's `objective.front`, "
+                "and run `study.search()`"
+            )
+        return pandas.DataFrame(
+            [
+                {
+                    **{f"share of {name}": share for name, share in point.score.shares.items()},
+                    "objective": point.score.objective,
+                    **dict(zip(found.groups, point.gains, strict=True)),
+                    "recommended": k == len(found.points),
+                }
+                for k, point in enumerate((*found.points, found.recommended))
+            ]
+        )
+
     def candidates(self) -> pd.DataFrame:
         """Every scored mixture, best first: shares, objective and metrics, a row each.
 
@@ -411,8 +439,9 @@ class Study:
         """A chart of the report.
 
         Args:
-            kind: ``mixture`` (recommended shares), ``baselines`` (by both answers), ``agreement``
-                (proxy against reference) or ``profiles`` (a metric as each share changes).
+            kind: ``mixture`` (recommended shares), ``front`` (the first two groups of the Pareto
+                front), ``baselines`` (by both answers), ``agreement`` (proxy against reference) or
+                ``profiles`` (a metric as each share changes).
             metric: Of ``agreement`` and ``profiles``.
 
         Raises:

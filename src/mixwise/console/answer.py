@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mixwise.console.front import print_front
 from mixwise.console.text import print_text
 from mixwise.decision.drift import has_settled
 from mixwise.share_units import UNIT_WORDS
@@ -43,6 +44,8 @@ def print_recommendation(found: Recommendation) -> None:
     _print_horizons(found)
     if found.floors or found.worse_than_base:
         _print_floors(found)
+    if found.front is not None:
+        print_front(found.front)
     _print_baselines(found.baselines)
     _print_near_optimal(found)
     if found.fidelity is not None:

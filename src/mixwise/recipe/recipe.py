@@ -41,6 +41,7 @@ from mixwise.share_units import ShareUnit, safe_caps
 
 _LEAST_REFERENCES = 4
 _WITHOUT_FLOORS = ("subsets-race", "demix")
+_WITHOUT_FRONT = ("subsets-race", "subsets-fast")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -160,7 +161,11 @@ class Recipe(Section):
         for group in {choice.group for choice in chosen} - {None}:
             totals[group] = sum(choice.weight for choice in chosen if choice.group == group)
         terms = tuple(
-            Term(by_name[choice.set, choice.measure], choice.weight / totals[choice.group])
+            Term(
+                by_name[choice.set, choice.measure],
+                choice.weight / totals[choice.group],
+                choice.group,
+            )
             for choice in chosen
         )
         floors = tuple(
@@ -288,6 +293,11 @@ class Recipe(Section):
             problems.append(
                 f"`objective.floors`: `search.method: {self.search.method}` ranks mixtures without "
                 "them: use another, such as auto"
+            )
+        if self.objective.front and self.search.method in _WITHOUT_FRONT:
+            problems.append(
+                f"`objective.front`: `search.method: {self.search.method}` drops mixtures that are "
+                "good for one group alone: use another, such as auto or subsets"
             )
         return problems
 

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from mixwise.errors import MixwiseError, printable
+from mixwise.errors import MixwiseError, nearest, printable
 from mixwise.kinds import KINDS
 from mixwise.objective import Aggregation, Direction, Measure
 from mixwise.records.formats import FORMATS, RecordFormat
@@ -425,11 +425,30 @@ class FloorChoice(MeasureChoice):
 
 
 class ObjectiveChoice(Section):
-    """What to maximise; without metrics, the mean held-out loss of all domains."""
+    """What to maximise; without metrics, the mean held-out loss of all domains.
+
+    ``front``: two or three groups of the metrics, whose Pareto front is traced: the mixtures of
+    which none is better for one group and as good for the others.
+    """
 
     metrics: tuple[MetricChoice, ...] = ()
     aggregation: Aggregation = "mean"
     floors: tuple[FloorChoice, ...] = ()
+    front: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _front_is_of_groups(self) -> Self:
+        groups = dict.fromkeys(choice.group for choice in self.metrics if choice.group)
+        for name in self.front:
+            if name not in groups:
+                fix = nearest(name, groups) if groups else "give metrics a `group`"
+                raise ValueError(f"`front`: `{printable(name, 80)}` is no group of metrics: {fix}")
+        if self.front and (len(self.front) not in (2, 3) or len(set(self.front)) < len(self.front)):
+            raise ValueError(
+                "`front` must name two or three different groups, but got "
+                f"{printable(', '.join(self.front), 200)}: change it, or leave it out"
+            )
+        return self
 
 
 class Bounds(Section):

@@ -15,6 +15,7 @@ from mixwise.report.figures import (
     mixture_figure,
     profile_figure,
 )
+from mixwise.report.front import front_figure
 from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import estimate, is_subset, number
 from mixwise.report.tables import (
@@ -177,6 +178,8 @@ def charts(contents: Contents, metric: str) -> dict[str, go.Figure]:
         found["mixture"] = mixture_figure(recommended.answers.proxy.shares, named)
         axis = "objective (larger is better)"
         found["baselines"] = comparison_figure([recommended.answers, *baselines], axis)
+    if contents.recommendation and contents.recommendation.front:
+        found["front"] = front_figure(contents.recommendation.front, (0, 1))
     unit = _unit(contents, metric)
     if contents.validation and metric in contents.validation.fidelity:
         found["agreement"] = agreement_figure(contents.validation.mixtures, metric, unit)

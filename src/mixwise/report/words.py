@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mixwise.decision.drift import has_settled
 from mixwise.decision.fidelity import Fidelity
+from mixwise.decision.front import Front
 from mixwise.decision.outcome import Margin, Outcome
 from mixwise.decision.score import OBJECTIVE
 from mixwise.report.contents import Contents
@@ -24,6 +25,7 @@ _ANSWERS = {
     "merged": "the experts merged",
     "predictions": "their predictions averaged",
 }
+LEAST_BEHIND = 0.005  # units of the objective that are shown as a difference
 _SHOULD_REACH = "A trained model should reach"
 
 
@@ -236,6 +238,25 @@ def worse_words(found: Recommendation | None) -> str:
         for name, (base, expected) in found.worse_than_base.items()
     ]
     return f"Expected to get WORSE than the base, by the proxy: {', '.join(shown)}."
+
+
+def front_words(front: Front) -> str:
+    """Say what the front is of, and where the recommended mixture stands."""
+    n = len(front.points)
+    if n == 1:
+        words = "One mixture is the best for every group: nothing has to be traded."
+    else:
+        words = (
+            f"{n} mixtures of which none is better in one group and as good in the others, by the "
+            "proxy, in units of the objective; 95 % over evaluation examples alone."
+        )
+    if front.behind < LEAST_BEHIND:
+        return f"{words} No scored mixture is better than the recommended one in every group."
+    return (
+        f"{words} Another scored mixture is ahead of the recommended one by {number(front.behind)} "
+        "in every group: among equals the simplest is recommended, or what trained references "
+        "showed has moved it."
+    )
 
 
 def horizon_words(found: Recommendation | None) -> str:

@@ -22,6 +22,7 @@ from mixwise.merging.task_vectors.adapters import is_linear
 from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Recipe
+from mixwise.search.front import most_scored
 from mixwise.search.method_table import method_for
 from mixwise.share_units import UNIT_WORDS, largest_shares
 from mixwise.stages.probe import require_finite, require_sound
@@ -71,6 +72,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     live = require_inputs(inputs)
     method = method_for(search.method, recipe.objective_terms)
     design = method.design(inputs.space, search.budget, search.seed)
+    n_front = most_scored(len(recipe.objective.front)) if recipe.objective.front else 0
     answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
     seats = choose_seats(recipe)
     plan = make_plan(
@@ -78,7 +80,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         _domains(inputs),
         Counts(
             horizons=inputs.horizons,
-            n_candidates=search.budget or len(design) + method.n_checks,
+            n_candidates=(search.budget or len(design) + method.n_checks) + n_front,
             candidate_passes=answers.passes(method.request),
             readings=answers.readings,
             n_baselines=len(baselines(recipe.final.baselines, inputs.available)),

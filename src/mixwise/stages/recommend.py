@@ -9,6 +9,7 @@ from mixwise.decision.answer import answer_words
 from mixwise.decision.baselines import NamedMixture, baselines
 from mixwise.decision.calibration import Calibrated
 from mixwise.decision.forecast import expect_ranks
+from mixwise.decision.front import Front, trace_front
 from mixwise.decision.judgement import judge
 from mixwise.decision.recommend import Compared, Decision, compare, decide
 from mixwise.decision.score import OBJECTIVE
@@ -72,6 +73,8 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
     horizons = horizon_facts(workspace, calibrated)
     space = workspace.inputs.space
     by_other_units = workspace.inputs.by_other_units(decision.mixture)
+    groups, base = recipe.objective.front, workspace.base_observation
+    front = trace_front(decision, groups, base) if groups else None
     recommendation = Recommendation(
         mixture=decision.mixture,
         answer=answer_words(
@@ -101,7 +104,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
         trust=judgement.trust or _expected_trust(calibrated, horizons),
         horizons=horizons,
         outcome=final.outcome if final else None,
-        cost=_cost(workspace, calibrated.found, final),
+        cost=_cost(workspace, calibrated.found, final, front),
         run=FinalRun(
             recipe.n_steps * recipe.training.batch_sequences,
             recipe.sequence_length,
@@ -112,6 +115,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
         shares_by=recipe.shares_by,
         by_other_units=by_other_units,
         worse_than_base=_worse(workspace, decision.best.values),
+        front=front,
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
     return recommendation
@@ -221,7 +225,9 @@ def _final_of(workspace: Workspace, mixture: Mixture) -> FinalFound | None:
     return final if final and final.rows[0].proxy.mixture == mixture else None
 
 
-def _cost(workspace: Workspace, found: SearchResult, final: FinalFound | None) -> Cost:
+def _cost(
+    workspace: Workspace, found: SearchResult, final: FinalFound | None, front: Front | None
+) -> Cost:
     recipe = workspace.recipe
     calibration = workspace.load_result(CalibrationFound)
     validation = workspace.load_result(ValidationFound)
@@ -250,7 +256,8 @@ def _cost(workspace: Workspace, found: SearchResult, final: FinalFound | None) -
             runs.final * tokens,
         ),
         evaluated_tokens=sum(in_search.values())
-        + n_others * workspace.base_observation.tokens_evaluated,
+        + n_others * workspace.base_observation.tokens_evaluated
+        + (front.evaluated_tokens if front else 0),
         candidates_scored=len(found.scored),
         search_runs_if_trained=n_if_trained,
         price=spent / tokens,

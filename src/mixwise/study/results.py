@@ -12,6 +12,7 @@ from statistics import fmean
 from mixwise.decision.bootstrap import Standing
 from mixwise.decision.drift import BestAt
 from mixwise.decision.fidelity import Fidelity
+from mixwise.decision.front import Front
 from mixwise.decision.outcome import Outcome
 from mixwise.decision.score import OBJECTIVE, Score, Shares
 from mixwise.decision.trust import Trust
@@ -513,6 +514,7 @@ class Recommendation:
         by_other_units: The mixture by the other units; empty where all tokens are learned.
         worse_than_base: Metrics of the objective that the proxy expects to get worse by the
             recommended mixture: the base's value, and what is expected.
+        front: Pareto front of the groups that the recipe names; None where it names none.
     """
 
     mixture: Shares
@@ -535,6 +537,7 @@ class Recommendation:
     shares_by: ShareUnit = "tokens"
     by_other_units: Mapping[ShareUnit, Shares] = field(default_factory=dict)
     worse_than_base: Mapping[str, Range] = field(default_factory=dict)
+    front: Front | None = None
 
     @property
     def by_tokens(self) -> Shares:
