@@ -46,12 +46,13 @@ def counted(
     *,
     n_experts: int = 2,
     n_candidates: int = 0,
+    n_besides: int = 0,
     candidate_passes: int = 1,
     readings: int = 0,
     n_baselines: int = 0,
 ) -> Counts:
     horizons = dataclasses.replace(plan_horizons(chosen), n_experts=n_experts)
-    return Counts(horizons, n_candidates, candidate_passes, readings, n_baselines)
+    return Counts(horizons, n_candidates, n_besides, candidate_passes, readings, n_baselines)
 
 
 def plan(chosen: Recipe, n_workers: int = 1, counts: Counts | None = None) -> Plan:
@@ -147,6 +148,12 @@ def test_slopes_cost_their_passes() -> None:
     chosen = recipe(validation={"mixtures": 0}, final={"train": False})
     counts = counted(chosen, n_experts=0, n_candidates=4, candidate_passes=3)
     assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx((1 + 12) * 0.5)
+
+
+def test_baselines_that_are_no_candidates_are_scored_too() -> None:
+    chosen = recipe(validation={"mixtures": 0}, final={"train": False})
+    counts = counted(chosen, n_experts=0, n_candidates=4, n_besides=2)
+    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx((1 + 6) * 0.5)
 
 
 def test_a_coarser_store_of_task_vectors_takes_less_disk() -> None:

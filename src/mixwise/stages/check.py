@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixwise.data.chat_template import DAY
-from mixwise.decision.baselines import baselines
+from mixwise.decision.baselines import EVERY, baselines
 from mixwise.engine.worker_cache import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line
 from mixwise.merging.fit.movement import require_moved
@@ -70,6 +70,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     method = method_for(search.method, recipe.objective_terms)
     design = method.design(inputs.space, search.budget, search.seed)
     answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
+    always = baselines(EVERY, inputs.available_tokens)
     seats = choose_seats(recipe)
     plan = make_plan(
         recipe,
@@ -77,6 +78,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         Counts(
             horizons=inputs.horizons,
             n_candidates=search.budget or len(design) + method.n_checks,
+            n_besides=sum(each.mixture not in design for each in always),
             candidate_passes=answers.passes(method.request),
             readings=answers.readings,
             n_baselines=len(baselines(recipe.final.baselines, inputs.available_tokens)),
