@@ -13,7 +13,8 @@ Method:
 
 Source:
     The last three, and that the first two are within a quarter: peaks of Llamas of two widths, two
-    depths, two vocabularies and two lengths in processes of their own, float32 on a CPU.
+    depths, two vocabularies and two lengths in processes of their own, float32 on a CPU. What a
+    worker's start and a run take beside their steps: the demo, CPU seconds (``benchmarks/LOG.md``).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _TWICE_PER_LAYER = 107  # values of the width, per layer and position, different
 _TWICE_ATTENTION = 7  # copies of the attention's weights, the same
 _TWICE_LOGITS = 8
 _TWICE_SEQUENCES = 4  # that `diagnose` differentiates of each set
+_START_SECONDS = 7.0  # of the workers, side by side: Python, torch and transformers
+_RUN_SECONDS = 2.0  # of a run beside its steps: its trainer, loading, saving
 _PROCESS_BYTES = 600 * 2**20  # Python, torch and transformers themselves
 
 
@@ -176,15 +179,16 @@ class Plan:
         Every evaluation is shared by all workers.
         """
         phases = (self.n_calibration, self.n_references, self.n_final)
-        rounds = sum(-(-n // self.n_workers) for n in phases)
-        steps = rounds * self.run_steps
-        steps += -(-self.n_experts // self.n_workers) * self.expert_points[-1]
+        n_full = sum(-(-n // self.n_workers) for n in phases)
+        n_short = -(-self.n_experts // self.n_workers)
+        steps = n_full * self.run_steps + n_short * self.expert_points[-1]
+        trained = steps * measured.step_seconds + (n_full + n_short) * _RUN_SECONDS
         n_merges = (self.n_candidates + self.n_besides) * self.candidate_passes
         n_longer = len(LONGER_STEPS) if self.readings > 1 else 0
         shared = (1 + n_merges + self.n_full_runs) * measured.evaluation_seconds
         shared += self.n_experts * self.readings * measured.reading_seconds
         shared += self.n_experts * n_longer * measured.objective_seconds
-        return steps * measured.step_seconds + shared / self.n_workers
+        return _START_SECONDS + trained + shared / self.n_workers
 
     @property
     def trained_tokens(self) -> int:
