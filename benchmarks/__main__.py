@@ -13,6 +13,7 @@ SCRIPTS = {
     "time_per_candidate": "merge and evaluate, against evaluating alone",
     "adapters": "a batch of LoRA candidates, against one forward pass each",
     "disk_route": "mergekit, a new process and a load, against memory",
+    "harness": "one process of lm-eval a candidate, against its task in process",
     "memory": "memory beside the model's own, with 4 to 32 experts",
     "streaming": "one layer at a time, against the whole model",
     "slopes": "loss and all slopes, against the loss alone",

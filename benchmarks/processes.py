@@ -65,7 +65,7 @@ def write_candidate(
     ]
     recipe = {"merge_method": "linear", "dtype": "float32", "models": models}
     folder.with_suffix(".yaml").write_text(yaml.safe_dump(recipe))
-    _, seconds = _run([mergekit, folder.with_suffix(".yaml"), folder])
+    _, seconds = run_process([mergekit, folder.with_suffix(".yaml"), folder])
     for file in (DEMO / "base").glob("tokenizer*"):  # all models read the demo's tokens
         shutil.copy(file, folder)
     return seconds
@@ -76,7 +76,7 @@ def evaluate_in_new_process(folder: Path, text: Text, scratch: Path) -> Answer:
     file = scratch / "sequences.npy"
     np.save(file, text.sequences)
     script = Path(__file__).with_name("evaluate_folder.py")
-    out, seconds = _run([sys.executable, script, folder, file])
+    out, seconds = run_process([sys.executable, script, folder, file])
     return Answer(text.bits_per_byte(float(out.split()[-1])), seconds)
 
 
@@ -107,7 +107,7 @@ def evaluate_by_lm_eval(lm_eval: Path, folder: Path, text: Text, scratch: Path) 
         "--batch_size": BATCH_SEQUENCES,
         "--output_path": results,
     }
-    _, seconds = _run([lm_eval, *(part for option in options.items() for part in option)])
+    _, seconds = run_process([lm_eval, *(part for option in options.items() for part in option)])
     [file] = results.rglob("results_*.json")
     found = json.loads(file.read_text())["results"]["local_text"]
     return Answer(float(found["bits_per_byte,none"]), seconds)
@@ -136,7 +136,7 @@ def find_tool(command: str, package: str, scratch: Path) -> Path | None:
     return path
 
 
-def _run(command: Sequence[object]) -> tuple[str, float]:
+def run_process(command: Sequence[object]) -> tuple[str, float]:
     """Run a process to its end; gives its output, and CPU seconds of it and its children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

@@ -100,7 +100,7 @@ def write_small(folder: Path, base: Path) -> Path:
     template = FAMILIES["chatml"].template(marked=False)
     edit_json(folder / "base" / "tokenizer_config.json", chat_template=template)
     recipe = yaml.safe_load((FOLDER / "recipe.yaml").read_text())
-    recipe |= {"horizon_tokens": 2048, "sequence_length": 64, "final": {"baselines": ["uniform"]}}
+    recipe |= {"horizon_tokens": 2048, "sequence_length": 64}
     recipe["training"] |= {"device": "cpu", "lora": {"rank": 2, "target_modules": ["up_proj"]}}
     recipe["search"]["budget"] = 5
     recipe["engine"]["workers"] = 1
@@ -120,11 +120,12 @@ def test_the_whole_job_in_small(
     recipe = write_small(tmp_path / "examples" / "chat", calm_base)
     code, out, err = mixwise("run", recipe, "--study", "study", "--json")
     assert code == 0, err
-    assert json.loads(out)["outcome"]["word"] in {"won", "tied", "lost"}
+    assert set(json.loads(out)["mixture"]) <= set(DOMAINS)
     recommendation = json.loads(Path("study", "recommendation.json").read_text())
     assert list(recommendation["mixture"]) == list(DOMAINS)
     assert [floor["metric"] for floor in recommendation["floors"]] == ["words/answer_bits_per_byte"]
     measured = json.loads(Path("study", "final.json").read_text())["rows"][0]
-    assert {name.partition("/")[0] for name in measured["reference"]["metrics"]} >= {
+    assert len(measured["runs"]) == 2
+    assert {name.partition("/")[0] for name in measured["runs"][0]["metrics"]} >= {
         f"{name}{half}" for name in TASKS for half in ("", "_report")
     }

@@ -41,17 +41,23 @@ MEASURED = Measured(
 )
 
 
+def besides(n_rounds: int) -> float:
+    """What starting the workers takes, and so many rounds of runs beside their steps."""
+    return 7 + 2 * n_rounds
+
+
 def counted(
     chosen: Recipe,
     *,
     n_experts: int = 2,
     n_candidates: int = 0,
+    n_besides: int = 0,
     candidate_passes: int = 1,
     readings: int = 0,
     n_baselines: int = 0,
 ) -> Counts:
     horizons = dataclasses.replace(plan_horizons(chosen), n_experts=n_experts)
-    return Counts(horizons, n_candidates, candidate_passes, readings, n_baselines)
+    return Counts(horizons, n_candidates, n_besides, candidate_passes, readings, n_baselines)
 
 
 def plan(chosen: Recipe, n_workers: int = 1, counts: Counts | None = None) -> Plan:
@@ -89,14 +95,14 @@ def test_nothing_is_trained_at_the_end_when_the_recipe_says_so() -> None:
 def test_seconds_worked_by_hand() -> None:
     made = plan(recipe(validation={"mixtures": 0}, final={"train": False}))
     # 2 runs of 25 steps; the base and 10 candidates are evaluated
-    assert made.time(MEASURED) == pytest.approx(2 * 25 * 0.4 + 11 * 0.5)
+    assert made.time(MEASURED) == pytest.approx(besides(2) + 2 * 25 * 0.4 + 11 * 0.5)
 
 
 def test_two_workers_halve_rounds_of_training_and_time_of_evaluation() -> None:
     chosen = recipe(validation={"mixtures": 0}, final={"train": False})
     counts = counted(chosen, n_experts=3)
-    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx(30 + 0.5)
-    assert plan(chosen, 2, counts).time(MEASURED) == pytest.approx(20 + 0.5 / 2)
+    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx(besides(3) + 30 + 0.5)
+    assert plan(chosen, 2, counts).time(MEASURED) == pytest.approx(besides(2) + 20 + 0.5 / 2)
 
 
 def test_memory_of_a_run_worked_by_hand() -> None:
@@ -146,7 +152,13 @@ def test_every_worker_needs_its_own_memory() -> None:
 def test_slopes_cost_their_passes() -> None:
     chosen = recipe(validation={"mixtures": 0}, final={"train": False})
     counts = counted(chosen, n_experts=0, n_candidates=4, candidate_passes=3)
-    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx((1 + 12) * 0.5)
+    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx(besides(0) + (1 + 12) * 0.5)
+
+
+def test_baselines_that_are_no_candidates_are_scored_too() -> None:
+    chosen = recipe(validation={"mixtures": 0}, final={"train": False})
+    counts = counted(chosen, n_experts=0, n_candidates=4, n_besides=2)
+    assert plan(chosen, 1, counts).time(MEASURED) == pytest.approx(besides(0) + (1 + 6) * 0.5)
 
 
 def test_a_coarser_store_of_task_vectors_takes_less_disk() -> None:
@@ -183,7 +195,7 @@ def test_phases_wait_for_each_other() -> None:
     counts = counted(chosen, n_experts=3, n_baselines=2)
     made = plan(chosen, 2, counts)
     # 2 + 3 + 2 rounds; base, 5 references and their merges, and 3 final mixtures are evaluated
-    assert made.time(MEASURED) == pytest.approx(7 * 25 * 0.4 + (1 + 10 + 3) * 0.5 / 2)
+    assert made.time(MEASURED) == pytest.approx(besides(7) + 7 * 25 * 0.4 + (1 + 10 + 3) * 0.5 / 2)
 
 
 def test_short_experts_cost_their_part() -> None:
@@ -195,7 +207,7 @@ def test_short_experts_cost_their_part() -> None:
     assert made.price == made.expert_price == 2 * 400 / 1000
     assert made.trained_tokens == 800
     # the base, and ten candidates
-    assert made.time(MEASURED) == pytest.approx(2 * 10 * 0.4 + (1 + 10) * 0.5)
+    assert made.time(MEASURED) == pytest.approx(besides(2) + 2 * 10 * 0.4 + (1 + 10) * 0.5)
 
 
 def test_predictions_cost_readings_of_every_expert_and_longer_steps_those_of_the_objective() -> (
@@ -205,10 +217,10 @@ def test_predictions_cost_readings_of_every_expert_and_longer_steps_those_of_the
         experts={"horizon_tokens": 400}, validation={"mixtures": 0}, final={"train": False}
     )
     counts = counted(chosen, n_candidates=10, candidate_passes=0, readings=3)
-    read = 2 * (3 * 0.8 + 3 * 0.3)
-    assert plan(chosen, counts=counts).time(MEASURED) == pytest.approx(2 * 10 * 0.4 + 0.5 + read)
+    trained, read = besides(2) + 2 * 10 * 0.4, 2 * (3 * 0.8 + 3 * 0.3)
+    assert plan(chosen, counts=counts).time(MEASURED) == pytest.approx(trained + 0.5 + read)
     merged_too = counted(chosen, n_candidates=10, candidate_passes=1, readings=3)
     both = plan(chosen, 2, merged_too).time(MEASURED)
-    assert both == pytest.approx(10 * 0.4 + (11 * 0.5 + read) / 2)
+    assert both == pytest.approx(besides(1) + 10 * 0.4 + (11 * 0.5 + read) / 2)
     once = counted(chosen, candidate_passes=0, readings=1)
-    assert plan(chosen, counts=once).time(MEASURED) == pytest.approx(2 * 10 * 0.4 + 0.5 + 2 * 0.8)
+    assert plan(chosen, counts=once).time(MEASURED) == pytest.approx(trained + 0.5 + 2 * 0.8)

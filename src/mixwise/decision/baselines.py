@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from mixwise.mixture import Mixture
 
+EVERY = ("uniform", "available", "single")
+
 
 @dataclass(frozen=True, slots=True)
 class NamedMixture:

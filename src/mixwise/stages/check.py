@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mixwise.data.chat_template import DAY
 from mixwise.decision.answer import share_words
-from mixwise.decision.baselines import baselines
+from mixwise.decision.baselines import EVERY, baselines
 from mixwise.engine.worker_cache import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line
 from mixwise.merging.fit.movement import require_moved
@@ -74,6 +74,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     design = method.design(inputs.space, search.budget, search.seed)
     n_front = most_scored(len(recipe.objective.front)) if recipe.objective.front else 0
     answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
+    always = baselines(EVERY, inputs.available)
     seats = choose_seats(recipe)
     plan = make_plan(
         recipe,
@@ -81,6 +82,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         Counts(
             horizons=inputs.horizons,
             n_candidates=(search.budget or len(design) + method.n_checks) + n_front,
+            n_besides=sum(each.mixture not in design for each in always),
             candidate_passes=answers.passes(method.request),
             readings=answers.readings,
             n_baselines=len(baselines(recipe.final.baselines, inputs.available)),

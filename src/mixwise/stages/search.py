@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mixwise.decision.baselines import NamedMixture, baselines
+from mixwise.decision.baselines import EVERY, NamedMixture, baselines
 from mixwise.decision.score import OBJECTIVE
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Term
@@ -176,7 +176,7 @@ def _objective(workspace: Workspace) -> ObjectiveFacts:
 
 def every_baseline(workspace: Workspace) -> tuple[NamedMixture, ...]:
     """All baselines, which the proxy always scores, whichever are trained in the end."""
-    return baselines(("uniform", "available", "single"), workspace.inputs.available)
+    return baselines(EVERY, workspace.inputs.available)
 
 
 def _ranked(workspace: Workspace, observations: list[Observation]) -> list[Observation]:

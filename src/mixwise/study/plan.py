@@ -13,7 +13,8 @@ Method:
 
 Source:
     The last three, and that the first two are within a quarter: peaks of Llamas of two widths, two
-    depths, two vocabularies and two lengths in processes of their own, float32 on a CPU.
+    depths, two vocabularies and two lengths in processes of their own, float32 on a CPU. What a
+    worker's start and a run take beside their steps: the demo, CPU seconds (``benchmarks/LOG.md``).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _TWICE_PER_LAYER = 107  # values of the width, per layer and position, different
 _TWICE_ATTENTION = 7  # copies of the attention's weights, the same
 _TWICE_LOGITS = 8
 _TWICE_SEQUENCES = 4  # that `diagnose` differentiates of each set
+_START_SECONDS = 7.0  # of the workers, side by side: Python, torch and transformers
+_RUN_SECONDS = 2.0  # of a run beside its steps: its trainer, loading, saving
 _PROCESS_BYTES = 600 * 2**20  # Python, torch and transformers themselves
 
 
@@ -111,7 +114,7 @@ class Plan:
         readings: Points at which the predictions of each expert are read.
         n_calibration: Runs that calibrate the proxy.
         n_references: Runs of reference mixtures that verify it.
-        n_compared: These mixtures, each of which the proxy scores too.
+        n_besides: Mixtures beside the candidates that the proxy scores: references and baselines.
         n_final: Runs of the recommendation and its baselines, at most.
         budget: Tokens that may be trained before the final run, in final runs.
         run_tokens: Tokens of every run but the experts'.
@@ -134,7 +137,7 @@ class Plan:
     readings: int
     n_calibration: int
     n_references: int
-    n_compared: int
+    n_besides: int
     n_final: int
     budget: float
     run_tokens: int
@@ -175,19 +178,19 @@ class Plan:
     def time(self, measured: Measured) -> float:
         """Estimated seconds: phases one after the other, runs side by side within each.
 
-        Every evaluation is shared by all workers. Of the mixtures that are trained, those of the
-        references alone are scored by the proxy anew; the others are among its candidates.
+        Every evaluation is shared by all workers.
         """
         phases = (self.n_calibration, self.n_references, self.n_final)
-        rounds = sum(-(-n // self.n_workers) for n in phases)
-        steps = rounds * self.run_steps
-        steps += -(-self.n_experts // self.n_workers) * self.expert_points[-1]
-        n_merges = (self.n_candidates + self.n_compared) * self.candidate_passes
+        n_full = sum(-(-n // self.n_workers) for n in phases)
+        n_short = -(-self.n_experts // self.n_workers)
+        steps = n_full * self.run_steps + n_short * self.expert_points[-1]
+        trained = steps * measured.step_seconds + (n_full + n_short) * _RUN_SECONDS
+        n_merges = (self.n_candidates + self.n_besides) * self.candidate_passes
         n_longer = len(LONGER_STEPS) if self.readings > 1 else 0
         shared = (1 + n_merges + self.n_full_runs) * measured.evaluation_seconds
         shared += self.n_experts * self.readings * measured.reading_seconds
         shared += self.n_experts * n_longer * measured.objective_seconds
-        return steps * measured.step_seconds + shared / self.n_workers
+        return _START_SECONDS + trained + shared / self.n_workers
 
     @property
     def trained_tokens(self) -> int:
@@ -202,6 +205,7 @@ class Counts:
     Args:
         horizons: Horizons, and the runs before the final one.
         n_candidates: Merged candidates to score.
+        n_besides: Baselines that are none of them, which the proxy scores too.
         candidate_passes: Evaluations that scoring one takes; 0 where predictions answer.
         readings: Points at which the predictions of each expert are read.
         n_baselines: Baselines to train.
@@ -209,6 +213,7 @@ class Counts:
 
     horizons: Horizons
     n_candidates: int
+    n_besides: int
     candidate_passes: int
     readings: int
     n_baselines: int
@@ -303,7 +308,7 @@ def make_plan(
         readings=counts.readings,
         n_calibration=n_calibration,
         n_references=n_references,
-        n_compared=validated.mixtures,
+        n_besides=validated.mixtures + counts.n_besides,
         n_final=n_final,
         budget=recipe.budget,
         run_tokens=recipe.run_tokens,
