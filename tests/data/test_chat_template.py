@@ -179,3 +179,30 @@ def test_the_template_and_its_tokens_are_in_the_fingerprint(tmp_path: Path) -> N
     assert len(set(found.values())) == 3
     again = ChatTemplate(BaseTokenizer(tmp_path / "qwen"))
     assert again.fingerprint == found["qwen"]
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("chatml", "<|im_end|>"),
+        ("qwen", "<|im_end|>"),
+        ("llama3", "<|eot_id|>"),
+        ("gemma", "<end_of_turn>"),
+        ("phi3", "<|end|>"),
+    ],
+)
+def test_a_question_is_asked_up_to_the_beginning_of_the_answer(
+    tmp_path: Path, name: str, end: str
+) -> None:
+    template, asked = open_template(tmp_path, name), talk("one")
+    whole = template.render(talk("one", "two"), "all").text
+    assert whole.startswith(template.ask(asked))
+    assert whole[len(template.ask(asked)) :].startswith(f"two{end}")
+    assert template.end_of_turn == end
+
+
+def test_a_template_may_end_turns_with_no_token(tmp_path: Path) -> None:
+    file = tmp_path / "plain.jinja"
+    file.write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
+    folder = save_tokenizer(tmp_path, FAMILIES["chatml"], template=None)
+    assert ChatTemplate(BaseTokenizer(folder), file).end_of_turn is None

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.data.templates import FAMILIES
 
-from mixwise.errors import DataError, EvaluationError, RecipeError
+from mixwise.errors import CheckpointError, DataError, EvaluationError, RecipeError
 from mixwise.evaluation.generation import GenerationSet
 from mixwise.recipe import load_recipe
 from mixwise.study.inputs import Inputs, Settings
@@ -16,16 +19,45 @@ from mixwise.testing import check_evaluation_set
 PROMPTS = ("one two", "one two three four five", "un deux", "c", "trois un deux un", "a b")
 
 
-def open_set(pico: Path, keys: str = "measures: [exact_match, f1]") -> GenerationSet:
-    rows = [{"question": prompt, "answer": ["three", 3]} for prompt in PROMPTS]
+MODULE = """\
+import math
+
+def length(text, answers):
+    assert answers == ["three", "3"]
+    return -len(text)
+
+def says_so(text, answers):
+    return text in answers
+
+def nothing(text, answers):
+    return None
+
+def infinite(text, answers):
+    return math.inf
+
+def raises(text, answers):
+    raise KeyError("no such answer")
+"""
+
+
+def open_set(
+    pico: Path,
+    keys: str = "measures: [exact_match, f1]",
+    *,
+    trusted: bool = True,
+    rows: Sequence[Mapping[str, Any]] = (),
+    fields: str = "prompt: question",
+) -> GenerationSet:
+    rows = rows or [{"question": prompt, "answer": ["three", 3]} for prompt in PROMPTS]
+    (pico / f"grades_{pico.parent.name}.py").write_text(MODULE)
     (pico / "say.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = (pico / "recipe.yaml").read_text()
     old = "    quiz: {files: quiz.jsonl, kind: choice}\n"
     assert old in text
-    fields = "fields: {prompt: question}"
-    new = f"    say: {{files: say.jsonl, kind: generation, {fields}, max_new_tokens: 8, {keys}}}\n"
-    (pico / "other.yaml").write_text(text.replace(old, old + new))
-    inputs = Inputs(load_recipe(pico / "other.yaml"), Settings(pico, pico / "tokens"))
+    start = f"files: say.jsonl, kind: generation, fields: {{{fields}}}, max_new_tokens: 8"
+    (pico / "other.yaml").write_text(text.replace(old, f"{old}    say: {{{start}, {keys}}}\n"))
+    settings = Settings(pico, pico / "tokens", trust_remote_code=trusted)
+    inputs = Inputs(load_recipe(pico / "other.yaml"), settings)
     found = inputs.build_set("say")
     assert isinstance(found, GenerationSet)
     return found
@@ -88,6 +120,112 @@ def test_logits_that_are_no_numbers_are_an_error(pico: Path, model: Any) -> None
         open_set(pico).evaluate(model)
 
 
+def graded(pico: Path, name: str) -> str:
+    return f"measures: [function], function: 'grades_{pico.parent.name}:{name}'"
+
+
+def test_a_function_grades_what_is_written(pico: Path, model: Any) -> None:
+    chosen = open_set(pico, graded(pico, "length"))
+    [found] = chosen.evaluate(model)
+    assert found.metric == "say/function"
+    written = chosen.write(model, range(len(PROMPTS)))
+    assert found.examples.tolist() == [-len(text or "") for text in written]
+    check_evaluation_set(chosen, model)
+    [right] = open_set(pico, graded(pico, "says_so") + ", pattern: '(never)'").evaluate(model)
+    assert right.value == 0  # what the pattern does not find is an empty text
+
+
+def test_another_file_of_the_function_is_another_fingerprint(pico: Path) -> None:
+    chosen = open_set(pico, graded(pico, "length"))
+    before = chosen.fingerprint
+    (pico / f"grades_{pico.parent.name}.py").write_text(MODULE + "\n")
+    assert chosen.fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("nothing", r"`say`: `.*:nothing` must return a finite number .*: mend it"),
+        ("infinite", "must return a finite number"),
+        ("raises", r"`say`: `.*:raises` failed \(KeyError: 'no such answer'\)"),
+    ],
+)
+def test_what_a_function_that_grades_may_not_do(
+    pico: Path, model: Any, name: str, rule: str
+) -> None:
+    with pytest.raises(EvaluationError, match=rule):
+        open_set(pico, graded(pico, name)).evaluate(model)
+
+
+def test_a_function_that_grades_is_code_of_the_recipe(pico: Path) -> None:
+    with pytest.raises(RecipeError, match=r"allow it by `--trust-remote-code`"):
+        open_set(pico, graded(pico, "length"), trusted=False)
+    with pytest.raises(RecipeError, match="cannot be imported"):
+        open_set(pico, graded(pico, "missing"))
+
+
+def give_template(pico: Path, name: str = "zephyr") -> None:
+    file = pico / "base" / "tokenizer_config.json"
+    template = {"chat_template": FAMILIES[name].template(marked=False)}
+    file.write_text(json.dumps(json.loads(file.read_text()) | template))
+
+
+def test_a_chat_template_asks_as_a_user_and_begins_the_answer(pico: Path) -> None:
+    give_template(pico)
+    chosen = open_set(pico, "apply_chat_template: true")
+    texts = [chosen.tokenizer.tokenizer.decode(ids) for ids in chosen.prompts]
+    assert texts[0] == "<|user|>\none two<|end|>\n<|assistant|>\n"
+    assert chosen.fingerprint != open_set(pico).fingerprint
+    assert chosen.end_of_turn == chosen.tokenizer.end_of_text  # zephyr's
+
+
+def test_turns_are_asked_and_the_last_answer_is_right(pico: Path) -> None:
+    give_template(pico)
+    talk = [
+        {"role": "system", "content": "count"},
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"},
+    ]
+    rows = [{"talk": talk}]
+    chosen = open_set(pico, "apply_chat_template: true", rows=rows, fields="messages: talk")
+    [ids] = chosen.prompts
+    assert chosen.tokenizer.tokenizer.decode(ids) == (
+        "<|system|>\ncount<|end|>\n<|user|>\none<|end|>\n<|assistant|>\n"
+    )
+    assert chosen.questions[0].answers == ("two",)
+    with pytest.raises(DataError, match=r"say\.jsonl:1: turns are asked by the chat template: set"):
+        open_set(pico, "seed: 0", rows=rows, fields="messages: talk")
+
+
+def test_an_answer_ends_at_the_end_of_turn(pico: Path, model: Any) -> None:
+    give_template(pico)
+    chosen = open_set(pico, "apply_chat_template: true")
+    ids = torch.tensor([chosen.prompts[1]])
+    first = int(model(input_ids=ids).logits[0, -1].argmax())
+    assert chosen.write(model, [1]) != [""]
+    assert replace(chosen, end_of_turn=first).write(model, [1]) == [""]
+
+
+def test_asking_needs_a_template(pico: Path) -> None:
+    with pytest.raises(CheckpointError, match="the tokenizer has no chat template"):
+        open_set(pico, "apply_chat_template: true")
+
+
+def test_a_file_with_a_template_serves_questions_too(pico: Path) -> None:
+    (pico / "chat.jinja").write_text(FAMILIES["chatml"].template(marked=False))
+    recipe = pico / "recipe.yaml"
+    recipe.write_text(
+        recipe.read_text().replace("base: base", "base: base\nchat_template: chat.jinja")
+    )
+    chosen = open_set(pico, "apply_chat_template: true")
+    text = chosen.tokenizer.tokenizer.decode(chosen.prompts[0])
+    assert text == "<|im_start|>user\none two<|im_end|>\n<|im_start|>assistant\n"
+    assert chosen.end_of_turn is None  # no token of this base
+    assert (
+        Inputs(load_recipe(pico / "other.yaml"), Settings(pico, pico / "tokens")).problems() == []
+    )
+
+
 @pytest.mark.parametrize(
     ("keys", "error", "rule"),
     [
@@ -97,6 +235,9 @@ def test_logits_that_are_no_numbers_are_an_error(pico: Path, model: Any) -> None
         ("seed: 3", RecipeError, "no effect on greedy decoding"),
         ("stop: ['']", RecipeError, "an empty text stops every answer"),
         ("measures: [f1, f1]", RecipeError, "stands twice"),
+        ("measures: [function]", RecipeError, "the measure `function` needs a `function`"),
+        ("function: 'a:b'", RecipeError, "has no effect, because `measures` does not name it"),
+        ("measures: [function], function: own", RecipeError, "must be `module:function`"),
     ],
 )
 def test_bad_keys_are_named(pico: Path, keys: str, error: type, rule: str) -> None:

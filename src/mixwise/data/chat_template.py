@@ -24,6 +24,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ from mixwise.records.record import Document, Span
 
 Learn = Literal["assistant", "completion", "all"]
 _MARKS = re.compile(r"\{%-?\s*generation\s*-?%\}")
+_EXAMPLE = "0123456789"  # an answer that no special token holds
 DAY = date(2024, 7, 26)  # Llama's, where nobody tells its template a date
 _DATE_CODES = ("%d", "%m", "%Y", "%y", "%B", "%b", "%A", "%a", "%j", "%H", "%M", "%S")
 
@@ -109,6 +111,24 @@ class ChatTemplate:
         if not spans:
             spans = tuple(self._answer(conversation, i, text) for i in answers)
         return Document(text, supervised=spans, **place)  # type: ignore[arg-type]
+
+    def ask(self, conversation: Conversation) -> str:
+        """The text of turns after which the assistant's answer begins.
+
+        Raises:
+            DataError: If the template refuses the turns; names the row.
+            RecipeError: If the template is no valid Jinja.
+        """
+        return self._render(conversation, conversation.turns, is_asked=True)[0]
+
+    @cached_property
+    def end_of_turn(self) -> str | None:
+        """The special token that it puts behind an answer; None for one that puts none there."""
+        turns = ({"role": "user", "content": "1"}, {"role": "assistant", "content": _EXAMPLE})
+        example = Conversation(turns, "an example of a conversation", 1)
+        _, _, behind = self._render(example, turns)[0].rpartition(_EXAMPLE)
+        found = [token for token in self._tokens if behind.strip().startswith(token)]
+        return max(found, key=len, default=None)
 
     def _answer(self, conversation: Conversation, i: int, text: str) -> Span:
         """Where the answer of turn i stands in the rendered text."""

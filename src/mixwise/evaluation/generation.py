@@ -7,8 +7,8 @@ Method:
     Prompts of similar length are padded at their beginning and read together. Sampling is greedy
     decoding of z_v / τ − ln(−ln u_v), a draw from the softmax of z / τ. Each question draws
     its u from a generator of its own, so that its answer depends on no neighbour, and every model
-    meets the same numbers. An answer ends at an end-of-text token of the model, before a stop text,
-    or at the limit of tokens.
+    meets the same numbers. An answer ends at an end-of-text token of the model, at the end-of-turn
+    token of the chat template where that asks, before a stop text, or at the limit of tokens.
 
 Source:
     Gumbel 1954 (maxima of noisy logits); common random numbers: Glasserman & Yao 1992.
@@ -20,22 +20,27 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mixwise.data.tokenizer import BaseTokenizer
-from mixwise.errors import DataError
-from mixwise.evaluation.grading import grade, last_number
+from mixwise.errors import DataError, EvaluationError
+from mixwise.evaluation.grading import grade, grade_by, last_number
 from mixwise.evaluation.likelihood.rows import Row, make_batches
+from mixwise.evaluation.own import load_function, module_file, require_trust
 from mixwise.evaluation.sets import WHOLE, Opening
-from mixwise.kinds.generation import GenerationKeys, measures_of
+from mixwise.kinds.generation import GenerationKeys, Graded, measures_of
 from mixwise.objective import Metric
 from mixwise.observation import Measurement
 from mixwise.records.record import QuestionRecord
 from mixwise.scorer import Part
+
+if TYPE_CHECKING:
+    from mixwise.data.chat_template import ChatTemplate
 
 
 def open_generation(opening: Opening) -> GenerationSet:
@@ -43,16 +48,21 @@ def open_generation(opening: Opening) -> GenerationSet:
 
     Raises:
         DataError: If there is no question, or one has no room in the context or no number.
+        RecipeError: If there is no such function, or it may not run.
+        CheckpointError: If questions are asked by a chat template and there is none.
     """
     every: list[QuestionRecord] = list(opening.records())
     keys = opening.own
     assert isinstance(keys, GenerationKeys)
+    if keys.function is not None:
+        require_trust(opening, f"calls `{keys.function}`")
+        load_function(keys.function, opening.folder, opening.key)
     if not every:
         raise DataError(f"`{opening.name}` holds no question: add rows to its files")
     n_wanted = min(opening.max_examples, len(every))
     spaced = np.linspace(0, len(every) - 1, n_wanted).round().astype(int)
     questions = tuple(every[i] for i in np.unique(spaced))
-    prompts = tuple(map(tuple, opening.tokenizer.ids([each.prompt for each in questions])))
+    prompts = tuple(map(tuple, _ask(opening, keys, questions)))
     for question, ids in zip(questions, prompts, strict=True):
         _require_fitting(opening, keys, question, len(ids))
     return GenerationSet(
@@ -63,6 +73,8 @@ def open_generation(opening: Opening) -> GenerationSet:
         opening.tokenizer,
         opening.batch_sequences,
         opening.apart,
+        opening.folder,
+        _end_of_turn(opening, keys),
     )
 
 
@@ -78,6 +90,8 @@ class GenerationSet:
         tokenizer: The base's.
         batch_sequences: Prompts per forward pass.
         apart: Lengths that no batch of prompts spans.
+        folder: The recipe's, where a function that grades is looked for.
+        end_of_turn: Token that ends an answer as end of text does; None for none.
     """
 
     name: str
@@ -87,6 +101,8 @@ class GenerationSet:
     tokenizer: BaseTokenizer
     batch_sequences: int = 8
     apart: tuple[int, ...] = ()
+    folder: Path = Path()
+    end_of_turn: int | None = None
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -105,10 +121,13 @@ class GenerationSet:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of questions, answers, tokenizer and keys."""
+        """Hash of questions, answers, tokenizer and keys, and of the file of a function."""
         answers = [(each.prompt, each.answers) for each in self.questions]
         facts = (self.keys.model_dump_json(), self.tokenizer.fingerprint, self.apart)
-        text = repr((self.name, answers, self.prompts, facts))
+        text = repr((self.name, answers, self.prompts, facts, self.end_of_turn))
+        if self.keys.function is not None:
+            file = module_file(self.keys.function, self.folder)
+            text += repr(file.read_bytes() if file.is_file() else None)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def evaluate(self, model: Any, part: Part = WHOLE) -> tuple[Measurement, ...]:
@@ -119,7 +138,8 @@ class GenerationSet:
             part: Which questions.
 
         Raises:
-            EvaluationError: If the logits of a question are not numbers.
+            EvaluationError: If the logits of a question are not numbers, or a function that grades
+                fails.
         """
         examples = part.examples(self.n_examples)
         written = self.write(model, examples.tolist())
@@ -130,9 +150,7 @@ class GenerationSet:
                 f"{self.name}/{measure}",
                 np.array(
                     [
-                        np.nan
-                        if text is None
-                        else grade(measure, text, each.answers, self.keys.pattern)
+                        np.nan if text is None else self._grade(measure, text, each)
                         for text, each in zip(written, questions, strict=True)
                     ]
                 ),
@@ -140,6 +158,15 @@ class GenerationSet:
             )
             for measure in self.keys.measures
         )
+
+    def _grade(self, measure: Graded, text: str, question: QuestionRecord) -> float:
+        if measure != "function" or self.keys.function is None:
+            return grade(measure, text, question.answers, self.keys.pattern)
+        function = load_function(self.keys.function, self.folder, self.name)
+        try:
+            return grade_by(function, text, question.answers, self.keys.pattern)
+        except EvaluationError as error:
+            raise EvaluationError(f"`{self.name}`: {error}") from error
 
     def write(self, model: Any, examples: Sequence[int]) -> list[str | None]:
         """The answers of questions, in their order; None where logits are not numbers.
@@ -168,7 +195,7 @@ class GenerationSet:
             mask[k, longest - len(prompt) :] = 1
         choice = _Choice(self.keys, chosen)
         stops = [lambda ids, _: self._has_stopped(ids[:, longest:])] if self.keys.stop else None
-        with _plain_generation(model, self.tokenizer.end_of_text) as ends:
+        with _plain_generation(model, self.tokenizer.end_of_text, self.end_of_turn) as ends:
             found = model.generate(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
@@ -228,13 +255,13 @@ def _top(logits: Tensor, top_p: float) -> Tensor:
 
 
 @contextmanager
-def _plain_generation(model: Any, end_of_text: int) -> Iterator[list[int]]:
+def _plain_generation(model: Any, end_of_text: int, end_of_turn: int | None) -> Iterator[list[int]]:
     """Greedy decoding without the model's own settings; gives the tokens that end an answer."""
     from transformers import GenerationConfig
 
     own = model.generation_config
     ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
-    known = sorted({end_of_text, *(end for end in ends if end is not None)})
+    known = sorted({end for end in (end_of_text, end_of_turn, *ends) if end is not None})
     model.generation_config = GenerationConfig(
         do_sample=False, eos_token_id=known, pad_token_id=end_of_text
     )
@@ -242,6 +269,43 @@ def _plain_generation(model: Any, end_of_text: int) -> Iterator[list[int]]:
         yield known
     finally:
         model.generation_config = own
+
+
+def _ask(
+    opening: Opening, keys: GenerationKeys, questions: Sequence[QuestionRecord]
+) -> list[list[int]]:
+    """Tokens of the prompts; those of a chat template bring the beginning of an answer.
+
+    Raises:
+        DataError: If a conversation would be asked without a template, or the template refuses it.
+    """
+    tokenizer = opening.tokenizer
+    if not keys.apply_chat_template:
+        talk = next((each for each in questions if not each.is_plain), None)
+        if talk is not None:
+            raise DataError(
+                f"{talk.place}: turns are asked by the chat template: set "
+                f"`{opening.key}.apply_chat_template` to true, or name fields of texts"
+            )
+        return list(tokenizer.ids([each.prompt for each in questions]))
+    template = _template(opening)
+    texts = [template.ask(each.asked) for each in questions]
+    start = tokenizer.start_of_text
+    return [
+        ids[1:] if start is not None and ids[1:2] == [start] else ids
+        for ids in tokenizer.ids(texts)
+    ]
+
+
+def _end_of_turn(opening: Opening, keys: GenerationKeys) -> int | None:
+    """The token by which the chat template ends an answer."""
+    token = _template(opening).end_of_turn if keys.apply_chat_template else None
+    return None if token is None else int(opening.tokenizer.tokenizer.convert_tokens_to_ids(token))
+
+
+def _template(opening: Opening) -> ChatTemplate:
+    assert opening.chat_template is not None  # a study's inputs give it
+    return opening.chat_template()
 
 
 def _require_fitting(

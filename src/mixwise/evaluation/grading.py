@@ -15,9 +15,14 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from numbers import Real
+from typing import Any
 
+import numpy as np
+
+from mixwise.errors import EvaluationError, first_line, printable, shown
 from mixwise.kinds.generation import Graded
 
 _NUMBER = re.compile(r"(?<![\w.)])-?[0-9][0-9,]*(?:\.[0-9]+)?|[0-9][0-9,]*(?:\.[0-9]+)?")
@@ -37,12 +42,55 @@ def grade(measure: Graded, text: str, answers: Sequence[str], pattern: str | Non
         >>> grade("f1", "The black cat.", ["a cat"]), grade("number", "6 + 4 = 10", ["10.0"])
         (0.6666666666666666, 1.0)
     """
-    if pattern is not None:
-        found = re.search(pattern, text)
-        if measure == "pattern_found" or found is None:
-            return float(found is not None)
-        text = (found[1] if found.re.groups else found[0]) or ""
-    return max(_grade(measure, text, answer) for answer in answers)
+    found = take_answer(text, pattern)
+    if measure == "pattern_found" or found is None:
+        return float(found is not None)
+    return max(_grade(measure, found, answer) for answer in answers)
+
+
+def take_answer(text: str, pattern: str | None) -> str | None:
+    """What of a text is graded; None where the pattern is not found.
+
+    Example:
+        >>> take_answer("so #### 4", "#### (.*)"), take_answer("so 4", None), take_answer("", "#")
+        ('4', 'so 4', None)
+    """
+    if pattern is None:
+        return text
+    found = re.search(pattern, text)
+    return None if found is None else (found[1] if found.re.groups else found[0]) or ""
+
+
+def grade_by(
+    function: Callable[[str, list[str]], Any],
+    text: str,
+    answers: Sequence[str],
+    pattern: str | None = None,
+) -> float:
+    """Grade of a text by a function of the user's.
+
+    Args:
+        function: Given what is graded, empty where the pattern is not found, and right answers.
+        text: What was written.
+        answers: Right answers.
+        pattern: Regular expression that takes the answer out of the text.
+
+    Raises:
+        EvaluationError: If it fails, or does not return a finite number.
+    """
+    name = f"`{function.__module__}:{function.__qualname__}`"
+    try:
+        given = function(take_answer(text, pattern) or "", list(answers))
+    except Exception as error:  # whatever the user's code raises
+        raise EvaluationError(
+            f"{name} failed ({type(error).__name__}: {printable(first_line(error), 300)}): mend it"
+        ) from error
+    if not isinstance(given, Real | np.bool_) or not np.isfinite(float(given)):
+        raise EvaluationError(
+            f"{name} must return a finite number for a written text, but gave {shown(given)}: mend "
+            "it"
+        )
+    return float(given)
 
 
 def last_number(text: str) -> Fraction | None:

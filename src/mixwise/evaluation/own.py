@@ -36,7 +36,7 @@ def open_command(opening: Opening) -> OwnSet:
     """A set that a program measures."""
     keys = opening.own
     assert isinstance(keys, CommandKeys)
-    _require_trust(opening, f"runs `{printable(keys.command[0], 80)}`")
+    require_trust(opening, f"runs `{printable(keys.command[0], 80)}`")
     return OwnSet(
         opening.name,
         keys,
@@ -54,7 +54,7 @@ def open_function(opening: Opening) -> OwnSet:
     """
     keys = opening.own
     assert isinstance(keys, FunctionKeys)
-    _require_trust(opening, f"calls `{keys.function}`")
+    require_trust(opening, f"calls `{keys.function}`")
     found = OwnSet(
         opening.name,
         keys,
@@ -62,11 +62,16 @@ def open_function(opening: Opening) -> OwnSet:
         opening.tokenizer.folder,
         trusted=opening.trust_remote_code,
     )
-    _load_function(keys.function, opening.folder, opening.key)
+    load_function(keys.function, opening.folder, opening.key)
     return found
 
 
-def _require_trust(opening: Opening, what: str) -> None:
+def require_trust(opening: Opening, what: str) -> None:
+    """Refuse code that a recipe names where the command line does not allow it.
+
+    Raises:
+        RecipeError: If it does not.
+    """
     if not opening.trust_remote_code:
         raise RecipeError(
             f"`{opening.key}`: it {what}, which is code that the recipe names: allow it by "
@@ -140,8 +145,7 @@ class OwnSet:
         if isinstance(self.keys, CommandKeys):
             named = [self.folder / word for word in self.keys.command]
         else:
-            module = self.keys.function.partition(":")[0].replace(".", "/")
-            named = [self.folder / f"{module}.py"]
+            named = [module_file(self.keys.function, self.folder)]
         return [file for file in named if file.is_file()]
 
     def _run(self, model: Any, keys: CommandKeys) -> Any:
@@ -178,7 +182,7 @@ class OwnSet:
     def _call(self, model: Any, keys: FunctionKeys) -> Any:
         from transformers import AutoTokenizer
 
-        function = _load_function(keys.function, self.folder, self.name)
+        function = load_function(keys.function, self.folder, self.name)
         tokenizer = AutoTokenizer.from_pretrained(self.tokenizer, trust_remote_code=self.trusted)
         try:
             return function(model, tokenizer)
@@ -198,7 +202,22 @@ def save_model(model: Any, tokenizer: Path, folder: Path, *, trusted: bool) -> N
     loaded.save_pretrained(folder)
 
 
-def _load_function(name: str, folder: Path, key: str) -> Callable[[Any, Any], Any]:
+def module_file(name: str, folder: Path) -> Path:
+    """Where the module of a function would lie in a folder."""
+    return folder / f"{name.partition(':')[0].replace('.', '/')}.py"
+
+
+def load_function(name: str, folder: Path, key: str) -> Callable[[Any, Any], Any]:
+    """A function of two arguments, from the recipe's folder or from what is installed.
+
+    Args:
+        name: ``module:function``.
+        folder: The recipe's.
+        key: The set's, for error texts.
+
+    Raises:
+        RecipeError: If there is none.
+    """
     module, _, function = name.partition(":")
     sys.path.insert(0, str(folder))
     try:

@@ -19,6 +19,7 @@ from mixwise.scorer import Part
 from mixwise.section import Section
 
 if TYPE_CHECKING:
+    from mixwise.data.chat_template import ChatTemplate
     from mixwise.data.heldout import HeldoutRows
     from mixwise.data.tokenizer import BaseTokenizer
 
@@ -88,6 +89,7 @@ class Opening:
         own: The keys that its kind has in the recipe.
         folder: Folder of the recipe, where relative paths start.
         trust_remote_code: Whether code that the recipe names may run.
+        chat_template: Opens what conversations are rendered by.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Opening:
     own: Section = field(default_factory=Section)
     folder: Path = Path()
     trust_remote_code: bool = False
+    chat_template: Callable[[], ChatTemplate] | None = None
 
 
 def open_set(kind: str, opening: Opening) -> EvaluationSet:

@@ -28,6 +28,7 @@ def _is_function(name: str) -> str:
     return name
 
 
+FunctionName = Annotated[str, AfterValidator(_is_function)]
 Measures = Annotated[dict[str, Direction], Field(min_length=1)]
 
 
@@ -53,7 +54,7 @@ class FunctionKeys(Section):
     installed.
     """
 
-    function: Annotated[str, AfterValidator(_is_function)]
+    function: FunctionName
     measures: Measures
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mixwise.errors import DataError, printable, shown
+from mixwise.records.conversation import Conversation, read_turns, require_order
 from mixwise.records.record import QuestionRecord
 from mixwise.records.row import FileRow, RowReader, Wanted, pick, require_unicode
 from mixwise.records.text import read_text
@@ -17,7 +18,8 @@ class QuestionFields(Section):
     """Where the parts of a row stand; dots lead into nested objects.
 
     ``prompt``: a text. ``answer``: a text or number, or a list of them of which each is right.
-    ``separator`` is put after the prompt.
+    ``separator`` is put after the prompt. ``messages``, in their place: turns, of which the last is
+    the assistant's, the right answer, and what stands before it is asked.
 
     Rows of GSM8K: ``{prompt: question, answer: answer}``; of TriviaQA: ``{prompt: question, answer:
     answer.aliases}``.
@@ -26,10 +28,22 @@ class QuestionFields(Section):
     prompt: str = "prompt"
     answer: str = "answer"
     separator: Annotated[str, Field(max_length=100)] = ""
+    messages: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _keys_have_an_effect(self) -> Self:
+        if self.messages and (self.prompt, self.answer, self.separator) != ("prompt", "answer", ""):
+            raise ValueError(
+                "`prompt`, `answer` and `separator` have no effect beside `messages`: leave them "
+                "out"
+            )
+        return self
 
 
 def reader(fields: QuestionFields, key: str) -> RowReader:
     """Reads a question; one without a prompt or an answer is refused."""
+    if fields.messages:
+        return _turns_reader(Wanted(fields.messages, f"{key}.fields.messages"))
     prompt = Wanted(fields.prompt, f"{key}.fields.prompt")
     answer = Wanted(fields.answer, f"{key}.fields.answer")
 
@@ -40,9 +54,37 @@ def reader(fields: QuestionFields, key: str) -> RowReader:
                 f"{row.place}: `{printable(prompt.field, 80)}` must be a non-empty text: repair "
                 f"the row, or name another field in `{prompt.key}`"
             )
-        return QuestionRecord(text + fields.separator, _answers(row, answer), row.place)
+        asked = text + fields.separator
+        turn = {"role": "user", "content": asked}
+        conversation = Conversation((turn,), row.file, row.line)
+        return QuestionRecord(asked, _answers(row, answer), conversation)
 
     return RowReader((prompt, answer), read)
+
+
+def _turns_reader(wanted: Wanted) -> RowReader:
+    """Reads turns that end in the right answer."""
+
+    def read(row: FileRow) -> QuestionRecord:
+        turns = read_turns(pick(row, wanted), row, wanted)
+        require_order(turns, row, wanted)
+        *asked, last = turns
+        if last["role"] != "assistant" or not last.get("content"):
+            raise DataError(
+                f"{row.place}: `{printable(wanted.field, 80)}` must end in a text of the "
+                f"assistant, the right answer, but ends in a turn of the {last['role']}: repair "
+                f"the row, or name another field in `{wanted.key}`"
+            )
+        if not any(turn["role"] == "user" for turn in asked):
+            raise DataError(
+                f"{row.place}: `{printable(wanted.field, 80)}` has no turn of a user, so nothing "
+                "is asked: repair the row"
+            )
+        prompt = [turn["content"] for turn in asked if turn["role"] == "user"][-1]
+        conversation = Conversation(tuple(asked), row.file, row.line)
+        return QuestionRecord(f"{prompt}\n", (last["content"],), conversation)
+
+    return RowReader((wanted,), read)
 
 
 def _answers(row: FileRow, wanted: Wanted) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mixwise.records.conversation import Conversation
+
 Span = tuple[int, int]
 
 
@@ -66,14 +68,25 @@ class QuestionRecord:
     """One question that is answered by writing.
 
     Args:
-        prompt: What the model goes on from.
+        prompt: What the model goes on from; of a conversation, what its last user says.
         answers: Right answers; at least one.
-        place: ``file:line``.
+        asked: The turns before the answer, for a chat template; of a plain prompt, one user turn.
     """
 
     prompt: str
     answers: tuple[str, ...]
-    place: str
+    asked: Conversation
+
+    @property
+    def place(self) -> str:
+        """``file:line``."""
+        return self.asked.place
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the prompt is all that is asked, so that no chat template is needed."""
+        first, *more = self.asked.turns
+        return not more and first.get("content") == self.prompt
 
     @property
     def text(self) -> str:

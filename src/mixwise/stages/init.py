@@ -200,13 +200,16 @@ _SET_EXAMPLE = """\
 #       files: eval/sums.jsonl
 #       kind: generation
 #       fields: {prompt: question, answer: answer, separator: "\\nAnswer:"}
-#       measures: [exact_match]   # or normalised_match, contains, number, f1, pattern_found
+#       measures: [exact_match]   # or normalised_match, contains, number, f1, pattern_found,
+#                            # function
+#       function: null       # of the measure of that name: "my_module:grade", given text, answers
 #       pattern: null        # regular expression that takes the answer out of what is written
 #       max_new_tokens: 64
 #       stop: []
 #       temperature: 0.0     # greedy; else sampled
 #       top_p: 1.0
 #       seed: 0
+#       apply_chat_template: false   # whether the question is asked as a user's turn
 #     arc:                   # a task of the lm-evaluation-harness, or of your own YAML files
 #       kind: lm-eval
 #       task: arc_easy

@@ -26,6 +26,7 @@ from mixwise.evaluation.sets import EvaluationSet, Opening, open_set
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
 from mixwise.kinds import KINDS
+from mixwise.kinds.generation import GenerationKeys
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
@@ -185,12 +186,16 @@ class Inputs:
         return self.chat_template if self.source(name).record_format.is_chat else None
 
     def _require_use_of_template(self) -> None:
-        if self.recipe.chat_template is not None and not any(
-            self.source(name).record_format.is_chat for name in self.recipe.tokenised_sets
-        ):
+        recipe = self.recipe
+        asks = (
+            isinstance(chosen.own, GenerationKeys) and chosen.own.apply_chat_template
+            for chosen in recipe.evaluation.sets.values()
+        )
+        holds = (self.source(name).record_format.is_chat for name in recipe.tokenised_sets)
+        if recipe.chat_template is not None and not any(asks) and not any(holds):
             raise RecipeError(
-                "`chat_template` has no effect, because no domain or set holds conversations: "
-                "leave it out"
+                "`chat_template` has no effect, because no domain or set holds conversations, or "
+                "asks by it (`apply_chat_template`): leave it out"
             )
 
     @property
@@ -417,6 +422,7 @@ class Inputs:
             own=recipe.evaluation.sets[name].own if name not in recipe.domains else Section(),
             folder=folder,
             trust_remote_code=self.settings.trust_remote_code,
+            chat_template=lambda: self.chat_template,
         )
         return open_set(recipe.set_kinds[name], opening)
 
