@@ -12,8 +12,8 @@ Method:
     half the mixtures, as a share of what a random pick of the same draw loses, the mean over draws
     with its 95 % interval; uniform is picked where it is one of them always.
 
-    The law of continuing was chosen on ``demo`` and ``languages``; ``code`` was chosen before it
-    was seen and not looked at until the law was fixed.
+    What is continued how was chosen on ``demo`` and ``languages``, and the level on ``code`` too;
+    ``administration`` was named before it was seen, and looked at once, when all that was fixed.
 
 Source:
     MergeMix (arXiv 2601.17858) is the merge as it is at t, MixMin (arXiv 2502.10510) the averaged
@@ -39,7 +39,7 @@ from mixwise.scoring.table import TableRow, TableScorer
 from mixwise.scoring.weighing import LONGER_STEPS, ProxyPart, weigh
 
 Array = npt.NDArray[np.float64]
-FAMILIES = ("demo", "languages", "code")
+FAMILIES = ("demo", "languages", "code", "administration")
 DEVELOPMENT = ("demo", "languages")
 LENGTHS: Mapping[int, tuple[int, ...]] = {
     128: (32, 64, 128),
@@ -66,12 +66,14 @@ class Bed:
 
     Args:
         names: Of the domains.
+        base: Losses of the base, ``(n_sets,)``.
         shares: Of the mixtures, ``(n_mixtures, n_domains)``.
         losses: By answer and steps, ``(n_mixtures, n_sets)``; the domains' sets first.
         truths: By seed.
     """
 
     names: tuple[str, ...]
+    base: Array
     shares: Array
     losses: Mapping[tuple[str, int], Array]
     truths: Mapping[int, Array]
@@ -88,12 +90,15 @@ class Bed:
 
         def block(chosen: Sequence[Row]) -> Array:
             by = {tuple(row.shares.values()): row for row in chosen}
-            return np.array([[by[m].losses[name] for name in names] for m in mixtures])
+            missing = dict.fromkeys(names, np.nan)  # experts are not trained once more
+            found = [by[m].losses if m in by else missing for m in mixtures]
+            return np.array([[losses[name] for name in names] for losses in found])
 
         kinds = {"merged", "predictions", *(longer(c) for c in LONGER_STEPS)}
         steps = {(row.answer, row.steps) for row in rows if row.answer in kinds}
         return cls(
             tuple(first.shares),
+            np.array([next(r for r in rows if r.answer == "base").losses[n] for n in names]),
             np.array(mixtures),
             {key: block([r for r in rows if (r.answer, r.steps) == key]) for key in steps},
             {s: block([r for r in rows if r.answer == "reference" and r.seed == s]) for s in SEEDS},
@@ -135,7 +140,14 @@ class Bed:
             parts.append(ProxyPart("predictions", steps, steps - LOST, scorer, coefficient))
         metrics = [Metric(name.split("/")[0], "loss", "min") for name in sets]
         known = mixtures[: self.domains + 1]
-        found = weigh(parts, known, STEPS - LOST, metrics, ("predictions",))
+        found = weigh(
+            parts,
+            known,
+            STEPS - LOST,
+            metrics,
+            ("predictions",),
+            dict(zip(sets, self.base.tolist(), strict=True)),
+        )
         stacked = np.stack([self.losses[answer, steps] for answer, steps, _ in asked], axis=-1)
         columns = [stacked[:, k] @ found[m].weights + found[m].shift for k, m in enumerate(sets)]
         return np.stack(columns, axis=1)

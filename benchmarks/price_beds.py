@@ -66,6 +66,7 @@ class Bed:
         first = rows[0]
         self.name, self.use, self.steps = name, BEDS[name], setting.steps
         self.domains, self.sets = tuple(first.shares), tuple(first.losses)
+        self.base = np.array(list(first.losses.values()))
         self.mixtures = tuple(mixtures(self.domains))
         self.shares = np.array([mixture.shares for mixture in self.mixtures])
         place = {tuple(float(f"{s:g}") for s in m.shares): k for k, m in enumerate(self.mixtures)}

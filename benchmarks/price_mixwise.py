@@ -165,6 +165,7 @@ def _proxy(offer: Offer, horizons: Horizons, points: list[int]) -> ProxyScorer:
     names = metrics_of(np.zeros(len(offer.sets)))
     metrics = [Metric(name.split("/")[0], "loss", "min") for name in names]
     anchors = bed.mixtures[: len(bed.domains) + 1]
-    offer.n_passes += len(bed.domains) * len(parts)
+    base = dict(zip(names, bed.base[offer.sets].tolist(), strict=True))
+    offer.n_passes += len(bed.domains) * len(parts) + 1
     target = horizons.effective(bed.steps)
-    return ProxyScorer(parts, anchors, target, metrics, ("predictions",), "linear")
+    return ProxyScorer(parts, anchors, target, metrics, ("predictions",), "linear", lambda: base)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.conftest import sentences, write_rows, write_texts
 from tests.evaluation.test_sets import CONFIDENCE, Confidence
 
@@ -239,3 +240,50 @@ def test_results_of_another_recipe_are_not_these(pico: Path, tmp_path: Path) -> 
         pytest.raises(StudyError, match="the study is open for reading: open it without"),
     ):
         reading.search()
+
+
+FRONT = """
+objective:
+  metrics:
+    - {set: alpha, measure: loss, group: first}
+    - {set: beta, measure: loss, group: others}
+    - {set: gamma, measure: loss, group: others}
+  front: [first, others]
+search: {prefer: none}
+"""
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_front_comes_with_the_recommendation_and_costs_no_training(
+    pico: Path, tmp_path: Path
+) -> None:
+    recipe = yaml.safe_load((pico / "recipe.yaml").read_text()) | yaml.safe_load(FRONT)
+    (pico / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    folder = tmp_path / "study"
+    with Study.create(folder, pico / "recipe.yaml") as study:
+        study.train_experts()
+        found = study.search()
+        before = (folder / "recommendation.json").read_bytes()
+        study.search()
+        table, figure = study.front(), study.figure("front")
+    assert (folder / "recommendation.json").read_bytes() == before
+    front = found.front
+    assert front is not None
+    assert front.groups == ("first", "others")
+    assert front.n_scored > 0
+    assert front.recommended.score.mixture == found.mixture
+    assert front.points[0].score.mixture == Mixture.single(DOMAINS, "alpha")
+    assert list(table["first"])[:-1] == [point.gains[0] for point in front.points]
+    assert list(table["recommended"]) == [False] * len(front.points) + [True]
+    assert list(figure.data[1].x) == [point.gains[0] for point in front.points]
+    for point in front.points:
+        assert all(low <= high for low, high in point.intervals_95)
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_study_without_groups_has_no_front(pico: Path, tmp_path: Path) -> None:
+    study = Study.create(tmp_path / "study", pico / "recipe.yaml")
+    with pytest.raises(StudyError, match=r"there is no front: name groups .* `objective.front`"):
+        study.front()
+    with pytest.raises(StudyError, match="there is no chart `front`"):
+        study.figure("front")

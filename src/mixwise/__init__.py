@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mixwise.api import Study
     from mixwise.decision.baselines import baselines
     from mixwise.decision.calibration import Reference
+    from mixwise.decision.front import Front, trace_front
     from mixwise.decision.recommend import Decision, recommend
     from mixwise.engine.engines import NamedEngine, register_engine
     from mixwise.errors import MixwiseError, MixwiseWarning
@@ -38,6 +39,7 @@ _PLACES = {
     "api": ("Study",),
     "decision.baselines": ("baselines",),
     "decision.calibration": ("Reference",),
+    "decision.front": ("Front", "trace_front"),
     "decision.recommend": ("Decision", "recommend"),
     "engine.engines": ("NamedEngine", "register_engine"),
     "errors": ("MixwiseError", "MixwiseWarning"),
@@ -69,6 +71,7 @@ __all__ = [
     "Export",
     "Exporter",
     "FileRow",
+    "Front",
     "Measure",
     "Measurement",
     "Metric",
@@ -107,6 +110,7 @@ __all__ = [
     "register_kind",
     "register_method",
     "register_rule",
+    "trace_front",
 ]
 
 

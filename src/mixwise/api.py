@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mixwise.console.notices import keeping_warnings
-from mixwise.errors import MixwiseWarning, ResourceError, StudyError
+from mixwise.errors import MixwiseWarning, ResourceError, StudyError, printable
 from mixwise.mixture import Mixture
 from mixwise.progress import OnProgress, OnStage, silent, silent_stage
-from mixwise.recipe import Recipe, load_recipe
+from mixwise.recipe import Recipe, add_domains, load_recipe
+from mixwise.study.column_domains import find_values
 from mixwise.study.folder import StudyFolder
 from mixwise.study.leftovers import remove_leftovers
 from mixwise.study.result_files import StudyResults, load_results
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from mixwise.stages.check import Checked
     from mixwise.study.session import Workspace
 
-FigureKind = Literal["mixture", "baselines", "agreement", "profiles"]
+FigureKind = Literal["mixture", "front", "baselines", "agreement", "profiles"]
 
 
 def cache_folder() -> Path:
@@ -100,6 +101,7 @@ class _NewRecipe:
     recipe: Recipe
     text: str
     verify: bool
+    values: Mapping[str, str]
 
 
 class Study:
@@ -167,7 +169,9 @@ class Study:
         """
         path = Path(recipe)
         loaded = load_recipe(path, verify=verify)
-        new = _NewRecipe(loaded, path.read_text(encoding="utf-8"), verify)
+        values = find_values(loaded, path.parent.resolve(), cache_folder())
+        expanded = add_domains(loaded, values, printable(str(path)))
+        new = _NewRecipe(expanded, path.read_text(encoding="utf-8"), verify, values)
         return cls(StudyFolder.create(Path(folder), path), new, **options)
 
     @classmethod
@@ -251,7 +255,8 @@ class Study:
         checked = run_check(self.workspace.inputs, self.folder)
         self.workspace.runs.require_own_experts()
         if self._new_recipe is not None:
-            self._folder.save_recipe(self._new_recipe.text, verify=self._new_recipe.verify)
+            new = self._new_recipe
+            self._folder.save_recipe(new.text, verify=new.verify, values=new.values)
             self._new_recipe = None
         return checked
 
@@ -378,6 +383,34 @@ class Study:
         """What real training showed; None before it."""
         return self._results.final
 
+    def front(self) -> pd.DataFrame:
+        """The Pareto front of the recipe's ``objective.front``: shares and gains, a row each.
+
+        The last row is the recommended mixture, wherever it stands.
+
+        Raises:
+            ResourceError: If pandas is not installed.
+            StudyError: If there is none.
+        """
+        pandas = _pandas()
+        found = self.recommendation.front if self.recommendation else None
+        if found is None:
+            raise StudyError(
+                f"{self.folder}: there is no front: name groups in the recipe's `objective.front`, "
+                "and run `study.search()`"
+            )
+        return pandas.DataFrame(
+            [
+                {
+                    **{f"share of {name}": share for name, share in point.score.shares.items()},
+                    "objective": point.score.objective,
+                    **dict(zip(found.groups, point.gains, strict=True)),
+                    "recommended": k == len(found.points),
+                }
+                for k, point in enumerate((*found.points, found.recommended))
+            ]
+        )
+
     def candidates(self) -> pd.DataFrame:
         """Every scored mixture, best first: shares, objective and metrics, a row each.
 
@@ -406,8 +439,9 @@ class Study:
         """A chart of the report.
 
         Args:
-            kind: ``mixture`` (recommended shares), ``baselines`` (by both answers), ``agreement``
-                (proxy against reference) or ``profiles`` (a metric as each share changes).
+            kind: ``mixture`` (recommended shares), ``front`` (the first two groups of the Pareto
+                front), ``baselines`` (by both answers), ``agreement`` (proxy against reference) or
+                ``profiles`` (a metric as each share changes).
             metric: Of ``agreement`` and ``profiles``.
 
         Raises:
@@ -474,10 +508,13 @@ def check_recipe(
         on_progress: Told how far each task has come.
     """
     loaded = load_recipe(recipe, verify=verify)
+    folder = recipe.parent.resolve()
+    values = find_values(loaded, folder, cache_folder())
+    loaded = add_domains(loaded, values, printable(str(recipe)))
     from mixwise.stages.check import run_check  # torch: not before the recipe is read
     from mixwise.study.inputs import Inputs, Settings
 
-    settings = Settings(recipe.parent.resolve(), cache_folder(), trust_remote_code)
+    settings = Settings(folder, cache_folder(), trust_remote_code)
     return run_check(Inputs(loaded, settings, on_progress=on_progress), study, n_shown=show)
 
 

@@ -171,7 +171,9 @@ def score(
     study: StudyPath,
     mixture: Annotated[
         list[str],
-        typer.Option(help="Shares by tokens, such as math=0.7,code=0.3; may be repeated."),
+        typer.Option(
+            help="Shares, by the recipe's `shares_by`: math=0.7,code=0.3; may be repeated."
+        ),
     ],
     answer: Annotated[
         Literal["proxy", "reference"], typer.Option(help="Merge the experts, or train for real.")

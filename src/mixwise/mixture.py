@@ -1,7 +1,8 @@
 """Mixtures of domains, and the region of the simplex in which they are searched.
 
 Notation:
-    λ: shares of the domains, by tokens, shape ``(n_domains,)``, each in [0, 1], sum 1.
+    λ: shares of the domains, by tokens or what else a recipe counts, ``(n_domains,)``, each in
+    [0, 1], sum 1.
     l, u: bounds of each share, shape ``(n_domains,)``, l ≤ λ ≤ u.
 
 Method:
@@ -25,7 +26,7 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Shares of named domains, by tokens.
+    """Shares of named domains, by tokens or the unit that a recipe names (`share_units`).
 
     Args:
         domains: Names of all domains of the study, in the study's order.

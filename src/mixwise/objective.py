@@ -23,7 +23,7 @@ Departures:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -99,10 +99,17 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One metric of the objective and its weight (> 0)."""
+    """One metric of the objective.
+
+    Args:
+        metric: The metric.
+        weight: > 0.
+        group: Name of the group that it belongs to; None for none.
+    """
 
     metric: Metric
     weight: float
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +192,10 @@ class Objective:
         """Weight of each metric, shape ``(n_metrics,)``; 0 for one that has a floor alone."""
         by_name = {term.metric.name: term.weight for term in self.terms}
         return np.array([by_name.get(metric.name, 0.0) for metric in self.metrics])
+
+    def of_group(self, name: str) -> Objective:
+        """The same objective over the terms of one group, which must have some; floors stay."""
+        return replace(self, terms=tuple(term for term in self.terms if term.group == name))
 
     def floor_gains(self, scale: Scale) -> Array:
         """f_m of each metric, shape ``(n_metrics,)``; −∞ where it has no floor."""

@@ -334,3 +334,23 @@ def test_one_file_can_be_several_corpora(tmp_path: Path) -> None:
     rule = r"`domains.math.where`: no row has source: c, or all that have it are empty: correct it"
     with pytest.raises(DataError, match=rule):
         prepare(tmp_path, where={"source": "c"})
+
+
+def test_where_documents_do_not_see_each_other_heldout_rows_are_documents(folder: Path) -> None:
+    plain = prepare(folder)
+    apart = prepare(folder, document_masking=True)
+    assert (apart.key, apart.files) == (plain.key, plain.files)
+    assert plain.train.lengths is None
+    assert apart.train.lengths is not None
+    assert apart.train.content_hash.startswith(plain.train.content_hash)
+    rows = apart.heldout_rows(64, 100)
+    texts = sides(apart)[1]
+    lengths = rows.lengths.tolist()
+    read = [row[: n - 1].tolist() for row, n in zip(rows.tokens, lengths, strict=True)]
+    assert [bytes(ids).decode() for ids in read] == texts
+    assert rows.token_bytes.sum(axis=1).tolist() == [len(text.encode()) for text in texts]
+    assert rows.scored.sum(axis=1).tolist() == (rows.lengths - 1).tolist()
+    assert apart.n_cut(8) == 4
+    short = apart.heldout_rows(8, 100)
+    assert short.lengths.tolist() == [8] * 4
+    assert plain.n_cut(8) == 0

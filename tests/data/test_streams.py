@@ -33,9 +33,38 @@ def test_labels_leave_out_what_is_not_learned(tmp_path: Path) -> None:
     assert rows.read(1)[1].tolist() == [NOT_LEARNED] * 4
 
 
-@pytest.mark.parametrize("name", ["train.u32", "train_mask.u8"])
+def apart(stream: TokenStream) -> TokenStream:
+    """The same stream of documents that do not see each other: of 3, 1, 2 and 4 tokens."""
+    file = stream.ids.with_name("train_lengths.npy")
+    np.save(file, np.array([3, 1, 2, 4]))
+    hashes = stream.hashes | {file.name: hash_file(file)}
+    return stream.model_copy(update={"lengths": file, "hashes": hashes})
+
+
+def test_positions_begin_anew_at_every_document_and_at_the_row(tmp_path: Path) -> None:
+    stream = write(tmp_path, masked=False)
+    assert stream.rows(4, start_of_text=None).positions(0) is None
+    rows = apart(stream).rows(5, start_of_text=None)
+    first, second = rows.positions(0), rows.positions(1)
+    assert first is not None
+    assert second is not None
+    assert first.tolist() == [0, 1, 2, 0, 0]
+    assert second.tolist() == [0, 0, 1, 2, 3]  # a document goes on without its beginning
+
+
+def test_no_first_token_of_a_document_is_learned_where_nothing_predicts_it(tmp_path: Path) -> None:
+    rows = apart(write(tmp_path, masked=False)).rows(5, start_of_text=1)
+    ids, labels = rows.read(0)
+    assert ids.tolist() == [1, 11, 12, 13, 14]
+    assert labels.tolist() == [NOT_LEARNED, 11, 12, NOT_LEARNED, NOT_LEARNED]
+    assert rows.read(1)[1].tolist() == [NOT_LEARNED, NOT_LEARNED, 17, 18, 19]
+    masked = apart(write(tmp_path, masked=True)).rows(5, start_of_text=None)
+    assert masked.read(0)[1].tolist() == [NOT_LEARNED, 11, *[NOT_LEARNED] * 3]
+
+
+@pytest.mark.parametrize("name", ["train.u32", "train_mask.u8", "train_lengths.npy"])
 def test_a_file_that_changes_is_refused(tmp_path: Path, name: str) -> None:
-    stream = write(tmp_path, masked=True)
+    stream = apart(write(tmp_path, masked=True))
     stream.require_unchanged("math")
     with (tmp_path / name).open("r+b") as file:
         file.write(b"\x07")
@@ -46,4 +75,5 @@ def test_a_file_that_changes_is_refused(tmp_path: Path, name: str) -> None:
 def test_the_content_is_that_of_all_files(tmp_path: Path) -> None:
     stream = write(tmp_path, masked=True)
     assert stream.content_hash != stream.model_copy(update={"mask": None}).content_hash
+    assert stream.content_hash != apart(stream).content_hash
     assert stream.model_copy(update={"hashes": {}}).content_hash == ""

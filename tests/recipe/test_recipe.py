@@ -9,6 +9,11 @@ from mixwise.mixture import Mixture
 from mixwise.objective import Metric, Term
 from mixwise.recipe import hash_section
 
+TWO_GROUPS = [
+    {"set": "math", "measure": "loss", "group": "formal"},
+    {"set": "code", "measure": "loss", "group": "french"},
+]
+
 
 def test_the_smallest_recipe_has_these_defaults() -> None:
     small = recipe()
@@ -141,6 +146,29 @@ def test_a_horizon_of_one_batch_is_enough() -> None:
             "`objective.floors`: `search.method: demix` ranks mixtures without them",
         ),
         (
+            {"objective": {"metrics": TWO_GROUPS, "front": ["formal", "prose"]}},
+            "`objective`: `front`: `prose` is no group of metrics: valid are: `formal`, `french`",
+        ),
+        (
+            {"objective": {"front": ["formal", "french"]}},
+            "`front`: `formal` is no group of metrics: give metrics a `group`",
+        ),
+        (
+            {"objective": {"metrics": TWO_GROUPS, "front": ["formal"]}},
+            "`front` must name two or three different groups, but got formal",
+        ),
+        (
+            {"objective": {"metrics": TWO_GROUPS, "front": ["formal", "formal"]}},
+            "`front` must name two or three different groups, but got formal, formal",
+        ),
+        (
+            {
+                "objective": {"metrics": TWO_GROUPS, "front": ["formal", "french"]},
+                "search": {"method": "subsets-race"},
+            },
+            "`objective.front`: `search.method: subsets-race` drops mixtures that are good for one",
+        ),
+        (
             {"objective": {"metrics": [{"set": "math", "measure": "loss", "weight": 0}]}},
             "`objective.metrics.0.weight`: .*greater than 0",
         ),
@@ -248,6 +276,7 @@ def test_metrics_of_a_group_count_as_one() -> None:
     ]
     chosen = recipe(evaluation={"sets": sets}, objective={"metrics": metrics})
     assert [term.weight for term in chosen.objective_terms.terms] == [0.25, 0.75, 1.0]
+    assert [term.group for term in chosen.objective_terms.terms] == ["texts", "texts", None]
 
 
 def test_floors_are_those_of_the_recipe() -> None:

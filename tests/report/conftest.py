@@ -11,6 +11,7 @@ import pytest
 from mixwise.decision.bootstrap import Standing
 from mixwise.decision.drift import BestAt
 from mixwise.decision.fidelity import Fidelity, measure_fidelity
+from mixwise.decision.front import Front, FrontPoint
 from mixwise.decision.outcome import Margin, Outcome
 from mixwise.decision.score import Score
 from mixwise.decision.trust import Trust
@@ -210,6 +211,26 @@ class Parts:
                 search_seed=0,
             ),
         )
+
+    def front(self, groups: Sequence[str], behind: float = 0.0) -> Front:
+        """Mixtures of the first two domains: the share of one is the first gain, and so on."""
+        recommended = self.best if not behind else self.uniform
+        rest = (0.0,) * (len(self.domains) - 2)
+        some = [self.mixture((x, 1 - x, *rest)) for x in (1.0, 0.75, 0.25, 0.0)]
+        points = [self._point(mixture, groups) for mixture in [*some, self.best]]
+        return Front(
+            groups=tuple(groups),
+            points=tuple(sorted(points, key=lambda point: -point.gains[0])),
+            recommended=self._point(recommended, groups),
+            behind=behind,
+            n_scored=4,
+            evaluated_tokens=400,
+        )
+
+    def _point(self, mixture: Mixture, groups: Sequence[str]) -> FrontPoint:
+        gains = tuple((mixture.shares[0], 1 - mixture.shares[0], 0.5)[: len(groups)])
+        ranges = tuple((gain - 0.25, gain + 0.25) for gain in gains)
+        return FrontPoint(self.score(mixture), gains, ranges)
 
     def calibration(self) -> CalibrationFound:
         rows = ((None, self.uniform), (0.0625, self.best))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.report.test_front import with_front
 
 from mixwise.report.page import save_report
 
@@ -104,6 +105,36 @@ def test_the_reader_chooses_a_metric(browser: Browser, make_study: MakeStudy) ->
     caption = visit.page.text_content("#chart-agreement-caption")
     assert caption is not None
     assert caption.startswith("ρ = 1.000")
+    assert visit.troubles == []
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_front_is_drawn_for_each_two_groups(
+    browser: Browser, make_study: MakeStudy, width: int
+) -> None:
+    folder = with_front(make_study(), ("sums", HOSTILE, "French"))
+    visit = Visit(browser, save_report(folder), width)
+    assert visit.page.text_content("#chart-front .xtitle") == "sums (more is better)"
+    assert visit.page.locator("#chart-front .scatterlayer path.point").count() == 6
+    visit.page.select_option('[data-chart="chart-front"]', label="sums and French")
+    assert visit.page.text_content("#chart-front .ytitle") == "French (more is better)"
+    assert visit.troubles == []
+    assert visit.n_charts() == 5
+    assert visit.overflow() <= 0
+
+
+def test_a_mixture_of_the_front_is_read_under_the_pointer(
+    browser: Browser, make_study: MakeStudy
+) -> None:
+    visit = Visit(browser, save_report(with_front(make_study(), ("sums", "French"))), 1280)
+    assert visit.page.locator("#chart-front .scatterlayer path.js-line").count() == 1
+    chart = visit.page.locator("#chart-front")
+    chart.scroll_into_view_if_needed()
+    chart.locator(".scatterlayer path.point").first.hover(force=True)
+    said = visit.page.text_content("#chart-front .hoverlayer")
+    assert said is not None
+    assert "math" in said
+    assert "sums +1.000 (0.750 to 1.250)" in said
     assert visit.troubles == []
 
 

@@ -17,6 +17,7 @@ from mixwise.report.words import (
     prediction_rows,
     simplicity_words,
     validation_words,
+    worse_words,
 )
 from mixwise.study.results import (
     FinalFound,
@@ -110,6 +111,17 @@ def test_both_horizons_and_the_move_between_them_are_told(make_study: MakeStudy)
     longer = replace(found, horizons=replace(found.horizons, coefficients={"python/loss": 2.0}))
     assert "taken longer (2 times for python/loss)." in horizon_words(longer)
     assert horizon_words(None) == ""
+
+
+def test_a_metric_that_gets_worse_is_named(make_study: MakeStudy) -> None:
+    found = load_contents(make_study()).recommendation
+    assert found is not None
+    assert worse_words(found) == worse_words(None) == ""
+    worse = replace(found, worse_than_base={"code/loss": (1.5, 1.625)})
+    assert worse_words(worse) == (
+        "Expected to get WORSE than the base, by the proxy: code/loss (1.500 of the base, 1.625 "
+        "expected)."
+    )
 
 
 def test_equal_and_better_baselines_are_named(make_study: MakeStudy) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
 from tests.scoring.mixtures import NAMES
 
 from mixwise.extrapolation import continue_metric
+from mixwise.learning_curves import add_curves
 from mixwise.mixture import Mixture
 from mixwise.objective import Metric
 from mixwise.observation import Measurement, Observation
@@ -64,8 +65,16 @@ def parts(*longer: Callable[[float], float]) -> list[ProxyPart]:
     return [*plain, *steps]
 
 
-def weighed(chosen: Sequence[ProxyPart], metric: Metric = LOSS, target: float = 16.0) -> Weighing:
-    return weigh(chosen, ANCHORS, target, [metric], ["predictions"])[metric.name]
+BASE = {"set/loss": 0.0, "set/gain": 0.0}  # no expert gains: the level is the line's
+
+
+def weighed(
+    chosen: Sequence[ProxyPart],
+    metric: Metric = LOSS,
+    target: float = 16.0,
+    base: Mapping[str, float] = BASE,
+) -> Weighing:
+    return weigh(chosen, ANCHORS, target, [metric], ["predictions"], base)[metric.name]
 
 
 def answer(chosen: Sequence[ProxyPart], weighing: Weighing, mixture: Mixture) -> float:
@@ -115,3 +124,22 @@ def test_where_no_step_gains_the_experts_are_taken_as_they_are() -> None:
 
 def test_what_the_two_ways_of_one_answer_differ_by_is_no_error() -> None:
     assert not weighed(parts(lambda a: 2.0 - 3 * a)).apart.any()
+
+
+def test_the_level_is_the_mean_of_the_line_and_of_the_learning_curves() -> None:
+    chosen = parts(lambda a: 2.0 - 3 * a)
+    rows = np.array([[3.0 - m.shares[0], 2.5 - 1.5 * m.shares[0]] for m in ANCHORS])
+    line = continue_metric(rows, [4, 8], 16)
+    gained = add_curves(4.0 - rows[:-1], [4, 8], UNIFORM.array, 16)
+    assert gained is not None
+    expected = (float(line.weights @ rows[-1] + line.shift) + 4.0 - gained) / 2
+    for metric, sign in ((LOSS, 1), (GAIN, -1)):
+        found = weighed(chosen, metric, base={"set/loss": 4.0, "set/gain": -4.0})
+        values = [part.scorer.score([UNIFORM])[0].values[metric.name] for part in chosen]
+        assert found.weights @ values + found.shift == pytest.approx(sign * expected)
+
+
+def test_experts_as_long_as_the_final_run_have_the_level_that_was_measured() -> None:
+    found = weighed(parts(), target=8.0, base={"set/loss": 4.0, "set/gain": -4.0})
+    assert found.shift == 0
+    assert found.weights.tolist() == [0.0, 1.0]

@@ -14,6 +14,7 @@ from tests.conftest import write_rows
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from mixwise.errors import CheckpointError, DataError, EvaluationError, RecipeError
+from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.recipe import load_recipe
 from mixwise.stages.check import require_inputs
 from mixwise.stages.probe import require_sound
@@ -198,3 +199,24 @@ def test_rows_of_longrope_stand_apart_by_length(pico: Path) -> None:
         EvaluationError, match=r"quiz`: a row of .* because the base reads a row by"
     ):
         require_sound(live, inputs)
+
+
+@pytest.mark.parametrize("config", [transformers.BloomConfig, transformers.MptConfig])
+def test_a_base_that_does_not_keep_documents_apart_is_refused(
+    config: Callable[..., PretrainedConfig], pico: Path
+) -> None:
+    sizes = MPT if config is transformers.MptConfig else SIZES
+    put_base(pico, config(**sizes), scale=0.3)
+    inputs = inputs_of(pico, ("base: base\n", "base: base\ndocument_masking: true\n"))
+    with pytest.raises(RecipeError, match=r"`document_masking`: the base does .*set it to false"):
+        require_inputs(inputs)
+
+
+def test_a_base_that_keeps_documents_apart_is_sound(pico: Path) -> None:
+    inputs = inputs_of(pico, ("base: base\n", "base: base\ndocument_masking: true\n"))
+    require_inputs(inputs)
+    assert not any(chosen.heldout.is_plain for chosen in text_sets(inputs))
+
+
+def text_sets(inputs: Inputs) -> list[TextSet]:
+    return [chosen for chosen in inputs.suite.sets if isinstance(chosen, TextSet)]

@@ -20,7 +20,7 @@ from mixwise.study.plan import (
 SHAPE = ModelShape(
     n_parameters=1_000_000, n_trainable=1_000_000, hidden=10, n_layers=4, vocabulary=100
 )
-DOMAIN = DomainPlan("a", 5, 1000, 100, 2.0, 0.5, 1.0)
+DOMAIN = DomainPlan("a", 5, 1000, 100, 2.0, 0.5, 1.0, 1.0)
 
 
 def recipe(**changes: Any) -> Recipe:

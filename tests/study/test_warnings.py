@@ -52,10 +52,9 @@ def test_a_domain_that_its_expert_repeats_otherwise_than_the_final_run_is_named(
     own: float, final: float, is_told: bool, pico: Path
 ) -> None:
     inputs = Inputs(load_recipe(pico / "recipe.yaml"), Settings(pico, pico / "tokens"))
-    even = 3 * final  # of three domains each has a third of the run
     domains = tuple(
-        DomainPlan(name, 10, 100, 10, readings, 1.0, at_most)
-        for name, readings, at_most in (("alpha", own, even), ("beta", 1.0, 3.0))
+        DomainPlan(name, 10, 100, 10, readings, 1.0, 3 * even, even)
+        for name, readings, even in (("alpha", own, final), ("beta", 1.0, 1.0))
     )
     plan = replace(made_plan(recipe()), domains=(*domains, replace(domains[1], name="gamma")))
     found = [line for line in _data_warnings(inputs, plan) if "its expert reads its text" in line]
@@ -81,7 +80,7 @@ def test_schedules_on_which_continuing_rests_less_are_named(
     path.write_text(f"{text}experts: {{schedule: {experts}}}\n")
     inputs = Inputs(load_recipe(path), Settings(pico, pico / "tokens"))
     domains = tuple(
-        DomainPlan(name, 10, 100, 10, 1.0, 1.0, 3.0) for name in ("alpha", "beta", "gamma")
+        DomainPlan(name, 10, 100, 10, 1.0, 1.0, 3.0, 1.0) for name in ("alpha", "beta", "gamma")
     )
     plan = replace(made_plan(recipe()), domains=domains, expert_points=(4, 8))
     found = [line for line in _data_warnings(inputs, plan) if "schedule` is" in line]

@@ -40,6 +40,46 @@ def test_every_sequence_begins_with_the_start_of_text(pico_base: Path, tmp_path:
     assert_same(weights(job.output), weights(other.output))
 
 
+def test_documents_apart_are_trained_as_if_each_stood_alone(
+    calm_base: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    job = make_job(calm_base, tmp_path, "run", optimizer="sgd", momentum=0.0, learning_rate=0.1)
+    parts = np.array([5, 1, 9, 17] * 20)
+    for stream in job.streams.values():
+        np.save(stream.ids.with_suffix(".npy"), parts)
+    streams = {
+        name: stream.model_copy(update={"lengths": stream.ids.with_suffix(".npy")})
+        for name, stream in job.streams.items()
+    }
+    job = job.model_copy(update={"streams": streams})
+    finetune(job, ignore)
+    model = AutoModelForCausalLM.from_pretrained(calm_base)
+    order = job.blend()
+    rows = [stream.rows(LENGTH, None) for stream in job.streams.values()]
+    for step in range(STEPS):
+        total, n_learned = torch.tensor(0.0), 0
+        for k in range(step * BATCH, (step + 1) * BATCH):
+            domain, row = rows[order.domain[k]], int(order.row[k])
+            positions = domain.positions(row)
+            assert positions is not None
+            for document in np.split(domain.read(row)[0], np.flatnonzero(positions == 0)[1:]):
+                if len(document) > 1:
+                    one = torch.from_numpy(document[None])
+                    total = total + model(input_ids=one, labels=one).loss * (len(document) - 1)
+                    n_learned += len(document) - 1
+        (total / n_learned).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= 0.1 * min(1.0, step / 2) * parameter.grad
+                parameter.grad = None
+    trained = weights(job.output)
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(trained[name], parameter, atol=1e-5), name
+
+
 def test_seed_and_mixture_change_the_weights(pico_base: Path, tmp_path: Path) -> None:
     job = make_job(pico_base, tmp_path, "first")
     other_seed = job.model_copy(update={"output": tmp_path / "seed", "seed": 4})

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mixwise.console.front import print_front
 from mixwise.console.text import print_text
 from mixwise.decision.drift import has_settled
+from mixwise.share_units import UNIT_WORDS
 
 if TYPE_CHECKING:
     from mixwise.decision.fidelity import Estimate, Fidelity
@@ -33,17 +35,17 @@ _STANDINGS = {
 
 def print_recommendation(found: Recommendation) -> None:
     """Print the recommended mixture, how sure it is, and what training it showed."""
-    print_text(f"\n{found.answer}\n\nShares by tokens")
-    for name, share in found.mixture.as_dict().items():
-        print_text(f"  {name:<16}{share:6.3f}  {'█' * round(share * _BAR)}")
-    print_text("")
+    print_text(f"\n{found.answer}\n")
+    _print_shares(found)
     if found.simplicity is not None:
         _print_simplicity(found.simplicity)
     _print_expected(found.reference)
     _print_proxy(found.proxy, is_predicted=not found.reference.n_references)
     _print_horizons(found)
-    if found.floors:
+    if found.floors or found.worse_than_base:
         _print_floors(found)
+    if found.front is not None:
+        print_front(found.front)
     _print_baselines(found.baselines)
     _print_near_optimal(found)
     if found.fidelity is not None:
@@ -53,6 +55,17 @@ def print_recommendation(found: Recommendation) -> None:
     _print_trust_in_short(found.trust)
     if found.outcome is not None and found.outcome.margins:
         print_outcome(found.outcome)
+
+
+def _print_shares(found: Recommendation) -> None:
+    """Print the recommended shares, and those by the other units beside them."""
+    beside = {UNIT_WORDS[unit]: mixture.as_dict() for unit, mixture in found.by_other_units.items()}
+    also = f" (beside them by {' and by '.join(beside)})" if beside else ""
+    print_text(f"Shares by {found.unit_words}{also}")
+    for name, share in found.mixture.as_dict().items():
+        others = "".join(f"{shares[name]:8.3f}" for shares in beside.values())
+        print_text(f"  {name:<16}{share:6.3f}{others}  {'█' * round(share * _BAR)}")
+    print_text("")
 
 
 def _print_simplicity(simplicity: Simplicity) -> None:
@@ -109,10 +122,12 @@ def _print_horizons(found: Recommendation) -> None:
 
 
 def _print_floors(found: Recommendation) -> None:
-    """Print which metrics must not get worse, and whether they are expected to."""
-    from mixwise.report.words import floor_words  # the report's words are slow to load
+    """Print what is expected of metrics that must not get worse, and which are to get worse."""
+    from mixwise.report.words import floor_words, worse_words  # the report is slow to load
 
-    print_text(floor_words(found))
+    for words in (floor_words(found), worse_words(found)):
+        if words:
+            print_text(words)
 
 
 def _print_baselines(rows: Sequence[Rated]) -> None:

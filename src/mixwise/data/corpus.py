@@ -10,8 +10,9 @@ Method:
     streams are kept in a cache under the hash of everything they come from, and mapped into memory
     from there (`token_cache`).
     Where only a part of a document is learned, the held-out rows are the documents themselves: a
-    completion is measured after its own prompt. One of more than L tokens loses those at its
-    beginning, as a prompt of a choice does.
+    completion is measured after its own prompt; so they are where documents of a training row do
+    not see each other. One of more than L tokens loses those at its beginning, as a prompt of a
+    choice does.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Corpus:
         folder: Its folder in the cache.
         facts: Counts.
         files: Hash of the content of each file of the folder.
+        document_masking: Whether documents of a training row do not see each other.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Corpus:
     folder: Path
     facts: CorpusFacts
     files: Mapping[str, str]
+    document_masking: bool = False
 
     def train_sequences(self, length: int) -> Tokens:
         """Training sequences, shape ``(n, length)``, mapped from disk."""
@@ -67,14 +70,20 @@ class Corpus:
     def train(self) -> TokenStream:
         """The training side."""
         mask = self.folder / "train_mask.u8" if self.is_partly_supervised else None
-        files = [self.folder / "train.u32", *([mask] if mask else [])]
-        hashes = {file.name: self.files[file.name] for file in files}
-        return TokenStream(ids=files[0], mask=mask, hashes=hashes)
+        lengths = self.folder / "train_lengths.npy" if self.document_masking else None
+        stream = TokenStream(ids=self.folder / "train.u32", mask=mask, lengths=lengths)
+        hashes = {file.name: self.files[file.name] for file in stream.files}
+        return stream.model_copy(update={"hashes": hashes})
 
     @property
     def is_partly_supervised(self) -> bool:
         """Whether a part of its documents is read only."""
         return self.facts.n_supervised_train_tokens is not None
+
+    @property
+    def has_document_rows(self) -> bool:
+        """Whether a held-out row is a document, and not cut from the stream."""
+        return self.is_partly_supervised or self.document_masking
 
     def heldout_rows(
         self, length: int, limit: int, without: npt.NDArray[np.uint64] | None = None
@@ -91,7 +100,7 @@ class Corpus:
         """
         left_out = np.empty(0, dtype=np.uint64) if without is None else without
         kept = ~np.isin(self.document_hashes(heldout=True), left_out)
-        if self.is_partly_supervised:
+        if self.has_document_rows:
             return self._heldout_documents(length, limit, np.flatnonzero(kept))
         tokens = map_file(self.folder / "heldout.u32", np.uint32)
         n_bytes = map_file(self.folder / "heldout_bytes.u32", np.uint32)
@@ -116,7 +125,8 @@ class Corpus:
         """
         document_lengths = self._heldout_lengths()
         ends = np.cumsum(document_lengths)
-        learned = np.cumsum(map_file(self.folder / "heldout_mask.u8", np.uint8), dtype=np.int64)
+        mask_stream = self._heldout_mask()
+        learned = np.cumsum(mask_stream, dtype=np.int64)
         firsts = ends - np.minimum(document_lengths, length)  # nothing predicts these tokens
         documents = documents[(learned[ends - 1] > learned[firsts])[documents]]
         if not len(documents):
@@ -126,14 +136,8 @@ class Corpus:
             )
         chosen = documents[_evenly_spaced(len(documents), limit)]
         lengths = np.minimum(document_lengths[chosen], length)
-        streams = [
-            map_file(self.folder / name, kind)
-            for name, kind in (
-                ("heldout.u32", np.uint32),
-                ("heldout_bytes.u32", np.uint32),
-                ("heldout_mask.u8", np.uint8),
-            )
-        ]
+        names = ("heldout.u32", "heldout_bytes.u32")
+        streams = [*(map_file(self.folder / name, np.uint32) for name in names), mask_stream]
         filled = [np.zeros((len(chosen), int(lengths.max())), dtype=np.int64) for _ in streams]
         for k, (end, n) in enumerate(zip(ends[chosen].tolist(), lengths.tolist(), strict=True)):
             for array, stream in zip(filled, streams, strict=True):
@@ -144,13 +148,18 @@ class Corpus:
     def n_cut(self, length: int) -> int:
         """Held-out documents that are longer than a row, and lose their beginning."""
         is_cut = self._heldout_lengths() > length
-        return int(is_cut.sum()) if self.is_partly_supervised else 0
+        return int(is_cut.sum()) if self.has_document_rows else 0
 
     def document_hashes(self, *, heldout: bool) -> npt.NDArray[np.uint64]:
         """Hash of each document of one side, in the order of its stream."""
         return np.load(
             self.folder / f"{'heldout' if heldout else 'train'}_hashes.npy", allow_pickle=False
         )
+
+    def _heldout_mask(self) -> Tokens:
+        if self.is_partly_supervised:
+            return map_file(self.folder / "heldout_mask.u8", np.uint8)
+        return np.ones(self.facts.n_heldout_tokens, dtype=np.uint8)
 
     def _heldout_lengths(self) -> npt.NDArray[np.int64]:
         return np.load(self.folder / "heldout_lengths.npy", allow_pickle=False)
@@ -167,6 +176,7 @@ def prepare_corpus(
     heldout_fraction: float,
     heldout_files: Sequence[str] = (),
     chat: ChatTemplate | None = None,
+    document_masking: bool = False,
     hash_file: HashFile = hash_file,
     on_progress: OnProgress = silent,
 ) -> Corpus:
@@ -182,6 +192,8 @@ def prepare_corpus(
         heldout_fraction: Share of the documents to hold out; 1 holds out all of them.
         heldout_files: Files that are the held-out side; then nothing is split off.
         chat: Makes documents of conversations; a source of other records needs none.
+        document_masking: Whether documents of a training row do not see each other; the tokens are
+            the same.
         hash_file: Hashes a file; a study passes one that remembers unchanged files.
         on_progress: Told how many documents are tokenised.
 
@@ -228,7 +240,8 @@ def prepare_corpus(
                 f"{target}: the tokens were written, but reading them gives other ones: look at "
                 "the disk, or set MIXWISE_CACHE to another folder"
             )
-    return Corpus(name, corpus_key, target, CorpusFacts(**cached["facts"]), cached["files"])
+    facts = CorpusFacts(**cached["facts"])
+    return Corpus(name, corpus_key, target, facts, cached["files"], document_masking)
 
 
 def find_corpus_key(

@@ -6,7 +6,7 @@ so that every complaint can name them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,11 @@ def read_records(
 def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
     """The records of a source as its rows hold them."""
     reader = source.record_format.reader(source.parts, key)
-    conditions = [(Wanted(name, f"{key}.where"), value) for name, value in source.where.items()]
+    conditions = _conditions(source, key)
     wanted = (*reader.wanted, *(each for each, _ in conditions))
 
     def read(rows: Iterator[FileRow]) -> Iterator[Any]:
-        for row in rows:
-            if all(_is(pick(row, each), value) for each, value in conditions):
-                yield reader.read(row)
+        return (reader.read(row) for row in _fitting(rows, conditions))
 
     if source.hub is not None:
         yield from read(read_hub(source.hub, key, wanted))
@@ -84,6 +82,41 @@ def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
                 f"{printable(str(path))}: plain text, but {source.record_format.name} records "
                 f"stand in rows: give JSONL or Parquet, or set `{key}.format`"
             )
+
+
+def read_column(source: TextSource, folder: Path, key: str, column: Wanted) -> Iterator[FileRow]:
+    """The rows of a source that ``where`` takes, of which one field alone is asked for.
+
+    Raises:
+        DataError: If a file is missing, broken or plain text, or a table lacks the field.
+        MissingDependencyError: If Parquet or the hub is asked for without its package.
+    """
+    conditions = _conditions(source, key)
+    wanted = (column, *(each for each, _ in conditions))
+    if source.hub is not None:
+        yield from _fitting(read_hub(source.hub, key, wanted), conditions)
+        return
+    for path in resolve_files(source.files, folder, f"{key}.files", source.format):
+        kind = format_of(path, source.format)
+        if kind == "text":
+            raise DataError(
+                f"{printable(str(path))}: plain text has no fields, which `{column.key}` needs: "
+                "give JSONL or Parquet"
+            )
+        yield from _fitting(read_rows(path, kind, wanted), conditions)
+
+
+_Condition = tuple[Wanted, bool | int | str]
+
+
+def _conditions(source: TextSource, key: str) -> list[_Condition]:
+    return [(Wanted(name, f"{key}.where"), value) for name, value in source.where.items()]
+
+
+def _fitting(rows: Iterator[FileRow], conditions: Sequence[_Condition]) -> Iterator[FileRow]:
+    for row in rows:
+        if all(_is(pick(row, each), value) for each, value in conditions):
+            yield row
 
 
 def _is(value: Any, wanted: str | int) -> bool:

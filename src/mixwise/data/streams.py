@@ -1,6 +1,12 @@
-"""Streams of tokens on disk, cut into rows: ids, and which of them are learned.
+"""Streams of tokens on disk, cut into rows: ids, which of them are learned, where documents begin.
 
-Trainer, exporters and evaluation read rows here, so that they agree on both.
+Trainer, exporters and evaluation read rows here, so that they agree on all of it.
+
+Method:
+    Documents are laid end to end and rows are cut from that, wherever documents begin. Where those
+    of a row must not see each other, positions begin anew at each of them, and at the beginning of
+    the row, where a document goes on without what stands before it in the stream; the first token
+    of a document is not learned then, as nothing predicts it.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ class TokenStream(BaseModel):
         ids: File of 32-bit ids.
         mask: File of one byte per token, 0 where it is read and not learned; None where all are
             learned.
+        lengths: File of the documents' lengths; None where documents of a row see each other.
         hashes: Hash of the content of each file, by its name; one that is not named is not checked.
     """
 
@@ -33,13 +40,18 @@ class TokenStream(BaseModel):
 
     ids: Path
     mask: Path | None = None
+    lengths: Path | None = None
     hashes: dict[str, str] = {}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that it is read from."""
+        return tuple(file for file in (self.ids, self.mask, self.lengths) if file is not None)
 
     @property
     def content_hash(self) -> str:
         """Hash of the content of its files; empty where it is not known."""
-        files = [self.ids, *([self.mask] if self.mask else [])]
-        return "+".join(self.hashes.get(file.name, "") for file in files).strip("+")
+        return "+".join(self.hashes.get(file.name, "") for file in self.files).strip("+")
 
     def n_rows(self, length: int) -> int:
         """Whole rows of this length."""
@@ -53,7 +65,11 @@ class TokenStream(BaseModel):
             start_of_text: Token that every row begins with; None for the stream's own.
         """
         mask = None if self.mask is None else cut_rows(map_file(self.mask, np.uint8), length)
-        return TokenRows(map_sequences(self.ids, length), mask, start_of_text)
+        starts = None
+        if self.lengths is not None:
+            lengths = np.load(self.lengths, allow_pickle=False)
+            starts = np.cumsum(lengths) - lengths
+        return TokenRows(map_sequences(self.ids, length), mask, start_of_text, starts)
 
     def require_unchanged(self, name: str) -> None:
         """Refuse files whose content is not the one that a run was planned with.
@@ -64,11 +80,9 @@ class TokenStream(BaseModel):
         Raises:
             DataError: Names the first such file.
         """
-        for file in (self.ids, self.mask):
-            expected = None if file is None else self.hashes.get(file.name)
-            if file is None or expected is None:
-                continue
-            if HashMemo(file.parent / MEMO_FILE)(file) != expected:
+        for file in self.files:
+            expected = self.hashes.get(file.name)
+            if expected is not None and HashMemo(file.parent / MEMO_FILE)(file) != expected:
                 raise DataError(
                     f"{file}: the cached tokens of `{name}` have changed while they were in use: "
                     "run the same command again; they are made anew"
@@ -83,21 +97,42 @@ class TokenRows:
         ids: Shape ``(n, L)``, mapped from disk.
         mask: 0 where a token is not learned, ``(n, L)``; None where all are.
         start_of_text: Token that takes the first one's place; None for none.
+        starts: Where each document begins in the stream, rising; None where documents of a row see
+            each other.
     """
 
     ids: Tokens
     mask: Tokens | None
     start_of_text: int | None
+    starts: npt.NDArray[np.int64] | None = None
 
     def read(self, row: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Ids of a row, and its labels: the ids, or `NOT_LEARNED`; both of shape ``(L,)``.
 
-        Nothing predicts the first token, so that it has no label.
+        Nothing predicts the first token, so that it has no label; nor has that of a document which
+        does not see the one before it.
         """
         ids = begin_rows(self.ids[row], self.start_of_text)
         labels = ids.copy() if self.mask is None else np.where(self.mask[row], ids, NOT_LEARNED)
         labels[0] = NOT_LEARNED
+        positions = self.positions(row)
+        if positions is not None:
+            labels[positions == 0] = NOT_LEARNED
         return ids, labels
+
+    def positions(self, row: int) -> npt.NDArray[np.int64] | None:
+        """Place of each token of a row within its document, as far as the row holds it.
+
+        Returns:
+            Shape ``(L,)``, 0 where a document or the row begins; None where documents see each
+            other, and positions are those of the row.
+        """
+        if self.starts is None:
+            return None
+        first, length = row * self.ids.shape[1], self.ids.shape[1]
+        places = np.arange(first, first + length)
+        begun = self.starts[np.searchsorted(self.starts, places, side="right") - 1]
+        return places - np.maximum(begun, first)
 
 
 def map_sequences(stream: Path, length: int) -> Tokens:

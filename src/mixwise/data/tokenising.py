@@ -81,6 +81,17 @@ class CorpusFacts:
     n_train_bytes: int
     n_supervised_train_tokens: int | None = None
 
+    @property
+    def n_learned_train_tokens(self) -> int:
+        """Tokens of the training side that are learned."""
+        learned = self.n_supervised_train_tokens
+        return self.n_train_tokens if learned is None else learned
+
+    @property
+    def n_train_documents(self) -> int:
+        """Documents of the training side."""
+        return self.n_documents - self.n_heldout_documents
+
 
 @dataclass(frozen=True, slots=True)
 class Sides:

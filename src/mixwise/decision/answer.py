@@ -12,7 +12,12 @@ _SIMPLEST = {"uniform": "uniform", "available": "the shares of the available tok
 
 
 def answer_words(
-    mixture: Mixture, *, preferred: str, is_anchor: bool, outcome: Outcome | None
+    mixture: Mixture,
+    *,
+    preferred: str,
+    is_anchor: bool,
+    outcome: Outcome | None,
+    unit: str = "",
 ) -> str:
     """Say what to train on.
 
@@ -21,13 +26,14 @@ def answer_words(
         preferred: What is simplest among equals: ``uniform``, ``available`` or ``none``.
         is_anchor: Whether the simplest mixture is recommended because nothing can be told from it.
         outcome: What real training showed; None before it.
+        unit: What its shares count, in words; empty where all tokens are alike.
 
     Example:
         >>> mixture = Mixture(("math", "code"), (0.3, 0.7))
         >>> answer_words(mixture, preferred="uniform", is_anchor=False, outcome=None)
         'Train on 70 % code and 30 % math.'
     """
-    shares = share_words(mixture.as_dict())
+    shares = share_words(mixture.as_dict()) + (f", by {unit}" if unit else "")
     if is_anchor:
         name = _SIMPLEST[preferred]
         is_plain = preferred != "uniform" or mixture == Mixture.uniform(mixture.domains)

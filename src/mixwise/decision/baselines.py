@@ -18,22 +18,21 @@ class NamedMixture:
     mixture: Mixture
 
 
-def baselines(
-    kinds: Sequence[str], available_tokens: Mapping[str, int]
-) -> tuple[NamedMixture, ...]:
+def baselines(kinds: Sequence[str], available: Mapping[str, int]) -> tuple[NamedMixture, ...]:
     """Uniform, proportional to the available tokens, and each single domain.
 
     Args:
         kinds: Any of ``uniform``, ``available``, ``single``.
-        available_tokens: Training tokens by domain, in the study's order.
+        available: What there is to train on by domain, in the study's order, by the unit of its
+            shares: by any, their shares are those of a run that reads all of it once.
 
     Returns:
         Named mixtures; one that equals an earlier one is left out.
     """
-    domains = tuple(available_tokens)
+    domains = tuple(available)
     named = {
         "uniform": [NamedMixture("uniform", Mixture.uniform(domains))],
-        "available": [NamedMixture("available tokens", Mixture.proportional(available_tokens))],
+        "available": [NamedMixture("available tokens", Mixture.proportional(available))],
         "single": [NamedMixture(f"only {name}", Mixture.single(domains, name)) for name in domains],
     }
     chosen: dict[str, NamedMixture] = {}

@@ -210,7 +210,7 @@ def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float
         path: The best mixture along the experts' runs; empty where not all scores are continued.
         share: Steps of the experts' runs over those of the final one.
     """
-    works = ranks.middle >= RANK_LIMIT
+    works, moves = ranks.middle >= RANK_LIMIT, not has_settled(path)
     reasons = [
         f"no reference was trained to check it: from what merging usually misses, ρ is expected "
         f"to be {ranks.middle:.2f} ({ranks.low:.2f} to {ranks.high:.2f}); at least "
@@ -218,18 +218,20 @@ def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float
     ]
     remedies = []
     if path:
-        moves = "has settled" if has_settled(path) else "still moves with the horizon"
-        reasons.append(
+        words = "still moves with the horizon" if moves else "has settled"
+        where = 0 if works and moves else 1  # what decides is said first
+        reasons.insert(
+            where,
             f"experts read {_percent(share)} of the final run's tokens and their scores are "
-            f"continued; the best mixture {moves}: that of their end would lose "
-            f"{path[-1].behind:.2f} at the final horizon"
+            f"continued; the best mixture {words}: that of their end would lose "
+            f"{path[-1].behind:.2f} at the final horizon",
         )
     elif share < 1:
         reasons.append(
             f"experts read {_percent(share)} of the final run's tokens, and how the best mixture "
             "moves from there is not known: not all of the objective is continued"
         )
-    if not works or not has_settled(path):
+    if not works or moves:
         remedies.append(
             _LONGER if share < 1 else "train mixtures for calibration (`calibration.mixtures`)"
         )
@@ -237,7 +239,7 @@ def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float
         "verify it: `mixwise run RECIPE --verify` trains references and baselines, beyond the "
         "budget"
     )
-    word = _word(ranks=works and has_settled(path), levels=False)
+    word = _word(ranks=works and not moves, levels=False)
     return Trust(word, "predicted", False, tuple(reasons), tuple(remedies))
 
 

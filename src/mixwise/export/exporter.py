@@ -41,3 +41,15 @@ class Exporter:
     file: str
     make: Callable[[Recommendation, Workspace | None], Export]
     needs_study: bool = False
+
+
+def share_facts(recommendation: Recommendation) -> dict[str, Any]:
+    """The recommended shares by tokens, as trainers take them; by other units where they differ."""
+    facts: dict[str, Any] = {"shares_by": "tokens", "shares": recommendation.by_tokens.as_dict()}
+    if not recommendation.by_other_units:
+        return facts
+    units = {recommendation.shares_by: recommendation.mixture, **recommendation.by_other_units}
+    return facts | {
+        "recommended_by": recommendation.shares_by,
+        "shares_by_unit": {unit: mixture.as_dict() for unit, mixture in units.items()},
+    }

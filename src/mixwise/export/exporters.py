@@ -1,7 +1,7 @@
 """The table of exporters, and the export itself: the recommended mixture as a trainer takes it.
 
-Shares are by tokens, and every exporter says in what it writes how it has turned them into its
-trainer's own meaning.
+Shares are by tokens, whatever those of the recipe count, and every exporter says in what it writes
+how it has turned them into its trainer's own meaning.
 """
 
 from __future__ import annotations

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 
 from mixwise.data.blend import allocate
-from mixwise.export.exporter import Export
+from mixwise.export.exporter import Export, share_facts
 from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
 
 
 def make_shares(recommendation: Recommendation, workspace: Workspace | None) -> Export:
     """Tokens of each domain in one run of the study's horizon, and how often its data is read."""
-    run, mixture = recommendation.run, recommendation.mixture
+    run, mixture = recommendation.run, recommendation.by_tokens
     length = run.sequence_length
     counts = allocate(mixture.array, run.n_sequences).tolist()
     available = [run.available_tokens[name] // length for name in mixture.domains]
     facts = {
-        "shares_by": "tokens",
-        "shares": mixture.as_dict(),
+        **share_facts(recommendation),
         "horizon_tokens": run.n_sequences * length,
         "sequence_length": length,
         "tokens": {n: count * length for n, count in zip(mixture.domains, counts, strict=True)},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from mixwise.export.exporter import Export
+from mixwise.export.exporter import Export, share_facts
 from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
 from mixwise.training.job import TrainingJob
@@ -20,8 +20,7 @@ def make_stream(recommendation: Recommendation, workspace: Workspace | None) -> 
     job = workspace.runs.job(recommendation.mixture, workspace.runs.reference_seeds(1)[0])
     blend = job.blend()
     facts = {
-        "shares_by": "tokens",
-        "shares": job.mixture.as_dict(),
+        **share_facts(recommendation),
         "horizon_tokens": job.n_tokens,
         "sequence_length": job.sequence_length,
         "tokens": {
@@ -30,16 +29,24 @@ def make_stream(recommendation: Recommendation, workspace: Workspace | None) -> 
         },
         "repetitions": dict(zip(blend.domains, blend.repetitions, strict=True)),
     }
+    if workspace.recipe.document_masking:
+        facts["document_masking"] = True
     return Export(_lines(job), facts)
 
 
 def _lines(job: TrainingJob) -> Iterator[str]:
-    """Rows of ids; with labels, −100 where a token is not learned, if that is so of any domain."""
+    """Rows of ids; with labels, −100 where a token is not learned, if that is so of any domain.
+
+    Where documents of a row do not see each other, lines have ``position_ids``, which begin anew at
+    each: what transformers' models, given them and no attention mask, tell documents by.
+    """
     blend = job.blend()
     streams = job.streams.values()
     rows = [stream.rows(job.sequence_length, job.start_of_text) for stream in streams]
-    has_labels = any(stream.mask is not None for stream in streams)
+    has_labels = any(len(stream.files) > 1 for stream in streams)
     for domain, row in zip(blend.domain, blend.row, strict=True):
         ids, labels = rows[domain].read(row)
+        positions = rows[domain].positions(row)
         line = {"domain": blend.domains[domain], "input_ids": ids.tolist()}
-        yield json.dumps(line | ({"labels": labels.tolist()} if has_labels else {}))
+        line |= {"labels": labels.tolist()} if has_labels else {}
+        yield json.dumps(line | ({} if positions is None else {"position_ids": positions.tolist()}))

@@ -1,9 +1,10 @@
 """What the user asks for: a YAML file, refused early where it makes no sense."""
 
-from mixwise.recipe.parsing import load_recipe, parse_recipe
+from mixwise.recipe.parsing import add_domains, load_recipe, parse_recipe
 from mixwise.recipe.recipe import Recipe, hash_section
 from mixwise.recipe.sections import (
     Bounds,
+    ColumnDomains,
     Contamination,
     Domain,
     EvaluationSource,
@@ -15,6 +16,7 @@ from mixwise.recipe.sections import (
 
 __all__ = [
     "Bounds",
+    "ColumnDomains",
     "Contamination",
     "Domain",
     "EvaluationSource",
@@ -23,6 +25,7 @@ __all__ = [
     "Recipe",
     "TextSource",
     "Training",
+    "add_domains",
     "hash_section",
     "load_recipe",
     "parse_recipe",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -79,8 +79,41 @@ def parse_recipe(text: str, origin: str, *, verify: bool = False) -> Recipe:
             f"{origin}: a recipe must be a mapping of keys, but got "
             f"{type(raw).__name__}: start from `mixwise init`"
         )
+    return _validate(raw | {"verify": True} if verify else raw, origin)
+
+
+def add_domains(recipe: Recipe, values: Mapping[str, str], origin: str) -> Recipe:
+    """Put domains in the place of ``domains_from``.
+
+    Args:
+        recipe: The recipe.
+        values: By the name of each domain, the value of the column that its rows have.
+        origin: What error texts call the recipe, such as its path.
+
+    Returns:
+        The recipe that names each of these domains by itself, with ``where``; the same one if it
+        has no ``domains_from``.
+
+    Raises:
+        RecipeError: If it is not consistent with these domains, or names one of them itself.
+    """
+    source = recipe.domains_from
+    if source is None:
+        return recipe
+    twice = next((name for name in values if name in recipe.domains), None)
+    if twice is not None:
+        raise RecipeError(
+            f"{origin}: `domains_from.column`: a value makes the domain `{twice}`, which `domains` "
+            "names too: rename that one"
+        )
+    chosen = {name: getattr(recipe, name) for name in recipe.model_fields_set - {"domains_from"}}
+    found = {name: source.domain(value) for name, value in values.items()}
+    return _validate({**chosen, "domains": {**recipe.domains, **found}}, origin)
+
+
+def _validate(values: Mapping[str, Any], origin: str) -> Recipe:
     try:
-        return Recipe.model_validate(raw | {"verify": True} if verify else raw)
+        return Recipe.model_validate(values)
     except ValidationError as error:
         items = [dict(item) for item in error.errors()]
         lines = [line for item in _join_branches(items) for line in _explain(item)]

@@ -17,6 +17,7 @@ from mixwise.recipe.sections import (
     VERIFIED,
     Bounds,
     Calibration,
+    ColumnDomains,
     Contamination,
     Domain,
     EngineSettings,
@@ -36,19 +37,26 @@ from mixwise.recipe.sections import (
     Validation,
 )
 from mixwise.section import Section
+from mixwise.share_units import ShareUnit, safe_caps
 
 _LEAST_REFERENCES = 4
 _WITHOUT_FLOORS = ("subsets-race", "demix")
+_WITHOUT_FRONT = ("subsets-race", "subsets-fast")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Recipe(Section):
     """All that a study is made from.
 
+    ``domains_from``: a source whose column names further domains; `add_domains` puts them in its
+    place, and until then nothing is asked of the domains' names.
     ``horizon_tokens``: of the final run. ``budget``: tokens that may be trained before it, as a
-    share of these. ``verify``: whether references, baselines and second seeds are trained too,
-    which tell how far the answer may be trusted, and are beyond the budget. ``chat_template``: a
-    file with the Jinja template that conversations are rendered by, where the tokenizer's own is
+    share of these. ``shares_by``: what the shares of a mixture count: all tokens, those that are
+    learned, or rows of data; horizons and prices are in tokens whatever it is. ``verify``: whether
+    references, baselines and second seeds are trained too, which tell how far the answer may be
+    trusted, and are beyond the budget. ``document_masking``: whether the documents that are packed
+    into one training row do not see each other; they are packed whatever it is. ``chat_template``:
+    a file with the Jinja template that conversations are rendered by, where the tokenizer's own is
     not meant.
 
     Raises:
@@ -57,10 +65,13 @@ class Recipe(Section):
 
     base: PathText
     domains: dict[str, Domain]
+    domains_from: ColumnDomains | None = None
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
     budget: Annotated[float, Field(gt=0, le=10**4)] = 0.25
+    shares_by: ShareUnit = "tokens"
     verify: Annotated[bool, Field(strict=True)] = False
     sequence_length: Annotated[int, Field(gt=1, le=2**24)] = 1024
+    document_masking: Annotated[bool, Field(strict=True)] = False
     bos: Literal["auto", "always", "never"] = "auto"
     chat_template: PathText | None = None
     heldout: Heldout = Heldout()
@@ -150,7 +161,11 @@ class Recipe(Section):
         for group in {choice.group for choice in chosen} - {None}:
             totals[group] = sum(choice.weight for choice in chosen if choice.group == group)
         terms = tuple(
-            Term(by_name[choice.set, choice.measure], choice.weight / totals[choice.group])
+            Term(
+                by_name[choice.set, choice.measure],
+                choice.weight / totals[choice.group],
+                choice.group,
+            )
             for choice in chosen
         )
         floors = tuple(
@@ -159,14 +174,18 @@ class Recipe(Section):
         )
         return Objective(terms, self.objective.aggregation, floors)
 
-    def space(self, available_tokens: Mapping[str, int]) -> MixtureSpace:
+    def space(
+        self, available_tokens: Mapping[str, int], available: Mapping[str, int] | None = None
+    ) -> MixtureSpace:
         """The mixtures that may be recommended: the bounds, cut by tokens and repetition.
 
         Args:
             available_tokens: Training tokens of each domain.
+            available: The same in the unit of the shares; None where that is tokens.
 
         Returns:
-            The space in which max_shareᵢ ≤ max_repetition · availableᵢ / run_tokens.
+            The space in which max_shareᵢ ≤ max_repetition · availableᵢ / run_tokens; by another
+            unit, in which no mixture has more tokens of a domain than that.
 
         Raises:
             RecipeError: If no mixture satisfies the bounds.
@@ -176,11 +195,20 @@ class Recipe(Section):
             name: self.search.max_repetition * available_tokens[name] / self.run_tokens
             for name in self.domains
         }
+        safe = safe_caps(caps, available or available_tokens, available_tokens)
         return MixtureSpace(
             self.domain_names,
             tuple(bounds[name].min_share for name in self.domains),
-            tuple(min(bounds[name].max_share, caps[name]) for name in self.domains),
+            tuple(min(bounds[name].max_share, safe[name]) for name in self.domains),
         )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, values: Any) -> Any:
+        """With ``domains_from``, no domains need be named besides."""
+        if not isinstance(values, Mapping) or values.get("domains_from") is None:
+            return values
+        return {"domains": {}, **values}
 
     @model_validator(mode="before")
     @classmethod
@@ -197,7 +225,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = [*self._name_problems(), *self._reference_problems(), *self._size_problems()]
+        problems = self._size_problems()
+        if self.domains_from is None:
+            problems = [*self._name_problems(), *self._reference_problems(), *problems]
         if problems:
             raise ValueError(*problems)
         return self
@@ -263,6 +293,11 @@ class Recipe(Section):
             problems.append(
                 f"`objective.floors`: `search.method: {self.search.method}` ranks mixtures without "
                 "them: use another, such as auto"
+            )
+        if self.objective.front and self.search.method in _WITHOUT_FRONT:
+            problems.append(
+                f"`objective.front`: `search.method: {self.search.method}` drops mixtures that are "
+                "good for one group alone: use another, such as auto or subsets"
             )
         return problems
 

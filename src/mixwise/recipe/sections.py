@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from mixwise.errors import MixwiseError, printable
+from mixwise.errors import MixwiseError, nearest, printable
 from mixwise.kinds import KINDS
 from mixwise.objective import Aggregation, Direction, Measure
 from mixwise.records.formats import FORMATS, RecordFormat
@@ -231,6 +231,23 @@ class Domain(TextSource):
     expert: Annotated[Path, AfterValidator(_path_that_fits)] | None = None
 
 
+class ColumnDomains(TextSource):
+    """A source that is split into domains: each value of a column is one, named by that value.
+
+    ``least_rows``: values that fewer rows have are left out.
+    """
+
+    column: Annotated[str, Field(min_length=1)]
+    least_rows: Annotated[int, Field(gt=0, le=10**9)] = 1
+
+    def domain(self, value: str) -> Domain:
+        """The domain of one value: the rows that have it."""
+        chosen = {name: getattr(self, name) for name in self.model_fields_set}
+        where = {**self.where, self.column: value}
+        of_source = {name: chosen[name] for name in chosen if name in Domain.model_fields}
+        return Domain(**of_source | {"where": where})
+
+
 class EvaluationSource(TextSource):
     """A set that models are measured on but never trained on.
 
@@ -408,11 +425,30 @@ class FloorChoice(MeasureChoice):
 
 
 class ObjectiveChoice(Section):
-    """What to maximise; without metrics, the mean held-out loss of all domains."""
+    """What to maximise; without metrics, the mean held-out loss of all domains.
+
+    ``front``: two or three groups of the metrics, whose Pareto front is traced: the mixtures of
+    which none is better for one group and as good for the others.
+    """
 
     metrics: tuple[MetricChoice, ...] = ()
     aggregation: Aggregation = "mean"
     floors: tuple[FloorChoice, ...] = ()
+    front: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _front_is_of_groups(self) -> Self:
+        groups = dict.fromkeys(choice.group for choice in self.metrics if choice.group)
+        for name in self.front:
+            if name not in groups:
+                fix = nearest(name, groups) if groups else "give metrics a `group`"
+                raise ValueError(f"`front`: `{printable(name, 80)}` is no group of metrics: {fix}")
+        if self.front and (len(self.front) not in (2, 3) or len(set(self.front)) < len(self.front)):
+            raise ValueError(
+                "`front` must name two or three different groups, but got "
+                f"{printable(', '.join(self.front), 200)}: change it, or leave it out"
+            )
+        return self
 
 
 class Bounds(Section):

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from mixwise.errors import ResourceError, StudyError
-from mixwise.report import notices, sections, trust
+from mixwise.report import front, notices, sections, trust
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
@@ -25,6 +25,7 @@ from mixwise.study.folder import REPORT_FILE
 
 _SECTIONS = {
     "baselines": ("Recommended beside the baselines", sections.baselines),
+    "front": ("What more of one group costs in another", front.front),
     "candidates": ("Scored candidates", sections.candidates),
     "calibration": ("What the proxy misses", trust.calibration),
     "validation": ("Proxy against reference", sections.validation),
@@ -98,7 +99,7 @@ def figure_of(folder: Path, kind: str, metric: str) -> go.Figure:
 
     Args:
         folder: The study.
-        kind: ``mixture``, ``baselines``, ``agreement`` or ``profiles``.
+        kind: ``mixture``, ``front``, ``baselines``, ``agreement`` or ``profiles``.
         metric: Of the last two.
 
     Raises:
@@ -109,14 +110,17 @@ def figure_of(folder: Path, kind: str, metric: str) -> go.Figure:
     if chart is None:
         raise StudyError(
             f"{folder}: there is no chart `{kind}` of `{metric}`: run the stage behind it first, "
-            "or choose one of mixture, baselines, agreement and profiles"
+            "or choose one of mixture, front, baselines, agreement and profiles"
         )
     return chart
 
 
 def _shown(contents: Contents) -> list[str]:
-    """The sections of a page: all, and notices where there are any."""
-    return [key for key in _SECTIONS if key != "notices" or contents.notices]
+    """The sections of a page: all, and a front and notices where there are any."""
+    found = contents.recommendation
+    is_there = {"front": found is not None and found.front is not None}
+    is_there["notices"] = bool(contents.notices)
+    return [key for key in _SECTIONS if is_there.get(key, True)]
 
 
 def _section(key: str, contents: Contents) -> Html:

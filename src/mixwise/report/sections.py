@@ -15,6 +15,7 @@ from mixwise.report.figures import (
     mixture_figure,
     profile_figure,
 )
+from mixwise.report.front import front_figure
 from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import estimate, is_subset, number
 from mixwise.report.tables import (
@@ -37,9 +38,12 @@ from mixwise.report.words import (
     key_figures,
     outcome_words,
     simplicity_words,
+    unit_words,
     validation_words,
+    worse_words,
 )
-from mixwise.study.results import BothAnswers, ValidationFound
+from mixwise.share_units import UNIT_WORDS
+from mixwise.study.results import BothAnswers, Recommendation, SearchFound, ValidationFound
 
 SUBSETS = "subsets"
 _MARKED: tuple[str, ...] = ("uniform", "available tokens")  # what everyone trains on today
@@ -68,16 +72,31 @@ def headline(contents: Contents) -> Html:
             _horizon_note(contents),
             _key_figures(contents),
             tag("p", _SCALE_NOTE, class_="caption"),
-            tag("h3", "Recommended shares, by tokens"),
+            tag("h3", f"Recommended shares, by {found.unit_words}"),
             chart("chart-mixture", mixture_figure(shares, beside)),
+            _unit_note(contents),
             tag(
                 "details",
                 tag("summary", "Shares as a table"),
-                share_table(contents.domains, {"recommended": shares, **beside}),
+                share_table(contents.domains, {"recommended": shares, **_others(found), **beside}),
             ),
             share_ranges(contents),
         ]
     )
+
+
+def _others(found: Recommendation) -> dict[str, dict[str, float]]:
+    """The recommended shares by the other units, each with its name."""
+    return {
+        f"recommended, by {UNIT_WORDS[unit]}": mixture.as_dict()
+        for unit, mixture in found.by_other_units.items()
+    }
+
+
+def _unit_note(contents: Contents) -> Html:
+    """The recommended mixture by the other units."""
+    words = unit_words(contents.recommendation)
+    return tag("p", words, class_="caption") if words else join([])
 
 
 def _simplicity_note(contents: Contents) -> Html:
@@ -93,9 +112,9 @@ def _horizon_note(contents: Contents) -> Html:
 
 
 def _floor_note(contents: Contents) -> Html:
-    """Which metrics must not get worse, and whether they are expected to."""
-    words = floor_words(contents.recommendation)
-    return tag("p", words) if words else join([])
+    """What is expected of metrics that must not get worse, and which are to get worse."""
+    found = contents.recommendation
+    return join([tag("p", words) for words in (floor_words(found), worse_words(found)) if words])
 
 
 def equals_note(contents: Contents) -> Html:
@@ -159,6 +178,8 @@ def charts(contents: Contents, metric: str) -> dict[str, go.Figure]:
         found["mixture"] = mixture_figure(recommended.answers.proxy.shares, named)
         axis = "objective (larger is better)"
         found["baselines"] = comparison_figure([recommended.answers, *baselines], axis)
+    if contents.recommendation and contents.recommendation.front:
+        found["front"] = front_figure(contents.recommendation.front, (0, 1))
     unit = _unit(contents, metric)
     if contents.validation and metric in contents.validation.fidelity:
         found["agreement"] = agreement_figure(contents.validation.mixtures, metric, unit)
@@ -184,8 +205,21 @@ def candidates(contents: Contents) -> Html:
         f"Search method {search.method} ({search.source}), merge rule {search.rule}. "
         f"Ranked by the proxy's own score{_calibrated_choice(contents)}. Two that cannot be told "
         f"apart: the 95 % interval of their difference, over {_drawn(contents)}, holds 0."
+        f"{_gap(search)}"
     )
     return join([tag("p", words), legend(contents.domains), leaderboard(rows, contents.domains)])
+
+
+def _gap(search: SearchFound) -> str:
+    """How much better a mixture can be than the search's own answer."""
+    if search.gap is None:
+        return ""
+    if search.gap_is_bound:
+        return (
+            " No mixture scores higher than the search's own best by more than "
+            f"{number(search.gap)}: averaged predictions are convex in the shares."
+        )
+    return f" At the search's own best, slopes promise {number(search.gap)} more at most."
 
 
 def _calibrated_choice(contents: Contents) -> str:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from mixwise.decision.drift import has_settled
 from mixwise.decision.fidelity import Fidelity
+from mixwise.decision.front import Front
 from mixwise.decision.outcome import Margin, Outcome
 from mixwise.decision.score import OBJECTIVE
 from mixwise.report.contents import Contents
 from mixwise.report.numbers import NOTHING, count, estimate, interval, number, signed
 from mixwise.report.numbers import mixture as in_words
+from mixwise.share_units import UNIT_WORDS
 from mixwise.study.results import (
     Cost,
     FinalFound,
@@ -23,6 +25,7 @@ _ANSWERS = {
     "merged": "the experts merged",
     "predictions": "their predictions averaged",
 }
+LEAST_BEHIND = 0.005  # units of the objective that are shown as a difference
 _SHOULD_REACH = "A trained model should reach"
 
 
@@ -173,6 +176,13 @@ def prediction_rows(contents: Contents) -> list[list[str]]:
     return rows
 
 
+def unit_words(found: Recommendation | None) -> str:
+    """Say the recommended mixture by the other units; empty where all of them are tokens alike."""
+    others = found.by_other_units if found else {}
+    shown = [f"{in_words(m.as_dict())} by {UNIT_WORDS[unit]}" for unit, m in others.items()]
+    return f"The same mixture is {' and '.join(shown)}." if shown else ""
+
+
 def simplicity_words(found: Recommendation | None) -> str:
     """Say whether the highest score can be told from the simplest mixture's; else empty."""
     simplicity = found.simplicity if found else None
@@ -217,6 +227,36 @@ def floor_words(found: Recommendation | None) -> str:
             "one misses by the least. Lower the floor, or widen the limits of the shares."
         )
     return words
+
+
+def worse_words(found: Recommendation | None) -> str:
+    """Say which metrics of the objective are expected to get worse than the base's."""
+    if found is None or not found.worse_than_base:
+        return ""
+    shown = [
+        f"{name} ({number(base)} of the base, {number(expected)} expected)"
+        for name, (base, expected) in found.worse_than_base.items()
+    ]
+    return f"Expected to get WORSE than the base, by the proxy: {', '.join(shown)}."
+
+
+def front_words(front: Front) -> str:
+    """Say what the front is of, and where the recommended mixture stands."""
+    n = len(front.points)
+    if n == 1:
+        words = "One mixture is the best for every group: nothing has to be traded."
+    else:
+        words = (
+            f"{n} mixtures of which none is better in one group and as good in the others, by the "
+            "proxy, in units of the objective; 95 % over evaluation examples alone."
+        )
+    if front.behind < LEAST_BEHIND:
+        return f"{words} No scored mixture is better than the recommended one in every group."
+    return (
+        f"{words} Another scored mixture is ahead of the recommended one by {number(front.behind)} "
+        "in every group: among equals the simplest is recommended, or what trained references "
+        "showed has moved it."
+    )
 
 
 def horizon_words(found: Recommendation | None) -> str:

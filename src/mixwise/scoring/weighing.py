@@ -8,8 +8,9 @@ Method:
     Each answer is continued to the final horizon by itself (`mixwise.extrapolation`), from the
     experts and u. Predictions are continued by longer steps too: of experts θ₀ + c δ at the end of
     their runs, with the c at which u scores best. The two ways err in differences between mixtures
-    each in its own way, so that their mean is taken; the level is that of the line, x_c(λ) being
-    shifted by continued(u) − x_c(u). Answers that are asked for together are averaged.
+    each in its own way, so that their mean is taken. The level, at u, is the mean of the line's and
+    of what the experts' learning curves add up to (`mixwise.learning_curves`), which err in it on
+    different sides; both ways are shifted to it. Answers that are asked for together are averaged.
 
 Source:
     Task vectors multiplied by a coefficient: Ilharco et al. 2023 (arXiv 2212.04089). That the mean
@@ -27,6 +28,7 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.extrapolation import continue_metric
+from mixwise.learning_curves import add_curves
 from mixwise.mixture import Mixture
 from mixwise.objective import Metric
 from mixwise.scorer import Scorer
@@ -81,6 +83,7 @@ def weigh(
     target: float,
     metrics: Sequence[Metric],
     averaged: Sequence[Means],
+    base: Mapping[str, float],
 ) -> dict[str, Weighing]:
     """Find how each metric that is continued is put together.
 
@@ -91,8 +94,9 @@ def weigh(
         target: Length of the final run.
         metrics: Those that are continued, each in its natural direction.
         averaged: Answers that are averaged.
+        base: Metrics of the base.
     """
-    kinds = {kind: _Answer(kind, parts, anchors, target, metrics) for kind in averaged}
+    kinds = {kind: _Answer(kind, parts, anchors, target, metrics, base) for kind in averaged}
     return {m.name: _average({name: kind.of(m) for name, kind in kinds.items()}) for m in metrics}
 
 
@@ -123,6 +127,7 @@ class _Answer:
         anchors: The experts, then u.
         target: Length of the final run.
         metrics: Those that are continued.
+        base: Metrics of the base.
     """
 
     def __init__(
@@ -132,8 +137,10 @@ class _Answer:
         anchors: Sequence[Mixture],
         target: float,
         metrics: Sequence[Metric],
+        base: Mapping[str, float],
     ) -> None:
         self._parts = parts
+        self._base = base
         self._anchors = anchors
         self._target = target
         self._plain = plain_places(parts, means)
@@ -149,7 +156,9 @@ class _Answer:
         lengths = [self._parts[k].length for k in self._plain]
         found = continue_metric(rows, lengths, self._target)
         line = rows @ found.weights + found.shift
-        weights, shift = np.zeros(len(self._parts)), found.shift
+        off = self._level(metric, rows[:-1], lengths, float(line[-1])) - float(line[-1])
+        line, shift = line + off, found.shift + off
+        weights = np.zeros(len(self._parts))
         weights[list(self._plain)] = found.weights
         chosen = self._chosen[metric.name]
         coefficient, longer = self._parts[chosen].coefficient, line
@@ -161,6 +170,16 @@ class _Answer:
             shift = (shift + float(line[-1] - own[-1])) / 2
         plain = self._values[self._plain[-1]][metric.name]
         return _Way(weights, shift, coefficient, line, longer, found.missed, plain)
+
+    def _level(
+        self, metric: Metric, experts: Array, lengths: Sequence[float], line: float
+    ) -> float:
+        """U at the final horizon: the mean of the line and of the learning curves."""
+        base, shares = self._base[metric.name], self._anchors[-1].array
+        gained = add_curves(metric.sign * (experts - base), lengths, shares, self._target)
+        if gained is None or self._target <= lengths[-1]:
+            return line
+        return (line + base + metric.sign * gained) / 2
 
     def _measure(self, place: int) -> dict[str, Array]:
         found = self._parts[place].scorer.score(self._anchors)

@@ -32,6 +32,7 @@ class SearchProblem:
         known: Observations made before the search, such as those of the experts behind the scale;
             methods that learn from what they have seen start from them.
         continued: What continuing the scores to a longer horizon may miss of the objective.
+        is_arithmetic: Whether a candidate and its slopes cost no forward pass.
     """
 
     scorer: Scorer
@@ -42,6 +43,7 @@ class SearchProblem:
     seed: int
     known: tuple[Observation, ...] = ()
     continued: ContinuationError = NOT_CONTINUED
+    is_arithmetic: bool = False
 
     def value(self, observation: Observation) -> float:
         """The objective of one observation."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixwise.data.chat_template import DAY
+from mixwise.decision.answer import share_words
 from mixwise.decision.baselines import EVERY, baselines
 from mixwise.engine.worker_cache import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line
@@ -21,7 +22,9 @@ from mixwise.merging.task_vectors.adapters import is_linear
 from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Recipe
+from mixwise.search.front import most_scored
 from mixwise.search.method_table import method_for
+from mixwise.share_units import UNIT_WORDS, largest_shares
 from mixwise.stages.probe import require_finite, require_sound
 from mixwise.stages.timing import measure_steps
 from mixwise.stages.validate import choose_references
@@ -29,7 +32,7 @@ from mixwise.study.answers import choose_answers
 from mixwise.study.data_review import DataReview, review_data
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Counts, DomainPlan, ModelShape, Plan, make_plan
-from mixwise.study.repetition import short_run_rows
+from mixwise.study.repetition import expected_shares, short_run_rows
 from mixwise.study.requirements import require_rule_needs
 from mixwise.study.warnings import collect_warnings
 from mixwise.study.workers import choose_seats
@@ -69,19 +72,20 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     live = require_inputs(inputs)
     method = method_for(search.method, recipe.objective_terms)
     design = method.design(inputs.space, search.budget, search.seed)
+    n_front = most_scored(len(recipe.objective.front)) if recipe.objective.front else 0
     answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
-    always = baselines(EVERY, inputs.available_tokens)
+    always = baselines(EVERY, inputs.available)
     seats = choose_seats(recipe)
     plan = make_plan(
         recipe,
         _domains(inputs),
         Counts(
             horizons=inputs.horizons,
-            n_candidates=search.budget or len(design) + method.n_checks,
+            n_candidates=(search.budget or len(design) + method.n_checks) + n_front,
             n_besides=sum(each.mixture not in design for each in always),
             candidate_passes=answers.passes(method.request),
             readings=answers.readings,
-            n_baselines=len(baselines(recipe.final.baselines, inputs.available_tokens)),
+            n_baselines=len(baselines(recipe.final.baselines, inputs.available)),
         ),
         _shape(live, inputs),
         evaluation_tokens=inputs.suite.n_tokens,
@@ -114,8 +118,14 @@ def _notes(inputs: Inputs) -> Iterator[str]:
             yield (
                 f"`{inputs.key(name)}`: {facts.n_supervised_train_tokens:,} of "
                 f"{facts.n_train_tokens:,} training tokens are learned, the others are read only; "
-                "shares count all of them"
+                f"shares count {UNIT_WORDS[inputs.recipe.shares_by]}"
             )
+    if inputs.recipe.shares_by != "tokens":
+        even = inputs.token_mixture(Mixture.uniform(inputs.recipe.domain_names)).as_dict()
+        yield (
+            f"`shares_by: {inputs.recipe.shares_by}`: equal shares are {share_words(even)} by all "
+            "tokens, which horizons and prices count"
+        )
     for name, domain in inputs.recipe.domains.items():
         rows = short_run_rows(inputs, Mixture.single(inputs.recipe.domain_names, name)).get(name)
         if domain.expert is None and rows is not None:
@@ -269,8 +279,10 @@ def _require_lora_targets(live: LiveModel, recipe: Recipe) -> None:
 
 def _domains(inputs: Inputs) -> tuple[DomainPlan, ...]:
     recipe = inputs.recipe
-    rows = []
-    for name, max_share in zip(recipe.domains, inputs.space.upper, strict=True):
+    rows, even = [], expected_shares(inputs)
+    upper = dict(zip(recipe.domains, inputs.space.upper, strict=True))
+    most = largest_shares(upper, inputs.available, inputs.available_tokens)
+    for name, max_share in upper.items():
         facts = inputs.corpus(name).facts
         rows_read = short_run_rows(inputs, Mixture.single(recipe.domain_names, name)).get(name)
         read = facts.n_train_tokens if rows_read is None else rows_read * recipe.sequence_length
@@ -284,7 +296,8 @@ def _domains(inputs: Inputs) -> tuple[DomainPlan, ...]:
                 heldout_tokens=facts.n_heldout_tokens,
                 expert_repetition=0.0 if is_brought else expert_tokens / read,
                 max_share=max_share,
-                repetition_at_max=max_share * recipe.run_tokens / facts.n_train_tokens,
+                repetition_at_max=most[name] * recipe.run_tokens / facts.n_train_tokens,
+                repetition_when_even=even[name] * recipe.run_tokens / facts.n_train_tokens,
             )
         )
     return tuple(rows)

@@ -30,7 +30,7 @@ def run_final(workspace: Workspace, recommended: Mixture) -> FinalFound:
     workspace.study.remove_damaged((FILES[FinalFound],))
     rivals = [
         entry
-        for entry in baselines(recipe.final.baselines, workspace.inputs.available_tokens)
+        for entry in baselines(recipe.final.baselines, workspace.inputs.available)
         if str(entry.mixture) != str(recommended)
     ]
     entries = [NamedMixture(RECOMMENDED, recommended), *rivals]

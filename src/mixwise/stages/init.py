@@ -88,10 +88,16 @@ domains:              # the datasets to mix, at least two
   #   heldout_files: []            # or a pattern, such as data/news-test.jsonl
   #   expert: null                 # or a Hugging Face folder trained from the same base
 
+# domains_from: null         # or a source whose column names further domains, one a value:
+#                            # {{files: data/all.jsonl, column: source, least_rows: 1}}
+
 horizon_tokens: 10_000_000   # tokens of the final run
 budget: 0.25                 # tokens that may be trained for the answer, in final runs
+# shares_by: tokens          # what shares count; or supervised_tokens (that are learned), rows
 # verify: false              # or true: references, baselines and second seeds too (`run --verify`)
 # sequence_length: 1024
+# document_masking: false    # rows are packed: documents laid end to end; true: they do not see
+#                            # each other, and positions begin anew at each
 # bos: auto                  # rows begin with BOS as the tokenizer wants it; or always, never
 # chat_template: null        # or a Jinja file for conversations, in place of the tokenizer's own
 
@@ -147,6 +153,7 @@ training:
 #     - {{set: {text_set}, measure: loss, weight: 2, direction: null}}
 #     - {{set: {choice_set}, measure: answer_bits_per_byte}}
 #   aggregation: mean        # or worst; metrics with the same `group: NAME` count as one
+#   front: []                # two or three groups, whose trade-off is drawn: [code, french]
 #   floors:                  # what must not get worse than the base, or than a value
 #     - {{set: {text_set}, measure: bits_per_byte, value: null, margin: 0.0}}
 

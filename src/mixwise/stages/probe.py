@@ -7,6 +7,7 @@ from typing import Any
 
 from mixwise.engine.devices import choose_device
 from mixwise.errors import CheckpointError, EvaluationError, RecipeError
+from mixwise.evaluation.likelihood.packing import find_mixing
 from mixwise.evaluation.likelihood.probe import (
     find_difference,
     find_leak,
@@ -45,7 +46,8 @@ def require_sound(live: LiveModel, inputs: Inputs) -> None:
 
     Raises:
         CheckpointError: If the base is not causal, or its predictions are not finite.
-        RecipeError: If a row is longer than the base can read; names the longest that it can.
+        RecipeError: If a row is longer than the base can read; names the longest that it can. If
+            documents of one row must not see each other, but do.
         EvaluationError: If the score of a row depends on the rows beside it.
     """
     recipe, sets = inputs.recipe, inputs.suite.likelihood_sets
@@ -58,6 +60,8 @@ def require_sound(live: LiveModel, inputs: Inputs) -> None:
     told += [chosen for chosen in sets if chosen not in plain]
     _require_readable(model, inputs, told)
     _require_causal(model, inputs, max((row.ids for row in texts[0].rows()), key=len))
+    if recipe.document_masking:
+        _require_apart(model, inputs)
     prepared = PreparedSuite.of(inputs.suite, model)
     differ = [line for chosen in told for line in _difference_of(model, inputs, prepared, chosen)]
     if differ:
@@ -120,6 +124,17 @@ def _require_causal(model: Any, inputs: Inputs, ids: Indices) -> None:
         f"those behind it moves the prediction from token {leak.moved} by {leak.nats:.2g} nats, so "
         f"that no loss means anything: {remedy}"
     )
+
+
+def _require_apart(model: Any, inputs: Inputs) -> None:
+    recipe, start = inputs.recipe, inputs.tokenizer.start_of_text
+    rows = inputs.corpus(recipe.domain_names[0]).train.rows(recipe.sequence_length, start)
+    mixing = find_mixing(model, rows.read(0)[0])
+    if mixing is not None:
+        raise RecipeError(
+            "`document_masking`: the base does not keep the documents of a row apart by "
+            f"`position_ids` ({mixing}): set it to false, or give a base that does, such as a Llama"
+        )
 
 
 def _difference_of(

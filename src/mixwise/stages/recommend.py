@@ -9,6 +9,7 @@ from mixwise.decision.answer import answer_words
 from mixwise.decision.baselines import NamedMixture, baselines
 from mixwise.decision.calibration import Calibrated
 from mixwise.decision.forecast import expect_ranks
+from mixwise.decision.front import Front, trace_front
 from mixwise.decision.judgement import judge
 from mixwise.decision.recommend import Compared, Decision, compare, decide
 from mixwise.decision.score import OBJECTIVE
@@ -18,6 +19,7 @@ from mixwise.search.method_table import METHODS
 from mixwise.search.methods.lattice import N_CHECKS
 from mixwise.search.problem import SearchResult, shares_of
 from mixwise.search.space.designs import lattice
+from mixwise.share_units import UNIT_WORDS
 from mixwise.stages.calibrate import validated
 from mixwise.stages.horizon import horizon_facts
 from mixwise.stages.search import every_baseline
@@ -70,6 +72,9 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
     judgement = judge(calibrated, validated(workspace), n_calibration=n_calibration)
     horizons = horizon_facts(workspace, calibrated)
     space = workspace.inputs.space
+    by_other_units = workspace.inputs.by_other_units(decision.mixture)
+    groups, base = recipe.objective.front, workspace.base_observation
+    front = trace_front(decision, groups, base) if groups else None
     recommendation = Recommendation(
         mixture=decision.mixture,
         answer=answer_words(
@@ -77,6 +82,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
             preferred=recipe.search.prefer,
             is_anchor=decision.is_anchor,
             outcome=final.outcome if final else None,
+            unit=UNIT_WORDS[recipe.shares_by] if by_other_units else "",
         ),
         proxy=ProxyForecast(
             workspace.score_of(decision.best).objective,
@@ -98,7 +104,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
         trust=judgement.trust or _expected_trust(calibrated, horizons),
         horizons=horizons,
         outcome=final.outcome if final else None,
-        cost=_cost(workspace, calibrated.found, final),
+        cost=_cost(workspace, calibrated.found, final, front),
         run=FinalRun(
             recipe.n_steps * recipe.training.batch_sequences,
             recipe.sequence_length,
@@ -106,6 +112,10 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
         ),
         provenance=_provenance(workspace, calibrated.found),
         floors=_floors(workspace, decision.best.values),
+        shares_by=recipe.shares_by,
+        by_other_units=by_other_units,
+        worse_than_base=_worse(workspace, decision.best.values),
+        front=front,
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
     return recommendation
@@ -122,11 +132,21 @@ def _floors(workspace: Workspace, values: Mapping[str, float]) -> tuple[FloorFac
     return tuple(found)
 
 
+def _worse(workspace: Workspace, values: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Metrics of the objective that the recommended mixture is expected to make worse."""
+    base = workspace.scale.base
+    return {
+        term.metric.name: (base[term.metric.name], values[term.metric.name])
+        for term in workspace.objective.terms
+        if term.metric.sign * (values[term.metric.name] - base[term.metric.name]) < 0
+    }
+
+
 def _decide(workspace: Workspace, calibrated: Calibrated) -> Decision:
     recipe, space = workspace.recipe, workspace.inputs.space
     anchor = None
     if recipe.search.prefer == "available":
-        [available] = baselines(("available",), workspace.inputs.available_tokens)
+        [available] = baselines(("available",), workspace.inputs.available)
         anchor = space.mixture(available.mixture.array)
     return decide(
         calibrated,
@@ -205,7 +225,9 @@ def _final_of(workspace: Workspace, mixture: Mixture) -> FinalFound | None:
     return final if final and final.rows[0].proxy.mixture == mixture else None
 
 
-def _cost(workspace: Workspace, found: SearchResult, final: FinalFound | None) -> Cost:
+def _cost(
+    workspace: Workspace, found: SearchResult, final: FinalFound | None, front: Front | None
+) -> Cost:
     recipe = workspace.recipe
     calibration = workspace.load_result(CalibrationFound)
     validation = workspace.load_result(ValidationFound)
@@ -234,7 +256,8 @@ def _cost(workspace: Workspace, found: SearchResult, final: FinalFound | None) -
             runs.final * tokens,
         ),
         evaluated_tokens=sum(in_search.values())
-        + n_others * workspace.base_observation.tokens_evaluated,
+        + n_others * workspace.base_observation.tokens_evaluated
+        + (front.evaluated_tokens if front else 0),
         candidates_scored=len(found.scored),
         search_runs_if_trained=n_if_trained,
         price=spent / tokens,

@@ -13,6 +13,7 @@ from mixwise.objective import Objective, Term
 from mixwise.observation import Observation
 from mixwise.progress import Progress
 from mixwise.scorer import Request
+from mixwise.search.exact import find_gap
 from mixwise.search.method_table import METHODS, method_for
 from mixwise.search.problem import SearchProblem, SearchResult
 from mixwise.search.surrogates.objective_model import fit_surface
@@ -61,6 +62,8 @@ def run_search(workspace: Workspace) -> SearchResult:
             objective=_objective(workspace),
             metrics=_metrics(workspace),
             surrogate=result.predicted,
+            gap=find_gap(problem, result.best),
+            gap_is_bound=problem.is_arithmetic and not workspace.proxy.weighings,
             best=workspace.score_of(result.best),
             base=workspace.score_of(workspace.base_observation),
             candidates=tuple(
@@ -137,6 +140,7 @@ def problem_of(workspace: Workspace) -> SearchProblem:
         seed=search.seed,
         known=workspace.corners,
         continued=workspace.proxy.error(workspace.objective, workspace.scale),
+        is_arithmetic=not workspace.answers.merges,
     )
 
 
@@ -172,7 +176,7 @@ def _objective(workspace: Workspace) -> ObjectiveFacts:
 
 def every_baseline(workspace: Workspace) -> tuple[NamedMixture, ...]:
     """All baselines, which the proxy always scores, whichever are trained in the end."""
-    return baselines(EVERY, workspace.inputs.available_tokens)
+    return baselines(EVERY, workspace.inputs.available)
 
 
 def _ranked(workspace: Workspace, observations: list[Observation]) -> list[Observation]:

@@ -77,9 +77,13 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     recipe, settings = inputs.recipe, inputs.recipe.training
     n_micro = settings.gradient_accumulation_steps
     micro = settings.batch_sequences // (n_micro * settings.processes_per_run)
-    rows = inputs.corpus(recipe.domain_names[0]).train_sequences(recipe.sequence_length)[:micro]
+    rows = inputs.corpus(recipe.domain_names[0]).train.rows(recipe.sequence_length, None)
     device = next(module.parameters()).device
-    ids = torch.from_numpy(rows.astype("int64")).to(device)
+    ids = torch.from_numpy(rows.ids[:micro].astype("int64")).to(device)
+    apart: dict[str, Any] = {}
+    if recipe.document_masking:
+        positions = [torch.from_numpy(rows.positions(row)) for row in range(len(ids))]
+        apart = {"position_ids": torch.stack(positions).to(device), "use_cache": False}
     trained = _as_trained(module, settings)
     parameters = [each for each in trained.parameters() if each.requires_grad]
     still = torch.optim.SGD if settings.optimizer == "sgd" else torch.optim.AdamW
@@ -88,7 +92,7 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     def pass_back() -> None:
         on_bfloat16 = settings.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=on_bfloat16):
-            loss = trained(input_ids=ids, labels=ids).loss
+            loss = trained(input_ids=ids, labels=ids, **apart).loss
         loss.backward()
         float(loss.detach())  # waits for the device
 

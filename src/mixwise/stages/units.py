@@ -180,9 +180,10 @@ def _subjects(workspace: Workspace, name: str) -> Iterator[_Subject]:
 def _references(workspace: Workspace, mixture: Mixture) -> list[_Subject]:
     """Every run of a mixture that the study holds, by its seed."""
     found = {}
+    shares = workspace.inputs.token_mixture(mixture).as_dict()
     for file in sorted((workspace.study.folder / "references").glob(f"*/{RUN_FILE}")):
         record = load_record(file.parent)
-        if record is None or record.shares != mixture.as_dict():
+        if record is None or record.shares != shares:
             continue
         job = workspace.runs.job(mixture, record.seed)
         if record.fingerprint == job.fingerprint:

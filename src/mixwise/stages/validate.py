@@ -54,7 +54,7 @@ def choose_references(inputs: Inputs) -> tuple[Mixture, ...]:
     """
     recipe, space = inputs.recipe, inputs.space
     search, wanted = recipe.search, recipe.validation.mixtures
-    rivals = baselines(("uniform", "available", "single"), inputs.available_tokens)
+    rivals = baselines(("uniform", "available", "single"), inputs.available)
     method = method_for(search.method, recipe.objective_terms)
     design = method.design(space, search.budget, search.seed)
     taken = [*design, *(rival.mixture for rival in rivals)]

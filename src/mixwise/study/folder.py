@@ -23,8 +23,9 @@ import numpy.typing as npt
 from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyError
 from mixwise.files import CONTENT_HASH, hash_file, load_sealed, read_bytes, replace_file, seal
 from mixwise.ledger import Ledger
-from mixwise.recipe import Recipe, load_recipe
+from mixwise.recipe import Recipe, add_domains, load_recipe
 from mixwise.shortages import explain_failed_write, explain_shortage
+from mixwise.study.column_domains import find_values
 
 RECIPE_FILE = "recipe.yaml"
 RECOMMENDATION_FILE = "recommendation.json"
@@ -86,12 +87,15 @@ class StudyFolder:
             ) from None
         return cls(folder, recipe_file.parent.resolve())
 
-    def save_recipe(self, text: str, *, verify: bool = False) -> None:
+    def save_recipe(
+        self, text: str, *, verify: bool = False, values: Mapping[str, str] | None = None
+    ) -> None:
         """Keep the recipe as given, and where its relative paths start from.
 
         Args:
             text: The recipe.
             verify: Whether verification was asked for besides.
+            values: Values of its ``domains_from``, by the domains that they name.
         """
         self.save_text(RECIPE_FILE, text)
         content = {
@@ -99,6 +103,7 @@ class StudyFolder:
             "recipe_folder": str(self.recipe_folder),
             "recipe": hash_file(self.folder / RECIPE_FILE),
             "verify": verify,
+            "domains_from": dict(values or {}),
         }
         self.save_json(STUDY_FILE, content)
 
@@ -147,8 +152,9 @@ class StudyFolder:
             RecipeError: If it cannot be read.
         """
         path = self.folder / RECIPE_FILE
-        is_verified = bool((_load_study(self.folder) or {}).get("verify"))
-        recipe = load_recipe(path, verify=is_verified)
+        study = _load_study(self.folder) or {}
+        recipe = load_recipe(path, verify=bool(study.get("verify")))
+        values = study.get("domains_from", {})
         if self.recipe_hash not in (None, hash_file(path)):
             warnings.warn(
                 f"{path}: is not the recipe that the study was made with: it is taken as it is "
@@ -156,7 +162,8 @@ class StudyFolder:
                 MixwiseWarning,
                 stacklevel=2,
             )
-        return recipe
+            values = find_values(recipe, self.recipe_folder, None)
+        return add_domains(recipe, values, str(path))
 
     def expert_folder(self, domain: str) -> Path:
         """Folder of the expert of a domain."""

@@ -26,12 +26,13 @@ from mixwise.evaluation.sets import EvaluationSet, Opening, open_set
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
 from mixwise.kinds import KINDS
-from mixwise.mixture import MixtureSpace
+from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, TextSource
 from mixwise.records.record import Document
 from mixwise.section import Section
+from mixwise.share_units import ShareUnit, convert_shares
 from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.token_needs import unmet_token_needs
@@ -232,6 +233,7 @@ class Inputs:
             heldout_fraction=recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
             chat=self._chat(name),
+            document_masking=recipe.document_masking,
             hash_file=self._hash_file,
             on_progress=self._on_progress,
         )
@@ -260,6 +262,39 @@ class Inputs:
         return {name: self.corpus(name).facts.n_train_tokens for name in self.recipe.domains}
 
     @cached_property
+    def available_by_unit(self) -> dict[ShareUnit, dict[str, int]]:
+        """What each domain has to train on, by every unit that shares may have."""
+        facts = {name: self.corpus(name).facts for name in self.recipe.domains}
+        return {
+            "tokens": self.available_tokens,
+            "supervised_tokens": {n: each.n_learned_train_tokens for n, each in facts.items()},
+            "rows": {n: each.n_train_documents for n, each in facts.items()},
+        }
+
+    @property
+    def available(self) -> dict[str, int]:
+        """What each domain has to train on, by the unit of the recipe's shares."""
+        return self.available_by_unit[self.recipe.shares_by]
+
+    def token_mixture(self, mixture: Mixture) -> Mixture:
+        """A mixture of the study by shares of tokens, as runs read it."""
+        return convert_shares(mixture, self.available, self.available_tokens)
+
+    def by_other_units(self, mixture: Mixture) -> dict[ShareUnit, Mixture]:
+        """A mixture of the study by the other units; none where all shares are of learned tokens.
+
+        A unit of which some domain has nothing is left out.
+        """
+        units = self.available_by_unit
+        if self.recipe.shares_by == "tokens" and units["supervised_tokens"] == units["tokens"]:
+            return {}
+        return {
+            unit: convert_shares(mixture, self.available, there)
+            for unit, there in units.items()
+            if unit != self.recipe.shares_by and all(there.values())
+        }
+
+    @cached_property
     def horizons(self) -> Horizons:
         """How far experts and the final model are trained.
 
@@ -271,7 +306,7 @@ class Inputs:
     @cached_property
     def space(self) -> MixtureSpace:
         """The mixtures that may be recommended."""
-        return self.recipe.space(self.available_tokens)
+        return self.recipe.space(self.available_tokens, self.available)
 
     def overlap(self, name: str) -> npt.NDArray[np.uint64]:
         """Hashes of the held-out texts of one set that also stand in some domain's training rows.

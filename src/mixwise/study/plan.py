@@ -85,7 +85,8 @@ class DomainPlan:
         heldout_tokens: Tokens held out.
         expert_repetition: Epochs of its own expert.
         max_share: Largest share that may be recommended.
-        repetition_at_max: Epochs at that share.
+        repetition_at_max: Epochs at that share, at most.
+        repetition_when_even: Epochs of the final run at an even share, or at that if it is less.
     """
 
     name: str
@@ -95,6 +96,7 @@ class DomainPlan:
     expert_repetition: float
     max_share: float
     repetition_at_max: float
+    repetition_when_even: float
 
 
 @dataclass(frozen=True, slots=True)

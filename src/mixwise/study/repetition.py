@@ -3,7 +3,7 @@
 Notation:
     a: sequences of a domain.  n, m: sequences of the final run, and of a short one.
     λ: the domain's expected share, of the uniform mixture or the largest that is allowed.
-    s: its share of the short run.
+    s: its share of the short run; both are by tokens.
 
 Method:
     At λ the final run reads a domain r = λ n / a times. A text that is repeated teaches less, and a
@@ -27,9 +27,15 @@ if TYPE_CHECKING:
 _REPEATED = 2.0  # readings of a text up to which it teaches like new
 
 
-def expected_share(max_share: float, n_domains: int) -> float:
-    """λ of a domain."""
-    return min(1 / n_domains, max_share)
+def expected_shares(inputs: Inputs) -> dict[str, float]:
+    """λ of every domain, by tokens; they need not add up to 1 where bounds are tight."""
+    names, upper = inputs.recipe.domain_names, inputs.space.upper
+    even = {name: min(1 / len(names), most) for name, most in zip(names, upper, strict=True)}
+    if inputs.recipe.shares_by == "tokens":
+        return even
+    total = sum(even.values())
+    by_tokens = inputs.token_mixture(Mixture.proportional(even)).as_dict()
+    return {name: share * total for name, share in by_tokens.items()}
 
 
 def matched_rows(
@@ -79,15 +85,15 @@ def short_run_rows(inputs: Inputs, mixture: Mixture) -> dict[str, int]:
 
     Args:
         inputs: The recipe's inputs.
-        mixture: What the run trains on.
+        mixture: What the run trains on, by tokens.
     """
     recipe, names = inputs.recipe, inputs.recipe.domain_names
     if not recipe.experts.match_repetition:
         return {}
-    batch, upper = recipe.training.batch_sequences, inputs.space.upper
+    batch = recipe.training.batch_sequences
     return matched_rows(
         {name: inputs.corpus(name).train.n_rows(recipe.sequence_length) for name in names},
-        {name: expected_share(u, len(names)) for name, u in zip(names, upper, strict=True)},
+        expected_shares(inputs),
         mixture.as_dict(),
         final_sequences=recipe.n_steps * batch,
         short_sequences=inputs.horizons.expert_steps * batch,

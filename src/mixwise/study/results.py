@@ -6,17 +6,19 @@ A stage returns its value and writes it; the command line, the report and Python
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from mixwise.decision.bootstrap import Standing
 from mixwise.decision.drift import BestAt
 from mixwise.decision.fidelity import Fidelity
+from mixwise.decision.front import Front
 from mixwise.decision.outcome import Outcome
 from mixwise.decision.score import OBJECTIVE, Score, Shares
 from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry, Matrix, TrajectoryPoint
 from mixwise.extrapolation import ContinuationError
+from mixwise.share_units import UNIT_WORDS, ShareUnit
 
 Range = tuple[float, float]
 
@@ -141,6 +143,9 @@ class SearchFound:
         candidates: All that was scored and the baselines, best first.
         profiles: Metrics along the simplex.
         heldout: Hash of the held-out tokens of each text set.
+        gap: What slopes promise beyond the search's answer at most, in units of the objective; None
+            where a metric has none.
+        gap_is_bound: Whether no mixture can be better by more than the gap: predictions are convex.
     """
 
     method: str
@@ -156,6 +161,8 @@ class SearchFound:
     candidates: tuple[Candidate, ...]
     profiles: Profiles
     heldout: Mapping[str, str]
+    gap: float | None = None
+    gap_is_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,6 +510,11 @@ class Recommendation:
         run: The run that it is for.
         provenance: What it was made from.
         floors: Floors of the objective.
+        shares_by: What the shares of `mixture`, and of every mixture of the study, count.
+        by_other_units: The mixture by the other units; empty where all tokens are learned.
+        worse_than_base: Metrics of the objective that the proxy expects to get worse by the
+            recommended mixture: the base's value, and what is expected.
+        front: Pareto front of the groups that the recipe names; None where it names none.
     """
 
     mixture: Shares
@@ -522,6 +534,20 @@ class Recommendation:
     run: FinalRun
     provenance: Provenance
     floors: tuple[FloorFacts, ...] = ()
+    shares_by: ShareUnit = "tokens"
+    by_other_units: Mapping[ShareUnit, Shares] = field(default_factory=dict)
+    worse_than_base: Mapping[str, Range] = field(default_factory=dict)
+    front: Front | None = None
+
+    @property
+    def by_tokens(self) -> Shares:
+        """The mixture by all tokens, as a run reads it."""
+        return self.by_other_units.get("tokens", self.mixture)
+
+    @property
+    def unit_words(self) -> str:
+        """What its shares count, in words that tell which tokens are meant where there are two."""
+        return UNIT_WORDS[self.shares_by] if self.by_other_units else "tokens"
 
     @property
     def score(self) -> Score:

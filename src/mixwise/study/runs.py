@@ -187,7 +187,7 @@ class Runs:
         recipe = self.recipe
         settings = recipe.training.model_copy(update={"schedule": recipe.experts.schedule})
         steps = self._inputs.horizons.expert_steps
-        rows = short_run_rows(self._inputs, mixture)
+        rows = short_run_rows(self._inputs, self._inputs.token_mixture(mixture))
         return self._job(mixture, recipe.training.seed, settings, steps, rows)
 
     def job(self, mixture: Mixture, seed: int) -> TrainingJob:
@@ -204,16 +204,18 @@ class Runs:
     ) -> TrainingJob:
         recipe, inputs = self.recipe, self._inputs
         n_sequences = n_steps * settings.batch_sequences
+        by_tokens = inputs.token_mixture(mixture)
         fingerprint = hash_section(
             inputs.base.fingerprint,
             settings.model_dump_json(exclude=_NOT_IN_RESULT),
-            str(mixture),
+            str(by_tokens),
             ",".join(recipe.domain_names),
             n_sequences,
             recipe.sequence_length,
             seed,
-            *(inputs.corpus(name).key for name in mixture.support),
+            *(inputs.corpus(name).key for name in by_tokens.support),
             *(f"{n} rows of {name}" for name, n in most_rows.items()),
+            *(["documents apart"] if recipe.document_masking else []),
         )
         return TrainingJob(
             base=inputs.base_folder,
@@ -221,6 +223,7 @@ class Runs:
             output=self._study.reference_folder(fingerprint),
             streams={name: inputs.corpus(name).train for name in recipe.domains},
             shares=mixture.shares,
+            token_shares=None if by_tokens == mixture else by_tokens.shares,
             n_sequences=n_sequences,
             sequence_length=recipe.sequence_length,
             seed=seed,

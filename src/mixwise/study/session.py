@@ -188,6 +188,7 @@ class Workspace:
             answers.likelihoods,
             answers.averaged,
             " and ".join(self.rule.name if m == "merged" else m for m in answers.means),
+            lambda: self.base_observation.values,
         )
 
     @cached_property

@@ -18,7 +18,11 @@ def unmet_token_needs(
         facts: Counts of the domains and text evaluation sets that could be opened.
         expert_tokens: Tokens of one expert.
     """
-    return [*_unfilled(recipe, facts), *_too_often(recipe, facts, expert_tokens)]
+    return [
+        *_unfilled(recipe, facts),
+        *_unlearned(recipe, facts),
+        *_too_often(recipe, facts, expert_tokens),
+    ]
 
 
 def _unfilled(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
@@ -29,8 +33,8 @@ def _unfilled(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
         is_domain = name in recipe.domains
         key = f"`{'domains' if is_domain else 'evaluation.sets'}.{name}`"
         sides = {"held-out": counts.n_heldout_tokens}
-        if counts.n_supervised_train_tokens is not None:
-            sides = {}  # a record is a row of its own there
+        if recipe.document_masking or counts.n_supervised_train_tokens is not None:
+            sides = {}  # a document is a row of its own there
         if is_domain:
             sides["training"] = counts.n_train_tokens
         short += [(n, f"{key} ({n:,} {side})") for side, n in sides.items() if n < length]
@@ -43,6 +47,20 @@ def _unfilled(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
     return [
         f"`sequence_length`: the tokens of {', '.join(text for _, text in short)} do not fill one "
         f"sequence of {length:,}: {lower}add documents{raise_it}"
+    ]
+
+
+def _unlearned(recipe: Recipe, facts: Mapping[str, CorpusFacts]) -> list[str]:
+    """Domains that have none of the learned tokens that shares count."""
+    if recipe.shares_by != "supervised_tokens":
+        return []
+    none = [n for n in recipe.domains if n in facts and not facts[n].n_learned_train_tokens]
+    if not none:
+        return []
+    return [
+        "`shares_by: supervised_tokens`: no training token of "
+        f"{', '.join(f'`domains.{name}`' for name in none)} is learned, so that no share of them "
+        "can be: use tokens, or set its `learn: all`"
     ]
 
 

@@ -9,7 +9,6 @@ from mixwise.study.contamination import describe_leaks
 from mixwise.study.expert_warnings import collect_expert_warnings
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Plan
-from mixwise.study.repetition import expected_share
 
 _REPEATED = 4.0  # readings of a text up to which it teaches like new
 _MOST_UNEVEN = 2.0  # ratio of an expert's readings to the final run's
@@ -68,19 +67,23 @@ def _searched_tests(inputs: Inputs) -> list[str]:
 
 
 def _uneven_supervision(inputs: Inputs) -> list[str]:
-    """Domains of which different parts of the tokens are learned.
+    """Domains of which an equal share does not bring equally many learned tokens.
 
     A trainer takes the mean over learned tokens, so that a domain with few of them weighs less in
-    training than its share of tokens says, and less than in a merge.
+    training than its share says, and less than in a merge.
     """
-    parts = {}
-    for name in inputs.recipe.domains:
-        facts = inputs.corpus(name).facts
-        learned = facts.n_supervised_train_tokens
-        parts[name] = 1.0 if learned is None else learned / max(facts.n_train_tokens, 1)
+    learned, units = inputs.available_by_unit["supervised_tokens"], inputs.available
+    parts = {name: learned[name] / max(units[name], 1) for name in learned}
     least, most = min(parts, key=lambda name: parts[name]), max(parts, key=lambda name: parts[name])
     if parts[most] <= _EVEN * parts[least]:
         return []
+    if inputs.recipe.shares_by == "rows":
+        return [
+            f"`shares_by: rows`: a row of `{most}` has {parts[most]:.0f} learned tokens on "
+            f"average, but one of `{least}` only {parts[least]:.0f}: a share of rows weighs less "
+            "in training where less is learned, which merging knows nothing of; trust the proxy "
+            "by its references alone"
+        ]
     return [
         f"`domains`: {100 * parts[most]:.0f} % of the tokens of `{most}` are learned, but only "
         f"{100 * parts[least]:.0f} % of `{least}`: a share of tokens weighs less in training where "
@@ -112,11 +115,9 @@ def _uneven_repetition(inputs: Inputs, plan: Plan) -> list[str]:
     The final run reads a domain at its share of the uniform mixture, or at its largest where that
     is less.
     """
-    found, n = [], len(plan.domains)
+    found = []
     for domain in plan.domains:
-        at_most = max(domain.max_share, 1e-12)
-        final = domain.repetition_at_max * expected_share(at_most, n) / at_most
-        own = domain.expert_repetition
+        own, final = domain.expert_repetition, domain.repetition_when_even
         most, least = max(own, final), min(own, final)
         is_trained = inputs.recipe.domains[domain.name].expert is None
         if is_trained and most > _REPEATED and most > _MOST_UNEVEN * least:

@@ -174,7 +174,7 @@ class _Run:
         logs = self.trainer.state.log_history
         return RunRecord(
             fingerprint=self.job.fingerprint,
-            shares=self.job.mixture.as_dict(),
+            shares=self.job.token_mixture.as_dict(),
             seed=self.job.seed,
             n_tokens=self.job.n_tokens,
             n_steps=self.trainer.state.global_step,
@@ -204,12 +204,17 @@ class _Sequences(torch.utils.data.Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rows = self._rows[self._blend.domain[index]]
-        ids, labels = rows.read(self._blend.row[index])
-        return {"input_ids": torch.from_numpy(ids), "labels": torch.from_numpy(labels)}
+        row = self._blend.row[index]
+        ids, labels = rows.read(row)
+        item = {"input_ids": ids, "labels": labels}
+        positions = rows.positions(row)
+        if positions is not None:
+            item["position_ids"] = positions
+        return {key: torch.from_numpy(values) for key, values in item.items()}
 
 
 def _collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {key: torch.stack([item[key] for item in items]) for key in ("input_ids", "labels")}
+    return {key: torch.stack([item[key] for item in items]) for key in items[0]}
 
 
 class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
@@ -223,6 +228,9 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         return samples, n_learned.clamp(min=1) if torch.is_tensor(n_learned) else n_learned
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """One batch; models that keep a cache do not look for documents in positions."""
+        if "position_ids" in inputs:
+            inputs = {**inputs, "use_cache": False}
         loss: Tensor = super().training_step(model, inputs, *args, **kwargs)
         if not torch.isfinite(loss):
             raise TrainingError(self._explain(model, inputs))

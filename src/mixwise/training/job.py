@@ -29,6 +29,7 @@ class TrainingJob(BaseModel):
         output: Folder of the checkpoint; it is whole when it holds ``run.json``.
         streams: Training tokens of each domain, in the study's order.
         shares: The mixture, one share per domain.
+        token_shares: The same by tokens, as the run reads it; None where `shares` are that.
         n_sequences: Sequences of the run.
         sequence_length: Tokens per sequence.
         seed: Decides data order, dropout and the adapters' first values.
@@ -48,6 +49,7 @@ class TrainingJob(BaseModel):
     output: Path
     streams: dict[str, TokenStream]
     shares: tuple[float, ...]
+    token_shares: tuple[float, ...] | None = None
     n_sequences: int
     sequence_length: int
     seed: int
@@ -61,8 +63,13 @@ class TrainingJob(BaseModel):
 
     @property
     def mixture(self) -> Mixture:
-        """The mixture to train on."""
+        """The mixture to train on, by the unit of the study's shares."""
         return Mixture(tuple(self.streams), self.shares)
+
+    @property
+    def token_mixture(self) -> Mixture:
+        """The mixture to train on, by tokens."""
+        return Mixture(tuple(self.streams), self.token_shares or self.shares)
 
     @property
     def n_steps(self) -> int:
@@ -78,7 +85,9 @@ class TrainingJob(BaseModel):
         """The run's exact stream of sequences."""
         length = self.sequence_length
         available = {name: stream.n_rows(length) for name, stream in self.streams.items()}
-        return blend(self.mixture, self.n_sequences, available, seed=self.seed, most=self.most_rows)
+        return blend(
+            self.token_mixture, self.n_sequences, available, seed=self.seed, most=self.most_rows
+        )
 
     def require_tokens(self) -> None:
         """Refuse token files whose content is not the one that the run was planned with.
@@ -100,7 +109,7 @@ class RunRecord(BaseModel):
 
     Attributes:
         fingerprint: The job's.
-        shares: The mixture by domain.
+        shares: The mixture by domain, by tokens.
         seed: The job's.
         n_tokens: Tokens trained on.
         n_steps: Optimiser steps.

@@ -119,12 +119,17 @@ def reading_failure(model: Any, ids: Indices) -> str | None:
     """
     try:
         with _InRange():
-            losses = _losses(model, ids, ids)
+            losses = token_losses(model, ids, ids)
     except (RuntimeError, IndexError, ValueError, TypeError, AssertionError) as error:
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+        if is_lack_of_memory(error):
             raise
         return first_line(error)
     return None if torch.isfinite(losses).all() else "predictions that are not finite"
+
+
+def is_lack_of_memory(error: Exception) -> bool:
+    """Whether an error says nothing of the model, but that memory has run out."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def longest_read(model: Any, ids: Indices) -> int:
@@ -155,18 +160,29 @@ def find_leak(model: Any, ids: Indices) -> Leak | None:
         ids: A real row that it can read, shape ``(L,)``, L ≥ 2.
     """
     targets = np.roll(ids, -1)
-    before = _losses(model, ids, targets)
-    rounding = _ROUNDING * torch.finfo(_dtype(model)).eps * max(1.0, float(before.abs().max()))
-    others = _others(ids, model.get_input_embeddings().weight.shape[0])
+    before = token_losses(model, ids, targets)
+    others = other_tokens(ids, model.get_input_embeddings().weight.shape[0])
     worst: Leak | None = None
     for k in sorted({1, len(ids) // 2, len(ids) - 1}):
-        moves = (_losses(model, np.concatenate([ids[:k], others[k:]]), targets) - before).abs()
+        moves = (token_losses(model, np.concatenate([ids[:k], others[k:]]), targets) - before).abs()
         leak, effect = moves[:k].max(), moves[k:].max()
-        if leak > max(rounding, _LEAST_LEAK * float(effect)) and (
+        if leak > least_leak(model, before, float(effect)) and (
             worst is None or float(leak) > worst.nats
         ):
             worst = Leak(k + 1, int(moves[:k].argmax()) + 1, float(leak))
     return worst
+
+
+def least_leak(model: Any, losses: Tensor, effect: float) -> float:
+    """The least move of a loss that is neither rounding nor next to nothing.
+
+    Args:
+        model: The model.
+        losses: Of the row before it was changed.
+        effect: The largest move where losses may change.
+    """
+    rounding = _ROUNDING * torch.finfo(_dtype(model)).eps * max(1.0, float(losses.abs().max()))
+    return max(rounding, _LEAST_LEAK * effect)
 
 
 def find_difference(
@@ -243,11 +259,24 @@ def _nats_alone(model: Any, row: Row, prepared: PreparedSuite) -> float:
 
 
 @torch.inference_mode()
-def _losses(model: Any, ids: Indices, targets: Indices) -> Tensor:
-    """Negative log-likelihood of a target after each token of a row, shape ``(L,)``."""
+def token_losses(
+    model: Any, ids: Indices, targets: Indices, positions: Indices | None = None
+) -> Tensor:
+    """Negative log-likelihood of a target after each token of a row, shape ``(L,)``.
+
+    Args:
+        model: Causal language model in evaluation mode.
+        ids: The row, shape ``(L,)``.
+        targets: What should follow each of its tokens, shape ``(L,)``.
+        positions: Of its tokens, shape ``(L,)``; None for the model's own.
+    """
     device = next(model.parameters()).device
+    given = {} if positions is None else {"position_ids": torch.from_numpy(positions[None])}
     logits = model(
-        input_ids=torch.from_numpy(ids[None]).to(device), attention_mask=None, use_cache=False
+        input_ids=torch.from_numpy(ids[None]).to(device),
+        attention_mask=None,
+        use_cache=False,
+        **{key: value.to(device) for key, value in given.items()},
     ).logits[0]
     wanted = torch.from_numpy(targets).to(logits.device)
     parts = [
@@ -261,7 +290,7 @@ def _losses(model: Any, ids: Indices, targets: Indices) -> Tensor:
     return torch.cat(parts).double().cpu()
 
 
-def _others(ids: Indices, n_rows: int) -> Indices:
+def other_tokens(ids: Indices, n_rows: int) -> Indices:
     """For each token of a row another one, of the row too where it has several."""
     known = np.unique(ids)
     if len(known) == 1:

@@ -5,6 +5,7 @@ Method:
     scored points, and the values of what was known before. Slopes cost three forward passes
     whatever the number of domains; two to four mixtures are usually enough.
     If a mixture that was known before is still better than all of them, the climb goes on from it.
+    Where candidates are arithmetic it ends at the exact top that slopes lead to (`search.exact`).
     Where a metric turns out to have no slopes, the search goes on as `bayes`.
 
 Source:
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.scorer import SLOPES
+from mixwise.search.exact import ascend
 from mixwise.search.methods.bayes import continue_bayes
 from mixwise.search.methods.trust_region import follow
 from mixwise.search.problem import SearchProblem, SearchResult, mixture_of
@@ -41,9 +43,12 @@ def search_slopes(problem: SearchProblem) -> SearchResult:
     if missed is not None:
         again = (*climb.scored, *problem.scorer.score([missed], SLOPES))
         climb = follow(problem, again, fit_surface, SLOPES)
-    best = problem.best(climb.scored)
+    best, scored = problem.best(climb.scored), climb.scored
+    if problem.is_arithmetic:
+        best = ascend(problem, best)
+        scored = (*scored, best) if best not in scored else scored
     predicted = problem.predicted(climb.surface.metrics, best)
-    return SearchResult("slopes", best, climb.scored, predicted)
+    return SearchResult("slopes", best, scored, predicted)
 
 
 def _missed(problem: SearchProblem, scored: Sequence[Observation]) -> Mixture | None:
