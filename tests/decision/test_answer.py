@@ -22,6 +22,13 @@ def test_the_simplest_mixture_is_named() -> None:
     assert "use uniform, as near as the bounds allow (" in found
 
 
+def test_what_the_shares_count_is_named_where_tokens_are_not_alike() -> None:
+    mixture = Mixture(("math", "code"), (0.25, 0.75))
+    unit = "learned tokens"
+    found = answer_words(mixture, preferred="none", is_anchor=False, outcome=None, unit=unit)
+    assert found == "Train on 75 % code and 25 % math, by learned tokens."
+
+
 def test_what_training_says_against_it_is_said() -> None:
     equal = Margin("uniform", 0.1, 0.4, "equal")
     ahead = Margin("only math", -0.5, -2.0, "ahead")

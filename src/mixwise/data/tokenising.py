@@ -83,7 +83,7 @@ class CorpusFacts:
 
     @property
     def n_learned_train_tokens(self) -> int:
-        """Tokens of the training side that are learned."""
+        """Tokens of the training side that are learned; those that begin a row count with them."""
         learned = self.n_supervised_train_tokens
         return self.n_train_tokens if learned is None else learned
 
