@@ -61,12 +61,21 @@ def _root(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(), as_json: Json = False
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(),
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="CONFIG",
+            help="Take the datasets of a configuration of TRL, Axolotl or LLaMA-Factory.",
+        ),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write a commented recipe.yaml, with the data files of the folder as its domains."""
     from mixwise.stages.init import write_recipe
 
-    path = write_recipe(folder)
+    path = write_recipe(folder, config)
     text = f"Wrote {path}. Edit it, then: mixwise check {path}"
     _show({"recipe": str(path)}, as_json, lambda: console.print_text(text))
 

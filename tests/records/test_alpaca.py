@@ -10,7 +10,7 @@ from mixwise.records.row import FileRow
 ROW = {"instruction": "Add.", "input": "2, 2", "output": "4"}
 
 
-def read(values: dict[str, Any], **fields: str) -> Conversation:
+def read(values: dict[str, Any], **fields: str | None) -> Conversation:
     found = reader(AlpacaFields(**fields), "domains.d").read(FileRow(values, "d", 3))
     assert isinstance(found, Conversation)
     return found
@@ -20,7 +20,9 @@ def test_instruction_and_input_are_asked_and_the_output_answers() -> None:
     answer = {"role": "assistant", "content": "4"}
     asked = {"role": "user", "content": "Add.\n2, 2"}
     assert read(ROW) == Conversation((asked, answer), "d", 3)
-    assert read(ROW | {"input": ""}).turns == ({"role": "user", "content": "Add."}, answer)
+    without = read({"instruction": "Add.", "output": "4"}, input=None)
+    assert without == read(ROW | {"input": ""})
+    assert without.turns == ({"role": "user", "content": "Add."}, answer)
     found = read(ROW | {"system": "s"}, system="system")
     assert found.turns == ({"role": "system", "content": "s"}, asked, answer)
     assert read(ROW | {"system": ""}, system="system").turns == (asked, answer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +12,7 @@ from mixwise.errors import nearest, printable
 from mixwise.kinds import KINDS
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import Floor, Measure, Metric, Objective, Term
+from mixwise.recipe.names import NAME
 from mixwise.recipe.sections import (
     VERIFIED,
     Bounds,
@@ -42,7 +42,6 @@ from mixwise.share_units import ShareUnit, safe_caps
 _LEAST_REFERENCES = 4
 _WITHOUT_FLOORS = ("subsets-race", "demix")
 _WITHOUT_FRONT = ("subsets-race", "subsets-fast")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Recipe(Section):
@@ -244,7 +243,7 @@ class Recipe(Section):
                 f"`{key}.{printable(name, 80)}`: a name must consist of at most 64 letters, "
                 "digits, `_`, `-` and `.` and begin with a letter or digit: rename it"
                 for name in names
-                if not _NAME.fullmatch(name)
+                if not NAME.fullmatch(name)
             ]
         lowered: dict[str, str] = {}
         for name in (*self.domains, *self.evaluation.sets):

@@ -29,27 +29,25 @@ _PARTS = ("instruction", "input", "output")
 class AlpacaFields(Section):
     """Where the parts of a row stand; dots lead into nested objects.
 
-    ``system``: a field of the text that comes first, which may be empty.
+    ``input``: null where the rows have none. ``system``: a field of the text that comes first,
+    which may be empty.
     """
 
     instruction: str = "instruction"
-    input: str = "input"
+    input: str | None = "input"
     output: str = "output"
     system: str | None = None
 
 
 def reader(fields: AlpacaFields, key: str) -> RowReader:
     """Reads the parts; all are texts, and the input may be empty."""
-    instruction, more, output = (
-        Wanted(name, f"{key}.fields.{part}")
-        for name, part in zip(
-            (fields.instruction, fields.input, fields.output), _PARTS, strict=True
-        )
-    )
+    instruction = Wanted(fields.instruction, f"{key}.fields.instruction")
+    output = Wanted(fields.output, f"{key}.fields.output")
+    more = Wanted(fields.input, f"{key}.fields.input") if fields.input else None
     system = Wanted(fields.system, f"{key}.fields.system") if fields.system else None
 
     def read(row: FileRow) -> Conversation:
-        asked = [_read_filled(row, instruction), read_text(row, more)]
+        asked = [_read_filled(row, instruction), read_text(row, more) if more else ""]
         turns = [
             {"role": "user", "content": "\n".join(text for text in asked if text)},
             {"role": "assistant", "content": _read_filled(row, output)},
@@ -58,7 +56,8 @@ def reader(fields: AlpacaFields, key: str) -> RowReader:
             turns.insert(0, {"role": "system", "content": text})
         return Conversation(tuple(turns), row.file, row.line)
 
-    return RowReader((instruction, more, output, *([system] if system else [])), read)
+    optional = [each for each in (more, system) if each]
+    return RowReader((instruction, output, *optional), read)
 
 
 def _read_filled(row: FileRow, wanted: Wanted) -> str:

@@ -22,6 +22,8 @@ from mixwise.errors import (
 )
 from mixwise.records.formats import FORMATS
 from mixwise.records.record import Document
+from mixwise.stages.trainers.config import Taken, TakenDomain
+from mixwise.stages.trainers.read import read_config
 from mixwise.study.folder import RECIPE_FILE
 
 _PROSE = (".md", ".markdown", ".rst")
@@ -231,29 +233,41 @@ _EVALUATION = """\
 #   memory_gb: null          # what placement `layers` may take; by default half of what is free"""
 
 
-def write_recipe(folder: Path) -> Path:
+def write_recipe(folder: Path, config: Path | None = None) -> Path:
     """Write a recipe into a folder.
 
     Args:
-        folder: The folder; made when missing. Data files, and folders of them, in it and in its
-            ``data/`` become domains, or evaluation sets where they hold multiple-choice rows; what
-            has no way in is named with the reason; a folder with a model's ``config.json`` becomes
-            the base.
+        folder: The folder; made when missing. Without a ``config``, data files, and folders of
+            them, in it and in its ``data/`` become domains, or evaluation sets where they hold
+            multiple-choice rows; what has no way in is named with the reason; a folder with a
+            model's ``config.json`` becomes the base.
+        config: Configuration of a trainer, whose datasets become domains instead.
 
     Returns:
         Path of the recipe.
 
     Raises:
-        RecipeError: If there is one already.
+        RecipeError: If there is one already, or the configuration cannot be taken over.
         ResourceError: If it cannot be written.
     """
     path = folder / RECIPE_FILE
     if path.exists():
         raise RecipeError(f"{path}: exists already: edit it, or remove it first")
+    text = _of_folder(folder) if config is None else _of_config(read_config(config, folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be written ({error}): choose another folder") from None
+    return path
+
+
+def _of_folder(folder: Path) -> str:
+    """The recipe over the data files that a folder holds."""
     bases = sorted(p.parent for p in folder.glob("*/config.json")) if folder.is_dir() else []
     found = _look_at(folder)
     domain = found.domains[0].name if len(found.domains) >= 2 else _EXAMPLE[0].name
-    text = _TEMPLATE.format(
+    return _TEMPLATE.format(
         recipe=RECIPE_FILE,
         domain=_quote(domain),
         text_set=_quote(domain) if found.sets else "manual",
@@ -262,12 +276,57 @@ def write_recipe(folder: Path) -> Path:
         evaluation="\n".join(_evaluation_lines(found.sets)),
         base=_quote(bases[0].relative_to(folder).as_posix()) if bases else "path/to/base-model",
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be written ({error}): choose another folder") from None
-    return path
+
+
+def _of_config(taken: Taken) -> str:
+    """The recipe over the datasets of a trainer's configuration, and what it does not take over."""
+    keys = dict(taken.keys)
+    text = _TEMPLATE.format(
+        recipe=RECIPE_FILE,
+        domain=_quote(taken.domains[0].name),
+        text_set="manual",
+        choice_set="quiz",
+        domains="\n".join(_taken_lines(taken.domains)),
+        evaluation="\n".join(_evaluation_lines(())),
+        base=_value(keys.pop("base", "path/to/base-model")),
+    )
+    for key, value in keys.items():
+        text = _set(text, key, value)
+    said = [f"# The domains and keys below are those of a configuration of {taken.trainer}."]
+    if taken.left_out:
+        said += [
+            "# It says besides, which is not taken over:",
+            *(f"#   {s}" for s in taken.left_out),
+        ]
+    return "\n".join([*said, "", text])
+
+
+def _taken_lines(domains: tuple[TakenDomain, ...]) -> Iterator[str]:
+    for domain in domains:
+        yield f"  {_quote(domain.name)}:"
+        for key, value in domain.keys.items():
+            yield f"    {key}: {_value(value)}"
+    if len(domains) == 1:
+        yield "  # A mixture needs a second one: add it, or split this one by `domains_from`."
+
+
+def _set(text: str, key: str, value: object) -> str:
+    """Set a key of the template, which stands there once, commented out or not."""
+    section, _, name = key.rpartition(".")
+    indent = "  " if section else ""
+    start = text.index(f"\n{section}:\n") if section else 0
+    line = re.compile(rf"(?m)^{indent}(# )?{name}: .*?(?=  +#|$)")
+    return text[:start] + line.sub(
+        lambda _: f"{indent}{name}: {_value(value)}", text[start:], count=1
+    )
+
+
+def _value(value: object) -> str:
+    """A value as YAML on one line."""
+    if isinstance(value, str):
+        return _quote(value)
+    dumped = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False)
+    return str(dumped).removesuffix("...\n").strip()
 
 
 def _look_at(folder: Path) -> _Folder:

@@ -8,7 +8,6 @@ Method:
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from mixwise.data.sources import read_column
 from mixwise.errors import DamagedError, DataError, MixwiseWarning, StudyError, printable, shown
 from mixwise.files import MEMO_FILE, HashMemo, load_sealed, replace_file, seal
 from mixwise.recipe import ColumnDomains, Recipe, hash_section
+from mixwise.recipe.names import legal_name
 from mixwise.records.row import Wanted, pick
 
 _KEY = "domains_from"
@@ -69,7 +69,7 @@ def _name(source: ColumnDomains, values: Mapping[str, _Value]) -> dict[str, str]
     named: dict[str, str] = {}
     lowered: dict[str, str] = {}
     for value, each in values.items():
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).strip("-_.")[:64]
+        name = legal_name(value)
         if not name:
             raise DataError(
                 f"{each.place}: `{_KEY}.column`: a domain is named by letters from a to z and "
