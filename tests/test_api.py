@@ -287,3 +287,38 @@ def test_a_study_without_groups_has_no_front(pico: Path, tmp_path: Path) -> None
         study.front()
     with pytest.raises(StudyError, match="there is no chart `front`"):
         study.figure("front")
+
+
+GRADER = """\
+def brevity(text, answers):
+    return -len(text)
+"""
+
+
+@pytest.mark.usefixtures("cached")
+def test_answers_graded_by_a_function_cost_what_was_written(pico: Path, tmp_path: Path) -> None:
+    rows = [{"prompt": f"one two {k}", "answer": "three"} for k in range(6)]
+    write_rows(pico / "say.jsonl", rows)  # type: ignore[arg-type]
+    module = f"own_grades_{tmp_path.name}"
+    (pico / f"{module}.py").write_text(GRADER)
+    recipe = yaml.safe_load((pico / "recipe.yaml").read_text())
+    recipe["evaluation"]["sets"]["say"] = {
+        "files": "say.jsonl",
+        "kind": "generation",
+        "measures": ["function"],
+        "function": f"{module}:brevity",
+        "max_new_tokens": 12,
+        "stop": ["\ufffd"],
+    }
+    recipe["objective"] = {"metrics": [{"set": "say", "measure": "function"}]}
+    (pico / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    with Study.create(tmp_path / "study", pico / "recipe.yaml", trust_remote_code=True) as study:
+        study.train_experts()
+        [found] = study.score([Mixture.uniform(DOMAINS)])
+        base = study.workspace.base_observation
+        suite = study.workspace.inputs.suite
+    written, by_base = (o.measurement("say/tokens_written").examples.sum() for o in (found, base))
+    assert 6 <= written < 6 * 12
+    assert found.tokens_evaluated - written == base.tokens_evaluated - by_base
+    assert found.tokens_evaluated < suite.n_tokens
+    assert found.values["say/function"] <= 0

@@ -12,7 +12,9 @@ from tests.data.templates import FAMILIES
 
 from mixwise.errors import CheckpointError, DataError, EvaluationError, RecipeError
 from mixwise.evaluation.generation import GenerationSet
+from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
 from mixwise.recipe import load_recipe
+from mixwise.scorer import Part
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.testing import check_evaluation_set
 
@@ -113,6 +115,39 @@ def test_an_answer_ends_before_a_stop_text(pico: Path, model: Any) -> None:
     assert cut == text[: text.index(stop)]
 
 
+def test_what_was_read_and_written_is_counted(pico: Path, model: Any) -> None:
+    chosen = open_set(pico)
+    part = Part(0, 1, 2)
+    *_, lengths = found = chosen.evaluate(model, part)
+    assert lengths.metric == "say/tokens_written"
+    examples = part.examples(len(PROMPTS)).tolist()
+    for i, n_written in zip(examples, lengths.examples, strict=True):
+        ids = torch.tensor([chosen.prompts[i]])
+        whole = model.generate(input_ids=ids, max_new_tokens=8, do_sample=False, pad_token_id=0)
+        assert n_written == whole.shape[1] - ids.shape[1]  # alone, nothing is padded
+    n_read = sum(len(chosen.prompts[i]) for i in examples)
+    assert chosen.spent_tokens(found, part) == n_read + lengths.examples.sum()
+    suite = PreparedSuite(EvaluationSuite((chosen,), 4, ()), "cpu")
+    assert suite.n_tokens(part, found) == chosen.spent_tokens(found, part)
+    assert suite.n_tokens(part) == round(chosen.n_tokens / 2)  # before, the limit
+
+
+def test_a_stop_text_is_paid_for_and_its_padding_is_not(pico: Path, model: Any) -> None:
+    chosen = open_set(pico)
+    [text] = chosen.write(model, [1])
+    assert text is not None
+    *_, lengths = open_set(pico, f"stop: [{json.dumps(text[0])}]").evaluate(model)
+    assert lengths.examples[1] == 1
+    assert lengths.examples.max() == 8
+
+
+def test_an_answer_that_ends_at_once_is_one_token(pico: Path, model: Any) -> None:
+    chosen = open_set(pico)
+    first = int(model(input_ids=torch.tensor([chosen.prompts[1]])).logits[0, -1].argmax())
+    *_, lengths = replace(chosen, end_of_turn=first).evaluate(model)
+    assert lengths.examples[1] == 1
+
+
 def test_logits_that_are_no_numbers_are_an_error(pico: Path, model: Any) -> None:
     with torch.no_grad():
         model.model.norm.weight.fill_(float("nan"))
@@ -126,12 +161,12 @@ def graded(pico: Path, name: str) -> str:
 
 def test_a_function_grades_what_is_written(pico: Path, model: Any) -> None:
     chosen = open_set(pico, graded(pico, "length"))
-    [found] = chosen.evaluate(model)
+    found, _ = chosen.evaluate(model)
     assert found.metric == "say/function"
     written = chosen.write(model, range(len(PROMPTS)))
     assert found.examples.tolist() == [-len(text or "") for text in written]
     check_evaluation_set(chosen, model)
-    [right] = open_set(pico, graded(pico, "says_so") + ", pattern: '(never)'").evaluate(model)
+    right, _ = open_set(pico, graded(pico, "says_so") + ", pattern: '(never)'").evaluate(model)
     assert right.value == 0  # what the pattern does not find is an empty text
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from mixwise.evaluation.grading import grade, grade_by, last_number
 from mixwise.evaluation.likelihood.rows import Row, make_batches
 from mixwise.evaluation.own import load_function, module_file, require_trust
 from mixwise.evaluation.sets import WHOLE, Opening
-from mixwise.kinds.generation import GenerationKeys, Graded, measures_of
+from mixwise.kinds.generation import TOKENS_WRITTEN, GenerationKeys, Graded, measures_of
 from mixwise.objective import Metric
 from mixwise.observation import Measurement
 from mixwise.records.record import QuestionRecord
@@ -119,6 +119,13 @@ class GenerationSet:
         """Tokens of all prompts, and those that may be written."""
         return sum(map(len, self.prompts)) + self.n_examples * self.keys.max_new_tokens
 
+    def spent_tokens(self, measured: Sequence[Measurement], part: Part = WHOLE) -> int:
+        """Tokens of the part's prompts, and those that were written."""
+        name = f"{self.name}/{TOKENS_WRITTEN.name}"
+        written = next(each.examples for each in measured if each.metric == name)
+        prompts = [len(self.prompts[i]) for i in part.examples(self.n_examples)]
+        return sum(prompts) + int(written.sum())
+
     @property
     def fingerprint(self) -> str:
         """Hash of questions, answers, tokenizer and keys, and of the file of a function."""
@@ -142,21 +149,20 @@ class GenerationSet:
                 fails.
         """
         examples = part.examples(self.n_examples)
-        written = self.write(model, examples.tolist())
+        written = self._answer(model, examples.tolist())
         questions = [self.questions[i] for i in examples]
         ones = np.ones(len(examples))
-        return tuple(
-            Measurement(
-                f"{self.name}/{measure}",
-                np.array(
-                    [
-                        np.nan if text is None else self._grade(measure, text, each)
-                        for text, each in zip(written, questions, strict=True)
-                    ]
-                ),
-                ones,
-            )
+        values: dict[str, list[float]] = {
+            measure: [
+                np.nan if answer.text is None else self._grade(measure, answer.text, each)
+                for answer, each in zip(written, questions, strict=True)
+            ]
             for measure in self.keys.measures
+        }
+        values[TOKENS_WRITTEN.name] = [float(answer.n_tokens) for answer in written]
+        return tuple(
+            Measurement(f"{self.name}/{measure}", np.array(of_examples), ones)
+            for measure, of_examples in values.items()
         )
 
     def _grade(self, measure: Graded, text: str, question: QuestionRecord) -> float:
@@ -175,17 +181,20 @@ class GenerationSet:
             model: Causal language model in evaluation mode, on its device.
             examples: Indices of the questions.
         """
+        return [answer.text for answer in self._answer(model, examples)]
+
+    def _answer(self, model: Any, examples: Sequence[int]) -> list[_Answer]:
         prompts = [np.array(self.prompts[i]) for i in examples]
         rows = [Row(ids, np.zeros(len(ids), dtype=bool)) for ids in prompts]
         device = next(model.parameters()).device
-        written: list[str | None] = [None] * len(rows)
+        written: list[_Answer] = [_Answer(None, 0)] * len(rows)
         for batch in make_batches(rows, self.batch_sequences, "cpu", apart=self.apart):
             chosen = [examples[k] for k in batch.rows]
-            for k, text in zip(batch.rows, self._write(model, chosen, device), strict=True):
-                written[k] = text
+            for k, answer in zip(batch.rows, self._write(model, chosen, device), strict=True):
+                written[k] = answer
         return written
 
-    def _write(self, model: Any, chosen: Sequence[int], device: torch.device) -> list[str | None]:
+    def _write(self, model: Any, chosen: Sequence[int], device: torch.device) -> list[_Answer]:
         prompts = [torch.tensor(self.prompts[i]) for i in chosen]
         longest = max(map(len, prompts))
         ids = torch.full((len(prompts), longest), self.tokenizer.end_of_text)
@@ -203,20 +212,33 @@ class GenerationSet:
                 logits_processor=[choice],
                 stopping_criteria=stops,
             )
-        texts = [self._text(row, ends) for row in found[:, longest:].tolist()]
-        return [None if bad else text for text, bad in zip(texts, choice.is_bad, strict=True)]
+        answers = [self._read(row, ends) for row in found[:, longest:].tolist()]
+        return [
+            replace(answer, text=None) if bad else answer
+            for answer, bad in zip(answers, choice.is_bad, strict=True)
+        ]
 
     def _has_stopped(self, ids: Tensor) -> Tensor:
         texts = self.tokenizer.tokenizer.batch_decode(ids, skip_special_tokens=True)
         stopped = [any(stop in text for stop in self.keys.stop) for text in texts]
         return torch.tensor(stopped, device=ids.device)
 
-    def _text(self, ids: Sequence[int], ends: Sequence[int]) -> str:
-        """What was written up to an end-of-text token or a stop text."""
+    def _read(self, ids: Sequence[int], ends: Sequence[int]) -> _Answer:
+        """What was written up to a token that ends an answer or a stop text."""
         end = next((k for k, token in enumerate(ids) if token in ends), len(ids))
         text: str = self.tokenizer.tokenizer.decode(ids[:end], skip_special_tokens=True)
         places = [text.find(stop) for stop in self.keys.stop if stop in text]
-        return text[: min(places)] if places else text
+        if places:  # what follows is padding
+            return _Answer(text[: min(places)], end)
+        return _Answer(text, min(end + 1, len(ids)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer: its text, None where logits are not numbers, and the tokens written for it."""
+
+    text: str | None
+    n_tokens: int
 
 
 class _Choice:

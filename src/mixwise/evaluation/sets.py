@@ -6,11 +6,11 @@ by the likelihood of rows (`mixwise.evaluation.likelihood.sets`) refine the prot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mixwise.kinds import KINDS
 from mixwise.objective import Metric
@@ -46,7 +46,7 @@ class EvaluationSet(Protocol):
 
     @property
     def n_tokens(self) -> int:
-        """Tokens that an evaluation of all examples reads and writes, for the plan of a study."""
+        """Tokens that an evaluation of all examples reads and writes at most, for the plan."""
         ...
 
     @property
@@ -67,6 +67,20 @@ class EvaluationSet(Protocol):
 
         Raises:
             EvaluationError: If a value is not finite; names the metric.
+        """
+        ...
+
+
+@runtime_checkable
+class WritingSet(EvaluationSet, Protocol):
+    """A set whose answers are written: what an evaluation takes is known when it has ended."""
+
+    def spent_tokens(self, measured: Sequence[Measurement], part: Part = WHOLE) -> int:
+        """Tokens that an evaluation has read and written, padding left out.
+
+        Args:
+            measured: What it has measured, on this set or on others too.
+            part: Which examples.
         """
         ...
 

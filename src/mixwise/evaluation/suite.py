@@ -34,7 +34,7 @@ from mixwise.evaluation.likelihood.rows import (
     token_nats,
 )
 from mixwise.evaluation.likelihood.sets import LikelihoodSet, in_row_order
-from mixwise.evaluation.sets import WHOLE, EvaluationSet
+from mixwise.evaluation.sets import WHOLE, EvaluationSet, WritingSet
 from mixwise.observation import Measurement
 from mixwise.scorer import Part
 
@@ -266,14 +266,25 @@ class PreparedSuite:
             self._batches[key] = self._make_batches(rows)
         return self._batches[key]
 
-    def n_tokens(self, part: Part = WHOLE) -> int:
-        """Tokens that one evaluation reads, padding left out."""
-        return sum(self.n_tokens_of(chosen, part) for chosen in self.suite.sets)
+    def n_tokens(self, part: Part = WHOLE, measured: Sequence[Measurement] = ()) -> int:
+        """Tokens that one evaluation reads and writes, padding left out; see `n_tokens_of`."""
+        return sum(self.n_tokens_of(chosen, part, measured) for chosen in self.suite.sets)
 
-    def n_tokens_of(self, chosen: EvaluationSet, part: Part = WHOLE) -> int:
-        """Tokens of one set that one evaluation reads, padding left out."""
+    def n_tokens_of(
+        self, chosen: EvaluationSet, part: Part = WHOLE, measured: Sequence[Measurement] = ()
+    ) -> int:
+        """Tokens of one set that one evaluation reads and writes, padding left out.
+
+        Args:
+            chosen: The set.
+            part: Which examples.
+            measured: What the evaluation found, which tells how much was written; without it the
+                limit is taken.
+        """
         if isinstance(chosen, LikelihoodSet):
             return self.reading(chosen, part).n_tokens
+        if measured and isinstance(chosen, WritingSet):
+            return chosen.spent_tokens(measured, part)
         n_examples = len(part.examples(chosen.n_examples))
         return round(chosen.n_tokens * n_examples / chosen.n_examples)
 

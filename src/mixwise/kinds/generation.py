@@ -24,6 +24,10 @@ _MEANINGS: dict[Graded, str] = {
     "function": "what a function of your own gives",
 }
 
+TOKENS_WRITTEN = Measure(
+    "tokens_written", "min", "tokens", "mean length of the answers, the token that ends one counted"
+)
+
 
 def _compiles(pattern: str) -> str:
     try:
@@ -85,8 +89,9 @@ class GenerationKeys(Section):
 
 
 def measures_of(keys: GenerationKeys) -> tuple[Measure, ...]:
-    """What a set with these keys measures."""
-    return tuple(
+    """What a set with these keys measures; last, whatever they are, the length of the answers."""
+    graded = (
         Measure(name, "max", "" if name == "function" else "share", _MEANINGS[name])
         for name in keys.measures
     )
+    return (*graded, TOKENS_WRITTEN)

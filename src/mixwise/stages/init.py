@@ -150,7 +150,7 @@ training:
 #   metrics:                 # of texts: loss, bits_per_byte
 #                            # of choices: accuracy, accuracy_norm, answer_bits_per_byte
 #                            # of `kind: greedy`: greedy_match, token_accuracy
-#                            # of `kind: generation`: those that its set names
+#                            # of `kind: generation`: those that its set names, tokens_written
 #                            # of `kind: lm-eval`: the task's own, as its set names them
 #     - {{set: {text_set}, measure: loss, weight: 2, direction: null}}
 #     - {{set: {choice_set}, measure: answer_bits_per_byte}}

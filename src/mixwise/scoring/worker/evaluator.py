@@ -157,7 +157,8 @@ class LiveEvaluator:
                 measurements = self._evaluate_merge(subject, job)
         except EvaluationError as error:
             raise EvaluationError(f"{_name(subject)}: {error}") from None
-        return Evaluated(measurements, time.perf_counter() - started, self._n_tokens(job))
+        n_tokens = self._n_tokens(job, measurements)
+        return Evaluated(measurements, time.perf_counter() - started, n_tokens)
 
     def _evaluate_merge(self, mixture: Mixture, job: EvaluationJob) -> tuple[Measurement, ...]:
         pool, rule = self._pools.open(job.merges)
@@ -203,14 +204,15 @@ class LiveEvaluator:
         n_tokens = sum(batch.n_tokens for batch in batches)
         return _shared(measured, time.perf_counter() - started, n_tokens)
 
-    def _n_tokens(self, job: EvaluationJob) -> int:
-        """Tokens read for one subject: where slopes are taken, one counts as several passes."""
+    def _n_tokens(self, job: EvaluationJob, measured: Sequence[Measurement]) -> int:
+        """Tokens read and written for one subject: one with slopes counts as several passes."""
         part, order = job.request.part, job.request.order
         if order == 0 or job.merges is None:
-            return self._suite.n_tokens(part)
+            return self._suite.n_tokens(part, measured)
         passes = _SLOPE_PASSES + (len(job.merges.experts) * _HESSIAN_PASSES if order == 2 else 0)
         return sum(
-            self._suite.n_tokens_of(chosen, part) * (passes if chosen.name in job.slope_sets else 1)
+            self._suite.n_tokens_of(chosen, part, measured)
+            * (passes if chosen.name in job.slope_sets else 1)
             for chosen in self._suite.suite.sets
         )
 
