@@ -73,7 +73,8 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         require_measured(live, inputs)
     method = method_for(search.method, recipe.objective_terms)
     design = method.design(inputs.space, search.budget, search.seed)
-    n_front = most_scored(len(recipe.objective.front)) if recipe.objective.front else 0
+    n_groups = 0 if method.is_of_subsets else len(recipe.objective.front)
+    n_front = most_scored(n_groups) if n_groups else 0
     answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
     seats = choose_seats(recipe)
     plan = make_plan(
