@@ -10,12 +10,13 @@ from tests.conftest import sentences, write_rows, write_texts
 from tests.evaluation.test_sets import CONFIDENCE, Confidence
 
 import mixwise
-from mixwise.api import Study
+from mixwise.api import Study, check_recipe
 from mixwise.errors import RecipeError, StudyError
 from mixwise.export.exporters import EXPORTERS
 from mixwise.kinds import KINDS
 from mixwise.mixture import Mixture
 from mixwise.report.reading import load_contents
+from mixwise.search.front import most_scored
 from mixwise.study.results import (
     FinalFound,
     Recommendation,
@@ -278,6 +279,18 @@ def test_a_front_comes_with_the_recommendation_and_costs_no_training(
     assert list(figure.data[1].x) == [point.gains[0] for point in front.points]
     for point in front.points:
         assert all(low <= high for low, high in point.intervals_95)
+
+
+@pytest.mark.usefixtures("cached")
+def test_the_plan_counts_what_a_front_scores(pico: Path, tmp_path: Path) -> None:
+    path = pico / "recipe.yaml"
+    given = yaml.safe_load(path.read_text()) | yaml.safe_load(FRONT)
+    objective = {"metrics": given["objective"]["metrics"]}
+    counted = []
+    for recipe in (given, given | {"objective": objective}):
+        path.write_text(yaml.safe_dump(recipe, sort_keys=False))
+        counted.append(check_recipe(path, tmp_path / "study").plan.n_candidates)
+    assert counted[0] - counted[1] == most_scored(2)
 
 
 @pytest.mark.usefixtures("cached")
