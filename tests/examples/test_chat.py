@@ -34,7 +34,7 @@ def test_the_recipe_names_what_is_written() -> None:
     for name in TASKS:
         task = yaml.safe_load((FOLDER / "tasks" / f"{name}.yaml").read_text())
         assert task["task"] == f"chat_{name}"
-        assert task["dataset_kwargs"]["data_files"]["test"] == f"examples/chat/tasks/{name}.jsonl"
+        assert task["dataset_kwargs"]["data_files"]["test"] == f"tasks/{name}.jsonl"
 
 
 def test_rows_are_as_many_as_are_asked_for_and_always_the_same() -> None:
@@ -116,8 +116,8 @@ def test_the_whole_job_in_small(
     calm_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixwise: Cli
 ) -> None:
     pytest.importorskip("lm_eval")
-    monkeypatch.chdir(tmp_path)  # a task's files are found from where the command runs
-    recipe = write_small(tmp_path / "examples" / "chat", calm_base)
+    monkeypatch.chdir(tmp_path)  # a task's files are found from the recipe's folder
+    recipe = write_small(tmp_path / "chat", calm_base)
     code, out, err = mixwise("run", recipe, "--study", "study", "--json")
     assert code == 0, err
     assert set(json.loads(out)["mixture"]) <= set(DOMAINS)

@@ -55,7 +55,7 @@ def _searched_tests(inputs: Inputs) -> list[str]:
     sets = inputs.recipe.evaluation.sets
     tasks = {name: each.own for name, each in sets.items() if isinstance(each.own, LmEvalKeys)}
     kept = {keys.task for keys in tasks.values() if keys.documents == "report"}
-    searched = {metric.set_name for metric in inputs.recipe.objective_terms.metrics}
+    searched = {term.metric.set_name for term in inputs.recipe.objective_terms.terms}
     return [
         f"`{inputs.key(name)}`: the search maximises on test documents of `{keys.task}`, so that "
         "what is reached there says too much: keep half of them for the report, by `documents: "

@@ -18,7 +18,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -47,7 +47,7 @@ class TaskSpec:
     Args:
         key: Key path of its set in the recipe, for error texts.
         keys: The recipe's.
-        folder: The recipe's folder, where relative paths start.
+        folder: The recipe's folder, where relative paths start, also those of a task's files.
         tokenizer: Folder of the tokenizer, for its chat template.
         trust_remote_code: Whether code from there may run.
     """
@@ -91,7 +91,7 @@ class OpenedTask:
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
         try:
-            with quiet():
+            with quiet(), chdir(spec.folder):  # `datasets` reads relative `data_files` from there
                 found = self._load()
                 for task in found["tasks"].values():
                     self._require_measurable(task)
