@@ -14,7 +14,7 @@ from mixwise.evaluation.suite import explain_unshared
 from mixwise.recipe import load_recipe
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.plan import DomainPlan
-from mixwise.study.warnings import _data_warnings
+from mixwise.study.warnings import _data_warnings, _searched_tests
 
 Mixwise = Callable[..., tuple[int, str, str]]
 
@@ -85,3 +85,26 @@ def test_schedules_on_which_continuing_rests_less_are_named(
     plan = replace(made_plan(recipe()), domains=domains, expert_points=(4, 8))
     found = [line for line in _data_warnings(inputs, plan) if "schedule` is" in line]
     assert all(line.startswith(start) for line, start in zip(found, told, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("others", "objective", "is_said"),
+    [
+        ({}, "metrics", True),
+        ({"kept": {"documents": "report"}}, "metrics", False),
+        ({}, "floors", False),
+    ],
+)
+def test_a_task_that_is_searched_on_and_not_kept_is_named(
+    pico: Path, others: dict[str, dict[str, str]], objective: str, is_said: bool
+) -> None:
+    raw = yaml.safe_load((pico / "recipe.yaml").read_text())
+    task = {"kind": "lm-eval", "task": "some_task", "measures": ["acc"]}
+    raw["evaluation"]["sets"] |= {"asked": task} | {k: task | more for k, more in others.items()}
+    raw["objective"].setdefault(objective, []).append({"set": "asked", "measure": "acc"})
+    (pico / "recipe.yaml").write_text(yaml.safe_dump(raw))
+    found = _searched_tests(Inputs(load_recipe(pico / "recipe.yaml"), Settings(pico, pico)))
+    assert bool(found) == is_said
+    assert all(
+        "`evaluation.sets.asked`: the search maximises on test documents" in s for s in found
+    )
