@@ -277,11 +277,13 @@ def horizon_words(found: Recommendation | None) -> str:
             f"continued to the final horizon from experts at {points} tokens, which may miss "
             f"{number(horizons.error.single)} of a single domain's objective and "
             f"{number(horizons.error.level)} of what all mixtures have alike (standard deviations)."
+            " That is the mean of a line in the logarithm of the steps and of what the experts' "
+            "learning curves add up to."
         )
     if horizons.coefficients:
         longer = ", ".join(f"{c:g} times for {name}" for name, c in horizons.coefficients.items())
         words += (
-            " What tells mixtures apart is the mean of that line and of the predictions of experts "
+            " What tells mixtures apart is the mean of the line and of the predictions of experts "
             f"whose step from the base is taken longer ({longer})."
         )
     if horizons.left:
