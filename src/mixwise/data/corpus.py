@@ -21,6 +21,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -202,7 +203,7 @@ def prepare_corpus(
         ResourceError: If the disk is full.
     """
     warn_of_left_out(source, folder, key)
-    heldout_source = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
+    heldout_source = source.model_copy(update=_as_heldout(heldout_files))
     corpus_key = find_corpus_key(
         source,
         folder=folder,
@@ -264,7 +265,7 @@ def find_corpus_key(
     if chat is not None:
         parts.append(chat.fingerprint)
     if heldout_files:
-        heldout = source.model_copy(update={"files": tuple(heldout_files), "hub": None})
+        heldout = source.model_copy(update=_as_heldout(heldout_files))
         parts.append(_hash_source(heldout, folder, f"{key}.heldout_files", chat, hash_file))
     else:
         parts.append(str(heldout_fraction))
@@ -288,6 +289,11 @@ def locate_hash(
     raise DataError(f"`{key}` changed while it was read: run the command again")
 
 
+def _as_heldout(files: Sequence[str]) -> dict[str, Any]:
+    """What a source of held-out files has in place of the domain's own."""
+    return {"files": tuple(files), "hub": None, "weights": {}}
+
+
 def _hash_source(
     source: TextSource, folder: Path, key: str, chat: ChatTemplate | None, hash_file: HashFile
 ) -> str:
@@ -304,6 +310,9 @@ def _hash_source(
         digest.update(f"{source.record_format.name} {source.parts.model_dump_json()}".encode())
     if source.where:
         digest.update(repr(sorted(source.where.items())).encode())
+    for pattern in source.files if source.weights else ():
+        n_files = len(resolve_files((pattern,), folder, f"{key}.files", source.format))
+        digest.update(f"{n_files} files of weight {source.weights[pattern]!r}".encode())
     if source.learned != source.record_format.learns[0]:
         digest.update(source.learned.encode())
     if source.hub is not None:

@@ -15,6 +15,7 @@ from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.formats import format_of, read_lines
 from mixwise.data.matching import resolve_files
 from mixwise.data.rows import read_hub, read_rows
+from mixwise.data.weighting import interleave
 from mixwise.errors import DataError, printable
 from mixwise.recipe import TextSource
 from mixwise.records.record import Document
@@ -44,6 +45,12 @@ def read_records(
             field or breaks a rule of the record format.
         MissingDependencyError: If Parquet or the hub is asked for without its package.
     """
+    if source.weights:
+        yield from interleave(
+            [read_records(each, folder, key, chat) for each in _apart(source, folder, key)],
+            [source.weights[pattern] for pattern in source.files],
+        )
+        return
     for record in _read_records(source, folder, key):
         if source.record_format.is_chat:
             assert chat is not None  # `Inputs` opens it for such sources
@@ -52,6 +59,26 @@ def read_records(
             yield replace(record, supervised=None)
         else:
             yield record
+
+
+def _apart(source: TextSource, folder: Path, key: str) -> list[TextSource]:
+    """The entries of ``files`` that have weights, each a source of its own.
+
+    Raises:
+        DataError: If two entries name the same file.
+    """
+    found: dict[Path, str] = {}
+    for pattern in source.files:
+        for path in resolve_files((pattern,), folder, f"{key}.files", source.format):
+            if found.setdefault(path.resolve(), pattern) != pattern:
+                raise DataError(
+                    f"`{key}.weights`: {printable(str(path))} is of two entries, "
+                    f"`{printable(found[path.resolve()], 80)}` and `{printable(pattern, 80)}`: "
+                    "change one"
+                )
+    return [
+        source.model_copy(update={"files": (pattern,), "weights": {}}) for pattern in source.files
+    ]
 
 
 def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:

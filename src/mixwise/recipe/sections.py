@@ -67,7 +67,8 @@ class HubDataset(Section):
 
 
 _OF_RECORDS = (
-    "files", "hub", "where", "records", "field", "fields", "learn", "format", "document_characters"
+    "files", "hub", "weights", "where", "records", "field", "fields", "learn", "format",
+    "document_characters",
 )  # fmt: skip
 FormatChoice = Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "arrow", "text"]
 
@@ -78,6 +79,9 @@ class TextSource(Section):
     ``files``: paths, folders or globs. ``format``: by default told by the name
     (`mixwise.data.formats` has the table); ``text`` reads any file as plain text, such as source
     code. ``document_characters``: after about so many, plain text is cut into documents.
+
+    ``weights``: of each entry of ``files``, by characters of text; what is read of them is in these
+    proportions, up to where the first of them is used up.
 
     ``where``: fields and the values that a row must have to be taken; so one file, with a column
     that names them, can be several domains.
@@ -93,6 +97,7 @@ class TextSource(Section):
 
     files: Patterns = ()
     hub: HubDataset | None = None
+    weights: dict[str, Annotated[float, Field(gt=0, le=10**9)]] = Field(default_factory=dict)
     where: dict[str, bool | int | str] = Field(default_factory=dict)
     records: Annotated[str, AfterValidator(FORMATS.known)] | None = None
     field: str = "text"
@@ -190,6 +195,19 @@ class TextSource(Section):
         if self.record_format.gives is not reads:
             fitting = ", ".join(row.name for row in FORMATS.values() if row.gives is reads)
             raise ValueError(f"`records: {self.records}` cannot be here: use one of {fitting}")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Self:
+        if not self.weights:
+            return self
+        if set(self.weights) != set(self.files) or len(self.files) < 2:
+            raise ValueError(
+                "`weights` must name each entry of `files`, of which there are two or more, but "
+                f"names {printable(', '.join(self.weights), 200)}: correct one of the two"
+            )
+        if self._reads(self._chosen) is not Document:
+            raise ValueError("`weights` are for records that are documents: leave them out")
         return self
 
     @model_validator(mode="after")

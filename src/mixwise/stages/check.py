@@ -121,6 +121,14 @@ def _notes(inputs: Inputs) -> Iterator[str]:
                 f"{facts.n_train_tokens:,} training tokens are learned, the others are read only; "
                 f"shares count {UNIT_WORDS[inputs.recipe.shares_by]}"
             )
+    for name, domain in inputs.recipe.domains.items():
+        if domain.weights:
+            every = inputs.source(name).model_copy(update={"weights": {}})
+            yield (
+                f"`{inputs.key(name)}.weights`: {inputs.corpus(name).facts.n_documents:,} of "
+                f"{inputs.count_documents(every, name):,} documents are read, up to where the "
+                "first of the files is used up"
+            )
     if inputs.recipe.shares_by != "tokens":
         even = inputs.token_mixture(Mixture.uniform(inputs.recipe.domain_names)).as_dict()
         yield (

@@ -182,6 +182,12 @@ class Inputs:
         folder = self.settings.recipe_folder
         return read_records(self.source(name), folder, self.key(name), self._chat(name))
 
+    def count_documents(self, source: TextSource, name: str) -> int:
+        """Documents of a source that hold text, as a domain or set of this name reads them."""
+        folder = self.settings.recipe_folder
+        found = read_documents(source, folder, self.key(name), self._chat(name))
+        return sum(not document.is_empty for document in found)
+
     def _chat(self, name: str) -> ChatTemplate | None:
         return self.chat_template if self.source(name).record_format.is_chat else None
 
