@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -48,6 +49,18 @@ def ignore(index: int, step: int) -> None:
 def square(job: int, on_step: OnStep) -> int:
     on_step(1)
     return job * job
+
+
+def tell_late(job: int, on_step: OnStep) -> int:
+    threading.Timer(0.5, on_step, (9,)).start()
+    return job
+
+
+def tell_slowly(job: int, on_step: OnStep) -> int:
+    time.sleep(1.5)
+    on_step(1)
+    time.sleep(0.5)
+    return job
 
 
 def fail_on_two(job: int, on_step: OnStep) -> int:
@@ -104,6 +117,13 @@ def test_every_job_is_done_once(engine: LocalEngine) -> None:
     finished = list(engine.run(square, [3, 4, 5], lambda i, s: steps.append((i, s))))
     assert sorted((f.index, f.result) for f in finished) == [(0, 9), (1, 16), (2, 25)]
     assert set(steps) <= {(0, 1), (1, 1), (2, 1)}
+
+
+def test_reports_that_arrive_after_their_jobs_have_ended_are_dropped(engine: LocalEngine) -> None:
+    told: list[tuple[int, int]] = []
+    list(engine.run(tell_late, [1, 2, 3], ignore))
+    list(engine.run(tell_slowly, [1], lambda index, step: told.append((index, step))))
+    assert told == [(0, 1)]
 
 
 def test_an_error_stops_the_jobs_that_run(engine: LocalEngine) -> None:

@@ -50,6 +50,7 @@ class LocalEngine:
         self._steps: Any = self._context.Queue()
         self._stop = self._context.RawValue("b", 0)  # no lock, which a killed worker might hold
         self._executor: ProcessPoolExecutor | None = None
+        self._n_runs = 0  # a report of an earlier call can arrive late
 
     def run(
         self,
@@ -59,8 +60,9 @@ class LocalEngine:
     ) -> Iterator[Finished[Result]]:
         """Run a function over jobs and yield each as it finishes; see `Engine.run`."""
         self._stop.value = 0
+        self._n_runs += 1
         futures: dict[Future[_Done[Result]], int] = {
-            self._pool().submit(_call, function, job, index): index
+            self._pool().submit(_call, function, job, (self._n_runs, index)): index
             for index, job in enumerate(jobs)
         }
         try:
@@ -116,10 +118,11 @@ class LocalEngine:
     def _drain(self, on_step: Callable[[int, int], None]) -> None:
         while True:
             try:
-                index, step = self._steps.get_nowait()
+                (run, index), step = self._steps.get_nowait()
             except queue.Empty:
                 return
-            on_step(index, step)
+            if run == self._n_runs:
+                on_step(index, step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +225,15 @@ def end_without(is_there: Callable[[], bool]) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _call(function: Callable[[Job, OnStep], Result], job: Job, index: int) -> _Done[Result]:
+def _call(
+    function: Callable[[Job, OnStep], Result], job: Job, place: tuple[int, int]
+) -> _Done[Result]:
+    """Do a job; what it reports goes with its place: the engine's run, and the job's index."""
+
     def on_step(step: int) -> None:
         if _worker.must_stop:
             raise Stopped
-        _worker.steps.put((index, step))
+        _worker.steps.put((place, step))
 
     texts: list[str] = []
     _worker.is_busy = True
