@@ -332,7 +332,13 @@ def load_tokens(family: str) -> dict[str, int]:
 
 
 def _note_tokens(family: str, tokens: Mapping[str, int]) -> None:
-    if load_tokens(family):
+    known = load_tokens(family)
+    if known and known != dict(tokens):
+        raise SystemExit(
+            f"the tables of `{family}` are of other texts ({known}) than those that are there now "
+            f"({dict(tokens)}): remove them, and its lines of {TOKENS.name}, to make them anew"
+        )
+    if known:
         return
     is_new = not TOKENS.is_file()
     with TOKENS.open("a", newline="") as file:

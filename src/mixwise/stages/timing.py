@@ -25,10 +25,11 @@ from mixwise.evaluation.sets import EvaluationSet
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Training
-from mixwise.releases import disable_activation_checkpointing, enable_activation_checkpointing
+from mixwise.releases import disable_activation_checkpointing
 from mixwise.scorer import Part
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Measured
+from mixwise.training.preparing import prepare_module
 
 
 def measure_steps(
@@ -107,22 +108,9 @@ def _as_trained(module: Any, settings: Training) -> Any:
     """The model as a run trains it; `_as_loaded` undoes it."""
     module.train()
     module.requires_grad_(requires_grad=settings.method == "full")
-    if settings.gradient_checkpointing:
-        enable_activation_checkpointing(module)
-        module.enable_input_require_grads()
-    if settings.method == "full":
-        return module
-    from peft import LoraConfig, get_peft_model
-
-    targets = settings.lora.target_modules
-    config = LoraConfig(
-        r=settings.lora.rank,
-        task_type="CAUSAL_LM",
-        target_modules=targets if isinstance(targets, str) else list(targets),
-    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what PEFT only warns of has been looked at
-        return get_peft_model(module, config)
+        return prepare_module(module, settings)
 
 
 def _as_loaded(trained: Any, settings: Training) -> None:

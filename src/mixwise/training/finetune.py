@@ -17,7 +17,6 @@ import errno
 import os
 import shutil
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +39,9 @@ from mixwise.errors import (
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.models.loading import load_module
 from mixwise.recipe import Training
-from mixwise.releases import enable_activation_checkpointing
 from mixwise.shortages import explain_failed_write, explain_shortage
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
+from mixwise.training.preparing import prepare_module
 from mixwise.training.run_files import hash_run_files
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
 from mixwise.training.saving import (
@@ -343,25 +342,7 @@ def _build_model(job: TrainingJob) -> Any:
             "or begin a new study"
         )
     model = load_module(job.base, trust_remote_code=job.trust_remote_code)
-    if job.settings.gradient_checkpointing:
-        enable_activation_checkpointing(model)
-        model.enable_input_require_grads()
-    if job.settings.method == "full":
-        return model
-    from peft import LoraConfig, get_peft_model
-
-    lora = job.settings.lora
-    targets = lora.target_modules
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=0.0,
-        task_type="CAUSAL_LM",
-        target_modules=targets if isinstance(targets, str) else list(targets),
-    )
-    with warnings.catch_warnings():  # PEFT asks by a name that transformers 5.23 has renamed
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        return get_peft_model(model, config)
+    return prepare_module(model, job.settings)
 
 
 def _optimizer(settings: Training) -> tuple[type[torch.optim.Optimizer], dict[str, Any]] | None:

@@ -1,0 +1,39 @@
+"""A loaded model made ready to be trained: its checkpointing, its adapters."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from mixwise.recipe import Training
+from mixwise.releases import enable_activation_checkpointing
+
+
+def prepare_module(module: Any, settings: Training) -> Any:
+    """Give a causal language model what a run's settings ask for.
+
+    Args:
+        module: As it was loaded; adapters are put into it in place.
+        settings: The run's.
+
+    Returns:
+        The module itself, or a PEFT model around it.
+    """
+    if settings.gradient_checkpointing:
+        enable_activation_checkpointing(module)
+        module.enable_input_require_grads()
+    if settings.method == "full":
+        return module
+    from peft import LoraConfig, get_peft_model
+
+    targets = settings.lora.target_modules
+    config = LoraConfig(
+        r=settings.lora.rank,
+        lora_alpha=settings.lora.alpha,
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+        target_modules=targets if isinstance(targets, str) else list(targets),
+    )
+    with warnings.catch_warnings():  # PEFT asks by a name that transformers 5.23 has renamed
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        return get_peft_model(module, config)
