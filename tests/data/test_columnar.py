@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.data.rows import read, refuse
 
@@ -53,6 +55,22 @@ def test_a_file_that_was_cut_off_is_named(tmp_path: Path, write: Any, n_lost: in
     path = write(tmp_path / "d.arrow", text=["a" * 9] * ROWS)
     path.write_bytes(path.read_bytes()[:-n_lost])
     refuse(r"d\.arrow: not a readable Arrow file \(.+\): replace it", tmp_path, "d.arrow")
+
+
+def test_lengths_that_damage_has_changed_are_named(tmp_path: Path) -> None:
+    path = write_stream(tmp_path / "d.arrow", text=["one", "two"])
+    content = path.read_bytes()
+    lengths = struct.pack("<iii", 0, 3, 6)
+    assert content.count(lengths) == 1
+    path.write_bytes(content.replace(lengths, struct.pack("<iii", 0, 1 << 30, 6)))
+    refuse(r"d\.arrow: not a readable Arrow file \(.+\): replace it", tmp_path, "d.arrow")
+
+
+def test_a_name_of_a_parquet_column_that_is_no_text_is_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["one"]}), tmp_path / "d.parquet", store_schema=False)
+    content = (tmp_path / "d.parquet").read_bytes()
+    (tmp_path / "d.parquet").write_bytes(content.replace(b"text", b"te\xaft"))
+    refuse(r"d\.parquet: not a readable Parquet file \(.+\): replace it", tmp_path, "d.parquet")
 
 
 @pytest.mark.parametrize("content", [b"x", b"hello, this is no Arrow file"])

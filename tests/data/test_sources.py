@@ -1,5 +1,6 @@
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -175,9 +176,19 @@ ROWS = b'{"text": "one", "n": [1, null]}\n{"text": "two \\u00e9", "n": {"a": 1.5
 TABLE = b'n,text\n1,"one, two"\n2,"a ""b"""\n'
 
 
+COLUMNS = pa.table({"text": ["one", "two"], "n": [1, 2]})
+
+
 def parquet_bytes() -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({"text": ["one", "two"], "n": [1, 2]}), sink)
+    pq.write_table(COLUMNS, sink)
+    return bytes(sink.getvalue())
+
+
+def arrow_bytes(new: Callable[[pa.NativeFile, pa.Schema], pa.ipc.RecordBatchStreamWriter]) -> bytes:
+    sink = pa.BufferOutputStream()
+    with new(sink, COLUMNS.schema) as writer:
+        writer.write_table(COLUMNS)
     return bytes(sink.getvalue())
 
 
@@ -189,6 +200,8 @@ def parquet_bytes() -> bytes:
         ("d.csv", TABLE),
         ("d.jsonl.gz", gzip.compress(ROWS, mtime=0)),
         ("d.parquet", parquet_bytes()),
+        ("stream.arrow", arrow_bytes(pa.ipc.new_stream)),
+        ("footed.arrow", arrow_bytes(pa.ipc.new_file)),
     ],
 )
 @given(data=st.data())

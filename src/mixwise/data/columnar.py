@@ -3,13 +3,15 @@
 Method:
     Columns that nobody asks for are not read; of Parquet, only the asked parts of nested ones are.
     Arrow files are streams, as `datasets` saves them, or have a footer, as Feather has. A stream
-    whose end is not written was cut off, which its reader would take for the end.
+    whose end is not written was cut off, which its reader would take for the end. What a file
+    holds is validated before it is read: lengths that damage has changed would end the process.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,37 +47,38 @@ def read_parquet(path: Path, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
     """Rows of a Parquet file; see `mixwise.data.rows.read_rows`."""
     place = printable(str(path))
     pyarrow = _pyarrow(place, "Parquet")
-    try:
-        with pyarrow.parquet.ParquetFile(path) as table:
-            names = chosen_columns(wanted, [str(n) for n in table.schema_arrow.names], place)
-            asked = [each.field for each in wanted if each.field not in names]
-            nested = [field for field in asked if field.split(".")[0] in names]
-            whole = [name for name in names if not any(f.startswith(name + ".") for f in nested)]
-            number = 0
-            for batch in table.iter_batches(batch_size=_ROWS, columns=[*whole, *nested]):
-                yield from _rows(batch, names, path, number)
-                number += batch.num_rows
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(
-            f"{place}: not a readable Parquet file ({printable(first_line(error))}): replace it"
-        ) from None
+    with _damage_told(pyarrow, place, "Parquet"), pyarrow.parquet.ParquetFile(path) as table:
+        names = chosen_columns(wanted, [str(n) for n in table.schema_arrow.names], place)
+        asked = [each.field for each in wanted if each.field not in names]
+        nested = [field for field in asked if field.split(".")[0] in names]
+        whole = [name for name in names if not any(f.startswith(name + ".") for f in nested)]
+        number = 0
+        for batch in table.iter_batches(batch_size=_ROWS, columns=[*whole, *nested]):
+            yield from _rows(batch, names, path, number)
+            number += batch.num_rows
 
 
 def read_arrow(path: Path, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
     """Rows of an Arrow file, which is mapped; see `mixwise.data.rows.read_rows`."""
     place = printable(str(path))
     pyarrow = _pyarrow(place, "Arrow")
+    with _damage_told(pyarrow, place, "Arrow"), pyarrow.memory_map(str(path)) as file:
+        number = 0
+        for batch in _batches(pyarrow, file):
+            names = chosen_columns(wanted, [str(n) for n in batch.schema.names], place)
+            for start in range(0, batch.num_rows, _ROWS):
+                yield from _rows(batch.slice(start, _ROWS), names, path, number + start)
+            number += batch.num_rows
+
+
+@contextmanager
+def _damage_told(pyarrow: Any, place: str, what: str) -> Iterator[None]:
+    """What pyarrow raises about a damaged file, as an error that names the file."""
     try:
-        with pyarrow.memory_map(str(path)) as file:
-            number = 0
-            for batch in _batches(pyarrow, file):
-                names = chosen_columns(wanted, [str(n) for n in batch.schema.names], place)
-                for start in range(0, batch.num_rows, _ROWS):
-                    yield from _rows(batch.slice(start, _ROWS), names, path, number + start)
-                number += batch.num_rows
-    except (pyarrow.ArrowException, OSError) as error:
+        yield
+    except (pyarrow.ArrowException, OSError, UnicodeError) as error:
         raise DataError(
-            f"{place}: not a readable Arrow file ({printable(first_line(error))}): replace it"
+            f"{place}: not a readable {what} file ({printable(first_line(error))}): replace it"
         ) from None
 
 
@@ -110,6 +113,7 @@ def _batches(pyarrow: Any, file: Any) -> Iterator[Any]:
 
 def _rows(batch: Any, names: Sequence[str], path: Path, done: int) -> Iterator[FileRow]:
     place = printable(str(path))
+    batch.validate(full=True)
     columns = [(name, _values(batch.column(name), name, done, place)) for name in names]
     for i in range(batch.num_rows):
         yield FileRow({name: values[i] for name, values in columns}, str(path), done + i + 1)
