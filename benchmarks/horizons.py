@@ -3,11 +3,11 @@
     python -m benchmarks.horizons
 
 Method:
-    For each family and each length t of the experts (`benchmarks.truth.horizons` made the tables),
+    For each bed and each length t of the experts (`benchmarks.truth.horizons` made the tables),
     the price is what the experts read over what the final run reads. Every way scores the same
     mixtures; the continued ones use the product's `continue_metric`, and with longer steps its
     `weigh`, found from the corners and the uniform mixture as the product does. Held against them
-    is the mean of two trained seeds: ρ is Spearman's over the random mixtures, its interval 95 %
+    is the mean of the trained seeds: ρ is Spearman's over the random mixtures, its interval 95 %
     bootstrap over them, the ceiling what the seeds allow. Regret is that of the pick among draws of
     half the mixtures, as a share of what a random pick of the same draw loses, the mean over draws
     with its 95 % interval; uniform is picked where it is one of them always.
@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
 from benchmarks.mixwise_pick import metrics_of
-from benchmarks.truth.horizons import SEEDS, STEPS, Row, load, longer
+from benchmarks.truth.horizons import SETTINGS, STEPS, Row, load, longer
 from scipy.stats import spearmanr
 
 from mixwise.extrapolation import continue_metric
@@ -39,15 +39,25 @@ from mixwise.scoring.table import TableRow, TableScorer
 from mixwise.scoring.weighing import LONGER_STEPS, ProxyPart, weigh
 
 Array = npt.NDArray[np.float64]
-FAMILIES = ("demo", "languages", "code", "administration")
+BEDS = ("demo", "languages", "demo-long", "code", "administration")
 DEVELOPMENT = ("demo", "languages")
-LENGTHS: Mapping[int, tuple[int, ...]] = {
-    128: (32, 64, 128),
-    64: (16, 32, 64),
-    32: (8, 16, 32),
-    16: (5, 8, 16),
-    8: (4, 5, 8),
-}  # of the experts, and the points at which they are merged
+Lengths = Mapping[int, tuple[int, ...]]
+LENGTHS: Mapping[int, Lengths] = {
+    STEPS: {
+        128: (32, 64, 128),
+        64: (16, 32, 64),
+        32: (8, 16, 32),
+        16: (5, 8, 16),
+        8: (4, 5, 8),
+    },
+    4 * STEPS: {
+        102: (27, 51, 102),
+        51: (14, 27, 51),
+        25: (8, 14, 25),
+        10: (4, 6, 10),
+        5: (4, 5),
+    },
+}  # of the final run: of the experts, and the points at which they are averaged
 LOST = 2.0  # steps of the warm-up that do not count
 _N_DRAWS, _N_BOOTSTRAP = 200, 2000
 WAYS = (
@@ -66,6 +76,7 @@ class Bed:
 
     Args:
         names: Of the domains.
+        steps: Of the final run.
         base: Losses of the base, ``(n_sets,)``.
         shares: Of the mixtures, ``(n_mixtures, n_domains)``.
         losses: By answer and steps, ``(n_mixtures, n_sets)``; the domains' sets first.
@@ -73,15 +84,16 @@ class Bed:
     """
 
     names: tuple[str, ...]
+    steps: int
     base: Array
     shares: Array
     losses: Mapping[tuple[str, int], Array]
     truths: Mapping[int, Array]
 
     @classmethod
-    def of(cls, family: str) -> Bed:
-        """The bed of a family."""
-        rows = load(family)
+    def of(cls, name: str) -> Bed:
+        """The bed of a name."""
+        setting, rows = SETTINGS[name], load(name)
         first = next(row for row in rows if row.answer == "merged")
         names = list(first.losses)
         mixtures = list(
@@ -98,11 +110,20 @@ class Bed:
         steps = {(row.answer, row.steps) for row in rows if row.answer in kinds}
         return cls(
             tuple(first.shares),
+            setting.steps,
             np.array([next(r for r in rows if r.answer == "base").losses[n] for n in names]),
             np.array(mixtures),
             {key: block([r for r in rows if (r.answer, r.steps) == key]) for key in steps},
-            {s: block([r for r in rows if r.answer == "reference" and r.seed == s]) for s in SEEDS},
+            {
+                seed: block([r for r in rows if r.answer == "reference" and r.seed == seed])
+                for seed in setting.seeds
+            },
         )
+
+    @property
+    def lengths(self) -> Lengths:
+        """Of the experts, and their points."""
+        return LENGTHS[self.steps]
 
     @property
     def domains(self) -> int:
@@ -126,7 +147,7 @@ class Bed:
 
     def _by_product(self, length: int) -> Array:
         """By the product's own weights of the line and of longer steps."""
-        asked = [("predictions", point, 1.0) for point in LENGTHS[length]]
+        asked = [("predictions", point, 1.0) for point in self.lengths[length]]
         asked += [(longer(c), length, c) for c in LONGER_STEPS]
         mixtures = [Mixture(self.names, tuple(row / row.sum())) for row in self.shares]
         sets = metrics_of(np.zeros(self.losses["predictions", length].shape[1]))
@@ -143,7 +164,7 @@ class Bed:
         found = weigh(
             parts,
             known,
-            STEPS - LOST,
+            self.steps - LOST,
             metrics,
             ("predictions",),
             dict(zip(sets, self.base.tolist(), strict=True)),
@@ -153,51 +174,61 @@ class Bed:
         return np.stack(columns, axis=1)
 
     def _continued(self, kind: str, length: int) -> Array:
-        points = LENGTHS[length]
+        points = self._kept(kind, length)
         stacked = np.stack([self.losses[kind, point] for point in points], axis=-1)
         counted = [point - LOST for point in points]
         columns = []
         for k in range(stacked.shape[1]):
-            found = continue_metric(stacked[: self.domains + 1, k], counted, STEPS - LOST)
+            found = continue_metric(stacked[: self.domains + 1, k], counted, self.steps - LOST)
             columns.append(stacked[:, k] @ found.weights + found.shift)
         return np.stack(columns, axis=1)
+
+    def _kept(self, kind: str, length: int) -> list[int]:
+        """The points of a length, or those that are nearest to them where some were not kept."""
+        kept = [steps for answer, steps in self.losses if answer == kind and steps <= length]
+        near = {min(kept, key=lambda s: abs(s - point)) for point in self.lengths[length]}
+        return sorted(near)
 
 
 def main() -> None:
     """Print a table for each objective, and keep the figures."""
     claims: list[Claim] = []
-    for family in FAMILIES:
-        bed = Bed.of(family)
+    for name in BEDS:
+        bed = Bed.of(name)
         for objective, sets in bed.objectives.items():
-            claims += _report(family, bed, objective, sets)
+            claims += _report(name, bed, objective, sets)
     save_claims("horizons", claims)
 
 
-def _report(family: str, bed: Bed, objective: str, sets: slice) -> list[Claim]:
+def _report(name: str, bed: Bed, objective: str, sets: slice) -> list[Claim]:
     seeds = [-truth[bed.domains + 1 :, sets].mean(axis=1) for truth in bed.truths.values()]
     truth, spread = np.mean(seeds, axis=0), float(np.std(np.mean(seeds, axis=0)))
-    agreement = max(float(spearmanr(*seeds)[0]), 0.0)
-    ceiling = float(np.sqrt(2 * agreement / (1 + agreement)))
-    use = "development" if family in DEVELOPMENT else "report"
-    print(f"\n{family} ({use}), {objective}: {len(truth)} mixtures × {len(seeds)} seeds, ", end="")
-    print(f"spread {spread:.4f}; the seeds allow ρ {ceiling:.2f}\n")
+    use = "development" if SETTINGS[name].family in DEVELOPMENT else "report"
+    print(f"\n{name} ({use}), {objective}: {len(truth)} mixtures × {len(seeds)} seeds, ", end="")
+    print(f"spread {spread:.4f}; the seeds allow ρ {_ceiling(seeds):.2f}\n")
     print("| experts ÷ final run | price | way | ρ | error ÷ spread | regret ÷ random pick's |")
     print("| --- | --- | --- | --- | --- | --- |")
     claims = []
-    for length in LENGTHS:
+    for length in bed.lengths:
         for way, losses in bed.scores(length).items():
             scores = -losses[bed.domains + 1 :, sets].mean(axis=1)
             rho, low, high = rho_interval(scores, truth)
             error = float(np.abs(scores - truth).mean()) / spread
             lost, lost_low, lost_high = _regret(scores, truth)
+            price = bed.domains * length / bed.steps
             print(
-                f"| 1/{STEPS // length} | {bed.domains * length / STEPS:.2f} | {way} | {rho:.2f} "
-                f"({low:.2f} to {high:.2f}) | {error:.2f} | {lost:.2f} ({lost_low:.2f} to "
-                f"{lost_high:.2f}) |"
+                f"| 1/{bed.steps // length} | {price:.2f} | {way} | {rho:.2f} ({low:.2f} to "
+                f"{high:.2f}) | {error:.2f} | {lost:.2f} ({lost_low:.2f} to {lost_high:.2f}) |"
             )
-            name = f"{family}, {objective}, experts 1/{STEPS // length}: ρ of {way}"
-            claims.append(Claim(name, rho, low, high, len(truth)))
+            what = f"{name}, {objective}, experts 1/{bed.steps // length}: ρ of {way}"
+            claims.append(Claim(what, rho, low, high, len(truth)))
     return claims
+
+
+def _ceiling(seeds: Sequence[Array]) -> float:
+    """ρ of a perfect answer with the mean of two seeds, by how far these agree."""
+    agreement = max(float(spearmanr(*seeds)[0]), 0.0)
+    return float(np.sqrt(2 * agreement / (1 + agreement)))
 
 
 def rho_interval(scores: Array, truth: Array) -> tuple[float, float, float]:

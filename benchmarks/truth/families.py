@@ -105,17 +105,30 @@ FAMILIES: Mapping[str, Family | None] = {
     ),
 }
 
+MANY = "many"  # sixteen domains, of all families
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "programs": ("python", "c", "stubs", "headers"),
+    "prose": ("german", "french", "glosses", "licences"),
+    "catalogues": ("ru", "ja", "pl", "el"),
+    "administration": ("tasks", "powershell", "readmes", "modules"),
+}  # of the many domains, by what anyone can see of them
+
 
 def write_family(name: str, folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """Write a family's documents as JSON lines, where they are not there yet.
 
     Args:
-        name: One of `FAMILIES`.
+        name: One of `FAMILIES`, or `MANY`.
         folder: Where files go.
 
     Returns:
         Files of the domains and of the targets, by name.
     """
+    if name == MANY:
+        written = [write_family(one, folder) for one in FAMILIES]
+        domains = {n: path for one, _ in written for n, path in one.items()}
+        chosen = [n for group in GROUPS.values() for n in group]
+        return {n: domains[n] for n in chosen}, {n: p for _, one in written for n, p in one.items()}
     family = FAMILIES[name]
     if family is None:
         places = {text: DEMO / "data" / f"{text}.jsonl.gz" for text in (*FIVE, "outils", "libc")}

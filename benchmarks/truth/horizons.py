@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gzip
+import random
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 from benchmarks.truth.beds import DEMO
-from benchmarks.truth.families import write_family
+from benchmarks.truth.families import GROUPS, MANY, write_family
 
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import open_checkpoint
@@ -63,6 +66,10 @@ class Setting:
         schedule: Of the final run's learning rate; the experts' is constant.
         seeds: Of the final runs.
         short_points: Steps at which runs of another seed are measured; the last is their end.
+        expert_steps: Of the experts' runs; None for as many as the final one has.
+        sequences: Of each evaluation set.
+        groups: Whether experts are of groups of the family's domains, an equal part of each;
+            nothing else is trained then.
     """
 
     family: str
@@ -73,6 +80,9 @@ class Setting:
     schedule: str = "constant"
     seeds: tuple[int, ...] = SEEDS
     short_points: tuple[int, ...] = SHORT_POINTS
+    expert_steps: int | None = None
+    sequences: int = 32
+    groups: bool = False
 
 
 _LONG = Setting(
@@ -81,8 +91,26 @@ _LONG = Setting(
     points=(4, 5, 6, 8, 10, 14, 25, 27, 51, 53, 66, 102, 129, 204, 256, 512),
     merged_points=(5, 10, 25, 51, 102),
     longer_points=(5, 10, 25, 51, 102, 204, 256),
-    seeds=(1,),
     short_points=(8, 16, 32, 64),
+)
+_MANY = Setting(
+    MANY,
+    256,
+    points=(4, 5, 6, 8, 9, 10, 16, 17, 32),
+    merged_points=(4, 8, 16),
+    longer_points=(4, 8, 16, 32),
+    short_points=(),
+    expert_steps=32,
+    sequences=12,
+)
+_GROUPS = replace(
+    _MANY,
+    points=(6, 9, 10, 16, 17, 18, 32, 33, 64),
+    merged_points=(16, 32, 64),
+    longer_points=(16, 32, 64),
+    seeds=(),
+    expert_steps=64,
+    groups=True,
 )
 SETTINGS: Mapping[str, Setting] = {
     "demo": Setting("demo"),
@@ -91,6 +119,8 @@ SETTINGS: Mapping[str, Setting] = {
     "demo-cosine": Setting("demo", STEPS, (), (), (), "cosine", seeds=(1,), short_points=()),
     "demo-long": _LONG,
     "administration": Setting("administration"),
+    "many": _MANY,
+    "many-groups": _GROUPS,
 }
 
 
@@ -162,17 +192,24 @@ def open_bed(bed: str, scratch: Path) -> Iterator[Workspace]:
     """The bed as a study of mixwise, whose experts are merged at every point."""
     setting = SETTINGS[bed]
     domains, targets = write_family(setting.family, scratch)
+    sources = {name: {"files": str(path.resolve())} for name, path in domains.items()}
+    sets = {name: {"files": str(path.resolve())} for name, path in targets.items()}
+    if setting.family == MANY:
+        sources = {name: _apart(path, scratch / MANY) for name, path in domains.items()}
+    if setting.groups:
+        sets |= {name: {"files": source["heldout_files"]} for name, source in sources.items()}
+        sources = {group: _equally([sources[n] for n in names]) for group, names in GROUPS.items()}
     folder = scratch / f"study-{bed}"
     folder.mkdir(parents=True, exist_ok=True)
     recipe = {
         "base": str(DEMO / "base"),
-        "domains": {name: {"files": str(path.resolve())} for name, path in domains.items()},
+        "domains": sources,
         "horizon_tokens": setting.steps * BATCH * LENGTH,
-        "experts": {"horizon_tokens": setting.steps * BATCH * LENGTH},
+        "experts": {"horizon_tokens": (setting.expert_steps or setting.steps) * BATCH * LENGTH},
         "sequence_length": LENGTH,
         "evaluation": {
-            "sets": {name: {"files": str(path.resolve())} for name, path in targets.items()},
-            "max_sequences": 32,
+            "sets": sets,
+            "max_sequences": setting.sequences,
             "batch_sequences": 32,
         },
         "training": {
@@ -200,14 +237,59 @@ def open_bed(bed: str, scratch: Path) -> Iterator[Workspace]:
         workspace.close()
 
 
+def _apart(path: Path, folder: Path) -> dict[str, Any]:
+    """A domain whose held-out documents have a file of their own, so that groups hold them out."""
+    name = path.name.split(".")[0]
+    files = [folder / f"{name}.{part}.jsonl" for part in ("train", "heldout")]
+    if not all(file.is_file() for file in files):
+        folder.mkdir(parents=True, exist_ok=True)
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        rows = content.decode().splitlines(keepends=True)
+        random.Random(0).shuffle(rows)
+        n_heldout = len(rows) // 8
+        for written, part in zip(files, (rows[n_heldout:], rows[:n_heldout]), strict=True):
+            written.write_text("".join(part))
+    train, heldout = (str(file.resolve()) for file in files)
+    return {"files": train, "heldout_files": heldout}
+
+
+def _equally(sources: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """A domain of several, an equal part of each."""
+    files = [source["files"] for source in sources]
+    heldout = [source["heldout_files"] for source in sources]
+    return {"files": files, "weights": dict.fromkeys(files, 1), "heldout_files": heldout}
+
+
+def asked_of(bed: str, domains: Sequence[str]) -> list[Mixture]:
+    """The mixtures that a bed's experts are asked of; of groups those that the domains' add up to.
+
+    Args:
+        bed: One of `SETTINGS`.
+        domains: Its domains, or its groups.
+    """
+    if not SETTINGS[bed].groups:
+        return mixtures(domains)
+    every = mixtures([name for names in GROUPS.values() for name in names])
+    return list(dict.fromkeys(grouped(mixture) for mixture in every))
+
+
+def grouped(mixture: Mixture) -> Mixture:
+    """A mixture of the many domains as one of their groups."""
+    shares = mixture.as_dict()
+    sums = [round(sum(shares[name] for name in names), 9) for names in GROUPS.values()]
+    return Mixture(tuple(GROUPS), tuple(share / sum(sums) for share in sums))
+
+
 def generate(bed: str, scratch: Path) -> None:
     """Measure what is missing of a bed's table."""
     setting = SETTINGS[bed]
     done = {row.key for row in load(bed)}
     with open_bed(bed, scratch) as workspace:
-        _note_tokens(setting.family, workspace.inputs.available_tokens)
-        asked = mixtures(workspace.recipe.domain_names)
-        trained = asked[len(workspace.recipe.domains) :]
+        if not setting.groups:
+            _note_tokens(setting.family, workspace.inputs.available_tokens)
+        asked = asked_of(bed, workspace.recipe.domain_names)
+        trained = mixtures(workspace.recipe.domain_names)[len(workspace.recipe.domains) :]
         if not done:
             append(bed, [row_of("base", 0, 0, asked[0], workspace.base_observation)])
         wanted = {("predictions", at) for at in setting.points}
@@ -215,15 +297,17 @@ def generate(bed: str, scratch: Path) -> None:
         wanted |= {(longer(c), at) for c in LONGER_STEPS for at in setting.longer_points}
         if any(key_of(*one, 0, m.shares) not in done for one in wanted for m in asked):
             _ask_experts(bed, workspace, scratch, asked, done)
-        for mixture in trained:
-            for seed in setting.seeds:
+        for seed in setting.seeds:
+            for mixture in trained:
                 if key_of("reference", setting.steps, seed, mixture.shares) not in done:
                     [[run]] = workspace.reference((seed,)).runs([mixture])
                     append(bed, [row_of("reference", setting.steps, seed, mixture, run)])
-            points = setting.short_points
+                    print(f"{bed}: trained on {mixture} with seed {seed}", flush=True)
+        points = setting.short_points
+        for mixture in trained:
             if points and key_of("reference", points[-1], SHORT_SEED, mixture.shares) not in done:
                 append(bed, _short_run(workspace, mixture, points))
-            print(f"{bed}: trained on {mixture}", flush=True)
+                print(f"{bed}: trained for short on {mixture}", flush=True)
 
 
 def _ask_experts(

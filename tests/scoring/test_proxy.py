@@ -15,6 +15,7 @@ from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.recipe.sections import Proxy
 from mixwise.scorer import SLOPES, Part, Request
+from mixwise.scoring import predictions
 from mixwise.scoring.weighing import LONGER_STEPS
 from mixwise.stages.verify import verify_study
 from mixwise.study.inputs import Settings
@@ -181,6 +182,25 @@ def test_derivatives_of_predictions_are_right(short: Workspace) -> None:
         assert high.derivatives is not None
         bent = (high.derivatives.slopes - low.derivatives.slopes) / (2 * step)
         assert found.hessian @ along == pytest.approx(bent, rel=1e-2, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "request_", [Request(order=2, per_example=True), Request(part=Part(1, 2, 3))]
+)
+def test_predictions_are_the_same_however_many_rows_are_read_at_once(
+    short: Workspace, monkeypatch: pytest.MonkeyPatch, request_: Request
+) -> None:
+    scorer = next(p.scorer for p in short.proxy.parts if p.means == "predictions")
+    [whole] = scorer.score([THIRD], request_)
+    monkeypatch.setattr(predictions, "_PIECE", 100)
+    [pieces] = scorer.score([THIRD], request_)
+    for one, other in zip(whole.measurements, pieces.measurements, strict=True):
+        assert other.examples == pytest.approx(one.examples, rel=1e-12)
+        if one.derivatives is not None:
+            assert other.derivatives is not None
+            for name in ("slopes", "hessian", "example_slopes", "example_hessians"):
+                expected = getattr(one.derivatives, name)
+                assert getattr(other.derivatives, name) == pytest.approx(expected, rel=1e-9)
 
 
 def test_predictions_are_kept_and_a_damaged_file_is_read_anew(

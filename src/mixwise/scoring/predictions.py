@@ -12,7 +12,8 @@ Method:
         ∂ℓ_R/∂λ_i = −Σ_t p_i/q ,   ∂²ℓ_R/∂λ_i∂λ_j = Σ_t p_i p_j / q² ,
 
     so that a metric that is linear in the rows' likelihoods is convex in λ. What a model would
-    answer (accuracy, generation) is not asked of it.
+    answer (accuracy, generation) is not asked of it. Likelihoods stay in their files, which are
+    mapped, and are worked on a piece of rows at a time.
 
 Source:
     Thudi et al. 2025, MixMin (arXiv 2502.10510).
@@ -26,6 +27,7 @@ Departures:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -45,6 +47,7 @@ from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.token_likelihoods import TokenLikelihoods
 
 RULE = "predictions"
+_PIECE = 2**20  # likelihoods of all experts that are worked on at once: 8 MB of float64
 _MOST_EXPONENT = 600.0  # exp of more is no float64: an expert without a share may know far better
 
 
@@ -86,7 +89,7 @@ class PredictionScorer:
         experts = list(self._experts.values())
         likelihoods = self._store.of(experts, coefficient=self._coefficient, names=self._names)
         return tuple(
-            _Predictions(chosen, np.stack([found[chosen.name] for found in likelihoods]))
+            _Predictions(chosen, [found[chosen.name] for found in likelihoods])
             for chosen in self._evaluations.suite.likelihood_sets
             if self._names is None or chosen.name in self._names
         )
@@ -122,10 +125,13 @@ class _Predictions:
 
     Args:
         chosen: The set.
-        log_likelihoods: Of its scored tokens, row after row, ``(n_experts, n_tokens)``, in nats.
+        log_likelihoods: Of its scored tokens by each expert, row after row, ``(n_tokens,)``, in
+            nats.
     """
 
-    def __init__(self, chosen: LikelihoodSet, log_likelihoods: npt.NDArray[np.float32]) -> None:
+    def __init__(
+        self, chosen: LikelihoodSet, log_likelihoods: Sequence[npt.NDArray[np.float32]]
+    ) -> None:
         self._chosen = chosen
         self._log = log_likelihoods
         sizes = np.array([row.n_scored for row in chosen.rows()])
@@ -138,34 +144,64 @@ class _Predictions:
         """Every metric of the set, with the derivatives that its differentiable metrics have."""
         chosen, examples = self._chosen, request.part.examples(self._chosen.n_examples)
         rows = np.concatenate([self._rows_of(example) for example in examples])
-        starts = np.concatenate([[0], np.cumsum((self._ends - self._starts)[rows])[:-1]])
-        log = self._tokens_of(rows, is_whole=request.part.is_whole)
-        highest = log[shares > 0].max(axis=0)  # keeps a token from having no likelihood at all
-        likelihoods = np.exp(np.minimum(log - highest, _MOST_EXPONENT))
-        mixed = shares @ likelihoods
-        nats = -np.add.reduceat(highest + np.log(mixed), starts)
+        pieces = [self._read(piece, shares, request.order) for piece in self._pieces(rows)]
+        nats = np.concatenate([piece.nats for piece in pieces])
         measured = chosen.measure(nats, examples)
         if not request.order:
             return measured
         facts = chosen.differentiable(examples)
         sums = ExampleSums(len(examples), len(shares))
-        ratios = likelihoods / mixed
-        slopes = -np.add.reduceat(ratios, starts, axis=1).T
-        counted = np.flatnonzero(facts.counted)
-        hessians = None
-        if request.order == 2:
-            hessians = _hessians(ratios, starts)[counted]
-        sums.add(facts.row_examples[counted], slopes[counted], hessians)
+        end = 0
+        for piece in pieces:
+            start, end = end, end + len(piece.nats)
+            counted = np.flatnonzero(facts.counted[start:end])
+            hessians = None if piece.hessians is None else piece.hessians[counted]
+            owners = facts.row_examples[start:end][counted]
+            sums.add(owners, piece.slopes[counted], hessians)
         return tuple(sums.attach(measurement, facts, request) for measurement in measured)
+
+    def _read(self, rows: Indices, shares: Array, order: int) -> _Rows:
+        """Average the predictions of some rows."""
+        starts = np.concatenate([[0], np.cumsum((self._ends - self._starts)[rows])[:-1]])
+        log = self._tokens_of(rows)
+        highest = log[shares > 0].max(axis=0)  # keeps a token from having no likelihood at all
+        likelihoods = np.exp(np.minimum(log - highest, _MOST_EXPONENT))
+        mixed = shares @ likelihoods
+        nats = -np.add.reduceat(highest + np.log(mixed), starts)
+        ratios = likelihoods / mixed if order else likelihoods[:, :0]
+        slopes = -np.add.reduceat(ratios, starts, axis=1).T if order else np.zeros((0, len(shares)))
+        return _Rows(nats, slopes, _hessians(ratios, starts) if order == 2 else None)
+
+    def _pieces(self, rows: Indices) -> list[Indices]:
+        """Rows in pieces of about so many likelihoods, in their order."""
+        passed = np.cumsum((self._ends - self._starts)[rows]) * len(self._log)
+        return np.split(rows, np.flatnonzero(np.diff(passed // _PIECE)) + 1)
 
     def _rows_of(self, example: int) -> Indices:
         return np.arange(self._first_rows[example], self._first_rows[example + 1])
 
-    def _tokens_of(self, rows: Indices, *, is_whole: bool) -> Array:
-        if is_whole:
-            return self._log.astype(np.float64)
+    def _tokens_of(self, rows: Indices) -> Array:
+        first, last = rows[0], rows[-1]
+        if np.array_equal(rows, np.arange(first, last + 1)):
+            span = slice(self._starts[first], self._ends[last])
+            return np.stack([log[span] for log in self._log]).astype(np.float64)
         tokens = np.concatenate([np.arange(self._starts[r], self._ends[r]) for r in rows])
-        return self._log[:, tokens].astype(np.float64)
+        return np.stack([log[tokens] for log in self._log]).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """What was found of some rows.
+
+    Args:
+        nats: Shape ``(n_rows,)``.
+        slopes: In the shares, ``(n_rows, n_experts)``; without rows where nobody asked.
+        hessians: ``(n_rows, n_experts, n_experts)``; None where nobody asked.
+    """
+
+    nats: Array
+    slopes: Array
+    hessians: Array | None
 
 
 def _hessians(ratios: Array, starts: Indices) -> Array:

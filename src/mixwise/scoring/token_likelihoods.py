@@ -2,7 +2,8 @@
 
 Method:
     One safetensors file a model, named by all that its numbers depend on, float32; its header has
-    a hash of the numbers. A file that is not what was written is read anew, and that is said.
+    a hash of the numbers. A file that is not what was written is read anew, and that is said. Files
+    are mapped: the numbers stay on the disk until they are worked on.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class TokenLikelihoods:
         if jobs:
             for finished in evaluations.engine.run(read_likelihoods, jobs, lambda index, n: None):
                 index = missing[finished.index]
-                known[index] = finished.result
                 self._save(files[index], finished.result)
+                known[index] = load_likelihoods(files[index]) or finished.result
                 evaluations.on_progress(
                     Progress("reading predictions", len(known), len(models), "experts")
                 )
@@ -114,10 +115,11 @@ class TokenLikelihoods:
 
 
 def load_likelihoods(file: Path) -> Likelihoods | None:
-    """What a file holds; None where it is not what was written."""
+    """What a file holds, mapped; None where it is not what was written."""
     try:
-        with safe_open(file, framework="numpy") as opened:
-            loaded = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        with safe_open(file, framework="pt") as opened:  # as numpy it would be copied
+            names = list(opened.keys())
+            loaded = {name: opened.get_tensor(name).numpy() for name in names}
             expected = (opened.metadata() or {}).get(_HASH)
     except (SafetensorError, OSError, ValueError):
         return None
@@ -129,5 +131,5 @@ def _hash(likelihoods: Likelihoods) -> str:
     for name in sorted(likelihoods):
         values = likelihoods[name]
         digest.update(json.dumps([name, list(values.shape), str(values.dtype)]).encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
+        digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
