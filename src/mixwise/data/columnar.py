@@ -3,8 +3,9 @@
 Method:
     Columns that nobody asks for are not read; of Parquet, only the asked parts of nested ones are.
     Arrow files are streams, as `datasets` saves them, or have a footer, as Feather has. A stream
-    whose end is not written was cut off, which its reader would take for the end. What a file
-    holds is validated before it is read: lengths that damage has changed would end the process.
+    whose end is not written was cut off, which its reader would take for the end. What the
+    asked columns hold is validated before it is read: lengths that damage has changed would end
+    the process.
 """
 
 from __future__ import annotations
@@ -113,7 +114,6 @@ def _batches(pyarrow: Any, file: Any) -> Iterator[Any]:
 
 def _rows(batch: Any, names: Sequence[str], path: Path, done: int) -> Iterator[FileRow]:
     place = printable(str(path))
-    batch.validate(full=True)
     columns = [(name, _values(batch.column(name), name, done, place)) for name in names]
     for i in range(batch.num_rows):
         yield FileRow({name: values[i] for name, values in columns}, str(path), done + i + 1)
@@ -121,6 +121,7 @@ def _rows(batch: Any, names: Sequence[str], path: Path, done: int) -> Iterator[F
 
 def _values(column: Any, name: str, done: int, place: str) -> list[Any]:
     """A column as Python values; where that fails, the row that it fails for is named."""
+    _require_lengths(column)
     try:
         values: list[Any] = column.to_pylist()
         return values
@@ -134,3 +135,12 @@ def _values(column: Any, name: str, done: int, place: str) -> list[Any]:
                     f"({printable(first_line(error))}): repair the row"
                 ) from None
         raise
+
+
+def _require_lengths(column: Any) -> None:
+    """Refuse a column whose parts do not fit each other; texts that are no UTF-8 have rows."""
+    try:
+        column.validate(full=True)
+    except ValueError as error:  # pyarrow.ArrowInvalid
+        if "UTF8" not in str(error):
+            raise
