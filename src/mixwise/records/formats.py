@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixwise.records import alpaca, chat, choice, prompt_completion, question, sharegpt, text
+from mixwise.records import (
+    alpaca,
+    chat,
+    choice,
+    labelled,
+    prompt_completion,
+    question,
+    sharegpt,
+    text,
+)
 from mixwise.records.record import ChoiceRecord, Document, QuestionRecord
 from mixwise.records.row import RowReader
 from mixwise.registry import Table
@@ -81,6 +90,7 @@ FORMATS: Table[RecordFormat] = Table(
             prompt_completion.recognise,
             is_partly_supervised=True,
         ),
+        RecordFormat("labelled", Document, labelled.LabelledFields, labelled.reader),
         _chat("chat", chat.ChatFields, chat.reader, chat.recognise),
         _chat("sharegpt", sharegpt.SharegptFields, sharegpt.reader, sharegpt.recognise),
         _chat("alpaca", alpaca.AlpacaFields, alpaca.reader, alpaca.recognise),
