@@ -90,10 +90,10 @@ FORMATS: Table[RecordFormat] = Table(
             prompt_completion.recognise,
             is_partly_supervised=True,
         ),
-        RecordFormat("labelled", Document, labelled.LabelledFields, labelled.reader),
         _chat("chat", chat.ChatFields, chat.reader, chat.recognise),
         _chat("sharegpt", sharegpt.SharegptFields, sharegpt.reader, sharegpt.recognise),
         _chat("alpaca", alpaca.AlpacaFields, alpaca.reader, alpaca.recognise),
+        RecordFormat("labelled", Document, labelled.LabelledFields, labelled.reader),
     ),
 )
 

@@ -35,6 +35,7 @@ from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
 from mixwise.kinds import KINDS
 from mixwise.kinds.generation import GenerationKeys
+from mixwise.merging.fit.labels import require_same_labels
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
@@ -521,9 +522,11 @@ class Inputs:
         path = self.recipe.domains[domain].expert
         if path is None:
             return None
-        return open_checkpoint(
-            self.settings.recipe_folder / expand_user(str(path)), hash_file=self._hash_file
-        )
+        folder = self.settings.recipe_folder / expand_user(str(path))
+        expert = open_checkpoint(folder, hash_file=self._hash_file)
+        if self.labels:
+            require_same_labels(folder, self.labels)
+        return expert
 
     def problems(self) -> list[str]:
         """Open everything that needs no model, and list what is wrong with it, a line each."""
