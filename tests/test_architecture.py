@@ -15,7 +15,7 @@ FLOORS = (
     {"arrays", "errors", "interrupts"},
     {"shortages", "registry"},
     {"files", "progress", "releases", "section"},
-    {"mixture", "objective", "records", "extrapolation", "learning_curves", "share_units"},
+    {"mixture", "objective", "records", "extrapolation", "learning_curves", "share_units", "tasks"},
     {"kinds"},
     {"observation", "scorer", "recipe"},
     {"data", "models", "engine"},

@@ -38,7 +38,7 @@ def print_recommendation(found: Recommendation) -> None:
     print_text(f"\n{found.answer}\n")
     _print_shares(found)
     if found.simplicity is not None:
-        _print_simplicity(found.simplicity)
+        _print_simplicity(found.simplicity, found.horizons.unit)
     _print_expected(found.reference)
     _print_proxy(found.proxy, is_predicted=not found.reference.n_references)
     _print_horizons(found)
@@ -68,9 +68,9 @@ def _print_shares(found: Recommendation) -> None:
     print_text("")
 
 
-def _print_simplicity(simplicity: Simplicity) -> None:
+def _print_simplicity(simplicity: Simplicity, unit: str) -> None:
     """Print whether the highest score can be told from the simplest mixture's."""
-    simplest = "uniform" if simplicity.preferred == "uniform" else "the available tokens' shares"
+    simplest = "uniform" if simplicity.preferred == "uniform" else f"the available {unit}' shares"
     apart = "too little" if simplicity.holds_anchor else "enough"
     print_text(
         f"The highest score ({_mixture(simplicity.highest.shares)}) is expected to be ahead of "
@@ -105,7 +105,7 @@ def _print_horizons(found: Recommendation) -> None:
     """Print at what horizon the proxy was measured, what it cost, and whether its answer moves."""
     horizons = found.horizons
     line = (
-        f"Experts read {horizons.expert_tokens:,} tokens each, the final model "
+        f"Experts read {horizons.expert_tokens:,} {horizons.unit} each, the final model "
         f"{horizons.run_tokens:,}; all that was trained for the answer is "
         f"{found.cost.price:.3g} of a final run."
     )

@@ -19,7 +19,7 @@ def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = (
     table = Table(
         "domain",
         "documents",
-        "train tokens",
+        f"train {plan.unit}",
         "held out",
         "expert reads",
         "max share",
@@ -64,15 +64,15 @@ def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = (
 
 
 def _prices(plan: Plan) -> Iterator[tuple[str, str]]:
-    """What each stage trains, in tokens and in final runs."""
+    """What each stage trains, in tokens or examples and in final runs."""
     steps = plan.expert_points[-1]
     yield (
         "experts",
-        f"{plan.n_experts} of {plan.expert_tokens:,} tokens ({steps:,} steps): "
+        f"{plan.n_experts} of {plan.expert_tokens:,} {plan.unit} ({steps:,} steps): "
         f"{plan.expert_price:.2f} final runs",
     )
     if plan.n_calibration:
-        yield "calibration", f"{plan.n_calibration} of {plan.run_tokens:,} tokens"
+        yield "calibration", f"{plan.n_calibration} of {plan.run_tokens:,} {plan.unit}"
     yield (
         "price of the answer",
         f"{plan.price:.2f} final runs before the final one (`budget` {plan.budget:g})",
@@ -80,7 +80,7 @@ def _prices(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "what it should buy", _worth(plan.price, len(plan.domains))
     yield (
         "final training",
-        f"at most {plan.n_final} of {plan.run_tokens:,} tokens ({plan.run_steps:,} steps)"
+        f"at most {plan.n_final} of {plan.run_tokens:,} {plan.unit} ({plan.run_steps:,} steps)"
         if plan.n_final
         else "none",
     )
@@ -91,7 +91,7 @@ def _prices(plan: Plan) -> Iterator[tuple[str, str]]:
         if plan.n_verification
         else "none (`--verify`): what the answer should reach is predicted, not checked",
     )
-    yield "tokens in all", f"{plan.trained_tokens:,}, {plan.n_workers} runs at once"
+    yield f"{plan.unit} in all", f"{plan.trained_tokens:,}, {plan.n_workers} runs at once"
 
 
 def _worth(price: float, n_domains: int) -> str:
@@ -111,7 +111,7 @@ def _worth(price: float, n_domains: int) -> str:
 
 
 def _how_scored(plan: Plan) -> str:
-    tokens = f"{plan.evaluation_tokens:,} tokens"
+    tokens = f"{plan.evaluation_tokens:,} {plan.unit}"
     if plan.candidate_passes:
         return f"each merged and evaluated on {tokens}"
     return f"by the experts' predictions of {tokens}"

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixwise.data.chat_template import ChatTemplate
+from mixwise.data.examples import ExampleEncoder, ExampleRows, ExampleStream, write_examples
 from mixwise.data.formats import format_of
 from mixwise.data.heldout import HeldoutRows
 from mixwise.data.matching import resolve_files, warn_of_left_out
@@ -54,6 +55,7 @@ class Corpus:
         facts: Counts.
         files: Hash of the content of each file of the folder.
         document_masking: Whether documents of a training row do not see each other.
+        example_tokens: Tokens of a row of labelled examples; None of a stream of documents.
     """
 
     name: str
@@ -62,19 +64,48 @@ class Corpus:
     facts: CorpusFacts
     files: Mapping[str, str]
     document_masking: bool = False
+    example_tokens: int | None = None
 
     def train_sequences(self, length: int) -> Tokens:
         """Training sequences, shape ``(n, length)``, mapped from disk."""
         return map_sequences(self.train.ids, length)
 
     @property
-    def train(self) -> TokenStream:
+    def train(self) -> ExampleStream | TokenStream:
         """The training side."""
+        if self.example_tokens is not None:
+            return self._examples("train", self.example_tokens)
         mask = self.folder / "train_mask.u8" if self.is_partly_supervised else None
         lengths = self.folder / "train_lengths.npy" if self.document_masking else None
         stream = TokenStream(ids=self.folder / "train.u32", mask=mask, lengths=lengths)
         hashes = {file.name: self.files[file.name] for file in stream.files}
         return stream.model_copy(update={"hashes": hashes})
+
+    def _examples(self, side: str, width: int) -> ExampleStream:
+        names = (f"{side}.u32", f"{side}_labels.u32", f"{side}_lengths.npy")
+        ids, labels, lengths = (self.folder / name for name in names)
+        hashes = {name: self.files[name] for name in names}
+        return ExampleStream(ids=ids, labels=labels, lengths=lengths, width=width, hashes=hashes)
+
+    def heldout_examples(self, limit: int, without: npt.NDArray[np.uint64]) -> ExampleRows:
+        """Held-out examples, evenly spaced over the held-out side; only of labelled ones.
+
+        Args:
+            limit: At most so many.
+            without: Hashes of texts to leave out.
+
+        Raises:
+            DataError: If none is left.
+        """
+        assert self.example_tokens is not None  # whoever calls reads labelled examples
+        kept = np.flatnonzero(~np.isin(self.document_hashes(heldout=True), without))
+        if not len(kept):
+            raise DataError(
+                f"`{self.name}`: no held-out example is left, because all of them also stand in "
+                "training rows: add others"
+            )
+        rows = self._examples("heldout", self.example_tokens).rows(1, None)
+        return rows.chosen(kept[_evenly_spaced(len(kept), limit)])
 
     @property
     def is_partly_supervised(self) -> bool:
@@ -172,7 +203,7 @@ def prepare_corpus(
     *,
     folder: Path,
     key: str,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | ExampleEncoder,
     cache: Path,
     heldout_fraction: float,
     heldout_files: Sequence[str] = (),
@@ -188,7 +219,7 @@ def prepare_corpus(
         source: Where its documents come from.
         folder: Folder that relative paths start from.
         key: Key path of the source in the recipe, for error texts.
-        tokenizer: Turns texts into ids.
+        tokenizer: Turns texts into ids, or labelled texts into examples.
         cache: Folder of the cache; made when missing.
         heldout_fraction: Share of the documents to hold out; 1 holds out all of them.
         heldout_files: Files that are the held-out side; then nothing is split off.
@@ -234,7 +265,10 @@ def prepare_corpus(
                 is_partly_supervised,
             )
         counted = _counted(f"tokenising {name}", len(hashes), on_progress)
-        write_corpus(target, sides, tokenizer, counted)
+        if isinstance(tokenizer, ExampleEncoder):
+            write_examples(target, sides, tokenizer, counted)
+        else:
+            write_corpus(target, sides, tokenizer, counted)
         cached = load_cached(target, name)
         if cached is None:
             raise ResourceError(
@@ -242,7 +276,8 @@ def prepare_corpus(
                 "the disk, or set MIXWISE_CACHE to another folder"
             )
     facts = CorpusFacts(**cached["facts"])
-    return Corpus(name, corpus_key, target, facts, cached["files"], document_masking)
+    width = tokenizer.width if isinstance(tokenizer, ExampleEncoder) else None
+    return Corpus(name, corpus_key, target, facts, cached["files"], document_masking, width)
 
 
 def find_corpus_key(
@@ -250,7 +285,7 @@ def find_corpus_key(
     *,
     folder: Path,
     key: str,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | ExampleEncoder,
     heldout_fraction: float,
     heldout_files: Sequence[str] = (),
     chat: ChatTemplate | None = None,

@@ -11,6 +11,7 @@ Method:
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,13 +81,7 @@ class TokenStream(BaseModel):
         Raises:
             DataError: Names the first such file.
         """
-        for file in self.files:
-            expected = self.hashes.get(file.name)
-            if expected is not None and HashMemo(file.parent / MEMO_FILE)(file) != expected:
-                raise DataError(
-                    f"{file}: the cached tokens of `{name}` have changed while they were in use: "
-                    "run the same command again; they are made anew"
-                )
+        require_same_files(self.files, self.hashes, name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +115,13 @@ class TokenRows:
             labels[positions == 0] = NOT_LEARNED
         return ids, labels
 
+    def item(self, row: int) -> dict[str, npt.NDArray[np.int64]]:
+        """A row as a trainer takes it."""
+        ids, labels = self.read(row)
+        positions = self.positions(row)
+        apart = {} if positions is None else {"position_ids": positions}
+        return {"input_ids": ids, "labels": labels, **apart}
+
     def positions(self, row: int) -> npt.NDArray[np.int64] | None:
         """Place of each token of a row within its document, as far as the row holds it.
 
@@ -133,6 +135,26 @@ class TokenRows:
         places = np.arange(first, first + length)
         begun = self.starts[np.searchsorted(self.starts, places, side="right") - 1]
         return places - np.maximum(begun, first)
+
+
+def require_same_files(files: Sequence[Path], hashes: Mapping[str, str], name: str) -> None:
+    """Refuse cached files whose content is not the one that is known.
+
+    Args:
+        files: The files.
+        hashes: Hash of the content of each, by its name; one that is not named is not checked.
+        name: The domain, for the error text.
+
+    Raises:
+        DataError: Names the first such file.
+    """
+    for file in files:
+        expected = hashes.get(file.name)
+        if expected is not None and HashMemo(file.parent / MEMO_FILE)(file) != expected:
+            raise DataError(
+                f"{file}: the cached tokens of `{name}` have changed while they were in use: "
+                "run the same command again; they are made anew"
+            )
 
 
 def map_sequences(stream: Path, length: int) -> Tokens:

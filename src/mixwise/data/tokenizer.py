@@ -44,6 +44,7 @@ class BaseTokenizer:
         bos: Whether documents and rows begin with BOS; ``auto`` as the tokenizer and the
             architecture want it.
         architecture: The model's type, as config.json names it.
+        joins_documents: Whether documents become one stream, which takes an end-of-text token.
 
     Raises:
         CheckpointError: If the folder holds no fast tokenizer, or it names no end-of-text token.
@@ -60,6 +61,7 @@ class BaseTokenizer:
         trust_remote_code: bool = False,
         bos: Bos = "auto",
         architecture: str = "",
+        joins_documents: bool = True,
     ) -> None:
         from transformers import AutoTokenizer
 
@@ -76,7 +78,7 @@ class BaseTokenizer:
                 f"{folder}: needs a fast tokenizer (tokenizer.json), which tells "
                 "where each token stands in the text: convert it with transformers"
             )
-        if tokenizer.eos_token_id is None:
+        if joins_documents and tokenizer.eos_token_id is None:
             raise CheckpointError(
                 f"{folder}: the tokenizer names no end-of-text token "
                 "(`eos_token`): set it in tokenizer_config.json"

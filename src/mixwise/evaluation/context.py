@@ -18,21 +18,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mixwise.tasks import CAUSAL_LM
+
 _LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 
 
-def context_tokens(config: Any, *, trust_remote_code: bool = False) -> int | None:
+def context_tokens(
+    config: Any, *, trust_remote_code: bool = False, auto_class: str = CAUSAL_LM.auto_class
+) -> int | None:
     """Longest row that a configuration allows, or None where it names no limit.
 
     Args:
-        config: Configuration of a causal language model.
+        config: Configuration of a model.
         trust_remote_code: Whether code that comes with the model may run.
+        auto_class: Class of transformers that opens it.
     """
     named = (getattr(config, key, None) for key in _LENGTH_KEYS)
     limit = next((int(value) for value in named if isinstance(value, int) and value > 0), None)
     if limit is None:
         return None
-    return limit - _padding_rows(config, limit, trust_remote_code=trust_remote_code)
+    return limit - _padding_rows(
+        config, limit, trust_remote_code=trust_remote_code, auto_class=auto_class
+    )
 
 
 def length_boundaries(config: Any) -> tuple[int, ...]:
@@ -62,16 +69,17 @@ def _rotations(config: Any) -> list[Mapping[str, Any]]:
     return nested or [rope]
 
 
-def _padding_rows(config: Any, limit: int, *, trust_remote_code: bool) -> int:
+def _padding_rows(config: Any, limit: int, *, trust_remote_code: bool, auto_class: str) -> int:
     """Rows at the start of a learned table of positions that are no places for tokens."""
     if getattr(config, "pad_token_id", None) is None or any(_rotations(config)):
         return 0
     import torch
-    from transformers import AutoModelForCausalLM
+    import transformers
 
     try:
         with torch.device("meta"):
-            shape = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+            opener = getattr(transformers, auto_class)
+            shape = opener.from_config(config, trust_remote_code=trust_remote_code)
     except Exception:  # a model that cannot be built is refused when it is loaded, with its reason
         return 0
     reserved = [

@@ -20,6 +20,7 @@ from mixwise.section import Section
 
 if TYPE_CHECKING:
     from mixwise.data.chat_template import ChatTemplate
+    from mixwise.data.examples import ExampleRows
     from mixwise.data.heldout import HeldoutRows
     from mixwise.data.tokenizer import BaseTokenizer
 
@@ -104,6 +105,8 @@ class Opening:
         folder: Folder of the recipe, where relative paths start.
         trust_remote_code: Whether code that the recipe names may run.
         chat_template: Opens what conversations are rendered by.
+        held_examples: Its held-out examples, of a kind that reads labelled ones.
+        labels: Names of the model's outputs; none where it has no labels.
     """
 
     name: str
@@ -120,6 +123,13 @@ class Opening:
     folder: Path = Path()
     trust_remote_code: bool = False
     chat_template: Callable[[], ChatTemplate] | None = None
+    held_examples: Callable[[], ExampleRows] | None = None
+    labels: tuple[str, ...] = ()
+
+    def examples(self) -> ExampleRows:
+        """The held-out examples."""
+        assert self.held_examples is not None  # tasks with labels have them
+        return self.held_examples()
 
 
 def open_set(kind: str, opening: Opening) -> EvaluationSet:

@@ -135,8 +135,10 @@ def explain_unshared(suite: EvaluationSuite, model: Any) -> str | None:
 
 
 def _gains(chosen: LikelihoodSet, suite: EvaluationSuite) -> bool:
-    row_examples = chosen.differentiable().row_examples
-    return bool(share_prefixes(chosen.rows(), row_examples, suite.batch_sequences, "cpu"))
+    row_examples, rows = chosen.differentiable().row_examples, chosen.rows()
+    if rows[0].label is not None:
+        return False
+    return bool(share_prefixes(rows, row_examples, suite.batch_sequences, "cpu"))
 
 
 class PreparedSuite:
@@ -300,7 +302,7 @@ class PreparedSuite:
         rows = chosen.rows(examples)
         left = np.arange(len(rows))
         shared: tuple[SharedBatch, ...] = ()
-        if self._shares_prefixes:
+        if self._shares_prefixes and rows[0].label is None:
             row_examples = chosen.differentiable(examples).row_examples
             size = self.suite.batch_sequences
             shared = share_prefixes(rows, row_examples, size, self.device)

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from mixwise.data.examples import ExampleStream
+from mixwise.data.streams import TokenRows, TokenStream
+from mixwise.errors import RecipeError
 from mixwise.export.exporter import Export, share_facts
 from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
@@ -42,7 +45,7 @@ def _lines(job: TrainingJob) -> Iterator[str]:
     """
     blend = job.blend()
     streams = job.streams.values()
-    rows = [stream.rows(job.sequence_length, job.start_of_text) for stream in streams]
+    rows = [_token_rows(job, stream) for stream in streams]
     has_labels = any(len(stream.files) > 1 for stream in streams)
     for domain, row in zip(blend.domain, blend.row, strict=True):
         ids, labels = rows[domain].read(row)
@@ -50,3 +53,12 @@ def _lines(job: TrainingJob) -> Iterator[str]:
         line = {"domain": blend.domains[domain], "input_ids": ids.tolist()}
         line |= {"labels": labels.tolist()} if has_labels else {}
         yield json.dumps(line | ({} if positions is None else {"position_ids": positions.tolist()}))
+
+
+def _token_rows(job: TrainingJob, stream: ExampleStream | TokenStream) -> TokenRows:
+    if isinstance(stream, ExampleStream):
+        raise RecipeError(
+            "`export`: a stream of tokens is for causal language models, but the study's domains "
+            "hold labelled examples: export the shares instead"
+        )
+    return stream.rows(job.sequence_length, job.start_of_text)

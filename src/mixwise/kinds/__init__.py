@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 LOSS = Measure("loss", "min", "nats/token", "mean negative log-likelihood per token", True)
 BITS_PER_BYTE = Measure("bits_per_byte", "min", "bits/byte", "the same per byte of text", True)
+LABEL_LOSS = Measure(
+    "loss", "min", "nats/example", "mean negative log-likelihood of the right label", True
+)
+LABEL_ACCURACY = Measure("accuracy", "max", "share", "the right label is the most likely one")
+BALANCED_ACCURACY = Measure(
+    "balanced_accuracy", "max", "share", "accuracy of each label, averaged over the labels"
+)
 ACCURACY = Measure("accuracy", "max", "share", "right choice has the largest likelihood")
 ACCURACY_NORM = Measure(
     "accuracy_norm", "max", "share", "right choice has the largest log-likelihood per UTF-8 byte"
@@ -78,6 +85,13 @@ KINDS: Table[EvaluationKind] = Table(
             (ACCURACY, ACCURACY_NORM, ANSWER_BITS_PER_BYTE),
             "mixwise.evaluation.likelihood.choice:open_choices",
             reads=ChoiceRecord,
+            needs_whole_model=False,
+        ),
+        EvaluationKind(
+            "labels",
+            (LABEL_LOSS, LABEL_ACCURACY, BALANCED_ACCURACY),
+            "mixwise.evaluation.likelihood.labels:open_labels",
+            reads=Document,
             needs_whole_model=False,
         ),
         EvaluationKind(

@@ -25,6 +25,7 @@ from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.chunks import chunks
 from mixwise.models.loading import NameMap, build_module, load_module, map_names, version
 from mixwise.models.rounding import round_stochastically
+from mixwise.tasks import CAUSAL_LM
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,7 +37,7 @@ _FLOATING = ("F64", "F32", "F16", "BF16")  # safetensors' names
 
 
 class LiveModel:
-    """A causal language model whose tensors can be overwritten.
+    """A model whose tensors can be overwritten.
 
     Args:
         module: The module, in evaluation mode, on its device.
@@ -84,6 +85,7 @@ class LiveModel:
         device: str = "cpu",
         device_map: str | None = None,
         trust_remote_code: bool = False,
+        auto_class: str = CAUSAL_LM.auto_class,
     ) -> LiveModel:
         """Load the base model.
 
@@ -98,6 +100,7 @@ class LiveModel:
             device_map: Spreads a model that is larger than one device over all of them, as
                 accelerate knows it (``auto``, ``balanced``); replaces ``device``.
             trust_remote_code: Whether code from the base's folder may run.
+            auto_class: Class of transformers that opens it.
 
         Raises:
             CheckpointError: If transformers cannot build the model from the folder.
@@ -106,10 +109,14 @@ class LiveModel:
         dtype = getattr(torch, precision)
         try:
             module = load_module(
-                base.folder, dtype=dtype, device_map=device_map, trust_remote_code=trust_remote_code
+                base.folder,
+                dtype=dtype,
+                device_map=device_map,
+                trust_remote_code=trust_remote_code,
+                auto_class=auto_class,
             )
         except CheckpointError:
-            _explain(base, dtype, trust_remote_code=trust_remote_code)
+            _explain(base, dtype, trust_remote_code=trust_remote_code, auto_class=auto_class)
             raise
         if device_map is None:
             module.to(device=device)
@@ -271,10 +278,14 @@ class LiveModel:
             self.write(canonical, checkpoint.load_tensor(name))
 
 
-def _explain(base: Checkpoint, dtype: torch.dtype, *, trust_remote_code: bool) -> None:
+def _explain(
+    base: Checkpoint, dtype: torch.dtype, *, trust_remote_code: bool, auto_class: str
+) -> None:
     """Raise the reason why a base cannot be loaded, if it lies in its tensors."""
     try:
-        module = build_module(base.folder, dtype=dtype, trust_remote_code=trust_remote_code)
+        module = build_module(
+            base.folder, dtype=dtype, trust_remote_code=trust_remote_code, auto_class=auto_class
+        )
     except CheckpointError:  # nor can it be built: what loading said is as good
         return
     LiveModel(module, base).match(base)

@@ -25,6 +25,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from mixwise.errors import CheckpointError, first_line
+from mixwise.tasks import CAUSAL_LM
 
 _OTHERS = {"BOOL": torch.bool, "I64": torch.int64, "I32": torch.int32, "I16": torch.int16}
 _OTHERS |= {"I8": torch.int8, "U8": torch.uint8}
@@ -274,24 +275,26 @@ def load_module(
     dtype: torch.dtype = torch.float32,
     device_map: str | None = None,
     trust_remote_code: bool = False,
+    auto_class: str = CAUSAL_LM.auto_class,
 ) -> Any:
-    """Load a causal language model, from safetensors only.
+    """Load a model, from safetensors only.
 
     Args:
         folder: The model's folder.
         dtype: dtype of its parameters; what the architecture keeps in float32 stays so.
         device_map: Where accelerate puts its layers; None for the CPU.
         trust_remote_code: Whether code from the folder may run.
+        auto_class: Class of transformers that opens it.
 
     Raises:
         CheckpointError: If transformers cannot build the model from the folder.
     """
-    from transformers import AutoModelForCausalLM
+    import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # its "Loading weights" bar, once per model
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        return getattr(transformers, auto_class).from_pretrained(
             folder,
             dtype=dtype,
             device_map=device_map,
@@ -302,33 +305,41 @@ def load_module(
     except Exception as error:  # whatever the architecture's own code raises
         raise CheckpointError(
             f"{folder}: the model cannot be loaded ({first_line(error)}): give a folder "
-            "that `AutoModelForCausalLM` can open"
+            f"that `{auto_class}` can open"
         ) from None
 
 
-def build_module(folder: Path, *, dtype: torch.dtype, trust_remote_code: bool = False) -> Any:
-    """Build a causal language model without numbers; only its buffers have memory.
+def build_module(
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    trust_remote_code: bool = False,
+    auto_class: str = CAUSAL_LM.auto_class,
+) -> Any:
+    """Build a model without numbers; only its buffers have memory.
 
     Args:
         folder: The model's folder.
         dtype: dtype of its parameters.
         trust_remote_code: Whether code from the folder may run.
+        auto_class: Class of transformers that opens it.
 
     Raises:
         CheckpointError: If transformers cannot build the model from its configuration.
     """
+    import transformers
     from accelerate import init_empty_weights
-    from transformers import AutoConfig, AutoModelForCausalLM
 
     trust = {"trust_remote_code": trust_remote_code}
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, **trust)
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, **trust)
         with init_empty_weights(include_buffers=False):  # rotary angles are in no checkpoint
-            module = AutoModelForCausalLM.from_config(config, dtype=dtype, **trust)
+            opener = getattr(transformers, auto_class)
+            module = opener.from_config(config, dtype=dtype, **trust)
         module.tie_weights()  # each name got a parameter of its own
     except Exception as error:  # whatever the architecture's own code raises
         raise CheckpointError(
             f"{folder}: the model cannot be built ({first_line(error)}): give a folder "
-            "that `AutoModelForCausalLM` can open"
+            f"that `{auto_class}` can open"
         ) from None
     return module

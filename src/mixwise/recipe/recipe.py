@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from mixwise.errors import nearest, printable
 from mixwise.kinds import KINDS
@@ -38,6 +38,7 @@ from mixwise.recipe.sections import (
 )
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, safe_caps
+from mixwise.tasks import CAUSAL_LM, TASKS, Task
 
 _LEAST_REFERENCES = 4
 _WITHOUT_FLOORS = ("subsets-race", "demix")
@@ -47,6 +48,9 @@ _WITHOUT_FRONT = ("subsets-race", "subsets-fast")
 class Recipe(Section):
     """All that a study is made from.
 
+    ``task``: what models do (`mixwise.tasks` has the table). One with labels counts examples
+    wherever others count tokens: its recipes say ``horizon_examples``, and ``sequence_length``,
+    the units of a row, is 1; ``example_tokens``: longest text that is read whole.
     ``domains_from``: a source whose column names further domains; `add_domains` puts them in its
     place, and until then nothing is asked of the domains' names.
     ``horizon_tokens``: of the final run. ``budget``: tokens that may be trained before it, as a
@@ -63,13 +67,15 @@ class Recipe(Section):
     """
 
     base: PathText
+    task: Annotated[str, AfterValidator(TASKS.known)] = CAUSAL_LM.name
     domains: dict[str, Domain]
     domains_from: ColumnDomains | None = None
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
     budget: Annotated[float, Field(gt=0, le=10**4)] = 0.25
     shares_by: ShareUnit = "tokens"
     verify: Annotated[bool, Field(strict=True)] = False
-    sequence_length: Annotated[int, Field(gt=1, le=2**24)] = 1024
+    sequence_length: Annotated[int, Field(gt=0, le=2**24)] = 1024
+    example_tokens: Annotated[int, Field(gt=2, le=2**20)] = 128
     document_masking: Annotated[bool, Field(strict=True)] = False
     bos: Literal["auto", "always", "never"] = "auto"
     chat_template: PathText | None = None
@@ -103,6 +109,16 @@ class Recipe(Section):
         return "linear" if self.merge.rule == "auto" else self.merge.rule
 
     @property
+    def task_facts(self) -> Task:
+        """The task's row of the table."""
+        return TASKS.find(self.task)
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens that a model reads of one row at most."""
+        return self.example_tokens if self.task_facts.has_labels else self.sequence_length
+
+    @property
     def batch_tokens(self) -> int:
         """Tokens of one optimiser step."""
         return self.training.batch_sequences * self.sequence_length
@@ -124,7 +140,7 @@ class Recipe(Section):
     @property
     def set_kinds(self) -> dict[str, str]:
         """Kind of every evaluation set: the domains' held-out parts, then the extra sets."""
-        kinds = dict.fromkeys(self.domains, "text")
+        kinds = dict.fromkeys(self.domains, self.task_facts.set_kind)
         return kinds | {name: chosen.kind for name, chosen in self.evaluation.sets.items()}
 
     @property
@@ -146,7 +162,9 @@ class Recipe(Section):
     @property
     def measures(self) -> dict[str, tuple[Measure, ...]]:
         """What is measured on each evaluation set."""
-        of_domains = dict.fromkeys(self.domains, KINDS.find("text").measures_of(Section()))
+        of_domains = dict.fromkeys(
+            self.domains, KINDS.find(self.task_facts.set_kind).measures_of(Section())
+        )
         return of_domains | {name: each.measures for name, each in self.evaluation.sets.items()}
 
     @property
@@ -211,6 +229,34 @@ class Recipe(Section):
 
     @model_validator(mode="before")
     @classmethod
+    def _count_examples(cls, values: Any) -> Any:
+        """A task with labels counts examples; each is one unit of a run."""
+        if not isinstance(values, Mapping):
+            return values
+        task = TASKS.get(str(values.get("task", CAUSAL_LM.name)))
+        if task is None or not task.has_labels:
+            if "horizon_examples" in values:
+                raise ValueError(
+                    "`horizon_examples` is for tasks with labels: use `horizon_tokens`, or set "
+                    "`task: text-classification`"
+                )
+            return values
+        if "horizon_examples" not in values and values.get("sequence_length") == 1:
+            return values
+        for key in ("horizon_tokens", "sequence_length"):
+            if key in values:
+                other = "horizon_examples" if key == "horizon_tokens" else "example_tokens"
+                raise ValueError(
+                    f"`{key}` cannot be with `task: {task.name}`, which counts examples: use "
+                    f"`{other}`"
+                )
+        counted = {key: value for key, value in values.items() if key != "horizon_examples"}
+        if "horizon_examples" in values:
+            counted["horizon_tokens"] = values["horizon_examples"]
+        return {**counted, "sequence_length": 1}
+
+    @model_validator(mode="before")
+    @classmethod
     def _verified(cls, values: Any) -> Any:
         """Fill in what ``verify`` asks for, wherever the recipe says nothing itself."""
         if not isinstance(values, Mapping) or values.get("verify") is not True:
@@ -224,12 +270,50 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = self._size_problems()
+        problems = [*self._task_problems(), *self._size_problems()]
         if self.domains_from is None:
             problems = [*self._name_problems(), *self._reference_problems(), *problems]
         if problems:
             raise ValueError(*problems)
         return self
+
+    def _task_problems(self) -> list[str]:
+        """What cannot be with the recipe's task."""
+        task, of_labels = (
+            self.task_facts,
+            {row.set_kind for row in TASKS.values() if row.has_labels},
+        )
+        if not task.has_labels:
+            problems = [
+                f"`evaluation.sets.{name}.kind`: {kind} sets need a task with labels: set `task`"
+                for name, kind in self.set_kinds.items()
+                if kind in of_labels
+            ]
+            if self.sequence_length < 2:
+                problems.append(
+                    "`sequence_length`: must be greater than 1, because the first token of a row "
+                    f"is never predicted, but got {self.sequence_length}: raise it"
+                )
+            return problems
+        problems = [
+            f"`evaluation.sets.{name}.kind`: a {kind} set cannot be with `task: {task.name}`: "
+            f"use {task.set_kind}"
+            for name, kind in self.set_kinds.items()
+            if kind != task.set_kind
+        ]
+        refused = {
+            "training.method": self.training.method == "lora",
+            "evaluation.placement": self.evaluation.placement == "layers",
+            "document_masking": self.document_masking,
+            "chat_template": self.chat_template is not None,
+            "domains_from": self.domains_from is not None,
+            "shares_by": self.shares_by == "supervised_tokens",
+        }
+        return problems + [
+            f"`{key}`: what it asks for cannot be with `task: {task.name}` yet: leave it out"
+            for key, is_asked in refused.items()
+            if is_asked
+        ]
 
     def _name_problems(self) -> list[str]:
         problems = []
@@ -321,8 +405,9 @@ class Recipe(Section):
         for key, tokens in horizons.items():
             if tokens is not None and tokens < self.batch_tokens:
                 problems.append(
-                    f"`{key}` must hold at least one batch of {self.batch_tokens} tokens "
-                    f"(batch_sequences × sequence_length), but got {tokens}: raise it"
+                    f"`{key}` must hold at least one batch of {self.batch_tokens} "
+                    f"{self.task_facts.unit} (batch_sequences × sequence_length), but got "
+                    f"{tokens}: raise it"
                 )
         return problems
 

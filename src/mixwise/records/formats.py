@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixwise.records import alpaca, chat, choice, prompt_completion, question, sharegpt, text
+from mixwise.records import (
+    alpaca,
+    chat,
+    choice,
+    labelled,
+    prompt_completion,
+    question,
+    sharegpt,
+    text,
+)
 from mixwise.records.record import ChoiceRecord, Document, QuestionRecord
 from mixwise.records.row import RowReader
 from mixwise.registry import Table
@@ -84,6 +93,7 @@ FORMATS: Table[RecordFormat] = Table(
         _chat("chat", chat.ChatFields, chat.reader, chat.recognise),
         _chat("sharegpt", sharegpt.SharegptFields, sharegpt.reader, sharegpt.recognise),
         _chat("alpaca", alpaca.AlpacaFields, alpaca.reader, alpaca.recognise),
+        RecordFormat("labelled", Document, labelled.LabelledFields, labelled.reader),
     ),
 )
 

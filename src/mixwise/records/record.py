@@ -21,6 +21,7 @@ class Document:
             last, in order; the others are read only. None for all of them.
         is_rendered: Whether a chat template has written it, special tokens and all, so that no
             end-of-text token comes after it, and no BOS before it that it brings itself.
+        label: Name of its class; None where it has none.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Document:
     line: int
     supervised: tuple[Span, ...] | None = None
     is_rendered: bool = False
+    label: str | None = None
 
     @property
     def place(self) -> str:

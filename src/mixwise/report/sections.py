@@ -321,14 +321,15 @@ def cost(contents: Contents) -> Html:
     """Spent and avoided."""
     if contents.recommendation is None and not contents.spent:
         return missing("Nothing is spent yet.", "mixwise run RECIPE --study STUDY")
+    found = contents.recommendation
     note = (
         "Times are wall times of each run, added up: runs side by side each count in full. The "
         "table counts all that the study's ledger holds, whichever recipe it was measured for."
     )
     return join(
         [
-            tag("p", cost_words(contents.recommendation)),
-            cost_table(contents.spent),
+            tag("p", cost_words(found)),
+            cost_table(contents.spent, found.horizons.unit if found else "tokens"),
             tag("p", note, class_="caption"),
         ]
     )

@@ -221,8 +221,8 @@ def brief(shares: Mapping[str, float]) -> str:
     return f"{in_words(shown)}, and {len(hidden)} more"
 
 
-def cost_table(spent: Sequence[Spent]) -> Html:
-    """Runs, tokens and seconds by kind of work."""
+def cost_table(spent: Sequence[Spent], unit: str = "tokens") -> Html:
+    """Runs, tokens (or examples) and seconds by kind of work."""
     body = [
         [
             row.kind,
@@ -233,7 +233,13 @@ def cost_table(spent: Sequence[Spent]) -> Html:
         ]
         for row in spent
     ]
-    head = ["Work", "Models", "Tokens trained", "Tokens evaluated", "Time"]
+    head = [
+        "Work",
+        "Models",
+        f"{unit.capitalize()} trained",
+        f"{unit.capitalize()} evaluated",
+        "Time",
+    ]
     return table("What was spent", head, body)
 
 

@@ -188,7 +188,11 @@ def simplicity_words(found: Recommendation | None) -> str:
     simplicity = found.simplicity if found else None
     if found is None or simplicity is None:
         return ""
-    simplest = "uniform" if simplicity.preferred == "uniform" else "the available tokens' shares"
+    simplest = (
+        "uniform"
+        if simplicity.preferred == "uniform"
+        else f"the available {found.horizons.unit}' shares"
+    )
     ahead = f"{number(simplicity.behind)} ± {number(simplicity.deviation)}"
     highest = in_words(simplicity.highest.shares)
     if simplicity.holds_anchor:
@@ -265,7 +269,7 @@ def horizon_words(found: Recommendation | None) -> str:
         return ""
     horizons = found.horizons
     words = (
-        f"Experts read {count(horizons.expert_tokens)} tokens each, the final model "
+        f"Experts read {count(horizons.expert_tokens)} {horizons.unit} each, the final model "
         f"{count(horizons.run_tokens)}; all that was trained for the answer is "
         f"{number(found.cost.price)} of a final run. The proxy is "
         f"{' and '.join(_ANSWERS[answer] for answer in horizons.answers)}."
@@ -274,8 +278,8 @@ def horizon_words(found: Recommendation | None) -> str:
         points = ", ".join(count(point) for point in horizons.points)
         words += (
             f" {', '.join(horizons.continued)} {'are' if len(horizons.continued) > 1 else 'is'} "
-            f"continued to the final horizon from experts at {points} tokens, which may miss "
-            f"{number(horizons.error.single)} of a single domain's objective and "
+            f"continued to the final horizon from experts at {points} {horizons.unit}, which may "
+            f"miss {number(horizons.error.single)} of a single domain's objective and "
             f"{number(horizons.error.level)} of what all mixtures have alike (standard deviations)."
             " That is the mean of a line in the logarithm of the steps and of what the experts' "
             "learning curves add up to."
@@ -366,14 +370,14 @@ def cost_words(found: Recommendation | None) -> str:
     """Say what the search spent, and what a search by training would have cost."""
     if found is None:
         return "No search has been paid for yet."
-    cost, runs = found.cost, found.cost.runs
+    cost, runs, unit = found.cost, found.cost.runs, found.horizons.unit
     spent = (
         f"The search trained {runs.experts} expert{'s' * (runs.experts != 1)}"
         f"{_calibration_words(runs.calibration)} on "
-        f"{count(cost.search_tokens_spent)} tokens and scored {count(cost.candidates_scored)} "
+        f"{count(cost.search_tokens_spent)} {unit} and scored {count(cost.candidates_scored)} "
         f"merged candidates. {_instead(cost)} would have taken "
         f"{count(cost.search_runs_if_trained)} runs and "
-        f"{count(cost.search_tokens_if_trained)} tokens"
+        f"{count(cost.search_tokens_if_trained)} {unit}"
     )
     if cost.search_tokens_avoided <= 0:
         return f"{spent}, which is not more: with so few candidates, merging avoided no training."
@@ -382,8 +386,8 @@ def cost_words(found: Recommendation | None) -> str:
     checked = cost.trained_tokens.validation + cost.trained_tokens.final
     return (
         f"{spent}: merging avoided {count(n_avoided)} runs and "
-        f"{count(cost.search_tokens_avoided)} tokens. Validation trained {count(runs.validation)} "
-        f"models and the final training {count(runs.final)}, on {count(checked)} tokens."
+        f"{count(cost.search_tokens_avoided)} {unit}. Validation trained {count(runs.validation)} "
+        f"models and the final training {count(runs.final)}, on {count(checked)} {unit}."
     )
 
 

@@ -167,7 +167,8 @@ def _read_as(inputs: Inputs) -> Iterator[str]:
     for name in inputs.recipe.tokenised_sets:
         source = inputs.source(name)
         fields = ", ".join(f"`{field}`" for field in dict(source.parts).values() if field)
-        if source.records != inputs.recipe.source(name).records and fields != "`text`":
+        is_told = inputs.recipe.task_facts.records is None
+        if is_told and source.records != inputs.recipe.source(name).records and fields != "`text`":
             yield f"`{inputs.key(name)}`: its fields tell {source.records} records ({fields})"
         if source.record_format.is_chat:
             chats.append(name)
@@ -200,7 +201,11 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     method = method_for(search.method, inputs.recipe.objective_terms)
     method.design(inputs.space, search.budget, search.seed)
     choose_references(inputs)
-    live = LiveModel.load(inputs.base, trust_remote_code=inputs.settings.trust_remote_code)
+    live = LiveModel.load(
+        inputs.base,
+        trust_remote_code=inputs.settings.trust_remote_code,
+        auto_class=inputs.recipe.task_facts.auto_class,
+    )
     live.match(inputs.base)
     require_finite(live, inputs)
     _require_embedding(live, inputs)

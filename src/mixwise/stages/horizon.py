@@ -27,6 +27,7 @@ def horizon_facts(workspace: Workspace, calibrated: Calibrated) -> HorizonFacts:
     metrics = [metric.name for metric in workspace.objective.metrics]
     is_short = answers.points[-1] < recipe.n_steps
     return HorizonFacts(
+        unit=recipe.task_facts.unit,
         expert_tokens=answers.points[-1] * recipe.batch_tokens,
         run_tokens=recipe.run_tokens,
         points=tuple(steps * recipe.batch_tokens for steps in answers.points),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mixwise.data.streams import TokenRows
 from mixwise.engine.devices import choose_device
 from mixwise.errors import CheckpointError, EvaluationError, RecipeError
 from mixwise.evaluation.likelihood.packing import find_mixing
@@ -54,6 +55,9 @@ def require_sound(live: LiveModel, inputs: Inputs) -> None:
     model: Any = live.module
     if recipe.evaluation.placement == "device":
         model = model.to(choose_device(recipe.training.device))
+    if recipe.task_facts.has_labels:
+        _require_labels(model, inputs, sets)
+        return
     texts = [chosen for chosen in sets if isinstance(chosen, TextSet)]
     plain = [chosen for chosen in texts if chosen.heldout.is_plain]
     told: list[LikelihoodSet] = [*plain[:1]]  # all of them have rows of one length
@@ -66,6 +70,18 @@ def require_sound(live: LiveModel, inputs: Inputs) -> None:
     differ = [line for chosen in told for line in _difference_of(model, inputs, prepared, chosen)]
     if differ:
         raise EvaluationError("\n".join(differ))
+
+
+def _require_labels(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -> None:
+    """Every set is read, each of its labels has an output, and the score of all is finite."""
+    prepared = PreparedSuite.of(inputs.suite, model)
+    if model.config.num_labels != len(inputs.labels):
+        raise CheckpointError(
+            f"{inputs.base_folder}: config.json must name each of the {model.config.num_labels} "
+            f"outputs, but names {len(inputs.labels)} labels: correct `id2label`"
+        )
+    for chosen in sets:
+        prepared.measure(model, chosen)
 
 
 def _require_readable(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -> None:
@@ -129,6 +145,7 @@ def _require_causal(model: Any, inputs: Inputs, ids: Indices) -> None:
 def _require_apart(model: Any, inputs: Inputs) -> None:
     recipe, start = inputs.recipe, inputs.tokenizer.start_of_text
     rows = inputs.corpus(recipe.domain_names[0]).train.rows(recipe.sequence_length, start)
+    assert isinstance(rows, TokenRows)  # documents are masked in streams of them alone
     mixing = find_mixing(model, rows.read(0)[0])
     if mixing is not None:
         raise RecipeError(

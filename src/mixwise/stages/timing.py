@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from mixwise.engine.devices import choose_device
@@ -29,7 +30,7 @@ from mixwise.releases import disable_activation_checkpointing
 from mixwise.scorer import Part
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Measured
-from mixwise.training.preparing import prepare_module
+from mixwise.training.preparing import label_loss, prepare_module
 
 
 def measure_steps(
@@ -80,24 +81,32 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     micro = settings.batch_sequences // (n_micro * settings.processes_per_run)
     rows = inputs.corpus(recipe.domain_names[0]).train.rows(recipe.sequence_length, None)
     device = next(module.parameters()).device
-    ids = torch.from_numpy(rows.ids[:micro].astype("int64")).to(device)
-    apart: dict[str, Any] = {}
+    items = [rows.item(row) for row in range(min(micro, len(rows.ids)))]
+    read: dict[str, Any] = {
+        key: torch.from_numpy(np.stack([item[key] for item in items])).to(device)
+        for key in items[0]
+    }
     if recipe.document_masking:
-        positions = [torch.from_numpy(rows.positions(row)) for row in range(len(ids))]
-        apart = {"position_ids": torch.stack(positions).to(device), "use_cache": False}
+        read["use_cache"] = False
     trained = _as_trained(module, settings)
     parameters = [each for each in trained.parameters() if each.requires_grad]
     still = torch.optim.SGD if settings.optimizer == "sgd" else torch.optim.AdamW
     optimiser = still(parameters, lr=0.0)
 
+    def loss_of(model: Any) -> Any:
+        if not recipe.task_facts.has_labels:
+            return model(**read).loss
+        inputs_alone = {key: values for key, values in read.items() if key != "labels"}
+        return label_loss(model(**inputs_alone), read["labels"])
+
     def pass_back() -> None:
         on_bfloat16 = settings.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=on_bfloat16):
-            loss = trained(input_ids=ids, labels=ids, **apart).loss
+            loss = loss_of(trained)
         loss.backward()
         float(loss.detach())  # waits for the device
 
-    pass_seconds = min(_time(pass_back) for _ in range(2)) * micro / len(ids)
+    pass_seconds = min(_time(pass_back) for _ in range(2)) * micro / len(items)
     step_seconds = min(_time(optimiser.step) for _ in range(2))
     module.zero_grad(set_to_none=True)
     _as_loaded(trained, settings)

@@ -48,7 +48,7 @@ def review_data(inputs: Inputs, n_shown: int) -> DataReview:
         n_shown: Rows to show of each; empty ones are passed over.
     """
     corpora = {name: inputs.corpus(name) for name in inputs.recipe.tokenised_sets}
-    length = inputs.recipe.sequence_length
+    length = inputs.recipe.row_tokens
     return DataReview(
         length,
         tuple(count_corpus(corpus, length) for corpus in corpora.values()),

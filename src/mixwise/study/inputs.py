@@ -14,19 +14,28 @@ import numpy.typing as npt
 from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.contamination import Passage
 from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
+from mixwise.data.examples import ExampleEncoder, ExampleRows
 from mixwise.data.heldout import HeldoutRows
 from mixwise.data.matching import expand_user, warn_of_left_out
 from mixwise.data.recognition import recognise_source
 from mixwise.data.sources import read_documents, read_records
 from mixwise.data.tokenising import hash_text
 from mixwise.data.tokenizer import BaseTokenizer
-from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
+from mixwise.errors import (
+    CheckpointError,
+    DataError,
+    MixwiseError,
+    RecipeError,
+    first_line,
+    printable,
+)
 from mixwise.evaluation.context import context_tokens, length_boundaries
 from mixwise.evaluation.sets import EvaluationSet, Opening, open_set
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
 from mixwise.kinds import KINDS
 from mixwise.kinds.generation import GenerationKeys
+from mixwise.merging.fit.labels import require_same_labels
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
@@ -143,8 +152,9 @@ class Inputs:
         tokenizer = BaseTokenizer(
             self.base_folder,
             trust_remote_code=self.settings.trust_remote_code,
-            bos=self.recipe.bos,
+            bos="never" if self.recipe.task_facts.has_labels else self.recipe.bos,
             architecture=self.config.model_type,
+            joins_documents=not self.recipe.task_facts.has_labels,
         )
         if tokenizer.vocabulary_size > self.config.vocab_size:
             raise CheckpointError(
@@ -153,6 +163,45 @@ class Inputs:
                 "belongs to the model"
             )
         return tokenizer
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the base's outputs, in their order; none for a task without labels.
+
+        They are those of its config.json; where these are numbers alone, as transformers makes
+        them up, they are all names that the data have, in the order of the alphabet.
+
+        Raises:
+            RecipeError: If the data then have more names than the base has outputs, or fewer.
+        """
+        if not self.recipe.task_facts.has_labels:
+            return ()
+        named = tuple(self.config.id2label[k] for k in sorted(self.config.id2label))
+        if any(name != f"LABEL_{k}" for k, name in enumerate(named)):
+            return named
+        found = {
+            document.label or ""
+            for name in self.recipe.tokenised_sets
+            for document in read_documents(
+                self.source(name), self.settings.recipe_folder, self.key(name)
+            )
+        }
+        if len(found) != len(named):
+            shown = ", ".join(f"`{printable(name, 40)}`" for name in sorted(found)[:8])
+            raise RecipeError(
+                f"`base`: config.json names no labels, and has {len(named)} outputs, but the data "
+                f"have {len(found)} labels ({shown}): give a base with a head for these, its "
+                "labels named in `id2label`"
+            )
+        return tuple(sorted(found))
+
+    @cached_property
+    def encoder(self) -> ExampleEncoder | BaseTokenizer:
+        """What makes tokens of texts, or examples of labelled ones."""
+        if not self.recipe.task_facts.has_labels:
+            return self.tokenizer
+        width = min(self.recipe.example_tokens, self.context_tokens)
+        return ExampleEncoder(self.tokenizer.tokenizer, self.labels, width)
 
     @cached_property
     def chat_template(self) -> ChatTemplate:
@@ -173,9 +222,26 @@ class Inputs:
             DataError: If the recipe does not say what they are, and their first row may be two.
         """
         if name not in self._sources:
-            folder, key = self.settings.recipe_folder, self.key(name)
-            self._sources[name] = recognise_source(self.recipe.source(name), folder, key)
+            self._sources[name] = self._recognise(name)
         return self._sources[name]
+
+    def _recognise(self, name: str) -> TextSource:
+        source, key, usual = (
+            self.recipe.source(name),
+            self.key(name),
+            self.recipe.task_facts.records,
+        )
+        if usual is None:
+            return recognise_source(source, self.settings.recipe_folder, key)
+        if not source.names_records:
+            return source.read_as(usual, {})
+        if source.record_format.name != usual:
+            raise RecipeError(
+                f"`{key}`: rows must be {usual} records with `task: {self.recipe.task}`, but are "
+                f"{source.record_format.name}: set `records: {usual}`, and `fields` where text "
+                "and label have other names"
+            )
+        return source
 
     def records(self, name: str) -> Iterator[Any]:
         """The records of a domain or evaluation set, conversations as documents."""
@@ -217,8 +283,9 @@ class Inputs:
     @cached_property
     def context_tokens(self) -> int:
         """Longest input of the model; 2³¹ where its configuration names none."""
-        trusts = self.settings.trust_remote_code
-        return context_tokens(self.config, trust_remote_code=trusts) or 2**31
+        trusts, opener = self.settings.trust_remote_code, self.recipe.task_facts.auto_class
+        found = context_tokens(self.config, trust_remote_code=trusts, auto_class=opener)
+        return found or 2**31
 
     def corpus(self, name: str) -> Corpus:
         """A domain or text evaluation set, tokenised."""
@@ -239,7 +306,7 @@ class Inputs:
             self.source(name),
             folder=self.settings.recipe_folder,
             key=self.key(name),
-            tokenizer=self.tokenizer,
+            tokenizer=self.encoder,
             cache=self.settings.cache,
             heldout_fraction=recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
@@ -256,7 +323,7 @@ class Inputs:
             self.source(name),
             folder=self.settings.recipe_folder,
             key=self.key(name),
-            tokenizer=self.tokenizer,
+            tokenizer=self.encoder,
             heldout_fraction=self.recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
             chat=self._chat(name),
@@ -414,6 +481,13 @@ class Inputs:
             )
             return rows.beginning_with(self.tokenizer.start_of_text)
 
+        def examples() -> ExampleRows:
+            dropped = np.array(sorted(self._dropped(name)), dtype=np.uint64)
+            limit = recipe.evaluation.max_sequences
+            return self.corpus(name).heldout_examples(
+                limit, np.union1d(self.overlap(name), dropped)
+            )
+
         opening = Opening(
             name=name,
             key=key,
@@ -429,6 +503,8 @@ class Inputs:
             folder=folder,
             trust_remote_code=self.settings.trust_remote_code,
             chat_template=lambda: self.chat_template,
+            held_examples=examples,
+            labels=self.labels,
         )
         return open_set(recipe.set_kinds[name], opening)
 
@@ -446,14 +522,23 @@ class Inputs:
         path = self.recipe.domains[domain].expert
         if path is None:
             return None
-        return open_checkpoint(
-            self.settings.recipe_folder / expand_user(str(path)), hash_file=self._hash_file
-        )
+        folder = self.settings.recipe_folder / expand_user(str(path))
+        expert = open_checkpoint(folder, hash_file=self._hash_file)
+        if self.labels:
+            require_same_labels(folder, self.labels)
+        return expert
 
     def problems(self) -> list[str]:
         """Open everything that needs no model, and list what is wrong with it, a line each."""
         found = _collect(
-            lambda _: (self.base, self.tokenizer, self._fitting_length, self.horizons), [""]
+            lambda _: (
+                self.base,
+                self.tokenizer,
+                self.encoder,
+                self._fitting_length,
+                self.horizons,
+            ),
+            [""],
         )
         if found:
             return found

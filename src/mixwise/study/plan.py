@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from mixwise.recipe import Recipe
 from mixwise.scoring.weighing import LONGER_STEPS
 from mixwise.study.horizons import Horizons
+from mixwise.tasks import Unit
 
 _ACTIVATIONS_PER_LAYER = 16
 _LOGIT_COPIES = 3
@@ -126,6 +127,7 @@ class Plan:
         disk_bytes: Size of the finished study and of the snapshots beside it.
         diagnosis_bytes: Peak memory of `diagnose`, which runs in one process.
         seconds: Estimated time.
+        unit: What is counted where tokens are named: examples, of a task with labels.
     """
 
     domains: tuple[DomainPlan, ...]
@@ -149,6 +151,7 @@ class Plan:
     disk_bytes: int
     diagnosis_bytes: int
     seconds: float = 0.0
+    unit: Unit = "tokens"
 
     @property
     def n_runs(self) -> int:
@@ -225,7 +228,7 @@ def training_bytes(shape: ModelShape, recipe: Recipe) -> int:
     micro = settings.batch_sequences // (
         settings.gradient_accumulation_steps * settings.processes_per_run
     )
-    positions = micro * recipe.sequence_length
+    positions = micro * recipe.row_tokens
     layers = 2 if settings.gradient_checkpointing else shape.n_layers
     activations = positions * shape.hidden * _ACTIVATIONS_PER_LAYER * layers
     logits = positions * shape.vocabulary * _LOGIT_COPIES
@@ -239,7 +242,7 @@ def evaluation_bytes(shape: ModelShape, recipe: Recipe) -> int:
     Slopes keep the activations of a batch too, and gradients. A model that is read layer by layer
     takes what it is given, or else half of what is free.
     """
-    positions = recipe.evaluation.batch_sequences * recipe.sequence_length
+    positions = recipe.evaluation.batch_sequences * recipe.row_tokens
     if recipe.evaluation.placement == "layers":
         return _PROCESS_BYTES + int((recipe.evaluation.memory_gb or 0) * 1e9)
     activations = positions * shape.hidden * _ACTIVATIONS_PER_LAYER * shape.n_layers
@@ -253,9 +256,9 @@ def diagnosis_bytes(shape: ModelShape, recipe: Recipe) -> int:
     It holds the model, its gradients and what they are differentiated along.
     """
     rows = min(recipe.evaluation.batch_sequences, recipe.evaluation.max_sequences, _TWICE_SEQUENCES)
-    positions = rows * recipe.sequence_length
+    positions = rows * recipe.row_tokens
     activations = positions * shape.hidden * _TWICE_PER_LAYER * shape.n_layers
-    attended = positions * recipe.sequence_length * shape.n_heads * shape.n_layers
+    attended = positions * recipe.row_tokens * shape.n_heads * shape.n_layers
     logits = positions * shape.vocabulary * _TWICE_LOGITS
     state = 3 * shape.n_parameters
     return _PROCESS_BYTES + 4 * (state + activations + _TWICE_ATTENTION * attended + logits)
@@ -322,4 +325,5 @@ def make_plan(
         + snapshots
         + store,
         diagnosis_bytes=diagnosis_bytes(shape, recipe) + store,
+        unit=recipe.task_facts.unit,
     )

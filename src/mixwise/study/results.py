@@ -19,6 +19,7 @@ from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry, Matrix, TrajectoryPoint
 from mixwise.extrapolation import ContinuationError
 from mixwise.share_units import UNIT_WORDS, ShareUnit
+from mixwise.tasks import Unit
 
 Range = tuple[float, float]
 
@@ -429,6 +430,7 @@ class HorizonFacts:
             that is continued by longer steps too.
         error: What continuing may miss of the objective.
         path: The best mixture along the experts' runs; empty where nothing is continued.
+        unit: What is counted where tokens are named: examples, of a task with labels.
     """
 
     expert_tokens: int
@@ -440,6 +442,7 @@ class HorizonFacts:
     coefficients: Mapping[str, float]
     error: ContinuationError
     path: tuple[BestAt, ...]
+    unit: Unit = "tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -547,7 +550,7 @@ class Recommendation:
     @property
     def unit_words(self) -> str:
         """What its shares count, in words that tell which tokens are meant where there are two."""
-        return UNIT_WORDS[self.shares_by] if self.by_other_units else "tokens"
+        return UNIT_WORDS[self.shares_by] if self.by_other_units else self.horizons.unit
 
     @property
     def score(self) -> Score:

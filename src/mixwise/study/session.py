@@ -127,6 +127,7 @@ class Workspace:
             placement=wanted.placement,
             memory_bytes=int(wanted.memory_gb * 1e9) if wanted.memory_gb else None,
             trust_remote_code=self.inputs.settings.trust_remote_code,
+            auto_class=self.recipe.task_facts.auto_class,
         )
         is_elsewhere = self.recipe.engine.cluster != "local"
         is_spread = is_elsewhere or (seats.n_workers > 1 and wanted.placement != "split")
@@ -335,7 +336,9 @@ class Workspace:
     def open_pool(self) -> ExpertPool:
         """All that is merged, beside a live model, in this process."""
         live = LiveModel.load(
-            self.inputs.base, trust_remote_code=self.inputs.settings.trust_remote_code
+            self.inputs.base,
+            trust_remote_code=self.inputs.settings.trust_remote_code,
+            auto_class=self.recipe.task_facts.auto_class,
         )
         return open_pool(live, self.merges)
 

@@ -41,7 +41,7 @@ from mixwise.models.loading import load_module
 from mixwise.recipe import Training
 from mixwise.shortages import explain_failed_write, explain_shortage
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
-from mixwise.training.preparing import prepare_module
+from mixwise.training.preparing import label_loss, prepare_module
 from mixwise.training.run_files import hash_run_files
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
 from mixwise.training.saving import (
@@ -122,6 +122,7 @@ class _Run:
             args=_arguments(job, self.work),
             train_dataset=_Sequences(job, self.blend),
             data_collator=_collate,
+            compute_loss_func=label_loss if job.labels else None,
             callbacks=[_Callbacks(job, on_step)],
             optimizer_cls_and_kwargs=_optimizer(job.settings),
         )
@@ -204,16 +205,16 @@ class _Sequences(torch.utils.data.Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rows = self._rows[self._blend.domain[index]]
         row = self._blend.row[index]
-        ids, labels = rows.read(row)
-        item = {"input_ids": ids, "labels": labels}
-        positions = rows.positions(row)
-        if positions is not None:
-            item["position_ids"] = positions
-        return {key: torch.from_numpy(values) for key, values in item.items()}
+        return {key: torch.from_numpy(values) for key, values in rows.item(row).items()}
 
 
 def _collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {key: torch.stack([item[key] for item in items]) for key in items[0]}
+    """One batch of rows; padding that none of them needs is cut."""
+    batch = {key: torch.stack([item[key] for item in items]) for key in items[0]}
+    if "attention_mask" not in batch:
+        return batch
+    longest = int(batch["attention_mask"].sum(dim=1).max())
+    return {key: rows[:, :longest] if rows.ndim > 1 else rows for key, rows in batch.items()}
 
 
 class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
@@ -230,14 +231,13 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         """One batch; models that keep a cache do not look for documents in positions."""
         if "position_ids" in inputs:
             inputs = {**inputs, "use_cache": False}
-        loss: Tensor = super().training_step(model, inputs, *args, **kwargs)
+        loss: Tensor = super().training_step(model, dict(inputs), *args, **kwargs)
         if not torch.isfinite(loss):
             raise TrainingError(self._explain(model, inputs))
         return loss
 
     def _explain(self, model: Any, inputs: Any) -> str:
         """Name the step and the domains of the sequences whose loss is not finite."""
-        input_ids: Tensor = inputs["input_ids"]
         if not (inputs["labels"] != NOT_LEARNED).any():
             return (
                 f"step {self.state.global_step + 1} holds no token that is learned, and this "
@@ -249,10 +249,7 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         names = [self.blend.domains[i] for i in self.blend.domain[step * size : (step + 1) * size]]
         with torch.no_grad():
             model.eval()
-            finite = [
-                bool(torch.isfinite(model(input_ids=row[None], labels=row[None]).loss))
-                for row in input_ids
-            ]
+            finite = [self._is_finite(model, inputs, k) for k in range(len(inputs["labels"]))]
         if len(finite) == len(names) and not all(finite):
             names = [name for name, is_finite in zip(names, finite, strict=True) if not is_finite]
         shown = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
@@ -261,6 +258,14 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
             f"{self.state.max_steps}: lower `training.learning_rate` "
             f"({self.args.learning_rate:g}) or look at the data"
         )
+
+    def _is_finite(self, model: Any, inputs: Any, index: int) -> bool:
+        """Whether one row of a batch has a finite loss by itself."""
+        row = inputs["input_ids"][index][None]
+        if self.compute_loss_func is None:
+            return bool(torch.isfinite(model(input_ids=row, labels=row).loss))
+        mask = inputs["attention_mask"][index][None]
+        return bool(torch.isfinite(model(input_ids=row, attention_mask=mask).logits).all())
 
 
 class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
@@ -341,7 +346,12 @@ def _build_model(job: TrainingJob) -> Any:
             f"{job.base}: the base has changed since the study was opened: put the old one back, "
             "or begin a new study"
         )
-    model = load_module(job.base, trust_remote_code=job.trust_remote_code)
+    model = load_module(
+        job.base, trust_remote_code=job.trust_remote_code, auto_class=job.auto_class
+    )
+    if job.labels:
+        model.config.id2label = dict(enumerate(job.labels))
+        model.config.label2id = {name: index for index, name in enumerate(job.labels)}
     return prepare_module(model, job.settings)
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mixwise.data.blend import Blend, blend
+from mixwise.data.examples import ExampleStream
 from mixwise.data.streams import TokenStream
 from mixwise.errors import DamagedError, first_line
 from mixwise.files import CONTENT_HASH, parse_sealed, read_bytes, seal
 from mixwise.mixture import Mixture
 from mixwise.recipe import Training
+from mixwise.tasks import CAUSAL_LM
 
 RUN_FILE = "run.json"
 ERROR_PREFIX = "mixwise: "  # of the one line that a spread run writes when it fails
@@ -39,6 +41,8 @@ class TrainingJob(BaseModel):
         most_rows: Sequences of a domain that may be read; all where it is not named.
         trust_remote_code: Whether code from the base's folder may run.
         start_of_text: Token that begins every sequence; None where none does.
+        auto_class: Class of transformers that opens the base.
+        labels: Names of the model's outputs, of a task with labels.
         chat_template: Template of the recipe's, which the checkpoint gets; None for the base's own.
     """
 
@@ -47,7 +51,7 @@ class TrainingJob(BaseModel):
     base: Path
     base_fingerprint: str
     output: Path
-    streams: dict[str, TokenStream]
+    streams: dict[str, ExampleStream | TokenStream]
     shares: tuple[float, ...]
     token_shares: tuple[float, ...] | None = None
     n_sequences: int
@@ -60,6 +64,8 @@ class TrainingJob(BaseModel):
     trust_remote_code: bool = False
     start_of_text: int | None = None
     chat_template: str | None = None
+    auto_class: str = CAUSAL_LM.auto_class
+    labels: tuple[str, ...] = ()
 
     @property
     def mixture(self) -> Mixture:

@@ -1,16 +1,33 @@
-"""A loaded model made ready to be trained: its checkpointing, its adapters."""
+"""A loaded model made ready to be trained: its checkpointing, its adapters, the loss of labels."""
 
 from __future__ import annotations
 
 import warnings
 from typing import Any
 
+import torch
+
 from mixwise.recipe import Training
 from mixwise.releases import enable_activation_checkpointing
 
 
+def label_loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
+    """Cross-entropy of the right labels, as Trainer takes it.
+
+    Args:
+        outputs: A classifier's, with ``logits``.
+        labels: Index of the right label of each example.
+        num_items_in_batch: Examples of the whole step; None for those of this pass.
+
+    Returns:
+        Mean over the examples of the step, in nats.
+    """
+    losses = torch.nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum")
+    return losses / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+
+
 def prepare_module(module: Any, settings: Training) -> Any:
-    """Give a causal language model what a run's settings ask for.
+    """Give a model what a run's settings ask for.
 
     Args:
         module: As it was loaded; adapters are put into it in place.

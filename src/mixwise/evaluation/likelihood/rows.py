@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,32 @@ Mask = npt.NDArray[np.bool_]
 _LOSS_POSITIONS = 1024  # more save no time, fewer keep the loss from doubling the logits' memory
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label whose likelihood a row asks for.
+
+    Args:
+        example: Which example is labelled; rows that ask of one example have the same ids.
+        index: Index of the label among the model's outputs.
+    """
+
+    example: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AskedLabels:
+    """Which labels a batch of examples is asked for.
+
+    Args:
+        examples: Example of the batch that each row asks of, shape ``(n_rows,)``.
+        labels: The label that it asks for, shape ``(n_rows,)``.
+    """
+
+    examples: Tensor
+    labels: Tensor
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """One sequence.
@@ -39,11 +65,13 @@ class Row:
     Args:
         ids: Its tokens, shape ``(L,)``.
         scored: Which of them are predicted and count, shape ``(L,)``; at least one, never the
-            first, which nothing predicts.
+            first, which nothing predicts. Of a row that asks for a label, one entry that is true.
+        label: Which label of which example is asked for; None where tokens are predicted.
     """
 
     ids: Indices
     scored: Mask
+    label: Label | None = None
 
     @classmethod
     def ending_in(cls, ids: Indices, n_scored: int) -> Row:
@@ -69,16 +97,21 @@ class Batch:
         attention_mask: 1 where a token is real, shape ``(B, L)``; None where nothing is padded.
         scored: Whether token l + 1 is predicted and counts, shape ``(B, L - 1)``.
         rows: Which row of the set each is, shape ``(B,)``.
+        asked: Labels that are asked for, where rows ask for labels; then each example stands once
+            in the batch, whatever is asked of it, and `rows` and `scored` have ``n_rows`` entries.
     """
 
     ids: Tensor
     attention_mask: Tensor | None
     scored: Tensor
     rows: Indices
+    asked: AskedLabels | None = None
 
     @property
     def n_tokens(self) -> int:
-        """Tokens, padding left out."""
+        """Tokens, padding left out; examples, where labels are asked for."""
+        if self.asked is not None:
+            return len(self.ids)
         return self.ids.numel() if self.attention_mask is None else int(self.attention_mask.sum())
 
 
@@ -103,6 +136,8 @@ def make_batches(
         Batches that hold every wanted row once, short rows first.
     """
     wanted = np.arange(len(rows)) if chosen is None else chosen
+    if rows[0].label is not None:
+        return _label_batches(rows, batch_sequences, device, wanted)
     lengths = np.array([len(rows[i].ids) for i in wanted], dtype=np.int64)
     order = np.argsort(lengths, kind="stable")
     cuts = np.searchsorted(lengths[order], np.sort(np.asarray(apart, dtype=np.int64)), side="right")
@@ -132,6 +167,54 @@ def stack_rows(rows: Sequence[Row], chosen: Indices, device: torch.device | str)
         )
 
 
+def _label_batches(
+    rows: Sequence[Row], batch_sequences: int, device: torch.device | str, wanted: Indices
+) -> tuple[Batch, ...]:
+    """Put rows that ask for labels into batches of so many examples, each read once."""
+    by_example: dict[int, list[int]] = {}
+    for i in wanted.tolist():
+        by_example.setdefault(_label(rows[i]).example, []).append(i)
+    groups = sorted(by_example.values(), key=lambda group: len(rows[group[0]].ids))
+    return tuple(
+        _stack_examples(rows, groups[k : k + batch_sequences], device)
+        for k in range(0, len(groups), batch_sequences)
+    )
+
+
+def _stack_examples(
+    rows: Sequence[Row], groups: Sequence[list[int]], device: torch.device | str
+) -> Batch:
+    """Make one batch of examples; a group holds the rows that ask of one."""
+    stacked = stack_rows(rows, np.array([group[0] for group in groups]), device)
+    asking = np.concatenate([np.array(group) for group in groups])
+    examples = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    labels = np.array([_label(rows[i]).index for i in asking])
+    with torch.inference_mode(False):
+        asked = AskedLabels(
+            torch.from_numpy(examples).to(device), torch.from_numpy(labels).to(device)
+        )
+        scored = torch.ones((len(asking), 1), dtype=torch.bool, device=device)
+    return replace(stacked, scored=scored, rows=asking, asked=asked)
+
+
+def _label(row: Row) -> Label:
+    assert row.label is not None  # all rows of a set ask for labels, or none does
+    return row.label
+
+
+def label_nats(model: Callable[..., Any], batch: Batch) -> Tensor:
+    """Negative log-likelihood of every label that is asked for, shape ``(n_rows,)``, in nats.
+
+    Args:
+        model: Classifier in evaluation mode, or a function with its arguments.
+        batch: Examples and what is asked of them, on the model's device.
+    """
+    assert batch.asked is not None  # whoever calls has looked
+    logits = model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits
+    likelihoods = torch.log_softmax(logits.float(), dim=-1)
+    return -likelihoods[batch.asked.examples, batch.asked.labels]
+
+
 def batch_nats(model: Callable[..., Any], batch: Batch, cache: Any = None) -> Tensor:
     """Summed negative log-likelihood of the scored tokens of each row.
 
@@ -144,6 +227,8 @@ def batch_nats(model: Callable[..., Any], batch: Batch, cache: Any = None) -> Te
         Shape ``(B,)``, in nats, float64 sums of float32 losses; differentiable.
     """
     losses = token_nats(model, batch, cache).double()
+    if batch.asked is not None:
+        return losses
     empty = torch.zeros(batch.scored.shape, dtype=losses.dtype, device=losses.device)
     return empty.masked_scatter(batch.scored, losses).sum(dim=1)
 
@@ -156,6 +241,8 @@ def token_nats(model: Callable[..., Any], batch: Batch, cache: Any = None) -> Te
         batch: The rows, on the model's device.
         cache: Keys and values of the tokens that stand before the batch's, where there are any.
     """
+    if batch.asked is not None:
+        return label_nats(model, batch)
     logits = scored_logits(model, batch, cache)
     targets = batch.ids[:, 1:][batch.scored]
     parts = [

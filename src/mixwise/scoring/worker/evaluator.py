@@ -121,6 +121,7 @@ class LiveEvaluator:
             device=model.device,
             device_map="auto" if model.placement == "split" else None,
             trust_remote_code=model.trust_remote_code,
+            auto_class=model.auto_class,
         )
         self._suite = PreparedSuite.of(suite, self._live.module)
         self._pools = _Pools(self._live)

@@ -17,6 +17,7 @@ from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.observation import Measurement
 from mixwise.scorer import VALUES, Request
+from mixwise.tasks import CAUSAL_LM
 
 if TYPE_CHECKING:
     from mixwise.evaluation.suite import EvaluationSuite
@@ -38,6 +39,7 @@ class ModelSettings:
             sees; ``layers``, one layer at a time, for models that do not fit beside their experts.
         memory_bytes: What one layer at a time may take; None for half of what is free.
         trust_remote_code: Whether code from the base's folder may run.
+        auto_class: Class of transformers that opens the base.
     """
 
     base: Checkpoint
@@ -46,6 +48,7 @@ class ModelSettings:
     placement: Placement = "device"
     memory_bytes: int | None = None
     trust_remote_code: bool = False
+    auto_class: str = CAUSAL_LM.auto_class
 
     @property
     def provenance(self) -> dict[str, str]:

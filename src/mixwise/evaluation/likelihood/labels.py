@@ -1,0 +1,120 @@
+"""Labelled examples: what a classifier thinks of every label.
+
+Notation:
+    p_c: probability of label c.  C: labels.  n_c: examples of the set whose label is c.
+
+Method:
+    A row asks one example for one label, so that the rows of an example are its −log p_c; each
+    example passes through the model once. loss = mean −log p_right, in nats per example, which is
+    differentiable; accuracy: argmax p_c is right; balanced accuracy: the mean over the labels that
+    the set holds of the accuracy on their examples, so that example e weighs 1 / n_c(e). Of equal
+    labels the first is taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixwise.arrays import Array
+from mixwise.data.examples import ExampleRows
+from mixwise.evaluation.likelihood.rows import Indices, Label, Row
+from mixwise.evaluation.likelihood.sets import (
+    Differentiable,
+    LikelihoodSet,
+    all_examples,
+    linear_metric,
+)
+from mixwise.evaluation.sets import Opening
+from mixwise.kinds import BALANCED_ACCURACY, LABEL_ACCURACY, LABEL_LOSS
+from mixwise.objective import Metric
+from mixwise.observation import Measurement
+
+
+def open_labels(opening: Opening) -> LabelSet:
+    """A set of labelled texts, on the held-out examples of its documents."""
+    return LabelSet(opening.name, opening.examples(), len(opening.labels))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelSet(LikelihoodSet):
+    """A named set of labelled examples.
+
+    Args:
+        name: Name of the domain or evaluation set.
+        table: The examples.
+        n_labels: C.
+    """
+
+    name: str
+    table: ExampleRows
+    n_labels: int
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """``loss``, ``accuracy`` and ``balanced_accuracy``."""
+        measures = (LABEL_LOSS, LABEL_ACCURACY, BALANCED_ACCURACY)
+        return tuple(Metric.of(self.name, measure) for measure in measures)
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples."""
+        return len(self.table.labels)
+
+    @property
+    def n_tokens(self) -> int:
+        """Examples: what runs of such a task count."""
+        return self.n_examples
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the examples and their labels."""
+        digest = hashlib.blake2b(f"{self.name} {self.n_labels}".encode(), digest_size=16)
+        for array in (self.table.ids, self.table.lengths, self.table.labels):
+            digest.update(str(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def rows(self, examples: Indices | None = None) -> tuple[Row, ...]:
+        """A row for each label, example after example."""
+        table, asked = self.table, np.ones(1, dtype=bool)
+        return tuple(
+            Row(ids, asked, Label(k, index))
+            for k, example in enumerate(all_examples(examples, self.n_examples))
+            for ids in [table.ids[example, : table.lengths[example]].astype(np.int64)]
+            for index in range(self.n_labels)
+        )
+
+    def measure(self, nats: Array, examples: Indices | None = None) -> tuple[Measurement, ...]:
+        """``loss``, ``accuracy`` and ``balanced_accuracy``.
+
+        Args:
+            nats: −log p of each label of each example, shape ``(n_examples · C,)``.
+            examples: The examples; None for all.
+
+        Raises:
+            EvaluationError: If a value is not finite; names the metric.
+        """
+        labels = self.table.labels[all_examples(examples, self.n_examples)].astype(np.int64)
+        of_labels = nats.reshape(len(labels), self.n_labels)
+        is_right = (of_labels.argmin(axis=1) == labels).astype(float)
+        ones = np.ones(len(labels))
+        counts = np.bincount(self.table.labels, minlength=self.n_labels)
+        loss = np.take_along_axis(of_labels, labels[:, None], axis=1)[:, 0]
+        return (
+            Measurement(f"{self.name}/loss", loss, ones),
+            Measurement(f"{self.name}/accuracy", is_right, ones),
+            Measurement(f"{self.name}/balanced_accuracy", is_right, 1 / counts[labels]),
+        )
+
+    def differentiable(self, examples: Indices | None = None) -> Differentiable:
+        """``loss``, over the right labels."""
+        labels = self.table.labels[all_examples(examples, self.n_examples)].astype(np.int64)
+        n, every = len(labels), np.arange(self.n_labels)
+        return Differentiable(
+            counted=(every[None] == labels[:, None]).ravel(),
+            row_examples=np.repeat(np.arange(n), self.n_labels),
+            metrics=(linear_metric(f"{self.name}/loss", np.ones(n)),),
+        )

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+
+from mixwise.data.examples import ExampleRows
+from mixwise.evaluation.likelihood.labels import LabelSet
+from mixwise.evaluation.likelihood.rows import batch_nats, make_batches
+from mixwise.scorer import Part
+
+
+@pytest.fixture
+def chosen() -> LabelSet:
+    ids = np.array([[1, 2, 3], [4, 5, 0], [6, 0, 0], [7, 8, 0]])
+    return LabelSet(
+        "films", ExampleRows(ids, np.array([3, 2, 1, 2]), np.array([0, 0, 0, 1])), n_labels=2
+    )
+
+
+class FromFirst(torch.nn.Module):
+    """Logits that are made of the first token alone; counts what it reads."""
+
+    n_read = 0
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> object:
+        self.n_read += len(input_ids)
+        first = input_ids[:, 0].double()
+        return type("Output", (), {"logits": torch.stack([first, 10 - first], dim=1)})()
+
+
+def test_metrics_by_hand(chosen: LabelSet) -> None:
+    p = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
+    measured = {m.metric: m for m in chosen.measure(-np.log(p).ravel())}
+    right = np.array([0.9, 0.6, 0.2, 0.7])
+    assert measured["films/loss"].examples == pytest.approx(-np.log(right))
+    assert measured["films/accuracy"].value == 0.75
+    assert measured["films/balanced_accuracy"].value == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_of_equal_labels_the_first_is_taken(chosen: LabelSet) -> None:
+    measured = {m.metric: m for m in chosen.measure(np.ones(8))}
+    assert measured["films/accuracy"].examples.tolist() == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_each_example_is_read_once_for_all_its_labels(chosen: LabelSet, size: int) -> None:
+    model, found = FromFirst(), np.empty(8)
+    for batch in make_batches(chosen.rows(), size, "cpu"):
+        assert batch.n_tokens <= size
+        found[batch.rows] = batch_nats(model, batch).numpy()
+    logits = torch.tensor([[1.0, 9], [4, 6], [6, 4], [7, 3]])
+    assert model.n_read == 4
+    assert found.reshape(4, 2) == pytest.approx(-torch.log_softmax(logits, dim=1).numpy(), rel=1e-6)
+
+
+def test_slopes_are_of_the_right_labels(chosen: LabelSet) -> None:
+    examples = np.array([3, 0])
+    facts = chosen.differentiable(examples)
+    assert facts.counted.tolist() == [False, True, True, False]
+    assert facts.row_examples.tolist() == [0, 0, 1, 1]
+    [metric] = facts.metrics
+    assert metric.factor == 0.5
+
+
+def test_parts_add_up_to_the_whole(chosen: LabelSet) -> None:
+    nats = -np.log(np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]]))
+    parts = [Part(k, k + 1, 2).examples(4) for k in range(2)]
+    found = [chosen.measure(nats[each].ravel(), each) for each in parts]
+    whole = {m.metric: m.value for m in chosen.measure(nats.ravel())}
+    for measured in zip(*found, strict=True):
+        values = np.concatenate([m.examples for m in measured])
+        shares = np.concatenate([m.example_weights for m in measured])
+        assert np.average(values, weights=shares) == pytest.approx(whole[measured[0].metric])

@@ -1,0 +1,235 @@
+"""Text classification through the whole program, held against a plain script."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mixwise.errors import MixwiseError
+from mixwise.mixture import Mixture
+from mixwise.recipe import parse_recipe
+from mixwise.scorer import Request
+from mixwise.study.folder import StudyFolder
+from mixwise.study.inputs import Inputs, Settings
+from mixwise.study.session import Workspace
+
+WORDS = [
+    "good",
+    "fine",
+    "great",
+    "nice",
+    "bad",
+    "poor",
+    "awful",
+    "dull",
+    "film",
+    "book",
+    "play",
+    "song",
+    "the",
+    "a",
+    "was",
+    "is",
+]
+NOUNS = {"films": "film", "books": "book", "songs": "song"}
+RECIPE = """\
+base: base
+task: text-classification
+domains:
+  films: {files: films.jsonl}
+  books: {files: books.jsonl}
+  songs: {files: songs.jsonl}
+horizon_examples: 64
+example_tokens: 12
+heldout: {overlap: drop}
+evaluation: {max_sequences: 8, batch_sequences: 3}
+training: {learning_rate: 3.0e-3, batch_sequences: 4, warmup_steps: 1, device: cpu}
+budget: 100
+proxy: {answer: merged}
+calibration: {mixtures: 0}
+experts: {horizon_tokens: 32, halvings: 0}
+engine: {workers: 1, threads: 1}
+"""
+
+
+def reviews(noun: str, n: int) -> list[dict[str, str]]:
+    rng, rows = random.Random(noun), []
+    for _ in range(n):
+        is_good = rng.random() < 0.5
+        word = rng.choice(WORDS[:4] if is_good else WORDS[4:8])
+        text = " ".join([*rng.choices(WORDS[12:], k=rng.randint(1, 6)), noun, word])
+        rows.append({"text": text, "label": "pos" if is_good else "neg"})
+    return rows
+
+
+def save_base(folder: Path, architecture: str, **labels: Any) -> None:
+    """A classifier of a few thousand parameters, and a tokenizer with special tokens."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {word: index for index, word in enumerate([*special, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    if architecture == "distilbert":
+        sizes = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}
+    else:
+        sizes["intermediate_size"] = 32
+    config = AutoConfig.for_model(
+        architecture, vocab_size=len(vocabulary), max_position_embeddings=16, **sizes, **labels
+    )
+    torch.manual_seed(0)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+
+
+@pytest.fixture(params=["bert", "distilbert"])
+def job(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    names = {"id2label": {0: "neg", 1: "pos"}, "label2id": {"neg": 0, "pos": 1}}
+    save_base(tmp_path / "base", request.param, **names)
+    for name, noun in NOUNS.items():
+        lines = [json.dumps(row) for row in reviews(noun, 60)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def inputs_of(job: Path, text: str = RECIPE) -> Inputs:
+    recipe = parse_recipe(text, "recipe.yaml")
+    return Inputs(recipe, Settings(recipe_folder=job, cache=job / "cache"))
+
+
+def run(job: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "mixwise.cli", *arguments]
+    done = subprocess.run(command, cwd=job, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def by_hand(model: Any, inputs: Inputs, name: str) -> dict[str, float]:
+    """Every metric of a set, one example after the other."""
+    table = inputs.corpus(name).heldout_examples(8, inputs.overlap(name))
+    losses, right = [], []
+    for ids, length, label in zip(table.ids, table.lengths, table.labels, strict=True):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor(ids[:length].astype(int))[None]).logits[0]
+        losses.append(float(torch.nn.functional.cross_entropy(logits, torch.tensor(int(label)))))
+        right.append(int(logits.argmax()) == label)
+    of_each = [
+        np.mean([r for r, label in zip(right, table.labels, strict=True) if label == each])
+        for each in np.unique(table.labels)
+    ]
+    return {
+        f"{name}/loss": float(np.mean(losses)),
+        f"{name}/accuracy": float(np.mean(right)),
+        f"{name}/balanced_accuracy": float(np.mean(of_each)),
+    }
+
+
+def load(folder: Path) -> Any:
+    from transformers import AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification.from_pretrained(folder).eval()
+
+
+def test_a_whole_run_counts_examples_and_scores_as_a_plain_script(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIXWISE_CACHE", str(job / "cache"))
+    checked = run(job, "check", "recipe.yaml")
+    assert "3 of 32 examples" in checked
+    assert "tokens in all" not in checked
+    answer = run(job, "run", "recipe.yaml", "--study", "study")
+    assert "Experts read 32 examples each, the final model 64" in answer
+    study = StudyFolder.open(job / "study")
+    with study.lock():
+        settings = Settings(recipe_folder=job, cache=job / "cache")
+        workspace = Workspace(study, settings)
+        names = workspace.recipe.domain_names
+        experts = [workspace.runs.expert(name).folder for name in names]
+        mixture = Mixture(names, (0.5, 0.25, 0.25))
+        for chosen, folder in ((mixture, None), (Mixture.single(names, "films"), experts[0])):
+            merged = folder or merge_by_hand(job, experts, mixture)
+            [found] = workspace.proxy.score([chosen])
+            expected: dict[str, float] = {}
+            for name in names:
+                expected |= by_hand(load(merged), workspace.inputs, name)
+            assert found.values == pytest.approx(expected, abs=1e-5)
+        require_slopes(workspace, mixture)
+        workspace.close()
+
+
+def merge_by_hand(job: Path, experts: list[Path], mixture: Mixture) -> Path:
+    tensors = [load_file(folder / "model.safetensors") for folder in experts]
+    folder = job / "merged"
+    folder.mkdir()
+    average = {
+        name: sum(s * t[name] for s, t in zip(mixture.shares, tensors, strict=True))
+        for name in tensors[0]
+    }
+    save_file(average, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_bytes((experts[0] / "config.json").read_bytes())
+    return folder
+
+
+def require_slopes(workspace: Workspace, mixture: Mixture) -> None:
+    """Slopes of the loss are those of finite differences, from the first domain to the second."""
+    step, names = 1e-2, mixture.domains
+    [found] = workspace.proxy.score([mixture], Request(order=1))
+    shares = mixture.array
+    moved = [shares + sign * step * np.array([1, -1, 0]) for sign in (1, -1)]
+    up, down = workspace.proxy.score([Mixture(names, tuple(each)) for each in moved])
+    measured = found.measurement("films/loss").derivatives
+    assert measured is not None
+    expected = (up.values["films/loss"] - down.values["films/loss"]) / (2 * step)
+    assert measured.slopes[0] - measured.slopes[1] == pytest.approx(expected, abs=2e-4)
+
+
+def test_an_unknown_label_names_its_row(job: Path) -> None:
+    rows = [*reviews("film", 60), {"text": "the play was fine", "label": "Pos"}]
+    (job / "films.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    with pytest.raises(MixwiseError, match=r"films\.jsonl:61: the label `Pos` is none of .*`pos`"):
+        inputs_of(job).corpus("films")
+
+
+def test_labels_that_the_base_does_not_name_are_those_of_the_data(job: Path) -> None:
+    save_base(job / "base", "bert", num_labels=2)
+    assert inputs_of(job).labels == ("neg", "pos")
+    save_base(job / "base", "bert", num_labels=3)
+    with pytest.raises(MixwiseError, match="has 3 outputs, but the data have 2 labels"):
+        _ = inputs_of(job).labels
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (
+            "horizon_examples",
+            "horizon_tokens",
+            "`horizon_tokens` cannot be with .*`horizon_examples`",
+        ),
+        ("task: text-classification\n", "", "`horizon_examples` is for tasks with labels"),
+        ("example_tokens: 12", "sequence_length: 12", "use `example_tokens`"),
+        ("{files: films.jsonl}", "{files: films.jsonl, records: chat}", "must be labelled records"),
+        ("device: cpu}", "device: cpu, method: lora}", "`training.method`: .* leave it out"),
+        ("batch_sequences: 3", "batch_sequences: 3, sets: {q: {files: q.jsonl}}", "use labels"),
+    ],
+)
+def test_what_cannot_be_is_refused_early(job: Path, old: str, new: str, complaint: str) -> None:
+    assert old in RECIPE
+    with pytest.raises(MixwiseError, match=complaint):
+        inputs_of(job, RECIPE.replace(old, new)).source("films")
