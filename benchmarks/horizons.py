@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
 from benchmarks.mixwise_pick import metrics_of
-from benchmarks.truth.horizons import SETTINGS, STEPS, Row, load, longer
+from benchmarks.truth.horizons import SETTINGS, Row, load, longer
 from scipy.stats import spearmanr
 
 from mixwise.extrapolation import continue_metric
@@ -42,22 +42,24 @@ Array = npt.NDArray[np.float64]
 BEDS = ("demo", "languages", "demo-long", "code", "administration")
 DEVELOPMENT = ("demo", "languages")
 Lengths = Mapping[int, tuple[int, ...]]
-LENGTHS: Mapping[int, Lengths] = {
-    STEPS: {
-        128: (32, 64, 128),
-        64: (16, 32, 64),
-        32: (8, 16, 32),
-        16: (5, 8, 16),
-        8: (4, 5, 8),
-    },
-    4 * STEPS: {
+LENGTHS: Lengths = {
+    128: (32, 64, 128),
+    64: (16, 32, 64),
+    32: (8, 16, 32),
+    16: (5, 8, 16),
+    8: (4, 5, 8),
+}  # of the experts, and the points at which they are averaged
+_OTHERS: Mapping[str, Lengths] = {
+    "demo-long": {
         102: (27, 51, 102),
         51: (14, 27, 51),
         25: (8, 14, 25),
         10: (4, 6, 10),
         5: (4, 5),
     },
-}  # of the final run: of the experts, and the points at which they are averaged
+    "many": {16: (6, 9, 16), 8: (5, 8), 4: (4,)},
+    "many-groups": {64: (18, 33, 64), 32: (10, 17, 32), 16: (6, 9, 16)},
+}  # of beds whose final runs are longer
 LOST = 2.0  # steps of the warm-up that do not count
 _N_DRAWS, _N_BOOTSTRAP = 200, 2000
 WAYS = (
@@ -75,7 +77,9 @@ class Bed:
     """A family's numbers: losses of mixtures, the corners first, then uniform, then random ones.
 
     Args:
+        name: Of the bed.
         names: Of the domains.
+        sets: Of the evaluation sets.
         steps: Of the final run.
         base: Losses of the base, ``(n_sets,)``.
         shares: Of the mixtures, ``(n_mixtures, n_domains)``.
@@ -83,7 +87,9 @@ class Bed:
         truths: By seed.
     """
 
+    name: str
     names: tuple[str, ...]
+    sets: tuple[str, ...]
     steps: int
     base: Array
     shares: Array
@@ -109,7 +115,9 @@ class Bed:
         kinds = {"merged", "predictions", *(longer(c) for c in LONGER_STEPS)}
         steps = {(row.answer, row.steps) for row in rows if row.answer in kinds}
         return cls(
+            name,
             tuple(first.shares),
+            tuple(names),
             setting.steps,
             np.array([next(r for r in rows if r.answer == "base").losses[n] for n in names]),
             np.array(mixtures),
@@ -123,7 +131,7 @@ class Bed:
     @property
     def lengths(self) -> Lengths:
         """Of the experts, and their points."""
-        return LENGTHS[self.steps]
+        return _OTHERS.get(self.name, LENGTHS)
 
     @property
     def domains(self) -> int:
@@ -205,7 +213,7 @@ def _report(name: str, bed: Bed, objective: str, sets: slice) -> list[Claim]:
     truth, spread = np.mean(seeds, axis=0), float(np.std(np.mean(seeds, axis=0)))
     use = "development" if SETTINGS[name].family in DEVELOPMENT else "report"
     print(f"\n{name} ({use}), {objective}: {len(truth)} mixtures × {len(seeds)} seeds, ", end="")
-    print(f"spread {spread:.4f}; the seeds allow ρ {_ceiling(seeds):.2f}\n")
+    print(f"spread {spread:.4f}; the seeds allow ρ {ceiling_of(seeds):.2f}\n")
     print("| experts ÷ final run | price | way | ρ | error ÷ spread | regret ÷ random pick's |")
     print("| --- | --- | --- | --- | --- | --- |")
     claims = []
@@ -214,7 +222,7 @@ def _report(name: str, bed: Bed, objective: str, sets: slice) -> list[Claim]:
             scores = -losses[bed.domains + 1 :, sets].mean(axis=1)
             rho, low, high = rho_interval(scores, truth)
             error = float(np.abs(scores - truth).mean()) / spread
-            lost, lost_low, lost_high = _regret(scores, truth)
+            lost, lost_low, lost_high = regret_of(scores, truth)
             price = bed.domains * length / bed.steps
             print(
                 f"| 1/{bed.steps // length} | {price:.2f} | {way} | {rho:.2f} ({low:.2f} to "
@@ -225,7 +233,7 @@ def _report(name: str, bed: Bed, objective: str, sets: slice) -> list[Claim]:
     return claims
 
 
-def _ceiling(seeds: Sequence[Array]) -> float:
+def ceiling_of(seeds: Sequence[Array]) -> float:
     """ρ of a perfect answer with the mean of two seeds, by how far these agree."""
     agreement = max(float(spearmanr(*seeds)[0]), 0.0)
     return float(np.sqrt(2 * agreement / (1 + agreement)))
@@ -243,8 +251,8 @@ def rho_interval(scores: Array, truth: Array) -> tuple[float, float, float]:
     return float(spearmanr(scores, truth)[0]), low, high
 
 
-def _regret(scores: Array, truth: Array) -> tuple[float, float, float]:
-    """Of the pick over a random one's, a draw of half the mixtures at a time."""
+def regret_of(scores: Array, truth: Array) -> tuple[float, float, float]:
+    """Regret of the pick over a random one's, a draw of half the mixtures at a time."""
     rng = np.random.default_rng(0)
     rows = []
     for _ in range(_N_DRAWS):

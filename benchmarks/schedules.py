@@ -42,7 +42,7 @@ def main() -> None:
         claims.append(Claim(f"{objective}: ρ of the two schedules", rho, low, high, len(decayed)))
         print("| experts ÷ final run | way | ρ, constant | ρ, cosine | level, constant | cosine |")
         print("| --- | --- | --- | --- | --- | --- |")
-        for length in LENGTHS[STEPS]:
+        for length in LENGTHS:
             for way, losses in bed.scores(length).items():
                 scores = -losses[bed.domains + 1 :, sets].mean(axis=1)[: len(decayed)]
                 cells, levels = [], []

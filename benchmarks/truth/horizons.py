@@ -99,6 +99,7 @@ _MANY = Setting(
     points=(4, 5, 6, 8, 9, 10, 16, 17, 32),
     merged_points=(4, 8, 16),
     longer_points=(4, 8, 16),
+    seeds=(1,),
     short_points=(),
     expert_steps=32,
     sequences=12,
