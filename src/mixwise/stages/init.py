@@ -99,6 +99,9 @@ budget: 0.25                 # tokens that may be trained for the answer, in fin
 # shares_by: tokens          # what shares count; or supervised_tokens (that are learned), rows
 # verify: false              # or true: references, baselines and second seeds too (`run --verify`)
 # sequence_length: 1024
+# task: causal-lm            # or text-classification, on rows of text and label: then
+#                            # horizon_examples stands for horizon_tokens, and for sequence_length
+# example_tokens: 128        # longer texts are cut to so many tokens
 # document_masking: false    # rows are packed: documents laid end to end; true: they do not see
 #                            # each other, and positions begin anew at each
 # bos: auto                  # rows begin with BOS as the tokenizer wants it; or always, never
