@@ -17,6 +17,6 @@ def test_measured_prices_are_found_again() -> None:
         assert row.low <= row.share <= row.high
 
 
-@pytest.mark.parametrize("price", [0.0, 0.1, 5.1, 100.0])
+@pytest.mark.parametrize("price", [0.0, 0.04, 5.1, 100.0])
 def test_nothing_is_said_of_prices_that_were_not_measured(price: float) -> None:
     assert expected_worth(price) is None
