@@ -10,7 +10,7 @@ Departures:
     `mixwise run` searches the whole simplex; here the candidates are listed. The objective is a
     mean of plain nats, as the bed is judged. A table has one number a set, so that the examples'
     scatter counts for nothing where mixtures are compared. Where a table holds no longer steps
-    (*code*, whose texts are those of whatever packages are installed), the line answers alone.
+    from a point, the line answers alone.
 """
 
 from __future__ import annotations
