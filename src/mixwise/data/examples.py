@@ -7,7 +7,7 @@ Method:
     Each side is a table of rows of W tokens, filled with 0 behind the end of a shorter text, beside
     the lengths and the labels; all is kept in the token cache under the hash of everything that it
     comes from. Special tokens are those that the tokenizer puts around one text; of a text of more
-    than W tokens the tokenizer's own truncation keeps W.
+    than W tokens the tokenizer's own truncation keeps W, and its length is kept as it was.
 """
 
 from __future__ import annotations
@@ -50,10 +50,17 @@ class ExampleEncoder:
         text = "\0".join([rules, "labels", str(width), *labels])
         self.fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, special tokens included."""
-        encoded = self._tokenizer(list(texts), truncation=True, max_length=self.width)
-        ids: list[list[int]] = encoded["input_ids"]
+    def encode(self, texts: Sequence[str]) -> list[tuple[list[int], int]]:
+        """Ids of each text, special tokens included, and how many they were before the cut."""
+        whole: list[list[int]] = self._tokenizer(list(texts), verbose=False)["input_ids"]
+        return [
+            (ids if len(ids) <= self.width else self._cut(text), len(ids))
+            for text, ids in zip(texts, whole, strict=True)
+        ]
+
+    def _cut(self, text: str) -> list[int]:
+        encoded = self._tokenizer(text, truncation=True, max_length=self.width)
+        ids: list[int] = encoded["input_ids"]
         return ids
 
     def label(self, document: Document) -> int:
@@ -105,7 +112,7 @@ class ExampleStream(BaseModel):
     Attributes:
         ids: File of 32-bit ids, W an example.
         labels: File of 32-bit labels.
-        lengths: File of the examples' lengths.
+        lengths: File of the texts' lengths, which may be more than W.
         width: W.
         hashes: Hash of the content of each file, by its name; one that is not named is not checked.
     """
@@ -138,7 +145,7 @@ class ExampleStream(BaseModel):
         assert start_of_text is None, "the tokenizer puts its own special tokens"
         return ExampleRows(
             cut_rows(map_file(self.ids, np.uint32), self.width),
-            np.load(self.lengths, allow_pickle=False),
+            np.minimum(np.load(self.lengths, allow_pickle=False), self.width),
             map_file(self.labels, np.uint32),
         )
 
@@ -199,13 +206,14 @@ def _write_side(
         while batch := list(itertools.islice(left, _BATCH)):
             full = [document for document in batch if not document.is_empty]
             n_empty += len(batch) - len(full)
-            for document, ids in zip(full, encoder.encode([d.text for d in full]), strict=True):
+            encoded = encoder.encode([document.text for document in full])
+            for document, (ids, length) in zip(full, encoded, strict=True):
                 row = np.zeros(encoder.width, dtype=np.uint32)
                 row[: len(ids)] = ids
                 row.tofile(ids_file)
                 np.array([encoder.label(document)], dtype=np.uint32).tofile(labels_file)
                 hashes.append(hash_text(document.text))
-                lengths.append(len(ids))
+                lengths.append(length)
                 n_bytes += len(document.text.encode())
             counted(len(full))
     np.save(folder / f"{side}_hashes.npy", np.array(hashes, dtype=np.uint64))
