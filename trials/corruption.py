@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.util import _run_finalizers
 from pathlib import Path
 
 RECIPE = """\
@@ -204,6 +205,7 @@ def _in_new_process(function: Callable[[], None]) -> Outcome:
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()
+                _run_finalizers()  # a fork that ends so does not, and its locks would be missed
                 os._exit(code)
         _, status = os.waitpid(process, 0)
         texts = []
