@@ -29,7 +29,8 @@ import numpy as np
 import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
 from benchmarks.mixwise_pick import metrics_of
-from benchmarks.truth.horizons import SETTINGS, Row, load, longer
+from benchmarks.truth.horizon_table import Row, load
+from benchmarks.truth.horizons import SETTINGS, longer
 from scipy.stats import spearmanr
 
 from mixwise.extrapolation import continue_metric

@@ -34,7 +34,7 @@ from benchmarks.price_beds import BEDS, PRICES, Bed, Offer, draw
 from benchmarks.price_rivals import MIXWISE, RIVALS, VARIANTS, Rival
 from benchmarks.purse import OverspentError
 from benchmarks.regret_plot import Axes, Line, render_plot
-from benchmarks.truth.horizons import table
+from benchmarks.truth.horizon_table import table
 
 Array = npt.NDArray[np.float64]
 PLOT = Path(__file__).parents[1] / "docs" / "price.svg"

@@ -25,15 +25,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from benchmarks.purse import OverspentError, shrunken_best
-from benchmarks.truth.horizons import (
-    BATCH,
-    LENGTH,
-    SETTINGS,
-    SHORT_SEED,
-    load,
-    load_tokens,
-    mixtures,
-)
+from benchmarks.truth.horizon_table import load, load_tokens
+from benchmarks.truth.horizons import BATCH, LENGTH, SETTINGS, SHORT_SEED, mixtures
 
 from mixwise.decision.fidelity import seed_shifts
 from mixwise.mixture import Mixture

@@ -22,7 +22,8 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
-from benchmarks.truth.horizons import BATCH, SEEDS, STEPS, Row, load
+from benchmarks.truth.horizon_table import Row, load
+from benchmarks.truth.horizons import BATCH, SEEDS, STEPS
 from benchmarks.truth.repetition import POINTS, ROWS, SCARCE, TABLE, WAYS
 
 from mixwise.decision.fidelity import measure_fidelity

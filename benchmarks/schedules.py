@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 from benchmarks.claims import Claim, save_claims
 from benchmarks.horizons import LENGTHS, Bed, rho_interval
-from benchmarks.truth.horizons import STEPS, load
+from benchmarks.truth.horizon_table import load
+from benchmarks.truth.horizons import STEPS
 
 FAMILY, COSINE, SEED = "demo", "demo-cosine", 1
 

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
 from benchmarks.horizons import LOST, Bed, rho_interval
-from benchmarks.truth.horizons import STEPS, load
+from benchmarks.truth.horizon_table import load
+from benchmarks.truth.horizons import STEPS
 from benchmarks.truth.steps import FACTORS, LENGTHS
 
 from mixwise.extrapolation import continue_metric

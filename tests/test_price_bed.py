@@ -9,7 +9,8 @@ from benchmarks.price import Attempt, of_method, share_of
 from benchmarks.price_beds import BEDS, Bed, Offer, draw
 from benchmarks.price_rivals import MIXWISE, RIVALS, Rival
 from benchmarks.purse import OverspentError
-from benchmarks.truth.horizons import SETTINGS, SHORT_SEED, load, table
+from benchmarks.truth.horizon_table import load, table
+from benchmarks.truth.horizons import SETTINGS, SHORT_SEED
 from benchmarks.truth.steps import tail
 
 MADE = [name for name in SETTINGS if table(name).is_file()]

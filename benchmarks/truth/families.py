@@ -8,6 +8,7 @@ repository; `write_family` fetches them anew.
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import re
@@ -15,9 +16,10 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.truth.beds import DEMO, FIVE
 
@@ -141,6 +143,30 @@ def write_family(name: str, folder: Path) -> tuple[dict[str, Path], dict[str, Pa
             path.write_text("\n".join(rows) + "\n")
     files = {n: folder / name / f"{n}.jsonl" for n in family.texts}
     return {n: files[n] for n in family.domains}, {n: files[n] for n in family.targets}
+
+
+def split_documents(path: Path, folder: Path) -> dict[str, str]:
+    """A domain whose held-out documents have a file of their own, so that groups hold them out."""
+    name = path.name.split(".")[0]
+    files = [folder / f"{name}.{part}.jsonl" for part in ("train", "heldout")]
+    if not all(file.is_file() for file in files):
+        folder.mkdir(parents=True, exist_ok=True)
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        rows = content.decode().splitlines(keepends=True)
+        random.Random(0).shuffle(rows)
+        n_heldout = len(rows) // 8
+        for written, part in zip(files, (rows[n_heldout:], rows[:n_heldout]), strict=True):
+            written.write_text("".join(part))
+    train, heldout = (str(file.resolve()) for file in files)
+    return {"files": train, "heldout_files": heldout}
+
+
+def equal_parts(sources: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """A domain of several, an equal part of each."""
+    files = [source["files"] for source in sources]
+    heldout = [source["heldout_files"] for source in sources]
+    return {"files": files, "weights": dict.fromkeys(files, 1), "heldout_files": heldout}
 
 
 def _documents(text: Text, folder: Path) -> list[str]:

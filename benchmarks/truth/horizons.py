@@ -12,23 +12,25 @@ One table a bed, `tables/horizon-BED.csv`; a killed script goes on where it was.
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
-import random
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 from benchmarks.truth.beds import DEMO
-from benchmarks.truth.families import GROUPS, MANY, write_family
+from benchmarks.truth.families import (
+    GROUPS,
+    MANY,
+    equal_parts,
+    split_documents,
+    write_family,
+)
+from benchmarks.truth.horizon_table import Key, Row, append, key_of, load, note_tokens, row_of
 
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import open_checkpoint
-from mixwise.observation import Measurement, Observation
 from mixwise.scorer import VALUES
 from mixwise.scoring.predictions import PredictionScorer
 from mixwise.scoring.reference import train_jobs
@@ -37,8 +39,6 @@ from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 
-TABLES = Path(__file__).parent / "tables"
-TOKENS = TABLES / "family-tokens.csv"
 STEPS = 128
 POINTS = (4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)
 BATCH, LENGTH = 4, 128  # sequences, tokens
@@ -47,7 +47,6 @@ WARMUP = 3  # steps
 SEEDS = (1, 2)
 SHORT_SEED = 3
 SHORT_POINTS = (4, 8, 16, 32, 64)
-Key = tuple[str, int, int, tuple[float, ...]]
 _N_MIXTURES = 24
 _OF_UNIFORM = 0.3  # mixtures as far from uniform as a flat Dirichlet draws, moved to it by this
 
@@ -125,58 +124,6 @@ SETTINGS: Mapping[str, Setting] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What one answer says of one mixture.
-
-    Args:
-        answer: ``base``, ``merged``, ``predictions`` or ``reference``.
-        steps: Of the experts, or of the reference.
-        seed: Of the reference; else 0.
-        shares: By domain.
-        losses: By set.
-    """
-
-    answer: str
-    steps: int
-    seed: int
-    shares: dict[str, float]
-    losses: dict[str, float]
-
-    @property
-    def key(self) -> Key:
-        """What it is, without what was found."""
-        return key_of(self.answer, self.steps, self.seed, tuple(self.shares.values()))
-
-
-def key_of(answer: str, steps: int, seed: int, shares: Sequence[float]) -> Key:
-    """The key of a row, with shares as a table holds them."""
-    return answer, steps, seed, tuple(float(f"{share:g}") for share in shares)
-
-
-def table(bed: str) -> Path:
-    """Where a bed's rows are kept."""
-    return TABLES / f"horizon-{bed}.csv"
-
-
-def load(bed: str) -> list[Row]:
-    """The rows of a bed; none before they are made."""
-    if not table(bed).is_file():
-        return []
-    with table(bed).open() as file:
-        rows = list(csv.DictReader(file))
-    return [
-        Row(
-            row["answer"],
-            int(row["steps"]),
-            int(row["seed"]),
-            {k.removeprefix("share "): float(v) for k, v in row.items() if k.startswith("share ")},
-            {k.removeprefix("loss "): float(v) for k, v in row.items() if k.startswith("loss ")},
-        )
-        for row in rows
-    ]
-
-
 def mixtures(domains: Sequence[str], *, seed: int = 0) -> list[Mixture]:
     """The mixtures that every answer is asked of: corners, uniform, and random ones."""
     n = len(domains)
@@ -196,10 +143,12 @@ def open_bed(bed: str, scratch: Path) -> Iterator[Workspace]:
     sources = {name: {"files": str(path.resolve())} for name, path in domains.items()}
     sets = {name: {"files": str(path.resolve())} for name, path in targets.items()}
     if setting.family == MANY:
-        sources = {name: _apart(path, scratch / MANY) for name, path in domains.items()}
+        sources = {name: split_documents(path, scratch / MANY) for name, path in domains.items()}
     if setting.groups:
         sets |= {name: {"files": source["heldout_files"]} for name, source in sources.items()}
-        sources = {group: _equally([sources[n] for n in names]) for group, names in GROUPS.items()}
+        sources = {
+            group: equal_parts([sources[n] for n in names]) for group, names in GROUPS.items()
+        }
     folder = scratch / f"study-{bed}"
     folder.mkdir(parents=True, exist_ok=True)
     recipe = {
@@ -238,30 +187,6 @@ def open_bed(bed: str, scratch: Path) -> Iterator[Workspace]:
         workspace.close()
 
 
-def _apart(path: Path, folder: Path) -> dict[str, Any]:
-    """A domain whose held-out documents have a file of their own, so that groups hold them out."""
-    name = path.name.split(".")[0]
-    files = [folder / f"{name}.{part}.jsonl" for part in ("train", "heldout")]
-    if not all(file.is_file() for file in files):
-        folder.mkdir(parents=True, exist_ok=True)
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
-        rows = content.decode().splitlines(keepends=True)
-        random.Random(0).shuffle(rows)
-        n_heldout = len(rows) // 8
-        for written, part in zip(files, (rows[n_heldout:], rows[:n_heldout]), strict=True):
-            written.write_text("".join(part))
-    train, heldout = (str(file.resolve()) for file in files)
-    return {"files": train, "heldout_files": heldout}
-
-
-def _equally(sources: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """A domain of several, an equal part of each."""
-    files = [source["files"] for source in sources]
-    heldout = [source["heldout_files"] for source in sources]
-    return {"files": files, "weights": dict.fromkeys(files, 1), "heldout_files": heldout}
-
-
 def asked_of(bed: str, domains: Sequence[str]) -> list[Mixture]:
     """The mixtures that a bed's experts are asked of; of groups those that the domains' add up to.
 
@@ -288,7 +213,7 @@ def generate(bed: str, scratch: Path) -> None:
     done = {row.key for row in load(bed)}
     with open_bed(bed, scratch) as workspace:
         if not setting.groups:
-            _note_tokens(setting.family, workspace.inputs.available_tokens)
+            note_tokens(setting.family, workspace.inputs.available_tokens)
         asked = asked_of(bed, workspace.recipe.domain_names)
         trained = mixtures(workspace.recipe.domain_names)[len(workspace.recipe.domains) :]
         if not done:
@@ -373,64 +298,6 @@ def _short_run(workspace: Workspace, mixture: Mixture, points: Sequence[int]) ->
         row_of("reference", points[k], SHORT_SEED, mixture, evaluated.measurements)
         for k, evaluated in found
     ]
-
-
-def row_of(
-    answer: str,
-    steps: int,
-    seed: int,
-    mixture: Mixture | None,
-    found: Observation | Sequence[Measurement],
-) -> Row:
-    """The row of what was measured, or of the base's with a corner for its columns."""
-    assert mixture is not None
-    measured = found.measurements if isinstance(found, Observation) else found
-    losses = {m.metric: m.value for m in measured if m.metric.endswith("/loss")}
-    named = {name.removesuffix("/loss"): value for name, value in losses.items()}
-    return Row(answer, steps, seed, dict(mixture.as_dict()), named)
-
-
-def append(bed: str, rows: Sequence[Row]) -> None:
-    """Add rows to a bed's table."""
-    if not rows:
-        return
-    is_new = not table(bed).is_file()
-    with table(bed).open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        shares, losses = rows[0].shares, rows[0].losses
-        if is_new:
-            names = [*(f"share {name}" for name in shares), *(f"loss {name}" for name in losses)]
-            writer.writerow(["answer", "steps", "seed", *names])
-        for row in rows:
-            numbers = [f"{share:g}" for share in row.shares.values()]
-            numbers += [f"{row.losses[name]:.6f}" for name in losses]
-            writer.writerow([row.answer, row.steps, row.seed, *numbers])
-
-
-def load_tokens(family: str) -> dict[str, int]:
-    """Training tokens of a family's domains; none before its bed is opened."""
-    if not TOKENS.is_file():
-        return {}
-    with TOKENS.open() as file:
-        rows = list(csv.DictReader(file))
-    return {row["domain"]: int(row["tokens"]) for row in rows if row["family"] == family}
-
-
-def _note_tokens(family: str, tokens: Mapping[str, int]) -> None:
-    known = load_tokens(family)
-    if known and known != dict(tokens):
-        raise SystemExit(
-            f"the tables of `{family}` are of other texts ({known}) than those that are there now "
-            f"({dict(tokens)}): remove them, and its lines of {TOKENS.name}, to make them anew"
-        )
-    if known:
-        return
-    is_new = not TOKENS.is_file()
-    with TOKENS.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow(["family", "domain", "tokens"])
-        writer.writerows([family, name, n] for name, n in tokens.items())
 
 
 def main() -> None:

@@ -28,20 +28,18 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import json
-import re
-import subprocess
-import sys
-import tarfile
+import shutil
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from benchmarks.truth.emoji import draw_emoji
+from examples.sentiment.make_data import SOURCES, fetch, read_ratings, read_words, sign_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,18 +50,7 @@ BASE = "base"
 Part = Literal["base", "train", "test"]
 Kind = Literal["images", "texts"]
 Counts = Mapping[tuple[str, str, str], int]
-_GOOGLE, _TWITTER = "emoji-datasource-google@16.0.0", "emoji-datasource-twitter@16.0.0"
-_OPENMOJI, _FLUENT = "openmoji@17.0.0", "fluentui-emoji@1.3.0"
-_VADER = "vaderSentiment==3.3.2"
-_SHEET = 32  # pixels of a drawing on a sheet; a pixel of margin on each side
-_LEFT_OUT = ("flags", "component")  # groups: not all vendors draw flags
-_LEAST_RATING = 0.5
-_SOURCES = {
-    "tweets": "tweets",
-    "amazon": "amazonReviewSnippets",
-    "films": "movieReviewSnippets",
-    "nyt": "nytEditorialSnippets",
-}
+_SOURCES = {"tweets": "tweets", "amazon": "amazon", "films": "films", "nyt": "newspaper"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,111 +99,24 @@ def _part(name: str, *, n_base: int) -> Part:
 
 
 def _emoji_rows(folder: Path) -> Iterator[LabelledRow]:
-    google, twitter, openmoji, fluent = (
-        _npm(package, folder) for package in (_GOOGLE, _TWITTER, _OPENMOJI, _FLUENT)
-    )
-    sheets = {"google": _Sheet(google, "google"), "twitter": _Sheet(twitter, "twitter")}
-    for emoji in json.loads((openmoji / "data" / "openmoji.json").read_text()):
-        code = emoji["hexcode"]
-        stem = _fluent_stem(fluent / "icons", emoji["annotation"])
-        is_drawn = stem is not None and all(sheet.has(code) for sheet in sheets.values())
-        if emoji["group"] in _LEFT_OUT or emoji["skintone"] or not is_drawn:
-            continue
-        drawings = {name: sheet.cut(code) for name, sheet in sheets.items()}
-        for name, path in {
-            "openmoji": openmoji / "color" / "svg" / f"{code}.svg",
-            "openmoji-black": openmoji / "black" / "svg" / f"{code}.svg",
-            "fluent": fluent / "icons" / "flat" / f"{stem}.svg",
-            "fluent-contrast": fluent / "icons" / "high-contrast" / f"{stem}.svg",
-        }.items():
-            drawings[name] = _rendered(path)
-        for name, drawing in drawings.items():
-            yield LabelledRow(_part(code, n_base=2), name, emoji["group"], code, drawing)
-
-
-class _Sheet:
-    """All drawings of a vendor on one picture.
-
-    Args:
-        folder: The unpacked package.
-        vendor: Its name in the package's data.
-    """
-
-    def __init__(self, folder: Path, vendor: str) -> None:
-        from PIL import Image
-
-        rows = json.loads((folder / "emoji.json").read_text())
-        self._places = {
-            _code(row["unified"]): (row["sheet_x"], row["sheet_y"])
-            for row in rows
-            if row[f"has_img_{vendor}"]
-        }
-        sheet = folder / "img" / vendor / "sheets-clean" / f"{_SHEET}.png"
-        self._picture = Image.open(sheet).convert("RGBA")
-
-    def has(self, code: str) -> bool:
-        """Whether an emoji is drawn."""
-        return _code(code) in self._places
-
-    def cut(self, code: str) -> Image:
-        """Its drawing."""
-        left, top = (1 + k * (_SHEET + 2) for k in self._places[_code(code)])
-        return _on_white(self._picture.crop((left, top, left + _SHEET, top + _SHEET)))
-
-
-def _code(unified: str) -> str:
-    """Code points without the mark that asks for a coloured drawing, which lists differ in."""
-    return unified.upper().replace("-FE0F", "")
-
-
-def _fluent_stem(icons: Path, annotation: str) -> str | None:
-    """What the drawing of an emoji is called, of the skin that is drawn by default."""
-    plain = re.sub(r"[^a-z0-9]+", "-", re.sub(r"['’]", "", annotation.lower())).strip("-")
-    styles = [icons / style for style in ("flat", "high-contrast")]
-    for stem in (plain, f"{plain}-default"):
-        if all((style / f"{stem}.svg").is_file() for style in styles):
-            return stem
-    return None
-
-
-def _rendered(path: Path) -> Image:
-    import resvg_py
-    from PIL import Image
-
-    png = resvg_py.svg_to_bytes(svg_path=str(path), width=PIXELS, height=PIXELS)
-    return _on_white(Image.open(io.BytesIO(bytes(png))).convert("RGBA"))
-
-
-def _on_white(drawing: Image) -> Image:
-    from PIL import Image
-
-    page = Image.new("RGBA", (PIXELS, PIXELS), "white")
-    page.alpha_composite(drawing, tuple((PIXELS - n) // 2 for n in drawing.size))  # not all square
-    return page.convert("RGB")
+    for emoji in draw_emoji(folder, PIXELS):
+        part = _part(emoji.code, n_base=2)
+        for style, drawing in emoji.drawings.items():
+            yield LabelledRow(part, style, emoji.group, emoji.code, drawing)
 
 
 def _sentiment_rows(folder: Path) -> Iterator[LabelledRow]:
-    root = _vader(folder)
-    for line in (root / "vaderSentiment" / "vader_lexicon.txt").read_text("utf-8").splitlines():
-        word, rating, *_ = line.split("\t")
-        yield from _rated(BASE, "lexicon", word, float(rating))
+    root = fetch(folder)
+    for row in read_words(root):
+        yield LabelledRow(BASE, "lexicon", row["label"], "", row["text"])
     seen: set[str] = set()
-    for domain, file in _SOURCES.items():
-        archive = root / "additional_resources" / "hutto_ICWSM_2014"
-        path = archive / f"{file}_GroundTruth.txt"
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, rating, text = line.split("\t", 2)
-            if text in seen:  # the same sentence on both sides would be remembered
-                continue
-            seen.add(text)
-            document = f"{domain} {name.partition('_')[0]}"
-            yield from _rated(_part(document, n_base=0), domain, text, float(rating))
-
-
-def _rated(part: Part, domain: str, text: str, rating: float) -> Iterator[LabelledRow]:
-    if abs(rating) > _LEAST_RATING:
-        label = "positive" if rating > 0 else "negative"
-        yield LabelledRow(part, domain, label, "", text.strip())
+    for domain, source in _SOURCES.items():
+        for name, rating, text in read_ratings(root, SOURCES[source]):
+            label = sign_of(rating)
+            if label is not None and text not in seen:
+                document = f"{domain} {name.partition('_')[0]}"
+                yield LabelledRow(_part(document, n_base=0), domain, label, "", text)
+            seen.add(text)  # the same sentence on both sides would be remembered
 
 
 def _digit_rows(folder: Path) -> Iterator[LabelledRow]:
@@ -273,6 +173,7 @@ def write_labelled(name: str, scratch: Path) -> Path:
     bed, folder = LABELLED_BEDS[name], scratch / name
     if not folder.is_dir():
         partial = scratch / f".{name}"
+        shutil.rmtree(partial, ignore_errors=True)  # of a killed script, which would be added to
         counts: Counter[tuple[str, str, str]] = Counter()
         for row in bed.rows(scratch / "packages"):
             _write(row, partial)
@@ -318,40 +219,6 @@ def _note_counts(name: str, counts: Counts) -> None:
         if is_new:
             writer.writerow(["bed", "part", "domain", "label", "rows"])
         writer.writerows([name, *key, n] for key, n in sorted(counts.items()))
-
-
-def _npm(package: str, folder: Path) -> Path:
-    """An npm package's files; downloaded from the registry where they are not there."""
-    command = ["npm", "pack", package, "--silent", "--pack-destination"]
-    return _unpacked(folder / package, command) / "package"
-
-
-def _vader(folder: Path) -> Path:
-    """The source distribution, and the archive of sentences inside it."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    command += ["--no-binary", ":all:", _VADER, "--dest"]
-    [root] = _unpacked(folder / _VADER, command).iterdir()
-    resources = root / "additional_resources"
-    for archive in resources.glob("*.tar.gz"):
-        _extract(archive, resources)
-    return root
-
-
-def _unpacked(root: Path, command: Iterable[str]) -> Path:
-    if not root.is_dir():
-        partial = root.with_name(f".{root.name}")
-        partial.mkdir(parents=True, exist_ok=True)
-        subprocess.run([*command, str(partial)], check=True, stdout=subprocess.DEVNULL)
-        [archive] = [*partial.glob("*.tgz"), *partial.glob("*.tar.gz")]
-        _extract(archive, partial)
-        archive.unlink()
-        partial.rename(root)
-    return root
-
-
-def _extract(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as opened:
-        opened.extractall(folder, filter="data")
 
 
 def main() -> None:

@@ -17,17 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.truth.beds import FIVE
-from benchmarks.truth.horizons import (
-    BATCH,
-    SEEDS,
-    STEPS,
-    append,
-    key_of,
-    load,
-    mixtures,
-    open_bed,
-    row_of,
-)
+from benchmarks.truth.horizon_table import append, key_of, load, row_of
+from benchmarks.truth.horizons import BATCH, SEEDS, STEPS, mixtures, open_bed
 
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint

@@ -27,16 +27,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from benchmarks.truth.horizons import (
-    POINTS,
-    STEPS,
-    append,
-    key_of,
-    load,
-    mixtures,
-    open_bed,
-    row_of,
-)
+from benchmarks.truth.horizon_table import append, key_of, load, row_of
+from benchmarks.truth.horizons import POINTS, STEPS, mixtures, open_bed
 from safetensors.numpy import load_file, save_file
 
 from mixwise.extrapolation import gain

@@ -29,7 +29,7 @@ SOURCES = {
     "newspaper": "nytEditorialSnippets",
 }
 LABELS = ("negative", "positive")
-_LEAST_RATING = 0.5  # nearer to zero people disagree
+_LEAST_RATING = 0.5
 _VOCABULARY, _WIDTH, _LAYERS = 4000, 64, 2
 _EPOCHS, _BATCH, _RATE = 6, 64, 1e-3
 
@@ -37,7 +37,7 @@ Row = dict[str, str]
 
 
 def main(folder: Path) -> None:
-    """Write what is not there yet."""
+    """Write the sentences, and the base where it is not there."""
     root = fetch(folder)
     rows = {name: list(read_rows(root, file)) for name, file in SOURCES.items()}
     for name, own in rows.items():
@@ -70,14 +70,26 @@ def fetch(folder: Path) -> Path:
 
 def read_rows(root: Path, file: str) -> Iterator[Row]:
     """Sentences of a source and the signs of their ratings, each sentence once."""
+    seen = set()
+    for _, rating, sentence in read_ratings(root, file):
+        label = sign_of(rating)
+        if label is not None and sentence not in seen:
+            seen.add(sentence)
+            yield {"text": sentence, "label": label}
+
+
+def read_ratings(root: Path, file: str) -> Iterator[tuple[str, float, str]]:
+    """Name, mean rating and text of each sentence of a source."""
     archive = root / "additional_resources" / "hutto_ICWSM_2014"
     text = (archive / f"{file}_GroundTruth.txt").read_text(encoding="utf-8", errors="replace")
-    seen = set()
     for line in text.splitlines():
-        _, rating, sentence = line.split("\t", 2)
-        if abs(float(rating)) > _LEAST_RATING and sentence.strip() not in seen:
-            seen.add(sentence.strip())
-            yield {"text": sentence.strip(), "label": LABELS[float(rating) > 0]}
+        name, rating, sentence = line.split("\t", 2)
+        yield name, float(rating), sentence.strip()
+
+
+def sign_of(rating: float) -> str | None:
+    """The label of a rating; None where it is near to zero, where people disagree."""
+    return LABELS[rating > 0] if abs(rating) > _LEAST_RATING else None
 
 
 def read_words(root: Path) -> Iterator[Row]:
@@ -85,8 +97,9 @@ def read_words(root: Path) -> Iterator[Row]:
     lexicon = root / "vaderSentiment" / "vader_lexicon.txt"
     for line in lexicon.read_text(encoding="utf-8").splitlines():
         word, rating, *_ = line.split("\t")
-        if abs(float(rating)) > _LEAST_RATING:
-            yield {"text": word, "label": LABELS[float(rating) > 0]}
+        label = sign_of(float(rating))
+        if label is not None:
+            yield {"text": word, "label": label}
 
 
 def make_base(folder: Path, words: Sequence[Row], texts: Sequence[str]) -> None:

@@ -66,6 +66,16 @@ def test_lengths_that_damage_has_changed_are_named(tmp_path: Path) -> None:
     refuse(r"d\.arrow: not a readable Arrow file \(.+\): replace it", tmp_path, "d.arrow")
 
 
+def test_lengths_behind_a_text_that_is_no_utf8_are_seen_too(tmp_path: Path) -> None:
+    """Of the parts of a nested column Arrow tells the first fault alone."""
+    rows = [{"a": "one", "b": "abc"}, {"a": "two", "b": "def"}]
+    path = write_stream(tmp_path / "d.arrow", text=rows)
+    content = path.read_bytes().replace(b"one", b"o\xffe")
+    place = content.rindex(struct.pack("<iii", 0, 3, 6))
+    path.write_bytes(content[:place] + struct.pack("<iii", 0, 1 << 30, 6) + content[place + 12 :])
+    refuse(r"d\.arrow: not a readable Arrow file \(.+\)", tmp_path, "d.arrow", field="text.b")
+
+
 def test_a_name_of_a_parquet_column_that_is_no_text_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["one"]}), tmp_path / "d.parquet", store_schema=False)
     content = (tmp_path / "d.parquet").read_bytes()

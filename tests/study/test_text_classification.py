@@ -14,10 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mixwise.errors import MixwiseError
+from mixwise.errors import CheckpointError, MixwiseError
 from mixwise.mixture import Mixture
+from mixwise.models.live_model import LiveModel
 from mixwise.recipe import parse_recipe
 from mixwise.scorer import Request
+from mixwise.stages.probe import require_sound
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.session import Workspace
@@ -88,6 +90,8 @@ def save_base(folder: Path, architecture: str, **labels: Any) -> None:
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     if architecture == "distilbert":
         sizes = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}
+    elif architecture == "gpt2":
+        sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2}
     else:
         sizes["intermediate_size"] = 32
     config = AutoConfig.for_model(
@@ -204,6 +208,21 @@ def test_an_unknown_label_names_its_row(job: Path) -> None:
     (job / "films.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     with pytest.raises(MixwiseError, match=r"films\.jsonl:61: the label `Pos` is none of .*`pos`"):
         inputs_of(job).corpus("films")
+
+
+@pytest.mark.parametrize("settings", [{}, {"pad_token_id": 5}])
+def test_a_classifier_that_does_not_mask_padding_is_refused(
+    job: Path, settings: dict[str, int]
+) -> None:
+    """It takes the last token that is no padding token for the end; what we fill up with is masked.
+
+    Without such a token it reads no batch at all; with another than ours it reads a wrong one.
+    """
+    save_base(job / "base", "gpt2", id2label={0: "neg", 1: "pos"}, **settings)
+    inputs = inputs_of(job)
+    live = LiveModel.load(inputs.base, auto_class="AutoModelForSequenceClassification")
+    with pytest.raises(CheckpointError, match="use a classifier that masks padding"):
+        require_sound(live, inputs)
 
 
 def test_labels_that_the_base_does_not_name_are_those_of_the_data(job: Path) -> None:

@@ -20,6 +20,7 @@ from mixwise.errors import DataError, MissingDependencyError, first_line, printa
 from mixwise.records.row import FileRow, Wanted, missing_field, path_heads
 
 _ROWS = 256  # that are decoded together
+_TEXTS = ("string", "large_string")
 _FOOTED = b"ARROW1"
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
@@ -138,9 +139,13 @@ def _values(column: Any, name: str, done: int, place: str) -> list[Any]:
 
 
 def _require_lengths(column: Any) -> None:
-    """Refuse a column whose parts do not fit each other; texts that are no UTF-8 have rows."""
+    """Refuse a column whose parts do not fit each other.
+
+    Texts that are no UTF-8 are left to whoever names their row, where nothing else can be wrong:
+    of a nested column the first fault alone is told.
+    """
     try:
         column.validate(full=True)
     except ValueError as error:  # pyarrow.ArrowInvalid
-        if "UTF8" not in str(error):
+        if "UTF8" not in str(error) or str(column.type) not in _TEXTS:
             raise

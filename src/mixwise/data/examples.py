@@ -21,9 +21,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
-from mixwise.data.streams import cut_rows, map_file, require_same_files
+from mixwise.data.streams import CachedFiles, cut_rows, map_file
 from mixwise.data.token_cache import part_folder, save_facts
 from mixwise.data.tokenising import CorpusFacts, Sides, hash_text
 from mixwise.errors import DataError, ResourceError, nearest, printable
@@ -106,34 +105,25 @@ class ExampleRows:
         return ExampleRows(self.ids[rows], self.lengths[rows], self.labels[rows])
 
 
-class ExampleStream(BaseModel):
-    """One side of a labelled domain, as a value that can cross processes.
+class ExampleStream(CachedFiles):
+    """One side of a labelled domain.
 
     Attributes:
         ids: File of 32-bit ids, W an example.
         labels: File of 32-bit labels.
         lengths: File of the texts' lengths, which may be more than W.
         width: W.
-        hashes: Hash of the content of each file, by its name; one that is not named is not checked.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     ids: Path
     labels: Path
     lengths: Path
     width: int
-    hashes: dict[str, str] = {}
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All that it is read from."""
         return (self.ids, self.labels, self.lengths)
-
-    @property
-    def content_hash(self) -> str:
-        """Hash of the content of its files; empty where it is not known."""
-        return "+".join(self.hashes.get(file.name, "") for file in self.files).strip("+")
 
     def n_rows(self, length: int) -> int:
         """Examples; each is one unit long."""
@@ -148,17 +138,6 @@ class ExampleStream(BaseModel):
             np.minimum(np.load(self.lengths, allow_pickle=False), self.width),
             map_file(self.labels, np.uint32),
         )
-
-    def require_unchanged(self, name: str) -> None:
-        """Refuse files whose content is not the one that a run was planned with.
-
-        Args:
-            name: The domain, for the error text.
-
-        Raises:
-            DataError: Names the first such file.
-        """
-        require_same_files(self.files, self.hashes, name)
 
 
 def write_examples(

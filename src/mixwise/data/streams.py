@@ -11,7 +11,6 @@ Method:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,33 +25,63 @@ Tokens = npt.NDArray[np.integer]
 NOT_LEARNED = -100  # the label that transformers' losses leave out
 
 
-class TokenStream(BaseModel):
-    """The training side of a domain, as a value that can cross processes.
+class CachedFiles(BaseModel):
+    """Files of the token cache, as a value that can cross processes.
+
+    Attributes:
+        hashes: Hash of the content of each file, by its name; one that is not named is not checked.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    hashes: dict[str, str] = {}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is read."""
+        raise NotImplementedError
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the content of its files; empty where it is not known."""
+        return "+".join(self.hashes.get(file.name, "") for file in self.files).strip("+")
+
+    def require_unchanged(self, name: str) -> None:
+        """Refuse files whose content is not the one that a run was planned with.
+
+        Args:
+            name: The domain, for the error text.
+
+        Raises:
+            DataError: Names the first such file.
+        """
+        for file in self.files:
+            expected = self.hashes.get(file.name)
+            if expected is not None and HashMemo(file.parent / MEMO_FILE)(file) != expected:
+                raise DataError(
+                    f"{file}: the cached tokens of `{name}` have changed while they were in use: "
+                    "run the same command again; they are made anew"
+                )
+
+
+class TokenStream(CachedFiles):
+    """The training side of a domain.
 
     Attributes:
         ids: File of 32-bit ids.
         mask: File of one byte per token, 0 where it is read and not learned; None where all are
             learned.
         lengths: File of the documents' lengths; None where documents of a row see each other.
-        hashes: Hash of the content of each file, by its name; one that is not named is not checked.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     ids: Path
     mask: Path | None = None
     lengths: Path | None = None
-    hashes: dict[str, str] = {}
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All that it is read from."""
         return tuple(file for file in (self.ids, self.mask, self.lengths) if file is not None)
-
-    @property
-    def content_hash(self) -> str:
-        """Hash of the content of its files; empty where it is not known."""
-        return "+".join(self.hashes.get(file.name, "") for file in self.files).strip("+")
 
     def n_rows(self, length: int) -> int:
         """Whole rows of this length."""
@@ -71,17 +100,6 @@ class TokenStream(BaseModel):
             lengths = np.load(self.lengths, allow_pickle=False)
             starts = np.cumsum(lengths) - lengths
         return TokenRows(map_sequences(self.ids, length), mask, start_of_text, starts)
-
-    def require_unchanged(self, name: str) -> None:
-        """Refuse files whose content is not the one that a run was planned with.
-
-        Args:
-            name: The domain, for the error text.
-
-        Raises:
-            DataError: Names the first such file.
-        """
-        require_same_files(self.files, self.hashes, name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,26 +153,6 @@ class TokenRows:
         places = np.arange(first, first + length)
         begun = self.starts[np.searchsorted(self.starts, places, side="right") - 1]
         return places - np.maximum(begun, first)
-
-
-def require_same_files(files: Sequence[Path], hashes: Mapping[str, str], name: str) -> None:
-    """Refuse cached files whose content is not the one that is known.
-
-    Args:
-        files: The files.
-        hashes: Hash of the content of each, by its name; one that is not named is not checked.
-        name: The domain, for the error text.
-
-    Raises:
-        DataError: Names the first such file.
-    """
-    for file in files:
-        expected = hashes.get(file.name)
-        if expected is not None and HashMemo(file.parent / MEMO_FILE)(file) != expected:
-            raise DataError(
-                f"{file}: the cached tokens of `{name}` have changed while they were in use: "
-                "run the same command again; they are made anew"
-            )
 
 
 def map_sequences(stream: Path, length: int) -> Tokens:

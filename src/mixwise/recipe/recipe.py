@@ -36,6 +36,7 @@ from mixwise.recipe.sections import (
     Training,
     Validation,
 )
+from mixwise.recipe.task_rules import count_examples, task_problems
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, safe_caps
 from mixwise.tasks import CAUSAL_LM, TASKS, Task
@@ -231,29 +232,7 @@ class Recipe(Section):
     @classmethod
     def _count_examples(cls, values: Any) -> Any:
         """A task with labels counts examples; each is one unit of a run."""
-        if not isinstance(values, Mapping):
-            return values
-        task = TASKS.get(str(values.get("task", CAUSAL_LM.name)))
-        if task is None or not task.has_labels:
-            if "horizon_examples" in values:
-                raise ValueError(
-                    "`horizon_examples` is for tasks with labels: use `horizon_tokens`, or set "
-                    "`task: text-classification`"
-                )
-            return values
-        if "horizon_examples" not in values and values.get("sequence_length") == 1:
-            return values
-        for key in ("horizon_tokens", "sequence_length"):
-            if key in values:
-                other = "horizon_examples" if key == "horizon_tokens" else "example_tokens"
-                raise ValueError(
-                    f"`{key}` cannot be with `task: {task.name}`, which counts examples: use "
-                    f"`{other}`"
-                )
-        counted = {key: value for key, value in values.items() if key != "horizon_examples"}
-        if "horizon_examples" in values:
-            counted["horizon_tokens"] = values["horizon_examples"]
-        return {**counted, "sequence_length": 1}
+        return count_examples(values) if isinstance(values, Mapping) else values
 
     @model_validator(mode="before")
     @classmethod
@@ -270,50 +249,12 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = [*self._task_problems(), *self._size_problems()]
+        problems = [*task_problems(self), *self._size_problems()]
         if self.domains_from is None:
             problems = [*self._name_problems(), *self._reference_problems(), *problems]
         if problems:
             raise ValueError(*problems)
         return self
-
-    def _task_problems(self) -> list[str]:
-        """What cannot be with the recipe's task."""
-        task, of_labels = (
-            self.task_facts,
-            {row.set_kind for row in TASKS.values() if row.has_labels},
-        )
-        if not task.has_labels:
-            problems = [
-                f"`evaluation.sets.{name}.kind`: {kind} sets need a task with labels: set `task`"
-                for name, kind in self.set_kinds.items()
-                if kind in of_labels
-            ]
-            if self.sequence_length < 2:
-                problems.append(
-                    "`sequence_length`: must be greater than 1, because the first token of a row "
-                    f"is never predicted, but got {self.sequence_length}: raise it"
-                )
-            return problems
-        problems = [
-            f"`evaluation.sets.{name}.kind`: a {kind} set cannot be with `task: {task.name}`: "
-            f"use {task.set_kind}"
-            for name, kind in self.set_kinds.items()
-            if kind != task.set_kind
-        ]
-        refused = {
-            "training.method": self.training.method == "lora",
-            "evaluation.placement": self.evaluation.placement == "layers",
-            "document_masking": self.document_masking,
-            "chat_template": self.chat_template is not None,
-            "domains_from": self.domains_from is not None,
-            "shares_by": self.shares_by == "supervised_tokens",
-        }
-        return problems + [
-            f"`{key}`: what it asks for cannot be with `task: {task.name}` yet: leave it out"
-            for key, is_asked in refused.items()
-            if is_asked
-        ]
 
     def _name_problems(self) -> list[str]:
         problems = []

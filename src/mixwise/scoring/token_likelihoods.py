@@ -20,7 +20,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from mixwise.errors import MixwiseWarning
+from mixwise.errors import MixwiseWarning, ResourceError
 from mixwise.files import replace_file
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.progress import Progress
@@ -76,8 +76,7 @@ class TokenLikelihoods:
         if jobs:
             for finished in evaluations.engine.run(read_likelihoods, jobs, lambda index, n: None):
                 index = missing[finished.index]
-                self._save(files[index], finished.result)
-                known[index] = load_likelihoods(files[index]) or finished.result
+                known[index] = self._kept(files[index], finished.result)
                 evaluations.on_progress(
                     Progress("reading predictions", len(known), len(models), "experts")
                 )
@@ -106,12 +105,20 @@ class TokenLikelihoods:
             )
         return loaded
 
-    def _save(self, file: Path, likelihoods: Likelihoods) -> None:
+    def _kept(self, file: Path, likelihoods: Likelihoods) -> Likelihoods:
+        """The same, mapped from a file that is written now."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise explain_failed_write(error, self._folder) from None
         replace_file(file, save(dict(likelihoods), {_HASH: _hash(likelihoods)}))
+        loaded = load_likelihoods(file)
+        if loaded is None:
+            raise ResourceError(
+                f"{file}: is not what was written a moment ago: check the disk, and run the same "
+                "command again"
+            )
+        return loaded
 
 
 def load_likelihoods(file: Path) -> Likelihoods | None:

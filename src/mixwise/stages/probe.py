@@ -7,13 +7,15 @@ from typing import Any
 
 from mixwise.data.streams import TokenRows
 from mixwise.engine.devices import choose_device
-from mixwise.errors import CheckpointError, EvaluationError, RecipeError
+from mixwise.errors import CheckpointError, EvaluationError, RecipeError, first_line
 from mixwise.evaluation.likelihood.packing import find_mixing
 from mixwise.evaluation.likelihood.probe import (
     find_difference,
     find_leak,
     find_not_finite,
     find_not_finite_numbers,
+    find_padding,
+    is_lack_of_memory,
     longest_read,
     reading_failure,
 )
@@ -73,15 +75,35 @@ def require_sound(live: LiveModel, inputs: Inputs) -> None:
 
 
 def _require_labels(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -> None:
-    """Every set is read, each of its labels has an output, and the score of all is finite."""
-    prepared = PreparedSuite.of(inputs.suite, model)
+    """Each label has an output, and examples score alike alone and filled up in a batch.
+
+    What fills them up is masked. A decoder that looks for an example's last token by the padding
+    token of its configuration would read another one in silence, or none.
+    """
     if model.config.num_labels != len(inputs.labels):
         raise CheckpointError(
             f"{inputs.base_folder}: config.json must name each of the {model.config.num_labels} "
             f"outputs, but names {len(inputs.labels)} labels: correct `id2label`"
         )
+    ids = max((row.ids for chosen in sets for row in chosen.rows()), key=len)
+    try:
+        found = find_padding(model, ids)
+    except Exception as error:  # whatever the architecture's own code raises
+        if is_lack_of_memory(error):
+            raise
+        raise CheckpointError(
+            f"{inputs.base_folder}: the base cannot read a batch of labelled examples "
+            f"({first_line(error)}): use a classifier that masks padding, as encoders do"
+        ) from None
+    if found is not None:
+        raise CheckpointError(
+            f"{inputs.base_folder}: an example of {found.n_tokens:,} tokens scores "
+            f"{found.alone:.4f} nats alone, but {found.batched:.4f} when it is filled up to "
+            f"{found.longest:,}: use a classifier that masks padding, as encoders do"
+        )
+    prepared = PreparedSuite.of(inputs.suite, model)
     for chosen in sets:
-        prepared.measure(model, chosen)
+        prepared.measure(model, chosen)  # refuses what is not finite
 
 
 def _require_readable(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -> None:

@@ -21,14 +21,7 @@ from mixwise.data.recognition import recognise_source
 from mixwise.data.sources import read_documents, read_records
 from mixwise.data.tokenising import hash_text
 from mixwise.data.tokenizer import BaseTokenizer
-from mixwise.errors import (
-    CheckpointError,
-    DataError,
-    MixwiseError,
-    RecipeError,
-    first_line,
-    printable,
-)
+from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
 from mixwise.evaluation.context import context_tokens, length_boundaries
 from mixwise.evaluation.sets import EvaluationSet, Opening, open_set
 from mixwise.evaluation.suite import EvaluationSuite
@@ -45,6 +38,7 @@ from mixwise.section import Section
 from mixwise.share_units import ShareUnit, convert_shares
 from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
+from mixwise.study.label_names import name_labels
 from mixwise.study.token_needs import unmet_token_needs
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -85,6 +79,7 @@ class Inputs:
     ) -> None:
         self.recipe = recipe
         self.settings = settings
+        self._task = recipe.task_facts
         self._hash_file = hash_file
         self._on_progress = on_progress
         self._corpora: dict[str, Corpus] = {}
@@ -152,9 +147,9 @@ class Inputs:
         tokenizer = BaseTokenizer(
             self.base_folder,
             trust_remote_code=self.settings.trust_remote_code,
-            bos="never" if self.recipe.task_facts.has_labels else self.recipe.bos,
+            bos="never" if self._task.has_labels else self.recipe.bos,
             architecture=self.config.model_type,
-            joins_documents=not self.recipe.task_facts.has_labels,
+            joins_documents=not self._task.has_labels,
         )
         if tokenizer.vocabulary_size > self.config.vocab_size:
             raise CheckpointError(
@@ -168,37 +163,23 @@ class Inputs:
     def labels(self) -> tuple[str, ...]:
         """Names of the base's outputs, in their order; none for a task without labels.
 
-        They are those of its config.json; where these are numbers alone, as transformers makes
-        them up, they are all names that the data have, in the order of the alphabet.
-
         Raises:
-            RecipeError: If the data then have more names than the base has outputs, or fewer.
+            RecipeError: If the base names none, and has not as many outputs as the data labels.
         """
-        if not self.recipe.task_facts.has_labels:
+        if not self._task.has_labels:
             return ()
-        named = tuple(self.config.id2label[k] for k in sorted(self.config.id2label))
-        if any(name != f"LABEL_{k}" for k, name in enumerate(named)):
-            return named
-        found = {
-            document.label or ""
+        folder = self.settings.recipe_folder
+        documents = (
+            document
             for name in self.recipe.tokenised_sets
-            for document in read_documents(
-                self.source(name), self.settings.recipe_folder, self.key(name)
-            )
-        }
-        if len(found) != len(named):
-            shown = ", ".join(f"`{printable(name, 40)}`" for name in sorted(found)[:8])
-            raise RecipeError(
-                f"`base`: config.json names no labels, and has {len(named)} outputs, but the data "
-                f"have {len(found)} labels ({shown}): give a base with a head for these, its "
-                "labels named in `id2label`"
-            )
-        return tuple(sorted(found))
+            for document in read_documents(self.source(name), folder, self.key(name))
+        )
+        return name_labels(self.config.id2label, documents)
 
     @cached_property
     def encoder(self) -> ExampleEncoder | BaseTokenizer:
         """What makes tokens of texts, or examples of labelled ones."""
-        if not self.recipe.task_facts.has_labels:
+        if not self._task.has_labels:
             return self.tokenizer
         width = min(self.recipe.example_tokens, self.context_tokens)
         return ExampleEncoder(self.tokenizer.tokenizer, self.labels, width)
@@ -226,18 +207,14 @@ class Inputs:
         return self._sources[name]
 
     def _recognise(self, name: str) -> TextSource:
-        source, key, usual = (
-            self.recipe.source(name),
-            self.key(name),
-            self.recipe.task_facts.records,
-        )
+        source, key, usual = self.recipe.source(name), self.key(name), self._task.records
         if usual is None:
             return recognise_source(source, self.settings.recipe_folder, key)
         if not source.names_records:
             return source.read_as(usual, {})
         if source.record_format.name != usual:
             raise RecipeError(
-                f"`{key}`: rows must be {usual} records with `task: {self.recipe.task}`, but are "
+                f"`{key}`: rows must be {usual} records with `task: {self._task.name}`, but are "
                 f"{source.record_format.name}: set `records: {usual}`, and `fields` where text "
                 "and label have other names"
             )
@@ -283,7 +260,7 @@ class Inputs:
     @cached_property
     def context_tokens(self) -> int:
         """Longest input of the model; 2³¹ where its configuration names none."""
-        trusts, opener = self.settings.trust_remote_code, self.recipe.task_facts.auto_class
+        trusts, opener = self.settings.trust_remote_code, self._task.auto_class
         found = context_tokens(self.config, trust_remote_code=trusts, auto_class=opener)
         return found or 2**31
 

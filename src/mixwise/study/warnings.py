@@ -134,7 +134,7 @@ def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
     recipe = inputs.recipe
     for name in recipe.tokenised_sets:
         corpus = inputs.corpus(name)
-        empty, cut = corpus.facts.n_empty, corpus.n_cut(recipe.row_tokens)
+        empty, cut = corpus.facts.n_empty, corpus.n_cut(recipe.sequence_length)
         if empty:
             found.append(f"`{inputs.key(name)}`: {empty} empty document(s) are left out")
         if cut:

@@ -231,7 +231,9 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         """One batch; models that keep a cache do not look for documents in positions."""
         if "position_ids" in inputs:
             inputs = {**inputs, "use_cache": False}
-        loss: Tensor = super().training_step(model, dict(inputs), *args, **kwargs)
+        loss: Tensor = super().training_step(
+            model, dict(inputs), *args, **kwargs
+        )  # it takes labels out
         if not torch.isfinite(loss):
             raise TrainingError(self._explain(model, inputs))
         return loss

@@ -29,7 +29,14 @@ from torch.overrides import TorchFunctionMode
 
 from mixwise.errors import first_line
 from mixwise.evaluation.likelihood.prefixes import shared_nats
-from mixwise.evaluation.likelihood.rows import Indices, Row, batch_nats, stack_rows
+from mixwise.evaluation.likelihood.rows import (
+    Indices,
+    Label,
+    Row,
+    batch_nats,
+    make_batches,
+    stack_rows,
+)
 from mixwise.evaluation.likelihood.sets import LikelihoodSet
 from mixwise.evaluation.suite import PreparedSuite
 
@@ -228,6 +235,27 @@ def find_difference(
                 )
     worst = max(found, key=_size, default=None)
     return worst if worst is not None and _size(worst) > TOLERANCE_NATS else None
+
+
+def find_padding(model: Any, ids: Indices) -> Difference | None:
+    """Whether an example scores otherwise where it is filled up; None within the tolerance.
+
+    The first half of an example is read alone, and beside the whole one.
+
+    Args:
+        model: Classifier in evaluation mode.
+        ids: An example, shape ``(L,)``, L ≥ 2.
+    """
+    device, asked = next(model.parameters()).device, np.ones(1, dtype=bool)
+    half, whole = (
+        Row(part, asked, Label(k, 0)) for k, part in enumerate((ids[: len(ids) // 2], ids))
+    )
+    with torch.inference_mode():
+        [by_itself] = make_batches([half], 1, device)
+        [together] = make_batches([half, whole], 2, device)
+        alone, batched = (float(batch_nats(model, batch)[0]) for batch in (by_itself, together))
+    found = Difference(len(half.ids), alone, batched, 2, len(ids), after_shared_prompt=False)
+    return found if _size(found) > TOLERANCE_NATS else None
 
 
 def _size(difference: Difference) -> float:
