@@ -225,6 +225,14 @@ def test_a_classifier_that_does_not_mask_padding_is_refused(
         require_sound(live, inputs)
 
 
+def test_a_base_without_a_head_is_refused(job: Path) -> None:
+    from transformers import AutoModel
+
+    AutoModel.from_pretrained(job / "base").save_pretrained(job / "base")
+    with pytest.raises(CheckpointError, match="classifier"):
+        LiveModel.load(inputs_of(job).base, auto_class="AutoModelForSequenceClassification")
+
+
 def test_labels_that_the_base_does_not_name_are_those_of_the_data(job: Path) -> None:
     save_base(job / "base", "bert", num_labels=2)
     assert inputs_of(job).labels == ("neg", "pos")
