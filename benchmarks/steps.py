@@ -1,4 +1,4 @@
-"""Do longer steps in weight space, or averages along a run, help short experts to rank?
+"""Do longer steps in weight space, averages along a run, or larger batches help short experts?
 
     python -m benchmarks.steps
 
@@ -7,7 +7,9 @@ Method:
     lengths. Held against them is the mean of two trained seeds: ρ is Spearman's over the random
     mixtures, its interval 95 % bootstrap over them. ``continued`` is the product's
     `continue_metric` on top, from experts of a quarter, half and all of the length, each changed in
-    the same way; where a shorter one is missing, from what is there.
+    the same way; where a shorter one is missing, from what is there. ``batches of N`` are experts
+    that read as many tokens in larger batches, at a rate that grows with them; the trained mixtures
+    they are held against are the same (`benchmarks.truth.horizons FAMILY-batch-N`).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
 from benchmarks.horizons import LOST, Bed, rho_interval
 from benchmarks.truth.horizon_table import load
-from benchmarks.truth.horizons import STEPS
+from benchmarks.truth.horizons import BATCH, LARGER_BATCHES, STEPS
 from benchmarks.truth.steps import FACTORS, LENGTHS
 
 from mixwise.extrapolation import continue_metric
@@ -27,7 +29,12 @@ from mixwise.extrapolation import continue_metric
 Array = npt.NDArray[np.float64]
 FAMILIES = ("demo", "code")
 _PLAIN = {"predictions": "as they are (MixMin)", "merged": "merge as it is (MergeMix)"}
-_CONTINUED = ("predictions", *(f"longer {factor:g}" for factor in FACTORS), "tail")
+_CONTINUED = (
+    "predictions",
+    *(f"longer {factor:g}" for factor in FACTORS),
+    "tail",
+    *(f"batches of {batch}" for batch in LARGER_BATCHES),
+)
 
 
 def changed(family: str) -> dict[tuple[str, int], Array]:
@@ -35,6 +42,13 @@ def changed(family: str) -> dict[tuple[str, int], Array]:
     found: dict[tuple[str, int], list[list[float]]] = {}
     for row in load(f"steps-{family}"):
         found.setdefault((row.answer, row.steps), []).append(list(row.losses.values()))
+    for batch in LARGER_BATCHES:
+        for row in load(f"{family}-batch-{batch}"):
+            name = f"batches of {batch}"
+            name += ", merged" if row.answer == "merged" else ""
+            if row.answer != "base":
+                key = name, row.steps * batch // BATCH
+                found.setdefault(key, []).append(list(row.losses.values()))
     return {key: np.array(rows) for key, rows in found.items()}
 
 

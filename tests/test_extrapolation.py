@@ -62,3 +62,14 @@ def test_the_farther_the_target_the_larger_the_gain() -> None:
     assert gain([8, 16], 32) == pytest.approx(1)
     assert gain([8, 16], 64) == pytest.approx(2)
     assert gain([10, 16], 64) > 2
+
+
+@pytest.mark.parametrize("points", [POINTS, POINTS[1:]])
+def test_what_is_missed_grows_with_the_distance_beyond_two_steps_too(
+    points: tuple[float, ...],
+) -> None:
+    rows = (3.0 + PACES * np.array(POINTS) ** -1.0)[:, -len(points) :]
+    near = continue_metric(rows, points, 32.0)
+    far = continue_metric(rows, points, 256.0)
+    assert far.missed == pytest.approx(4 * near.missed)  # four doublings where one was checked
+    assert far.weights == pytest.approx(continue_metric(rows, points, 64.0).weights)

@@ -43,6 +43,7 @@ STEPS = 128
 POINTS = (4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)
 BATCH, LENGTH = 4, 128  # sequences, tokens
 RATE = 2.5e-4  # four times less than at four times the batch
+LARGER_BATCHES = (8, 16)
 WARMUP = 3  # steps
 SEEDS = (1, 2)
 SHORT_SEED = 3
@@ -69,6 +70,7 @@ class Setting:
         sequences: Of each evaluation set.
         groups: Whether experts are of groups of the family's domains, an equal part of each;
             nothing else is trained then.
+        batch: Sequences of a step; the rate grows in proportion.
     """
 
     family: str
@@ -82,6 +84,7 @@ class Setting:
     expert_steps: int | None = None
     sequences: int = 32
     groups: bool = False
+    batch: int = BATCH
 
 
 _LONG = Setting(
@@ -91,6 +94,16 @@ _LONG = Setting(
     merged_points=(5, 10, 25, 51, 102),
     longer_points=(5, 10, 25, 51, 102, 204, 256),
     short_points=(8, 16, 32, 64),
+)
+_LONGEST = Setting(
+    "demo",
+    2048,
+    points=(6, 10, 20, 26, 40, 52, 102, 204, 256, 409, 512, 1024),
+    merged_points=(20, 40, 102, 204, 409, 1024),
+    longer_points=(20, 40, 102, 204, 409, 1024),
+    seeds=(1,),
+    short_points=(),
+    expert_steps=1024,
 )
 _MANY = Setting(
     MANY,
@@ -112,15 +125,32 @@ _GROUPS = replace(
     expert_steps=64,
     groups=True,
 )
+_LARGER = {
+    f"{family}-batch-{batch}": Setting(
+        family,
+        STEPS * BATCH // batch,
+        points=tuple(steps * BATCH // batch for steps in (16, 32, 64)),
+        merged_points=tuple(steps * BATCH // batch for steps in (16, 32, 64)),
+        longer_points=(),
+        seeds=(),
+        short_points=(),
+        expert_steps=64 * BATCH // batch,
+        batch=batch,
+    )
+    for family in ("demo", "code")
+    for batch in LARGER_BATCHES
+}
 SETTINGS: Mapping[str, Setting] = {
     "demo": Setting("demo"),
     "languages": Setting("languages"),
     "code": Setting("code"),
     "demo-cosine": Setting("demo", STEPS, (), (), (), "cosine", seeds=(1,), short_points=()),
     "demo-long": _LONG,
+    "demo-longest": _LONGEST,
     "administration": Setting("administration"),
     "many": _MANY,
     "many-groups": _GROUPS,
+    **_LARGER,
 }
 
 
@@ -154,8 +184,10 @@ def open_bed(bed: str, scratch: Path) -> Iterator[Workspace]:
     recipe = {
         "base": str(DEMO / "base"),
         "domains": sources,
-        "horizon_tokens": setting.steps * BATCH * LENGTH,
-        "experts": {"horizon_tokens": (setting.expert_steps or setting.steps) * BATCH * LENGTH},
+        "horizon_tokens": setting.steps * setting.batch * LENGTH,
+        "experts": {
+            "horizon_tokens": (setting.expert_steps or setting.steps) * setting.batch * LENGTH
+        },
         "sequence_length": LENGTH,
         "evaluation": {
             "sets": sets,
@@ -163,9 +195,9 @@ def open_bed(bed: str, scratch: Path) -> Iterator[Workspace]:
             "batch_sequences": 32,
         },
         "training": {
-            "learning_rate": RATE,
-            "batch_sequences": BATCH,
-            "warmup_steps": WARMUP,
+            "learning_rate": RATE * setting.batch / BATCH,
+            "batch_sequences": setting.batch,
+            "warmup_steps": max(WARMUP * BATCH // setting.batch, 1),
             "schedule": setting.schedule,
             "snapshots": 0,
         },
@@ -258,7 +290,11 @@ def _step_longer(
     """Averaged predictions of experts whose step from the base is taken longer."""
     runs, folder = workspace.runs, scratch / f"longer-{bed}"
     for steps in SETTINGS[bed].longer_points:
-        experts = {name: runs.expert_at(name, steps) for name in workspace.recipe.domains}
+        is_end = steps == workspace.inputs.horizons.expert_steps
+        experts = {
+            name: runs.expert(name) if is_end else runs.expert_at(name, steps)
+            for name in workspace.recipe.domains
+        }
         for c in LONGER_STEPS:
             missing = [m for m in asked if key_of(longer(c), steps, 0, m.shares) not in done]
             if missing:

@@ -14,7 +14,8 @@ Method:
     per example and its slopes in the shares. Where g is more than 2, mixtures are told apart by two
     such steps, and the rest is added to all alike, as it is of u: small differences would drown in
     what is multiplied. What the line missed from the point before the last two, times how much
-    farther T is, is what it is expected to miss; with two points, half of what it adds.
+    farther T is, is what it is expected to miss, of differences too, for what two steps leave out
+    is missed; with two points, half of what it adds.
 
 Source:
     Development mixtures (``docs/science.md``): there a power law whose exponent each metric finds
@@ -112,8 +113,8 @@ def continue_metric(rows: Array, points: Sequence[float], target: float) -> Cont
     g = min(whole, _MOST_GAIN)
     weights[-1], weights[-2] = 1 + g, -g
     if len(points) == 2:
-        missed = _UNCHECKED * g * later
+        missed = _UNCHECKED * whole * later
     else:
         checked = gain(points[:-1], points[-1])
-        missed = (later - checked * (rows[:, -2] - rows[:, -3])) * max(g / checked, 1.0)
+        missed = (later - checked * (rows[:, -2] - rows[:, -3])) * max(whole / checked, 1.0)
     return Continuation(weights, (whole - g) * float(later[-1]), missed)

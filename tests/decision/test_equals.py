@@ -4,7 +4,7 @@ from tests.decision.tables import OBJECTIVE, SCALE, SPACE, UNIFORM, Formula, pea
 
 from mixwise.decision.calibration import Calibrated, Reference, correct
 from mixwise.decision.discrepancy import unexplained
-from mixwise.decision.equals import compare_with_anchor, simplest_between
+from mixwise.decision.equals import Equals, compare_with_anchor, simplest_between
 from mixwise.mixture import Mixture
 from mixwise.search.methods.listed import search_listed
 from mixwise.search.problem import SearchProblem
@@ -46,6 +46,12 @@ def test_examples_widen_the_limit() -> None:
     assert wide.deviation == pytest.approx(np.hypot(narrow.deviation, 3.0))
     assert wide.holds_anchor
     assert not narrow.holds_anchor
+
+
+@pytest.mark.parametrize(("deviation", "is_equal"), [(0.99, False), (1.01, True)])
+def test_the_anchor_is_as_good_within_one_deviation(deviation: float, is_equal: bool) -> None:
+    equals = Equals(UNIFORM, behind=1.0, deviation=deviation)
+    assert equals.holds_anchor == is_equal
 
 
 def test_between_best_and_anchor_the_nearest_that_is_as_good_is_taken() -> None:
