@@ -99,6 +99,17 @@ def save_when_stopped(job: str, on_step: OnStep) -> None:
         raise
 
 
+def read_environment(job: str, on_step: OnStep) -> str | None:
+    return os.environ.get(job)
+
+
+def multiply(job: int, on_step: OnStep) -> float:
+    import torch
+
+    ones = torch.ones(job, job)
+    return float((ones @ ones).mean())
+
+
 def warn_twice(job: int, on_step: OnStep) -> int:
     for _ in range(2):
         warnings.warn(f"job {job}: file made anew", MixwiseWarning, stacklevel=2)
@@ -167,6 +178,38 @@ def test_a_signal_lets_every_job_save_before_the_processes_end(
     workers = {int(path.name.split("-")[1]) for path in tmp_path.glob("pid-*")}
     assert {int(path.name.split("-")[1]) for path in tmp_path.glob("saved-*")} == workers
     wait_for(lambda: not any(is_running(worker) for worker in workers))
+
+
+def test_workers_see_the_environment_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("first", "second", None):
+        if value is None:
+            monkeypatch.delenv("MIXWISE_TESTED")
+        else:
+            monkeypatch.setenv("MIXWISE_TESTED", value)
+        engine = LocalEngine(1, 1)
+        assert [f.result for f in engine.run(read_environment, ["MIXWISE_TESTED"], ignore)] == [
+            value
+        ]
+        engine.close()
+
+
+def test_a_worker_may_have_several_threads() -> None:
+    engine = LocalEngine(1, 2)
+    assert [f.result for f in engine.run(multiply, [1500], ignore)] == [pytest.approx(1500)]
+    engine.close()
+
+
+def test_a_fork_of_a_process_that_had_workers_has_its_own(engine: LocalEngine) -> None:
+    list(engine.run(square, [1], ignore))
+    process = os.fork()
+    if not process:
+        code = 1
+        try:
+            found = [f.result for f in LocalEngine(1, 1).run(square, [3], ignore)]
+            code = 0 if found == [9] else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
 
 
 def test_warnings_of_a_job_are_given_where_it_was_asked_for(engine: LocalEngine) -> None:

@@ -6,6 +6,11 @@ a job has half a minute to save what it has done; then its worker ends.
 
 Signals reach the process that started the workers, and it tells them; a worker that gets a SIGTERM
 of its own, as from a scheduler that ends every process of a job, stops in the same way.
+
+Method:
+    Workers on CPUs are forked from a server (`multiprocessing.forkserver`) that has imported once
+    what each would need seconds for. It hears no signal, and ends with the process that started it.
+    Workers with GPUs, and all where forking is not safe, are started anew.
 """
 
 from __future__ import annotations
@@ -14,14 +19,17 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 from types import FrameType
 from typing import Any, Generic
 
@@ -31,6 +39,8 @@ from mixwise.errors import MixwiseWarning, ResourceError
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 30.0  # for a snapshot; schedulers kill after as long
+_IMPORTED_ONCE = ["transformers.trainer"]  # and with it torch; neither looks for a GPU by itself
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class LocalEngine:
@@ -46,7 +56,7 @@ class LocalEngine:
         self.n_workers = n_workers
         self.n_threads = n_threads
         self._n_devices = n_devices
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context("spawn")  # of what processes share
         self._steps: Any = self._context.Queue()
         self._stop = self._context.RawValue("b", 0)  # no lock, which a killed worker might hold
         self._executor: ProcessPoolExecutor | None = None
@@ -102,7 +112,7 @@ class LocalEngine:
                 seats.put(seat)
             self._executor = ProcessPoolExecutor(
                 self.n_workers,
-                mp_context=self._context,
+                mp_context=_context(self._n_devices),
                 initializer=_begin_worker,
                 initargs=(
                     seats,
@@ -110,7 +120,7 @@ class LocalEngine:
                     self.n_threads,
                     self._steps,
                     self._stop,
-                    os.getpid(),
+                    dict(os.environ),
                 ),
             )
         return self._executor
@@ -123,6 +133,23 @@ class LocalEngine:
                 return
             if run == self._n_runs:
                 on_step(index, step)
+
+
+def _context(n_devices: int) -> BaseContext:
+    """How workers are started; where a server forks them, it runs from now on."""
+    spawn = multiprocessing.get_context("spawn")
+    if n_devices or sys.platform != "linux":
+        return spawn
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_IMPORTED_ONCE)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # the server inherits it
+    try:
+        forkserver.ensure_running()
+    except ChildProcessError:  # it is our parent's, of which we are a fork
+        return spawn
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +195,20 @@ def _begin_worker(
     n_threads: int,
     steps: Any,
     stop: Any,
-    parent: int,
+    environment: Mapping[str, str],
 ) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):  # the parent hears them and tells us
         signal.signal(number, signal.SIG_IGN)
     _worker.steps, _worker.stop = steps, stop
     signal.signal(signal.SIGTERM, _hear_sigterm)
-    end_without(lambda: os.getppid() == parent)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # a worker has one
+    end_without(parent.is_alive)
     threading.Thread(target=_end_in_time, daemon=True).start()
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    for name in os.environ.keys() - environment.keys():  # the server may be older
+        del os.environ[name]
+    os.environ.update({**environment, "TOKENIZERS_PARALLELISM": "false"})
     steps.cancel_join_thread()  # reports that nobody reads any more must not hold the process
     if n_devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = _slice_of_devices(seats.get(), n_devices)
