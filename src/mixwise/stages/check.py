@@ -21,7 +21,7 @@ from mixwise.merging.rule_table import find_rule
 from mixwise.merging.task_vectors.adapters import is_linear
 from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
-from mixwise.recipe import Recipe
+from mixwise.recipe import Recipe, portions
 from mixwise.search.front import most_scored
 from mixwise.search.method_table import method_for
 from mixwise.share_units import UNIT_WORDS, largest_shares
@@ -121,13 +121,16 @@ def _notes(inputs: Inputs) -> Iterator[str]:
                 f"{facts.n_train_tokens:,} training tokens are learned, the others are read only; "
                 f"shares count {UNIT_WORDS[inputs.recipe.shares_by]}"
             )
-    for name, domain in inputs.recipe.domains.items():
-        if domain.weights:
-            every = inputs.source(name).model_copy(update={"weights": {}})
+    for name in inputs.recipe.domains:
+        read = inputs.corpus(name).facts.n_by_source
+        if read:
+            every = inputs.count_documents(name)
+            each = zip(inputs.portions(name), read, every, strict=True)
+            counts = ", ".join(f"{n:,} of {m:,} of `{p.name}`" for p, n, m in each)
             yield (
-                f"`{inputs.key(name)}.weights`: {inputs.corpus(name).facts.n_documents:,} of "
-                f"{inputs.count_documents(every, name):,} documents are read, up to where the "
-                "first of the files is used up"
+                f"`{inputs.key(name)}`: of its sources are read, by their weights of "
+                f"{UNIT_WORDS[inputs.recipe.shares_by]}, {counts} documents, up to where the "
+                "first is used up"
             )
     if inputs.recipe.shares_by != "tokens":
         even = inputs.token_mixture(Mixture.uniform(inputs.recipe.domain_names)).as_dict()
@@ -164,18 +167,20 @@ def _notes(inputs: Inputs) -> Iterator[str]:
 def _read_as(inputs: Inputs) -> Iterator[str]:
     """What rows are where the recipe does not say it, and how conversations become texts."""
     chats = []
+    is_told = inputs.recipe.task_facts.records is None
     for name in inputs.recipe.tokenised_sets:
-        source = inputs.source(name)
-        fields = ", ".join(f"`{field}`" for field in dict(source.parts).values() if field)
-        is_told = inputs.recipe.task_facts.records is None
-        if is_told and source.records != inputs.recipe.source(name).records and fields != "`text`":
-            yield f"`{inputs.key(name)}`: its fields tell {source.records} records ({fields})"
-        if source.record_format.is_chat:
-            chats.append(name)
+        given = portions(inputs.recipe.source(name), inputs.key(name))
+        for portion, as_given in zip(inputs.portions(name), given, strict=True):
+            source = portion.source
+            fields = ", ".join(f"`{field}`" for field in dict(source.parts).values() if field)
+            if is_told and source.records != as_given.source.records and fields != "`text`":
+                yield f"`{portion.key}`: its fields tell {source.records} records ({fields})"
+            if source.record_format.is_chat:
+                chats.append(source)
     if not chats:
         return
     template = inputs.chat_template
-    if not template.marks_answers and any(inputs.source(n).learned != "all" for n in chats):
+    if not template.marks_answers and any(source.learned != "all" for source in chats):
         yield (
             "the chat template marks no answers (`{% generation %}`): they are told by rendering "
             "what stands before them"

@@ -18,7 +18,7 @@ from mixwise.data.examples import ExampleEncoder, ExampleRows
 from mixwise.data.heldout import HeldoutRows
 from mixwise.data.matching import expand_user, warn_of_left_out
 from mixwise.data.recognition import recognise_source
-from mixwise.data.sources import read_documents, read_records
+from mixwise.data.sources import open_documents, read_documents, read_records
 from mixwise.data.tokenising import hash_text
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
@@ -32,7 +32,7 @@ from mixwise.merging.fit.labels import require_same_labels
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
-from mixwise.recipe import Recipe, TextSource
+from mixwise.recipe import Portion, Recipe, TextSource, portions
 from mixwise.records.record import Document
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, convert_shares
@@ -207,7 +207,16 @@ class Inputs:
         return self._sources[name]
 
     def _recognise(self, name: str) -> TextSource:
-        source, key, usual = self.recipe.source(name), self.key(name), self._task.records
+        source, key = self.recipe.source(name), self.key(name)
+        if not source.sources:
+            return self._recognise_one(source, key)
+        found = tuple(
+            self._recognise_one(each, f"{key}.sources.{i}") for i, each in enumerate(source.sources)
+        )
+        return source.model_copy(update={"sources": found})
+
+    def _recognise_one(self, source: TextSource, key: str) -> TextSource:
+        usual = self._task.records
         if usual is None:
             return recognise_source(source, self.settings.recipe_folder, key)
         if not source.names_records:
@@ -220,19 +229,27 @@ class Inputs:
             )
         return source
 
+    def portions(self, name: str) -> tuple[Portion, ...]:
+        """The sources that a domain or evaluation set is made of."""
+        return portions(self.source(name), self.key(name))
+
     def records(self, name: str) -> Iterator[Any]:
         """The records of a domain or evaluation set, conversations as documents."""
         folder = self.settings.recipe_folder
         return read_records(self.source(name), folder, self.key(name), self._chat(name))
 
-    def count_documents(self, source: TextSource, name: str) -> int:
-        """Documents of a source that hold text, as a domain or set of this name reads them."""
-        folder = self.settings.recipe_folder
-        found = read_documents(source, folder, self.key(name), self._chat(name))
-        return sum(not document.is_empty for document in found)
+    def count_documents(self, name: str) -> tuple[int, ...]:
+        """Documents that hold text of each source of a domain, whatever their weights let in."""
+        found = open_documents(
+            self.source(name), self.settings.recipe_folder, self.key(name), self._chat(name)
+        )
+        return tuple(sum(not document.is_empty for document in each) for each in found)
 
     def _chat(self, name: str) -> ChatTemplate | None:
-        return self.chat_template if self.source(name).record_format.is_chat else None
+        return self.chat_template if self._holds_chats(name) else None
+
+    def _holds_chats(self, name: str) -> bool:
+        return any(each.source.record_format.is_chat for each in self.portions(name))
 
     def _require_use_of_template(self) -> None:
         recipe = self.recipe
@@ -240,7 +257,7 @@ class Inputs:
             isinstance(chosen.own, GenerationKeys) and chosen.own.apply_chat_template
             for chosen in recipe.evaluation.sets.values()
         )
-        holds = (self.source(name).record_format.is_chat for name in recipe.tokenised_sets)
+        holds = (self._holds_chats(name) for name in recipe.tokenised_sets)
         if recipe.chat_template is not None and not any(asks) and not any(holds):
             raise RecipeError(
                 "`chat_template` has no effect, because no domain or set holds conversations, or "
@@ -289,6 +306,7 @@ class Inputs:
             heldout_files=domain.heldout_files if domain else (),
             chat=self._chat(name),
             document_masking=recipe.document_masking,
+            unit=recipe.shares_by,
             hash_file=self._hash_file,
             on_progress=self._on_progress,
         )
@@ -304,6 +322,7 @@ class Inputs:
             heldout_fraction=self.recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
             chat=self._chat(name),
+            unit=self.recipe.shares_by,
             hash_file=self._hash_file,
         )
 
@@ -445,7 +464,8 @@ class Inputs:
         folder = self.settings.recipe_folder
 
         def records() -> Iterator[Any]:
-            warn_of_left_out(self.source(name), folder, key)
+            for each in self.portions(name):
+                warn_of_left_out(each.source, folder, each.key)
             found, dropped = self.records(name), self._dropped(name)
             return (r for r in found if hash_text(r.text) not in dropped) if dropped else found
 
