@@ -124,7 +124,7 @@ def _notes(inputs: Inputs) -> Iterator[str]:
     for name in inputs.recipe.domains:
         read = inputs.corpus(name).facts.n_by_source
         if read:
-            every = inputs.count_documents(name)
+            every = [sum(not d.is_empty for d in each) for each in inputs.documents(name)]
             each = zip(inputs.portions(name), read, every, strict=True)
             counts = ", ".join(f"{n:,} of {m:,} of `{p.name}`" for p, n, m in each)
             yield (

@@ -79,7 +79,9 @@ domains:              # the datasets to mix, at least two
   # A domain can also come from the hub, name its own held-out files, or bring its expert:
   # news:
   #   hub: {{dataset: org/name, config: null, split: train, revision: null}}   # or files: PATTERN
-  #   weights: {{}}                  # of each entry of `files`, by characters: {{a.jsonl: 0.7, …}}
+  #   weights: {{}}                  # of each of the `files`, in the unit of shares: {{a.jsonl: 2, …}}
+  #   sources: []                  # in place of files or hub, several with keys of their own:
+  #                                # [{{files: a.jsonl, weight: 2}}, {{files: b.txt, weight: 1}}]
   #   where: {{}}                    # rows alone that have these values, such as {{source: wiki}}
   #   records: null                # told by the fields; or text, prompt-completion, chat, sharegpt,
   #                                # alpaca (conversations, by the tokenizer's chat template)

@@ -238,12 +238,10 @@ class Inputs:
         folder = self.settings.recipe_folder
         return read_records(self.source(name), folder, self.key(name), self._chat(name))
 
-    def count_documents(self, name: str) -> tuple[int, ...]:
-        """Documents that hold text of each source of a domain, whatever their weights let in."""
-        found = open_documents(
-            self.source(name), self.settings.recipe_folder, self.key(name), self._chat(name)
-        )
-        return tuple(sum(not document.is_empty for document in each) for each in found)
+    def documents(self, name: str) -> list[Iterator[Document]]:
+        """The documents of each source of a domain or set, whatever their weights let in."""
+        folder = self.settings.recipe_folder
+        return open_documents(self.source(name), folder, self.key(name), self._chat(name))
 
     def _chat(self, name: str) -> ChatTemplate | None:
         return self.chat_template if self._holds_chats(name) else None
