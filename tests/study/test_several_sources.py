@@ -60,3 +60,24 @@ def test_weights_count_what_shares_count(inputs: Inputs, pico: Path) -> None:
     assert rows.corpus_key("alpha") != inputs.corpus_key("alpha")
     assert rows.corpus_key("beta") == inputs.corpus_key("beta")
     assert rows.corpus("alpha").facts.n_by_source == (69, 23)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # `datasets` leaves its files open
+def test_a_stream_is_a_source_as_others_and_check_says_where_it_was_left(
+    pico: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    lines = (pico / "alpha.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    table = datasets.Dataset.from_list(rows).to_iterable_dataset()
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: table)
+    inputs = inputs_of(pico, (ONE, "alpha: {hub: {dataset: org/alpha, stream_rows: 50}}"))
+    checked = run_check(inputs, pico / "study")
+    assert any(
+        note.startswith("`domains.alpha.hub`: the first 50 rows of the stream were read, and it")
+        for note in checked.notes
+    )
+    (pico / "alpha.jsonl").write_text("\n".join(lines[:50]) + "\n")
+    assert inputs_of(pico).corpus("alpha").facts == inputs.corpus("alpha").facts
+    assert inputs_of(pico).corpus_key("alpha") == inputs.corpus_key("alpha")

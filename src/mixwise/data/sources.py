@@ -13,8 +13,9 @@ from typing import Any
 
 from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.formats import format_of, read_lines
+from mixwise.data.hub import read_hub
 from mixwise.data.matching import resolve_files
-from mixwise.data.rows import read_hub, read_rows
+from mixwise.data.rows import read_rows
 from mixwise.errors import DataError, printable
 from mixwise.recipe import Portion, TextSource, portions
 from mixwise.records.formats import RecordFormat

@@ -131,6 +131,11 @@ class ColumnDomains(SplitSource):
     def _one_table(self) -> Self:
         if self.sources:
             raise ValueError("`sources` cannot be here: split one source, or name the domains")
+        if self.hub is not None and self.hub.stream_rows is not None:
+            raise ValueError(
+                "`hub.stream_rows` cannot be here, as values that come later would be missed: "
+                "leave it out, or name the domains, each with `where`"
+            )
         return self
 
     def domain(self, value: str) -> Domain:

@@ -50,12 +50,17 @@ Patterns = Annotated[tuple[PathText, ...], BeforeValidator(_as_tuple)]
 
 
 class HubDataset(Section):
-    """A dataset of the Hugging Face hub (needs the extra ``mixwise[hub]``)."""
+    """A dataset of the Hugging Face hub (needs the extra ``mixwise[hub]``).
+
+    ``stream_rows``: so many rows from its beginning are read as a stream, and nothing else of it is
+    downloaded; they are all that it has to train on.
+    """
 
     dataset: PathText
     config: str | None = None
     split: str = "train"
     revision: str | None = None
+    stream_rows: Annotated[int, Field(gt=0, le=10**9)] | None = None
 
 
 _OF_RECORDS = (

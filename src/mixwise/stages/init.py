@@ -79,7 +79,8 @@ domains:              # the datasets to mix, at least two
   # A domain can also come from the hub, name its own held-out files, or bring its expert:
   # news:
   #   hub: {{dataset: org/name, config: null, split: train, revision: null}}   # or files: PATTERN
-  #   weights: {{}}                  # of each of the `files`, in the unit of shares: {{a.jsonl: 2, …}}
+  #                                # stream_rows: 100_000 reads so many of its first rows alone
+  #   weights: {{}}                  # of each of the `files`, by what shares count: {{a.jsonl: 2}}
   #   sources: []                  # in place of files or hub, several with keys of their own:
   #                                # [{{files: a.jsonl, weight: 2}}, {{files: b.txt, weight: 1}}]
   #   where: {{}}                    # rows alone that have these values, such as {{source: wiki}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,8 @@ from mixwise.data.contamination import Passage
 from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
 from mixwise.data.examples import ExampleEncoder, ExampleRows
 from mixwise.data.heldout import HeldoutRows
+from mixwise.data.hub import KeptStream
 from mixwise.data.matching import expand_user, warn_of_left_out
-from mixwise.data.recognition import recognise_source
 from mixwise.data.sources import open_documents, read_documents, read_records
 from mixwise.data.tokenising import hash_text
 from mixwise.data.tokenizer import BaseTokenizer
@@ -39,6 +39,7 @@ from mixwise.share_units import ShareUnit, convert_shares
 from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.label_names import name_labels
+from mixwise.study.sources import OpenedSources
 from mixwise.study.token_needs import unmet_token_needs
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -83,7 +84,7 @@ class Inputs:
         self._hash_file = hash_file
         self._on_progress = on_progress
         self._corpora: dict[str, Corpus] = {}
-        self._sources: dict[str, TextSource] = {}
+        self._sources = OpenedSources(recipe, settings.recipe_folder, settings.cache, on_progress)
 
     @cached_property
     def base_folder(self) -> Path:
@@ -202,32 +203,12 @@ class Inputs:
         Raises:
             DataError: If the recipe does not say what they are, and their first row may be two.
         """
-        if name not in self._sources:
-            self._sources[name] = self._recognise(name)
-        return self._sources[name]
+        return self._sources.source(name)
 
-    def _recognise(self, name: str) -> TextSource:
-        source, key = self.recipe.source(name), self.key(name)
-        if not source.sources:
-            return self._recognise_one(source, key)
-        found = tuple(
-            self._recognise_one(each, f"{key}.sources.{i}") for i, each in enumerate(source.sources)
-        )
-        return source.model_copy(update={"sources": found})
-
-    def _recognise_one(self, source: TextSource, key: str) -> TextSource:
-        usual = self._task.records
-        if usual is None:
-            return recognise_source(source, self.settings.recipe_folder, key)
-        if not source.names_records:
-            return source.read_as(usual, {})
-        if source.record_format.name != usual:
-            raise RecipeError(
-                f"`{key}`: rows must be {usual} records with `task: {self._task.name}`, but are "
-                f"{source.record_format.name}: set `records: {usual}`, and `fields` where text "
-                "and label have other names"
-            )
-        return source
+    @property
+    def streams(self) -> Mapping[str, KeptStream]:
+        """What was read of streams, by the key path of each source that was opened."""
+        return self._sources.streams
 
     def portions(self, name: str) -> tuple[Portion, ...]:
         """The sources that a domain or evaluation set is made of."""
@@ -326,7 +307,7 @@ class Inputs:
 
     def key(self, name: str) -> str:
         """Key path of a domain or evaluation set in the recipe."""
-        return f"domains.{name}" if name in self.recipe.domains else f"evaluation.sets.{name}"
+        return self._sources.key(name)
 
     @cached_property
     def available_tokens(self) -> dict[str, int]:
