@@ -219,6 +219,8 @@ _SET_EXAMPLE = """\
 #       top_p: 1.0
 #       seed: 0
 #       apply_chat_template: false   # whether the question is asked as a user's turn
+#       generator: transformers   # or vllm, which needs mixwise[vllm] and a GPU
+#       generator_memory: 0.5     # of vllm: share of the GPU beside the merged model
 #     arc:                   # a task of the lm-evaluation-harness, or of your own YAML files
 #       kind: lm-eval
 #       task: arc_easy
