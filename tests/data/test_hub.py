@@ -72,7 +72,7 @@ def test_the_first_rows_of_a_stream_are_read_once_and_kept(tmp_path: Path, strea
     source = kept.source(TextSource(hub=HubDataset(dataset="org/texts", stream_rows=4)))
     found = list(read_documents(source, tmp_path, "domains.a"))
     assert [d.text for d in found] == [f"text {k} é\u2028" for k in range(4)]
-    assert found[2].place.endswith(".jsonl:3")
+    assert found[2].place.endswith("/rows.jsonl:3")
     assert "org-texts" in found[2].file
     assert stream(4) == kept
     assert len(stream.asked) == 1
@@ -128,7 +128,7 @@ def test_an_empty_stream_and_a_folder_are_refused(tmp_path: Path, stream: Reader
     (tmp_path / "upstream.jsonl").write_text("")
     with pytest.raises(DataError, match=r"`domains\.a\.hub`: `org/texts`"):
         stream(2)
-    assert not list((tmp_path / "cache" / "streams").glob("*"))
+    assert not list((tmp_path / "cache" / "streams").iterdir())
     local = HubDataset(dataset=str(tmp_path), stream_rows=2)
     with pytest.raises(DataError, match=r"`domains\.a\.hub\.stream_rows`: .* name its files"):
         keep_stream(local, "domains.a", tmp_path / "cache")

@@ -17,28 +17,30 @@ import contextlib
 import datetime
 import decimal
 import json
-import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from mixwise.data.columnar import chosen_columns
+from mixwise.data.token_cache import FACTS_FILE, part_folder, save_facts
 from mixwise.errors import (
     DamagedError,
     DataError,
     MissingDependencyError,
+    ResourceError,
     StudyError,
     first_line,
     printable,
 )
-from mixwise.files import MEMO_FILE, HashMemo, hash_file, load_sealed, replace_file, seal
+from mixwise.files import MEMO_FILE, HashMemo, hash_file, load_sealed
 from mixwise.progress import OnProgress, Progress, silent
 from mixwise.recipe import HubDataset, TextSource, hash_section
 from mixwise.recipe.names import legal_name
 from mixwise.records.row import FileRow, Wanted
 from mixwise.shortages import explain_failed_write
 
+_ROWS_FILE = "rows.jsonl"
 _TOLD = 256  # rows between two tellings of the progress
 _AS_TEXT = (datetime.date, datetime.time, datetime.timedelta, decimal.Decimal)
 
@@ -136,33 +138,37 @@ def keep_stream(
             f"`{key}.hub.stream_rows`: {printable(hub.dataset)} lies on this machine: name its "
             "files by `files`"
         )
-    folder = cache / "streams"
-    name = f"{legal_name(hub.dataset)}-{hash_section(hub)}"
-    file, facts = folder / f"{name}.jsonl", folder / f"{name}.json"
-    known = _load(facts, file)
+    folder = cache / "streams" / f"{legal_name(hub.dataset)}-{hash_section(hub)}"
+    known = _load(folder)
     if known is not None and _is_sound(known):
         return known
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as partial:
-        found = _write(hub, key, Path(partial) / file.name, on_progress)
-        if known is not None and known.content != found.content:
-            raise DataError(
-                f"`{key}.hub`: `{printable(hub.dataset)}` gives other rows now than those that "
-                f"were kept in {file}, which is lost: set `revision` to what it was then, or "
-                f"remove {facts} to take the new ones"
-            )
-        found.file.replace(file)
-    kept = KeptStream(file, found.n_rows, found.is_whole, found.left_out, found.content)
-    replace_file(facts, seal({k: v for k, v in asdict(kept).items() if k != "file"}))
-    return kept
+    try:
+        with part_folder(folder) as partial:
+            found = _write(hub, key, partial, on_progress)
+            if known is not None and known.content != found.content:
+                raise DataError(
+                    f"`{key}.hub`: `{printable(hub.dataset)}` gives other rows now than those that "
+                    f"were kept in {known.file}, which are lost: set `revision` to what it was "
+                    f"then, or remove {folder} to take the new ones"
+                )
+    except OSError as error:
+        raise ResourceError(
+            f"rows of a stream: {explain_failed_write(error, folder.parent)}, or set MIXWISE_CACHE "
+            "to another folder"
+        ) from None
+    return replace(found, file=folder / _ROWS_FILE)
 
 
-def _load(facts: Path, file: Path) -> KeptStream | None:
+def _load(folder: Path) -> KeptStream | None:
     """What was read before; None where nobody knows, so that it is read anew."""
     try:
-        known = load_sealed(facts, "it is made anew")
-        return KeptStream(file, **{**known, "left_out": tuple(known["left_out"])})
-    except (FileNotFoundError, StudyError, DamagedError, KeyError, TypeError):
+        known = load_sealed(folder / FACTS_FILE, "it is made anew")
+        facts, content = known["facts"], known["files"][_ROWS_FILE]
+        left_out = tuple(facts["left_out"])
+        return KeptStream(
+            folder / _ROWS_FILE, facts["n_rows"], facts["is_whole"], left_out, content
+        )
+    except (OSError, StudyError, DamagedError, KeyError, TypeError):
         return None
 
 
@@ -172,20 +178,19 @@ def _is_sound(kept: KeptStream) -> bool:
     return False
 
 
-def _write(hub: HubDataset, key: str, file: Path, on_progress: OnProgress) -> KeptStream:
+def _write(hub: HubDataset, key: str, folder: Path, on_progress: OnProgress) -> KeptStream:
     """Write the first rows of a stream; one row more tells whether it ends there."""
     assert hub.stream_rows is not None  # whoever calls keeps streams
     place, limit = printable(hub.dataset), hub.stream_rows
     rows = _rows(_open(hub, key, streaming=True), place)
-    try:
-        with file.open("w", encoding="utf-8") as lines:
-            n_rows, left_out = _write_rows(rows, limit, place, lines, on_progress)
-    except OSError as error:
-        raise explain_failed_write(error, file.parent) from None
+    file = folder / _ROWS_FILE
+    with file.open("w", encoding="utf-8") as lines:
+        n_rows, left_out = _write_rows(rows, limit, place, lines, on_progress)
     if not n_rows:
         raise DataError(f"`{key}.hub`: `{place}` holds no row: choose another split")
     is_whole = next(rows, None) is None
     rows.close()
+    save_facts(folder, {"n_rows": n_rows, "is_whole": is_whole, "left_out": left_out})
     return KeptStream(file, n_rows, is_whole, left_out, hash_file(file))
 
 
