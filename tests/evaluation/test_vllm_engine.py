@@ -173,6 +173,15 @@ def test_an_engine_that_does_not_start_is_an_error_of_ours(
         open_set(pico, VLLM).evaluate(scaled(pico, 1.0))
 
 
+def test_a_request_that_was_given_up_is_an_error(
+    pico: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = SimpleNamespace(token_ids=[], logprobs=[], finish_reason="abort")
+    monkeypatch.setattr(LLM, "_answer", lambda *_: SimpleNamespace(outputs=[given_up]))
+    with pytest.raises(EvaluationError, match=r"wrote nothing after a prompt \(abort\)"):
+        open_set(pico, VLLM).evaluate(scaled(pico, 1.0))
+
+
 def test_without_the_package_the_recipe_is_refused_before_anything_is_trained(
     pico: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,9 @@ class VllmEngine:
             keys: How answers are written.
             questions: Indices of the questions, which seed samples.
             ends: Tokens that end an answer.
+
+        Raises:
+            EvaluationError: If a request was given up.
         """
         params = [
             self._sampling_params(
@@ -120,6 +123,11 @@ class VllmEngine:
 
 def _read(output: Any) -> Written:
     ids = tuple(int(token) for token in output.token_ids)
+    if not ids:
+        raise EvaluationError(
+            f"vLLM wrote nothing after a prompt ({output.finish_reason}): set "
+            "`generator: transformers`"
+        )
     return Written(ids, float(output.logprobs[0][ids[0]].logprob))
 
 
