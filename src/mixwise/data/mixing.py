@@ -108,15 +108,15 @@ def mix(
 
     Args:
         readers: Opens all sources from their beginning.
-        weights: Of each; empty to read all of them.
+        weights: Of each; empty to read all of them, as one alone is.
         tokenizer: See `sizes_by_unit`.
         unit: What weights count.
 
     Returns:
         A function that reads them from the beginning, and the documents of each source that are
-        read; none where there are no weights.
+        read; none where all of them are.
     """
-    if not weights:
+    if len(weights) < 2:
         return lambda: itertools.chain.from_iterable(readers()), ()
     sizes = [sizes_by_unit(documents, tokenizer, unit) for documents in readers()]
     order = order_by_weights(sizes, weights)
