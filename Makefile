@@ -39,7 +39,7 @@ format: $(READY)
 # mergekit and lm-eval are installed there in environments of their own.
 SCRATCH ?= .bench
 bench: $(READY)
-	$(BIN)/pip install --quiet cma
+	$(BIN)/pip install --quiet cma pillow
 	$(BIN)/python -m benchmarks --scratch $(SCRATCH) $(ONLY)
 
 # Many cases of one kind, a line each: corrupted files; architectures and checkpoint layouts. Both take long.

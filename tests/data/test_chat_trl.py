@@ -11,7 +11,7 @@ import pytest
 from tests.data.templates import FAMILIES, Family, save_tokenizer
 
 from mixwise.data.chat_template import ChatTemplate, Learn
-from mixwise.data.tokenising import supervised_tokens
+from mixwise.data.pieces import supervised_tokens
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.records.chat import ChatFields, reader, recognise
 from mixwise.records.row import FileRow

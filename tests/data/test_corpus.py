@@ -313,7 +313,7 @@ def test_a_long_text_is_tokenised_in_pieces_and_stays_one_document(
     texts = ["one two é " * 40, "line\n" * 60, "x" * 333, " ", *TEXTS]
     write(tmp_path, *texts)
     whole = prepare(tmp_path, kind(), cache=tmp_path / "whole")
-    monkeypatch.setattr("mixwise.data.tokenising._PIECE", 50)
+    monkeypatch.setattr("mixwise.data.pieces._PIECE", 50)
     tokenizer = kind()
     cut = prepare(tmp_path, tokenizer, cache=tmp_path / "cut")
     assert tokenizer.n_encoded > len(texts) + 10

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from tests.data.corpora import END, ByteTokenizer, CharacterTokenizer, prepare, write_pairs
 
 from mixwise.data.corpus import Corpus
+from mixwise.data.pieces import supervised_tokens
 from mixwise.data.token_cache import load_cached
-from mixwise.data.tokenising import CorpusFacts, Sides, supervised_tokens, write_corpus
+from mixwise.data.tokenising import CorpusFacts, Sides, write_corpus
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import DataError
 from mixwise.records.record import Document
@@ -71,7 +72,7 @@ def test_a_long_pair_is_tokenised_in_pieces_and_masked_alike(
     write_pairs(tmp_path, *pairs)
     settings = {"records": "prompt-completion", "heldout_fraction": 0.4}
     whole = prepare(tmp_path, CharacterTokenizer(), cache=tmp_path / "whole", **settings)
-    monkeypatch.setattr("mixwise.data.tokenising._PIECE", 50)
+    monkeypatch.setattr("mixwise.data.pieces._PIECE", 50)
     cut = prepare(tmp_path, CharacterTokenizer(), cache=tmp_path / "cut", **settings)
     for name in ("train.u32", "train_mask.u8", "heldout.u32", "heldout_mask.u8"):
         assert (cut.folder / name).read_bytes() == (whole.folder / name).read_bytes()

@@ -24,6 +24,11 @@ from mixwise.recipe import load_recipe, parse_recipe
         ({"training": {"lora": {"rnk": 8}}}, "training.lora.rnk", "rank"),
         ({"domains": domains(files="x", fild="t")}, "domains.code.fild", "field"),
         (
+            {"domains": domains(sources=[{"files": "x"}, {"files": "y", "wieght": 1}])},
+            "domains.code.sources.1.wieght",
+            "weight",
+        ),
+        (
             {"domains": domains(hub={"dataset": "d", "splt": "train"})},
             "domains.code.hub.splt",
             "split",

@@ -10,7 +10,11 @@ from safetensors.torch import load_file
 from tests.training.jobs import BATCH, LENGTH, STEPS, assert_same, ignore, make_job, weights
 
 from mixwise.errors import CheckpointError, TrainingError
-from mixwise.models.checkpoint import SECOND_MOMENTS_FILE
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.rules.rule import LINEAR
+from mixwise.mixture import Mixture
+from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, open_checkpoint
+from mixwise.models.live_model import LiveModel
 from mixwise.models.loading import load_module
 from mixwise.training.finetune import finetune
 from mixwise.training.job import TrainingJob, load_record
@@ -138,6 +142,8 @@ def test_gradient_accumulation_gives_the_same_weights(calm_base: Path, tmp_path:
     finetune(parts, ignore)
     for name, tensor in weights(plain.output).items():
         assert torch.allclose(tensor, weights(parts.output)[name], atol=1e-5), name
+    moments = [load_file(job.output / SECOND_MOMENTS_FILE) for job in (parts, plain)]
+    assert relative(*moments) < 1e-3
 
 
 def test_gradient_checkpointing_gives_the_same_weights(calm_base: Path, tmp_path: Path) -> None:
@@ -147,6 +153,90 @@ def test_gradient_checkpointing_gives_the_same_weights(calm_base: Path, tmp_path
     finetune(frugal, ignore)
     for name, tensor in weights(plain.output).items():
         assert torch.allclose(tensor, weights(frugal.output)[name], atol=1e-5), name
+
+
+FRUGAL = {
+    "precision": "bfloat16",
+    "gradient_accumulation_steps": 2,
+    "gradient_checkpointing": True,
+}
+
+
+@pytest.fixture(scope="module")
+def bfloat16_runs(
+    calm_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, torch.Tensor]]:
+    """What full runs change: in float32, in bfloat16, and that with all that saves memory."""
+    folder = tmp_path_factory.mktemp("runs")
+    base = weights(calm_base)
+    found = {}
+    for name, settings in {
+        "float32": {},
+        "bfloat16": {"precision": "bfloat16"},
+        "frugal": FRUGAL,
+    }.items():
+        job = make_job(calm_base, folder, name, **settings)
+        record = finetune(job, ignore)
+        assert all(np.isfinite(list(record.losses.values())))
+        found[name] = {key: tensor - base[key] for key, tensor in weights(job.output).items()}
+    return found
+
+
+def relative(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
+    """Size of the difference of two changes, in sizes of the second."""
+    apart = torch.cat([(left[name] - right[name]).flatten() for name in right])
+    return float(apart.norm() / torch.cat([tensor.flatten() for tensor in right.values()]).norm())
+
+
+def test_bfloat16_rounds_the_steps_and_not_the_checkpoint(
+    bfloat16_runs: dict[str, dict[str, torch.Tensor]],
+) -> None:
+    half = bfloat16_runs["bfloat16"]
+    assert all(t.dtype == torch.float32 and t.isfinite().all() for t in half.values())
+    assert 0 < relative(half, bfloat16_runs["float32"]) < 0.2
+
+
+def test_accumulation_checkpointing_and_bfloat16_go_together_in_full_training(
+    bfloat16_runs: dict[str, dict[str, torch.Tensor]],
+) -> None:
+    frugal = bfloat16_runs["frugal"]
+    assert relative(frugal, bfloat16_runs["bfloat16"]) < 0.2
+    assert relative(frugal, bfloat16_runs["float32"]) < 0.2
+
+
+def test_activations_are_computed_again_in_full_training(
+    calm_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    n_passes = 0
+    forward = LlamaMLP.forward
+
+    def counted(self: LlamaMLP, x: torch.Tensor) -> torch.Tensor:
+        nonlocal n_passes
+        n_passes += 1
+        return forward(self, x)
+
+    monkeypatch.setattr(LlamaMLP, "forward", counted)
+    finetune(make_job(calm_base, tmp_path, "frugal", **FRUGAL), ignore)
+    n_layers, n_parts, n_times = 2, 2, 2
+    assert n_passes == STEPS * n_layers * n_parts * n_times
+
+
+def test_an_expert_trained_in_bfloat16_is_what_its_corner_merges_to(
+    calm_base: Path, tmp_path: Path
+) -> None:
+    job = make_job(calm_base, tmp_path, "expert", **FRUGAL)
+    finetune(job, ignore)
+    live = LiveModel.load(open_checkpoint(calm_base))
+    experts = {
+        "alpha": open_checkpoint(job.output),
+        "beta": open_checkpoint(calm_base),
+    }
+    pool = ExpertPool(live, experts, folder=tmp_path / "store", precision="int8")
+    pool.merge(Mixture.single(("alpha", "beta"), "alpha"), LINEAR)
+    for name, tensor in weights(job.output).items():
+        assert torch.equal(live.tensors[live.aliases[name]], tensor)
 
 
 def test_a_base_that_changed_is_refused(pico_base: Path, tmp_path: Path) -> None:

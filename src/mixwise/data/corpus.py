@@ -18,7 +18,7 @@ Method:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,18 @@ from mixwise.data.examples import ExampleEncoder, ExampleRows, ExampleStream, wr
 from mixwise.data.formats import format_of
 from mixwise.data.heldout import HeldoutRows
 from mixwise.data.matching import resolve_files, warn_of_left_out
-from mixwise.data.sources import read_documents
+from mixwise.data.mixing import mix
+from mixwise.data.pieces import Tokenizer
+from mixwise.data.sources import no_documents, open_documents, read_documents
 from mixwise.data.streams import Tokens, TokenStream, cut_rows, map_file, map_sequences
 from mixwise.data.token_cache import load_cached
-from mixwise.data.tokenising import CorpusFacts, Sides, Tokenizer, hash_text, write_corpus
-from mixwise.errors import DataError, ResourceError, printable
+from mixwise.data.tokenising import CorpusFacts, Sides, hash_text, parse_facts, write_corpus
+from mixwise.errors import DataError, ResourceError
 from mixwise.files import HashFile, hash_file
 from mixwise.progress import OnProgress, Progress, silent
-from mixwise.recipe import TextSource, hash_section
+from mixwise.recipe import Portion, TextSource, hash_section, portions
 from mixwise.records.record import Document
+from mixwise.share_units import ShareUnit
 
 _FORMAT = 2  # of the cache; raise it when the files below change their meaning
 
@@ -209,6 +212,7 @@ def prepare_corpus(
     heldout_files: Sequence[str] = (),
     chat: ChatTemplate | None = None,
     document_masking: bool = False,
+    unit: ShareUnit = "tokens",
     hash_file: HashFile = hash_file,
     on_progress: OnProgress = silent,
 ) -> Corpus:
@@ -226,6 +230,7 @@ def prepare_corpus(
         chat: Makes documents of conversations; a source of other records needs none.
         document_masking: Whether documents of a training row do not see each other; the tokens are
             the same.
+        unit: What the weights of several sources count.
         hash_file: Hashes a file; a study passes one that remembers unchanged files.
         on_progress: Told how many documents are tokenised.
 
@@ -233,7 +238,9 @@ def prepare_corpus(
         DataError: If the source cannot be read, or a side would be empty.
         ResourceError: If the disk is full.
     """
-    warn_of_left_out(source, folder, key)
+    found = portions(source, key)
+    for each in found:
+        warn_of_left_out(each.source, folder, each.key)
     heldout_source = source.model_copy(update=_as_heldout(heldout_files))
     corpus_key = find_corpus_key(
         source,
@@ -243,26 +250,28 @@ def prepare_corpus(
         heldout_fraction=heldout_fraction,
         heldout_files=heldout_files,
         chat=chat,
+        unit=unit,
         hash_file=hash_file,
     )
     target = cache / corpus_key
     cached = load_cached(target, name)
     if cached is None:
-
-        def documents() -> Iterator[Document]:
-            return read_documents(source, folder, key, chat)
-
-        hashes = _hash_documents(documents(), name, source, key)
-        is_partly_supervised = source.learned != "all"
+        weights = [each.weight for each in found if each.weight is not None]
+        documents, n_by_source = mix(
+            lambda: open_documents(source, folder, key, chat), weights, tokenizer, unit
+        )
+        hashes = _hash_documents(documents(), name, found[0])
+        is_partly_supervised = any(each.source.learned != "all" for each in found)
         if heldout_files:
             heldout = read_documents(heldout_source, folder, key, chat)
-            sides = Sides(documents(), heldout, is_partly_supervised)
+            sides = Sides(documents(), heldout, is_partly_supervised, n_by_source)
         else:
             cut = _heldout_cut(hashes, heldout_fraction, name, key)
             sides = Sides(
                 (d for d in documents() if hash_text(d.text) > cut),
                 (d for d in documents() if hash_text(d.text) <= cut),
                 is_partly_supervised,
+                n_by_source,
             )
         counted = _counted(f"tokenising {name}", len(hashes), on_progress)
         if isinstance(tokenizer, ExampleEncoder):
@@ -275,7 +284,7 @@ def prepare_corpus(
                 f"{target}: the tokens were written, but reading them gives other ones: look at "
                 "the disk, or set MIXWISE_CACHE to another folder"
             )
-    facts = CorpusFacts(**cached["facts"])
+    facts = parse_facts(cached["facts"])
     width = tokenizer.width if isinstance(tokenizer, ExampleEncoder) else None
     return Corpus(name, corpus_key, target, facts, cached["files"], document_masking, width)
 
@@ -289,11 +298,12 @@ def find_corpus_key(
     heldout_fraction: float,
     heldout_files: Sequence[str] = (),
     chat: ChatTemplate | None = None,
+    unit: ShareUnit = "tokens",
     hash_file: HashFile = hash_file,
 ) -> str:
     """Hash of all that the tokens of a source come from; see `prepare_corpus` for the arguments."""
     parts: list[str | int] = [
-        _hash_source(source, folder, key, chat, hash_file),
+        _hash_portions(source, folder, key, chat, unit, hash_file),
         tokenizer.fingerprint,
         _FORMAT,
     ]
@@ -329,10 +339,27 @@ def _as_heldout(files: Sequence[str]) -> dict[str, Any]:
     return {"files": tuple(files), "hub": None, "weights": {}}
 
 
+def _hash_portions(
+    source: TextSource,
+    folder: Path,
+    key: str,
+    chat: ChatTemplate | None,
+    unit: ShareUnit,
+    hash_file: HashFile,
+) -> str:
+    """Hash the content of all sources, and what they are mixed by."""
+    found = portions(source, key)
+    hashes = [_hash_source(each.source, folder, each.key, chat, hash_file) for each in found]
+    if len(found) == 1:
+        return hashes[0]
+    weights = (f"{each.weight!r} {unit if each.weight else 'all'}" for each in found)
+    return hash_section(*hashes, *weights)
+
+
 def _hash_source(
     source: TextSource, folder: Path, key: str, chat: ChatTemplate | None, hash_file: HashFile
 ) -> str:
-    """Hash the content of a source: of its files, or of all texts of a dataset of the hub.
+    """Hash the content of one source: of its files, or of all texts of a dataset of the hub.
 
     A name and a revision do not tell two datasets apart: a folder can have the name, and a branch
     moves.
@@ -345,9 +372,6 @@ def _hash_source(
         digest.update(f"{source.record_format.name} {source.parts.model_dump_json()}".encode())
     if source.where:
         digest.update(repr(sorted(source.where.items())).encode())
-    for pattern in source.files if source.weights else ():
-        n_files = len(resolve_files((pattern,), folder, f"{key}.files", source.format))
-        digest.update(f"{n_files} files of weight {source.weights[pattern]!r}".encode())
     if source.learned != source.record_format.learns[0]:
         digest.update(source.learned.encode())
     if source.hub is not None:
@@ -363,18 +387,12 @@ def _hash_source(
 
 
 def _hash_documents(
-    documents: Iterable[Document], name: str, source: TextSource, key: str
+    documents: Iterable[Document], name: str, first: Portion
 ) -> npt.NDArray[np.uint64]:
     """Hashes of all documents that hold text, sorted."""
     hashes = np.array([hash_text(d.text) for d in documents if not d.is_empty], dtype=np.uint64)
-    if not len(hashes):
-        if source.where:
-            wanted = ", ".join(f"{field}: {value}" for field, value in source.where.items())
-            raise DataError(
-                f"`{key}.where`: no row has {printable(wanted)}, or all that have it are empty: "
-                "correct it"
-            )
-        raise DataError(f"`{key}`: `{name}` holds no text: every document is empty")
+    if not len(hashes):  # of one source; of several each is looked at
+        raise no_documents(first, f"`{name}`")
     hashes.sort()
     return hashes
 

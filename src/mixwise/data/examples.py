@@ -155,6 +155,7 @@ def write_examples(
                 n_train_tokens=n_train,
                 n_heldout_tokens=n_heldout,
                 n_train_bytes=n_bytes,
+                n_by_source=sides.n_by_source,
             )
             save_facts(partial, {k: v for k, v in asdict(facts).items() if v is not None})
     except OSError as error:

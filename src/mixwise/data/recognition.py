@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mixwise.data.formats import format_of
+from mixwise.data.hub import read_hub
 from mixwise.data.matching import resolve_files
-from mixwise.data.rows import read_hub, read_rows
+from mixwise.data.rows import read_rows
 from mixwise.errors import DataError, RecipeError, first_line, printable
 from mixwise.recipe import TextSource
 from mixwise.records.formats import FORMATS

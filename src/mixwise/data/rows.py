@@ -1,7 +1,7 @@
-"""Read rows from JSON lines, JSON arrays, tables, columnar files or the hub: the fields asked for.
+"""Read rows from JSON lines, JSON arrays, tables or columnar files: the fields asked for.
 
 Readers are generators: a corpus never has to fit into memory. A row knows its file and its place,
-counted from 1: the line (JSON lines, CSV), the row (Parquet, Arrow, hub) or the entry (JSON
+counted from 1: the line (JSON lines, CSV), the row (Parquet, Arrow) or the entry (JSON
 arrays). Fields that nobody asked for are not converted where the format allows it (all but JSON).
 """
 
@@ -15,8 +15,7 @@ from typing import Any
 
 from mixwise.data.columnar import chosen_columns, read_arrow, read_parquet
 from mixwise.data.formats import LONGEST_LINE, Format, read_lines
-from mixwise.errors import DataError, MissingDependencyError, first_line, printable
-from mixwise.recipe import HubDataset
+from mixwise.errors import DataError, printable
 from mixwise.records.row import FileRow, Wanted
 
 
@@ -144,39 +143,3 @@ def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[
             f"{place}:{reader.line_num}: a broken table ({error}): repair the line, or quote its "
             "cells"
         ) from None
-
-
-def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
-    """Rows of a dataset of the hub, the columns asked for alone.
-
-    Raises:
-        DataError: If it cannot be had, lacks a column, or a row cannot be read.
-        MissingDependencyError: If the package `datasets` is missing.
-    """
-    try:
-        import datasets
-    except ImportError:
-        raise MissingDependencyError(
-            f"`{key}.hub`: datasets of the hub need the package `datasets`: "
-            "pip install 'mixwise[hub]'"
-        ) from None
-    place = printable(hub.dataset)
-    try:
-        table = datasets.load_dataset(
-            hub.dataset, hub.config, split=hub.split, revision=hub.revision
-        )
-    except Exception as error:  # `datasets` raises errors of many libraries
-        raise DataError(
-            f"`{key}.hub`: `{place}` cannot be read ({printable(first_line(error))}): check the "
-            "name, config and split, and the network"
-        ) from None
-    rows = iter(table.select_columns(chosen_columns(wanted, list(table.column_names), place)))
-    for number in range(1, len(table) + 1):
-        try:
-            values = dict(next(rows))
-        except Exception as error:  # as above
-            raise DataError(
-                f"{place}:{number}: the row cannot be read ({printable(first_line(error))}): "
-                "choose another revision, or repair it"
-            ) from None
-        yield FileRow(values, hub.dataset, number)

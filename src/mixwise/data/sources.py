@@ -13,11 +13,12 @@ from typing import Any
 
 from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.formats import format_of, read_lines
+from mixwise.data.hub import read_hub
 from mixwise.data.matching import resolve_files
-from mixwise.data.rows import read_hub, read_rows
-from mixwise.data.weighting import interleave
+from mixwise.data.rows import read_rows
 from mixwise.errors import DataError, printable
-from mixwise.recipe import TextSource
+from mixwise.recipe import Portion, TextSource, portions
+from mixwise.records.formats import RecordFormat
 from mixwise.records.record import Document
 from mixwise.records.row import FileRow, Wanted, pick
 from mixwise.records.text import TextFields
@@ -45,13 +46,28 @@ def read_records(
             field or breaks a rule of the record format.
         MissingDependencyError: If Parquet or the hub is asked for without its package.
     """
-    if source.weights:
-        yield from interleave(
-            [read_records(each, folder, key, chat) for each in _apart(source, folder, key)],
-            [source.weights[pattern] for pattern in source.files],
-        )
-        return
-    for record in _read_records(source, folder, key):
+    for reader in open_portions(source, folder, key, chat):
+        yield from reader
+
+
+def open_portions(
+    source: TextSource, folder: Path, key: str, chat: ChatTemplate | None = None
+) -> list[Iterator[Any]]:
+    """The records of each of the sources that a domain or set is made of; see `read_records`.
+
+    Raises:
+        DataError: Also if two of several sources are the same rows, or one of them has none.
+    """
+    found = portions(source, key)
+    if len(found) == 1:
+        return [_read_portion(found[0], folder, chat)]
+    _require_apart(found, folder)
+    return [_require_some(_read_portion(each, folder, chat), each) for each in found]
+
+
+def _read_portion(portion: Portion, folder: Path, chat: ChatTemplate | None) -> Iterator[Any]:
+    source = portion.source
+    for record in _read_records(source, folder, portion.key):
         if source.record_format.is_chat:
             assert chat is not None  # `Inputs` opens it for such sources
             yield chat.render(record, source.learned)
@@ -61,24 +77,42 @@ def read_records(
             yield record
 
 
-def _apart(source: TextSource, folder: Path, key: str) -> list[TextSource]:
-    """The entries of ``files`` that have weights, each a source of its own.
-
-    Raises:
-        DataError: If two entries name the same file.
-    """
-    found: dict[Path, str] = {}
-    for pattern in source.files:
-        for path in resolve_files((pattern,), folder, f"{key}.files", source.format):
-            if found.setdefault(path.resolve(), pattern) != pattern:
+def _require_apart(found: Sequence[Portion], folder: Path) -> None:
+    """Refuse two sources that read the same file, or dataset, in the same way."""
+    names: dict[tuple[str, str], str] = {}
+    for portion in found:
+        source, key = portion.source, portion.key
+        how = source.model_dump_json(exclude={"files", "weight", "weights", "sources"})
+        files = resolve_files(source.files, folder, f"{key}.files", source.format)
+        for place in [str(path.resolve()) for path in files] or [""]:
+            other = names.setdefault((place, how), portion.name)
+            if other != portion.name:
                 raise DataError(
-                    f"`{key}.weights`: {printable(str(path))} is of two entries, "
-                    f"`{printable(found[path.resolve()], 80)}` and `{printable(pattern, 80)}`: "
-                    "change one"
+                    f"`{key}`: {printable(place) or 'a dataset'} is read twice in the same way, by "
+                    f"`{printable(other, 80)}` and `{printable(portion.name, 80)}`: change one"
                 )
-    return [
-        source.model_copy(update={"files": (pattern,), "weights": {}}) for pattern in source.files
-    ]
+
+
+def _require_some(documents: Iterator[Document], portion: Portion) -> Iterator[Document]:
+    """Pass documents on; one of several sources must not be without any in silence."""
+    is_any = False
+    for document in documents:
+        is_any = is_any or not document.is_empty
+        yield document
+    if not is_any:
+        raise no_documents(portion)
+
+
+def no_documents(portion: Portion, name: str = "the source") -> DataError:
+    """That a source holds no text, and why that may be."""
+    where = portion.source.where
+    if not where:
+        return DataError(f"`{portion.key}`: {name} holds no text: every document is empty")
+    wanted = ", ".join(f"{field}: {value}" for field, value in where.items())
+    return DataError(
+        f"`{portion.key}.where`: no row has {printable(wanted)}, or all that have it are empty: "
+        "correct it"
+    )
 
 
 def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
@@ -156,13 +190,30 @@ def _is(value: Any, wanted: str | int) -> bool:
 def read_documents(
     source: TextSource, folder: Path, key: str, chat: ChatTemplate | None = None
 ) -> Iterator[Document]:
-    """The records of a source whose format gives documents; see `read_records`.
+    """The records of a source whose format gives documents, whatever weights it has.
 
     Raises:
-        DataError: Also if the format says that all is learned, and a document that it is not.
+        DataError: See `open_documents`.
     """
-    row_format = source.record_format
-    for document in read_records(source, folder, key, chat):
+    for reader in open_documents(source, folder, key, chat):
+        yield from reader
+
+
+def open_documents(
+    source: TextSource, folder: Path, key: str, chat: ChatTemplate | None = None
+) -> list[Iterator[Document]]:
+    """The documents of each of the sources of a domain or set; see `open_portions`.
+
+    Raises:
+        DataError: Also if a format says that all is learned, and a document that it is not.
+    """
+    readers = open_portions(source, folder, key, chat)
+    formats = [portion.source.record_format for portion in portions(source, key)]
+    return [_checked(each, row) for each, row in zip(readers, formats, strict=True)]
+
+
+def _checked(documents: Iterator[Document], row_format: RecordFormat) -> Iterator[Document]:
+    for document in documents:
         if document.supervised is not None and not row_format.is_partly_supervised:
             raise DataError(
                 f"{printable(document.file)}:{document.line}: the format `{row_format.name}` gives "

@@ -25,6 +25,7 @@ from mixwise.evaluation.grading import grade, grade_by, last_number
 from mixwise.evaluation.likelihood.rows import Row, make_batches
 from mixwise.evaluation.own import load_function, module_file, require_trust
 from mixwise.evaluation.sets import WHOLE, Opening
+from mixwise.evaluation.vllm_engine import open_engine, require_same_model, vllm_release
 from mixwise.kinds.generation import TOKENS_WRITTEN, GenerationKeys, Graded, measures_of
 from mixwise.objective import Metric
 from mixwise.observation import Measurement
@@ -49,6 +50,7 @@ def open_generation(opening: Opening) -> GenerationSet:
     if keys.function is not None:
         require_trust(opening, f"calls `{keys.function}`")
         load_function(keys.function, opening.folder, opening.key)
+    release = vllm_release(opening.key) if keys.generator == "vllm" else ""
     if not every:
         raise DataError(f"`{opening.name}` holds no question: add rows to its files")
     n_wanted = min(opening.max_examples, len(every))
@@ -67,6 +69,8 @@ def open_generation(opening: Opening) -> GenerationSet:
         opening.apart,
         opening.folder,
         _end_of_turn(opening, keys),
+        release,
+        opening.trust_remote_code,
     )
 
 
@@ -84,6 +88,8 @@ class GenerationSet:
         apart: Lengths that no batch of prompts spans.
         folder: The recipe's, where a function that grades is looked for.
         end_of_turn: Token that ends an answer as end of text does; None for none.
+        vllm: Release of vLLM, where that writes the answers; else empty.
+        trusted: Whether code of the base's folder may run.
     """
 
     name: str
@@ -95,6 +101,8 @@ class GenerationSet:
     apart: tuple[int, ...] = ()
     folder: Path = Path()
     end_of_turn: int | None = None
+    vllm: str = ""
+    trusted: bool = False
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -123,7 +131,7 @@ class GenerationSet:
         """Hash of questions, answers, tokenizer and keys, and of the file of a function."""
         answers = [(each.prompt, each.answers) for each in self.questions]
         facts = (self.keys.model_dump_json(), self.tokenizer.fingerprint, self.apart)
-        text = repr((self.name, answers, self.prompts, facts, self.end_of_turn))
+        text = repr((self.name, answers, self.prompts, facts, self.end_of_turn, self.vllm))
         if self.keys.function is not None:
             file = module_file(self.keys.function, self.folder)
             text += repr(file.read_bytes() if file.is_file() else None)
@@ -176,6 +184,8 @@ class GenerationSet:
         return [answer.text for answer in self._answer(model, examples)]
 
     def _answer(self, model: Any, examples: Sequence[int]) -> list[_Answer]:
+        if self.vllm:
+            return self._answer_by_vllm(model, examples)
         prompts = [np.array(self.prompts[i]) for i in examples]
         rows = [Row(ids, np.zeros(len(ids), dtype=bool)) for ids in prompts]
         device = next(model.parameters()).device
@@ -185,6 +195,17 @@ class GenerationSet:
             for k, answer in zip(batch.rows, self._write(model, chosen, device), strict=True):
                 written[k] = answer
         return written
+
+    def _answer_by_vllm(self, model: Any, examples: Sequence[int]) -> list[_Answer]:
+        parameter, prompts = next(model.parameters()), [self.prompts[i] for i in examples]
+        dtype = str(parameter.dtype).removeprefix("torch.")
+        memory = self.keys.generator_memory
+        engine = open_engine(self.tokenizer.folder, dtype, memory, self.trusted)
+        engine.load(model)
+        with plain_generation(model, self.tokenizer.end_of_text, self.end_of_turn) as ends:
+            written = engine.write(prompts, self.keys, examples, ends)
+        require_same_model(model, prompts, written)
+        return [self._read(answer.ids, ends) for answer in written]
 
     def _write(self, model: Any, chosen: Sequence[int], device: torch.device) -> list[_Answer]:
         prompts = [torch.tensor(self.prompts[i]) for i in chosen]

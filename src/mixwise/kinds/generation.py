@@ -28,6 +28,8 @@ TOKENS_WRITTEN = Measure(
     "tokens_written", "min", "tokens", "mean length of the answers, the token that ends one counted"
 )
 
+_MEMORY = 0.5  # of the GPU, for an engine beside the model that is merged
+
 
 def _compiles(pattern: str) -> str:
     try:
@@ -55,6 +57,8 @@ class GenerationKeys(Section):
     together.
     ``apply_chat_template``: whether the question is asked as a user's turn, rendered by the chat
     template with the beginning of an answer, whose end-of-turn token then ends it.
+    ``generator``: who writes: ``transformers``, or a running engine of ``vllm``, which may take the
+    share ``generator_memory`` of the GPU beside the model that is merged.
     """
 
     measures: Annotated[tuple[Graded, ...], Field(min_length=1)] = ("exact_match",)
@@ -66,6 +70,8 @@ class GenerationKeys(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     apply_chat_template: bool = False
+    generator: Literal["transformers", "vllm"] = "transformers"
+    generator_memory: Annotated[float, Field(gt=0, lt=1)] = _MEMORY
 
     @model_validator(mode="after")
     def _keys_have_an_effect(self) -> Self:
@@ -85,6 +91,8 @@ class GenerationKeys(Section):
                 "`top_p` and `seed` have no effect on greedy decoding: leave them out, or set "
                 "`temperature`"
             )
+        if self.generator != "vllm" and self.generator_memory != _MEMORY:
+            raise ValueError("`generator_memory` has no effect without `generator: vllm`")
         return self
 
 

@@ -1,18 +1,18 @@
 """What the user asks for: a YAML file, refused early where it makes no sense."""
 
-from mixwise.recipe.parsing import add_domains, load_recipe, parse_recipe
-from mixwise.recipe.recipe import Recipe, hash_section
-from mixwise.recipe.sections import (
-    Bounds,
+from mixwise.recipe.domains import (
     ColumnDomains,
-    Contamination,
     Domain,
     EvaluationSource,
-    HubDataset,
-    Lora,
-    TextSource,
-    Training,
+    Portion,
+    SplitSource,
+    WeightedSource,
+    portions,
 )
+from mixwise.recipe.parsing import add_domains, load_recipe, parse_recipe
+from mixwise.recipe.recipe import Recipe, hash_section
+from mixwise.recipe.sections import Bounds, Contamination, Lora, Training
+from mixwise.recipe.sources import HubDataset, TextSource
 
 __all__ = [
     "Bounds",
@@ -22,11 +22,15 @@ __all__ = [
     "EvaluationSource",
     "HubDataset",
     "Lora",
+    "Portion",
     "Recipe",
+    "SplitSource",
     "TextSource",
     "Training",
+    "WeightedSource",
     "add_domains",
     "hash_section",
     "load_recipe",
     "parse_recipe",
+    "portions",
 ]

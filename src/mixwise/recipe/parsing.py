@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from mixwise.errors import RecipeError, nearest, printable, shown
 from mixwise.kinds import KINDS
+from mixwise.recipe.domains import EvaluationSource
 from mixwise.recipe.recipe import Recipe
-from mixwise.recipe.sections import EvaluationSource, HubDataset
+from mixwise.recipe.sources import HubDataset
 from mixwise.records.formats import FORMATS
 
 _MOST_BYTES = 2**20  # of a recipe

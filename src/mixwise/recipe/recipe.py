@@ -12,14 +12,13 @@ from mixwise.errors import nearest, printable
 from mixwise.kinds import KINDS
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import Floor, Measure, Metric, Objective, Term
+from mixwise.recipe.domains import ColumnDomains, Domain, SplitSource
 from mixwise.recipe.names import NAME
 from mixwise.recipe.sections import (
     VERIFIED,
     Bounds,
     Calibration,
-    ColumnDomains,
     Contamination,
-    Domain,
     EngineSettings,
     Evaluation,
     Experts,
@@ -29,13 +28,12 @@ from mixwise.recipe.sections import (
     Merge,
     MetricChoice,
     ObjectiveChoice,
-    PathText,
     Proxy,
     Search,
-    TextSource,
     Training,
     Validation,
 )
+from mixwise.recipe.sources import PathText
 from mixwise.recipe.task_rules import count_examples, task_problems
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, safe_caps
@@ -134,7 +132,7 @@ class Recipe(Section):
         """Tokens of the final run: the horizon, cut to whole batches."""
         return self.n_steps * self.batch_tokens
 
-    def source(self, name: str) -> TextSource:
+    def source(self, name: str) -> SplitSource:
         """A domain or an extra evaluation set."""
         return self.domains.get(name) or self.evaluation.sets[name]
 

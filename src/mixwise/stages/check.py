@@ -6,12 +6,9 @@ import os
 import shutil
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mixwise.data.chat_template import DAY
-from mixwise.decision.answer import share_words
 from mixwise.decision.baselines import EVERY, baselines
 from mixwise.engine.worker_cache import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line
@@ -24,7 +21,8 @@ from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Recipe
 from mixwise.search.front import most_scored
 from mixwise.search.method_table import method_for
-from mixwise.share_units import UNIT_WORDS, largest_shares
+from mixwise.share_units import largest_shares
+from mixwise.stages.notes import notes_of
 from mixwise.stages.probe import require_finite, require_sound
 from mixwise.stages.timing import measure_steps
 from mixwise.stages.validate import choose_references
@@ -102,86 +100,8 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         replace(plan, seconds=plan.time(measured)),
         review_data(inputs, n_shown),
         tuple(found),
-        tuple(_notes(inputs)),
+        tuple(notes_of(inputs)),
     )
-
-
-def _notes(inputs: Inputs) -> Iterator[str]:
-    """What was chosen for the recipe, a line each."""
-    choice = inputs.tokenizer.bos_choice
-    if choice is not None:
-        why = "as the tokenizer and the base want it" if inputs.recipe.bos == "auto" else "as asked"
-        yield f"`bos: {inputs.recipe.bos}`: {choice}, {why}"
-    yield from _read_as(inputs)
-    for name in inputs.recipe.domains:
-        facts = inputs.corpus(name).facts
-        if facts.n_supervised_train_tokens is not None:
-            yield (
-                f"`{inputs.key(name)}`: {facts.n_supervised_train_tokens:,} of "
-                f"{facts.n_train_tokens:,} training tokens are learned, the others are read only; "
-                f"shares count {UNIT_WORDS[inputs.recipe.shares_by]}"
-            )
-    for name, domain in inputs.recipe.domains.items():
-        if domain.weights:
-            every = inputs.source(name).model_copy(update={"weights": {}})
-            yield (
-                f"`{inputs.key(name)}.weights`: {inputs.corpus(name).facts.n_documents:,} of "
-                f"{inputs.count_documents(every, name):,} documents are read, up to where the "
-                "first of the files is used up"
-            )
-    if inputs.recipe.shares_by != "tokens":
-        even = inputs.token_mixture(Mixture.uniform(inputs.recipe.domain_names)).as_dict()
-        yield (
-            f"`shares_by: {inputs.recipe.shares_by}`: equal shares are {share_words(even)} by all "
-            "tokens, which horizons and prices count"
-        )
-    for name, domain in inputs.recipe.domains.items():
-        rows = short_run_rows(inputs, Mixture.single(inputs.recipe.domain_names, name)).get(name)
-        if domain.expert is None and rows is not None:
-            yield (
-                f"`{inputs.key(name)}`: its expert reads {rows:,} sequence(s) alone, so that it "
-                "repeats them as often as the final run repeats all at an even share "
-                "(`experts.match_repetition`)"
-            )
-    unsearched = [
-        f"`{inputs.key(n)}`" for n in inputs.recipe.evaluation.sets if n not in inputs.leaks
-    ]
-    if unsearched:
-        yield (
-            f"{', '.join(unsearched)}: not looked for in training data, as the text of its rows is "
-            "not known"
-        )
-    sets = inputs.suite.likelihood_sets
-    lengths = [len(row.ids) for chosen in sets for row in chosen.rows()]
-    for boundary in inputs.suite.apart:
-        if min(lengths) <= boundary < max(lengths):
-            yield (
-                f"the base turns positions by other angles in rows of more than {boundary:,} "
-                "tokens: no batch holds rows on both sides"
-            )
-
-
-def _read_as(inputs: Inputs) -> Iterator[str]:
-    """What rows are where the recipe does not say it, and how conversations become texts."""
-    chats = []
-    for name in inputs.recipe.tokenised_sets:
-        source = inputs.source(name)
-        fields = ", ".join(f"`{field}`" for field in dict(source.parts).values() if field)
-        is_told = inputs.recipe.task_facts.records is None
-        if is_told and source.records != inputs.recipe.source(name).records and fields != "`text`":
-            yield f"`{inputs.key(name)}`: its fields tell {source.records} records ({fields})"
-        if source.record_format.is_chat:
-            chats.append(name)
-    if not chats:
-        return
-    template = inputs.chat_template
-    if not template.marks_answers and any(inputs.source(n).learned != "all" for n in chats):
-        yield (
-            "the chat template marks no answers (`{% generation %}`): they are told by rendering "
-            "what stands before them"
-        )
-    if template.writes_date:
-        yield f"the chat template writes the date: {DAY:%d %B %Y} stands in all rows"
 
 
 def require_inputs(inputs: Inputs) -> LiveModel:

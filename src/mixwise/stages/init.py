@@ -79,7 +79,10 @@ domains:              # the datasets to mix, at least two
   # A domain can also come from the hub, name its own held-out files, or bring its expert:
   # news:
   #   hub: {{dataset: org/name, config: null, split: train, revision: null}}   # or files: PATTERN
-  #   weights: {{}}                  # of each entry of `files`, by characters: {{a.jsonl: 0.7, …}}
+  #                                # stream_rows: 100_000 reads so many of its first rows alone
+  #   weights: {{}}                  # of each of the `files`, by what shares count: {{a.jsonl: 2}}
+  #   sources: []                  # in place of files or hub, several with keys of their own:
+  #                                # [{{files: a.jsonl, weight: 2}}, {{files: b.txt, weight: 1}}]
   #   where: {{}}                    # rows alone that have these values, such as {{source: wiki}}
   #   records: null                # told by the fields; or text, prompt-completion, chat, sharegpt,
   #                                # alpaca (conversations, by the tokenizer's chat template)
@@ -216,6 +219,8 @@ _SET_EXAMPLE = """\
 #       top_p: 1.0
 #       seed: 0
 #       apply_chat_template: false   # whether the question is asked as a user's turn
+#       generator: transformers   # or vllm, which needs mixwise[vllm] and a GPU
+#       generator_memory: 0.5     # of vllm: share of the GPU beside the merged model
 #     arc:                   # a task of the lm-evaluation-harness, or of your own YAML files
 #       kind: lm-eval
 #       task: arc_easy

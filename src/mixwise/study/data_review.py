@@ -31,7 +31,7 @@ class DataReview:
         sequence_length: Tokens that an overlong row is longer than.
         counts: Of every domain and text set.
         shared: Of every two that hold equal rows.
-        rows: The first rows of each, as many as were asked for.
+        rows: The first rows of each of their sources, as many as were asked for.
     """
 
     sequence_length: int
@@ -45,7 +45,7 @@ def review_data(inputs: Inputs, n_shown: int) -> DataReview:
 
     Args:
         inputs: The recipe's inputs, found to be sound.
-        n_shown: Rows to show of each; empty ones are passed over.
+        n_shown: Rows to show of each source; empty ones are passed over.
     """
     corpora = {name: inputs.corpus(name) for name in inputs.recipe.tokenised_sets}
     length = inputs.recipe.row_tokens
@@ -56,8 +56,7 @@ def review_data(inputs: Inputs, n_shown: int) -> DataReview:
         tuple(
             ShownRow(name, document)
             for name in corpora
-            for document in itertools.islice(
-                (each for each in inputs.records(name) if not each.is_empty), n_shown
-            )
+            for documents in inputs.documents(name)
+            for document in itertools.islice((d for d in documents if not d.is_empty), n_shown)
         ),
     )

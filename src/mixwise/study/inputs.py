@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,9 @@ from mixwise.data.contamination import Passage
 from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
 from mixwise.data.examples import ExampleEncoder, ExampleRows
 from mixwise.data.heldout import HeldoutRows
+from mixwise.data.hub import KeptStream
 from mixwise.data.matching import expand_user, warn_of_left_out
-from mixwise.data.recognition import recognise_source
-from mixwise.data.sources import read_documents, read_records
+from mixwise.data.sources import open_documents, read_documents, read_records
 from mixwise.data.tokenising import hash_text
 from mixwise.data.tokenizer import BaseTokenizer
 from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
@@ -32,13 +32,14 @@ from mixwise.merging.fit.labels import require_same_labels
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
-from mixwise.recipe import Recipe, TextSource
+from mixwise.recipe import Portion, Recipe, TextSource, portions
 from mixwise.records.record import Document
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, convert_shares
 from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.label_names import name_labels
+from mixwise.study.sources import OpenedSources
 from mixwise.study.token_needs import unmet_token_needs
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -83,7 +84,7 @@ class Inputs:
         self._hash_file = hash_file
         self._on_progress = on_progress
         self._corpora: dict[str, Corpus] = {}
-        self._sources: dict[str, TextSource] = {}
+        self._sources = OpenedSources(recipe, settings.recipe_folder, settings.cache, on_progress)
 
     @cached_property
     def base_folder(self) -> Path:
@@ -202,37 +203,32 @@ class Inputs:
         Raises:
             DataError: If the recipe does not say what they are, and their first row may be two.
         """
-        if name not in self._sources:
-            self._sources[name] = self._recognise(name)
-        return self._sources[name]
+        return self._sources.source(name)
 
-    def _recognise(self, name: str) -> TextSource:
-        source, key, usual = self.recipe.source(name), self.key(name), self._task.records
-        if usual is None:
-            return recognise_source(source, self.settings.recipe_folder, key)
-        if not source.names_records:
-            return source.read_as(usual, {})
-        if source.record_format.name != usual:
-            raise RecipeError(
-                f"`{key}`: rows must be {usual} records with `task: {self._task.name}`, but are "
-                f"{source.record_format.name}: set `records: {usual}`, and `fields` where text "
-                "and label have other names"
-            )
-        return source
+    @property
+    def streams(self) -> Mapping[str, KeptStream]:
+        """What was read of streams, by the key path of each source that was opened."""
+        return self._sources.streams
+
+    def portions(self, name: str) -> tuple[Portion, ...]:
+        """The sources that a domain or evaluation set is made of."""
+        return portions(self.source(name), self.key(name))
 
     def records(self, name: str) -> Iterator[Any]:
         """The records of a domain or evaluation set, conversations as documents."""
         folder = self.settings.recipe_folder
         return read_records(self.source(name), folder, self.key(name), self._chat(name))
 
-    def count_documents(self, source: TextSource, name: str) -> int:
-        """Documents of a source that hold text, as a domain or set of this name reads them."""
+    def documents(self, name: str) -> list[Iterator[Document]]:
+        """The documents of each source of a domain or set, whatever their weights let in."""
         folder = self.settings.recipe_folder
-        found = read_documents(source, folder, self.key(name), self._chat(name))
-        return sum(not document.is_empty for document in found)
+        return open_documents(self.source(name), folder, self.key(name), self._chat(name))
 
     def _chat(self, name: str) -> ChatTemplate | None:
-        return self.chat_template if self.source(name).record_format.is_chat else None
+        return self.chat_template if self._holds_chats(name) else None
+
+    def _holds_chats(self, name: str) -> bool:
+        return any(each.source.record_format.is_chat for each in self.portions(name))
 
     def _require_use_of_template(self) -> None:
         recipe = self.recipe
@@ -240,7 +236,7 @@ class Inputs:
             isinstance(chosen.own, GenerationKeys) and chosen.own.apply_chat_template
             for chosen in recipe.evaluation.sets.values()
         )
-        holds = (self.source(name).record_format.is_chat for name in recipe.tokenised_sets)
+        holds = (self._holds_chats(name) for name in recipe.tokenised_sets)
         if recipe.chat_template is not None and not any(asks) and not any(holds):
             raise RecipeError(
                 "`chat_template` has no effect, because no domain or set holds conversations, or "
@@ -289,6 +285,7 @@ class Inputs:
             heldout_files=domain.heldout_files if domain else (),
             chat=self._chat(name),
             document_masking=recipe.document_masking,
+            unit=recipe.shares_by,
             hash_file=self._hash_file,
             on_progress=self._on_progress,
         )
@@ -304,12 +301,13 @@ class Inputs:
             heldout_fraction=self.recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
             chat=self._chat(name),
+            unit=self.recipe.shares_by,
             hash_file=self._hash_file,
         )
 
     def key(self, name: str) -> str:
         """Key path of a domain or evaluation set in the recipe."""
-        return f"domains.{name}" if name in self.recipe.domains else f"evaluation.sets.{name}"
+        return self._sources.key(name)
 
     @cached_property
     def available_tokens(self) -> dict[str, int]:
@@ -445,7 +443,8 @@ class Inputs:
         folder = self.settings.recipe_folder
 
         def records() -> Iterator[Any]:
-            warn_of_left_out(self.source(name), folder, key)
+            for each in self.portions(name):
+                warn_of_left_out(each.source, folder, each.key)
             found, dropped = self.records(name), self._dropped(name)
             return (r for r in found if hash_text(r.text) not in dropped) if dropped else found
 

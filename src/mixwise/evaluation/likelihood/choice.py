@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.data.tokenising import Tokenizer
+from mixwise.data.pieces import Tokenizer
 from mixwise.errors import DataError
 from mixwise.evaluation.likelihood.rows import Indices, Row
 from mixwise.evaluation.likelihood.sets import (

@@ -1,0 +1,111 @@
+"""Notes of a check: what was chosen for the recipe, and what its data turned out to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mixwise.data.chat_template import DAY
+from mixwise.decision.answer import share_words
+from mixwise.mixture import Mixture
+from mixwise.recipe import portions
+from mixwise.share_units import UNIT_WORDS
+from mixwise.study.inputs import Inputs
+from mixwise.study.repetition import short_run_rows
+
+
+def notes_of(inputs: Inputs) -> Iterator[str]:
+    """What was chosen for the recipe, a line each."""
+    choice = inputs.tokenizer.bos_choice
+    if choice is not None:
+        why = "as the tokenizer and the base want it" if inputs.recipe.bos == "auto" else "as asked"
+        yield f"`bos: {inputs.recipe.bos}`: {choice}, {why}"
+    yield from _read_as(inputs)
+    yield from _streams(inputs)
+    for name in inputs.recipe.domains:
+        facts = inputs.corpus(name).facts
+        if facts.n_supervised_train_tokens is not None:
+            yield (
+                f"`{inputs.key(name)}`: {facts.n_supervised_train_tokens:,} of "
+                f"{facts.n_train_tokens:,} training tokens are learned, the others are read only; "
+                f"shares count {UNIT_WORDS[inputs.recipe.shares_by]}"
+            )
+    for name in inputs.recipe.domains:
+        read = inputs.corpus(name).facts.n_by_source
+        if read:
+            every = [sum(not d.is_empty for d in each) for each in inputs.documents(name)]
+            each = zip(inputs.portions(name), read, every, strict=True)
+            counts = ", ".join(f"{n:,} of {m:,} of `{p.name}`" for p, n, m in each)
+            yield (
+                f"`{inputs.key(name)}`: of its sources are read, by their weights of "
+                f"{UNIT_WORDS[inputs.recipe.shares_by]}, {counts} documents, up to where the "
+                "first is used up"
+            )
+    if inputs.recipe.shares_by != "tokens":
+        even = inputs.token_mixture(Mixture.uniform(inputs.recipe.domain_names)).as_dict()
+        yield (
+            f"`shares_by: {inputs.recipe.shares_by}`: equal shares are {share_words(even)} by all "
+            "tokens, which horizons and prices count"
+        )
+    for name, domain in inputs.recipe.domains.items():
+        rows = short_run_rows(inputs, Mixture.single(inputs.recipe.domain_names, name)).get(name)
+        if domain.expert is None and rows is not None:
+            yield (
+                f"`{inputs.key(name)}`: its expert reads {rows:,} sequence(s) alone, so that it "
+                "repeats them as often as the final run repeats all at an even share "
+                "(`experts.match_repetition`)"
+            )
+    unsearched = [
+        f"`{inputs.key(n)}`" for n in inputs.recipe.evaluation.sets if n not in inputs.leaks
+    ]
+    if unsearched:
+        yield (
+            f"{', '.join(unsearched)}: not looked for in training data, as the text of its rows is "
+            "not known"
+        )
+    sets = inputs.suite.likelihood_sets
+    lengths = [len(row.ids) for chosen in sets for row in chosen.rows()]
+    for boundary in inputs.suite.apart:
+        if min(lengths) <= boundary < max(lengths):
+            yield (
+                f"the base turns positions by other angles in rows of more than {boundary:,} "
+                "tokens: no batch holds rows on both sides"
+            )
+
+
+def _read_as(inputs: Inputs) -> Iterator[str]:
+    """What rows are where the recipe does not say it, and how conversations become texts."""
+    chats = []
+    is_told = inputs.recipe.task_facts.records is None
+    for name in inputs.recipe.tokenised_sets:
+        given = portions(inputs.recipe.source(name), inputs.key(name))
+        for portion, as_given in zip(inputs.portions(name), given, strict=True):
+            source = portion.source
+            fields = ", ".join(f"`{field}`" for field in dict(source.parts).values() if field)
+            if is_told and source.records != as_given.source.records and fields != "`text`":
+                yield f"`{portion.key}`: its fields tell {source.records} records ({fields})"
+            if source.record_format.is_chat:
+                chats.append(source)
+    if not chats:
+        return
+    template = inputs.chat_template
+    if not template.marks_answers and any(source.learned != "all" for source in chats):
+        yield (
+            "the chat template marks no answers (`{% generation %}`): they are told by rendering "
+            "what stands before them"
+        )
+    if template.writes_date:
+        yield f"the chat template writes the date: {DAY:%d %B %Y} stands in all rows"
+
+
+def _streams(inputs: Inputs) -> Iterator[str]:
+    """What was read of streams, which is all that there is to train on."""
+    for key, stream in inputs.streams.items():
+        left_out = f"; not kept: {', '.join(stream.left_out)}" if stream.left_out else ""
+        if stream.is_whole:
+            yield f"`{key}.hub`: the stream ended after {stream.n_rows:,} rows{left_out}"
+        else:
+            yield (
+                f"`{key}.hub`: the first {stream.n_rows:,} rows of the stream were read, and it "
+                "goes on: available tokens, repetition and the baseline `available` count these "
+                f"rows alone{left_out}"
+            )
