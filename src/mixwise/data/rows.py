@@ -146,8 +146,16 @@ def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[
         ) from None
 
 
-def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
+def read_hub(
+    hub: HubDataset, key: str, wanted: Sequence[Wanted], *, undecoded: str | None = None
+) -> Iterator[FileRow]:
     """Rows of a dataset of the hub, the columns asked for alone.
+
+    Args:
+        hub: The dataset.
+        key: Key path of its source in the recipe, for error texts.
+        wanted: The fields that will be asked for.
+        undecoded: A column whose pictures stay as they are stored: bytes and a path.
 
     Raises:
         DataError: If it cannot be had, lacks a column, or a row cannot be read.
@@ -170,6 +178,8 @@ def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[Fi
             f"`{key}.hub`: `{place}` cannot be read ({printable(first_line(error))}): check the "
             "name, config and split, and the network"
         ) from None
+    if isinstance(table.features.get(undecoded), datasets.Image):
+        table = table.cast_column(undecoded, datasets.Image(decode=False))
     rows = iter(table.select_columns(chosen_columns(wanted, list(table.column_names), place)))
     for number in range(1, len(table) + 1):
         try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.formats import format_of, read_lines
+from mixwise.data.image_rows import read_image_rows
 from mixwise.data.matching import resolve_files
 from mixwise.data.rows import read_hub, read_rows
 from mixwise.data.weighting import interleave
@@ -90,6 +91,9 @@ def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
     def read(rows: Iterator[FileRow]) -> Iterator[Any]:
         return (reader.read(row) for row in _fitting(rows, conditions))
 
+    if source.record_format.is_image:
+        yield from read(read_image_rows(source, folder, key, wanted))
+        return
     if source.hub is not None:
         yield from read(read_hub(source.hub, key, wanted))
         return
@@ -120,6 +124,9 @@ def read_column(source: TextSource, folder: Path, key: str, column: Wanted) -> I
     """
     conditions = _conditions(source, key)
     wanted = (column, *(each for each, _ in conditions))
+    if source.record_format.is_image:
+        yield from _fitting(read_image_rows(source, folder, key, wanted), conditions)
+        return
     if source.hub is not None:
         yield from _fitting(read_hub(source.hub, key, wanted), conditions)
         return

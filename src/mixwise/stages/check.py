@@ -25,7 +25,7 @@ from mixwise.recipe import Recipe
 from mixwise.search.front import most_scored
 from mixwise.search.method_table import method_for
 from mixwise.share_units import UNIT_WORDS, largest_shares
-from mixwise.stages.probe import require_finite, require_sound
+from mixwise.stages.probe import count_activations, require_finite, require_sound
 from mixwise.stages.timing import measure_steps
 from mixwise.stages.validate import choose_references
 from mixwise.study.answers import choose_answers
@@ -108,7 +108,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
 
 def _notes(inputs: Inputs) -> Iterator[str]:
     """What was chosen for the recipe, a line each."""
-    choice = inputs.tokenizer.bos_choice
+    choice = None if inputs.recipe.task_facts.has_labels else inputs.tokenizer.bos_choice
     if choice is not None:
         why = "as the tokenizer and the base want it" if inputs.recipe.bos == "auto" else "as asked"
         yield f"`bos: {inputs.recipe.bos}`: {choice}, {why}"
@@ -146,7 +146,7 @@ def _notes(inputs: Inputs) -> Iterator[str]:
     unsearched = [
         f"`{inputs.key(n)}`" for n in inputs.recipe.evaluation.sets if n not in inputs.leaks
     ]
-    if unsearched:
+    if unsearched and not inputs.recipe.task_facts.has_images:
         yield (
             f"{', '.join(unsearched)}: not looked for in training data, as the text of its rows is "
             "not known"
@@ -208,7 +208,8 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     )
     live.match(inputs.base)
     require_finite(live, inputs)
-    _require_embedding(live, inputs)
+    if not inputs.recipe.task_facts.has_images:
+        _require_embedding(live, inputs)
     _check_experts(live, inputs)
     if inputs.recipe.training.method == "lora":
         _require_lora_targets(live, inputs.recipe)
@@ -321,6 +322,9 @@ def _shape(live: LiveModel, inputs: Inputs) -> ModelShape:
     config, recipe = inputs.config, inputs.recipe
     n_parameters = sum(tensor.numel() for tensor in live.tensors.values())
     n_trainable = n_parameters
+    if recipe.task_facts.has_images:
+        counted = count_activations(live, inputs)
+        return ModelShape(n_parameters, n_trainable, 0, 0, 0, example_activations=counted)
     if recipe.training.method == "lora":
         rank = recipe.training.lora.rank
         shapes = [

@@ -79,9 +79,10 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     recipe, settings = inputs.recipe, inputs.recipe.training
     n_micro = settings.gradient_accumulation_steps
     micro = settings.batch_sequences // (n_micro * settings.processes_per_run)
-    rows = inputs.corpus(recipe.domain_names[0]).train.rows(recipe.sequence_length, None)
+    stream = inputs.corpus(recipe.domain_names[0]).train
+    rows, n_rows = stream.rows(recipe.sequence_length, None), stream.n_rows(recipe.sequence_length)
     device = next(module.parameters()).device
-    items = [rows.item(row) for row in range(min(micro, len(rows.ids)))]
+    items = [rows.item(row) for row in range(min(micro, n_rows))]
     read: dict[str, Any] = {
         key: torch.from_numpy(np.stack([item[key] for item in items])).to(device)
         for key in items[0]

@@ -13,9 +13,18 @@ import numpy.typing as npt
 
 from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.contamination import Passage
-from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
-from mixwise.data.examples import ExampleEncoder, ExampleRows
+from mixwise.data.corpus import (
+    Corpus,
+    Encoder,
+    LabelledRows,
+    find_corpus_key,
+    find_overlap,
+    locate_hash,
+    prepare_corpus,
+)
+from mixwise.data.examples import ExampleEncoder
 from mixwise.data.heldout import HeldoutRows
+from mixwise.data.image_processor import open_image_encoder
 from mixwise.data.matching import expand_user, warn_of_left_out
 from mixwise.data.recognition import recognise_source
 from mixwise.data.sources import read_documents, read_records
@@ -33,12 +42,13 @@ from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, TextSource
+from mixwise.records.formats import FORMATS
 from mixwise.records.record import Document
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, convert_shares
 from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
-from mixwise.study.label_names import name_labels
+from mixwise.study.label_names import name_labels, read_labels
 from mixwise.study.token_needs import unmet_token_needs
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -169,18 +179,28 @@ class Inputs:
         if not self._task.has_labels:
             return ()
         folder = self.settings.recipe_folder
-        documents = (
-            document
+        found = (
+            label
             for name in self.recipe.tokenised_sets
-            for document in read_documents(self.source(name), folder, self.key(name))
+            for label in read_labels(self.source(name), folder, self.key(name))
         )
-        return name_labels(self.config.id2label, documents)
+        return name_labels(self.config.id2label, found)
+
+    @property
+    def start_of_text(self) -> int | None:
+        """Token that every row of a run begins with; None where none does, or there are none."""
+        return None if self._task.has_labels else self.tokenizer.start_of_text
 
     @cached_property
-    def encoder(self) -> ExampleEncoder | BaseTokenizer:
-        """What makes tokens of texts, or examples of labelled ones."""
+    def encoder(self) -> Encoder:
+        """What makes tokens of texts, or examples of what is labelled."""
         if not self._task.has_labels:
             return self.tokenizer
+        if self._task.has_images:
+            trusts = self.settings.trust_remote_code
+            return open_image_encoder(
+                self.base_folder, self.config, self.labels, trust_remote_code=trusts
+            )
         width = min(self.recipe.example_tokens, self.context_tokens)
         return ExampleEncoder(self.tokenizer.tokenizer, self.labels, width)
 
@@ -215,8 +235,8 @@ class Inputs:
         if source.record_format.name != usual:
             raise RecipeError(
                 f"`{key}`: rows must be {usual} records with `task: {self._task.name}`, but are "
-                f"{source.record_format.name}: set `records: {usual}`, and `fields` where text "
-                "and label have other names"
+                f"{source.record_format.name}: set `records: {usual}`, and `fields` where "
+                f"{' and '.join(FORMATS.find(usual).fields.model_fields)} have other names"
             )
         return source
 
@@ -260,6 +280,8 @@ class Inputs:
     @cached_property
     def context_tokens(self) -> int:
         """Longest input of the model; 2³¹ where its configuration names none."""
+        if self._task.has_images:
+            return 2**31
         trusts, opener = self.settings.trust_remote_code, self._task.auto_class
         found = context_tokens(self.config, trust_remote_code=trusts, auto_class=opener)
         return found or 2**31
@@ -425,6 +447,8 @@ class Inputs:
         if not self.reads_records(name):
             yield from getattr(self.build_set(name), "passages", ())
             return
+        if self._task.has_images:  # equal ones are found by their pixels: see `overlap`
+            return
         for record in self.records(name):
             if hasattr(record, "text") and hasattr(record, "place"):
                 yield Passage(record.text, record.place)
@@ -458,7 +482,7 @@ class Inputs:
             )
             return rows.beginning_with(self.tokenizer.start_of_text)
 
-        def examples() -> ExampleRows:
+        def examples() -> LabelledRows:
             dropped = np.array(sorted(self._dropped(name)), dtype=np.uint64)
             limit = recipe.evaluation.max_sequences
             return self.corpus(name).heldout_examples(
@@ -468,7 +492,7 @@ class Inputs:
         opening = Opening(
             name=name,
             key=key,
-            tokenizer=self.tokenizer,
+            open_tokenizer=lambda: self.tokenizer,
             sequence_length=recipe.sequence_length,
             context_tokens=self.context_tokens,
             max_examples=recipe.evaluation.max_sequences,
@@ -510,7 +534,6 @@ class Inputs:
         found = _collect(
             lambda _: (
                 self.base,
-                self.tokenizer,
                 self.encoder,
                 self._fitting_length,
                 self.horizons,

@@ -246,15 +246,27 @@ def find_padding(model: Any, ids: Indices) -> Difference | None:
         model: Classifier in evaluation mode.
         ids: An example, shape ``(L,)``, L ≥ 2.
     """
-    device, asked = next(model.parameters()).device, np.ones(1, dtype=bool)
+    asked = np.ones(1, dtype=bool)
     half, whole = (
         Row(part, asked, Label(k, 0)) for k, part in enumerate((ids[: len(ids) // 2], ids))
     )
+    return find_neighbour(model, half, whole)
+
+
+def find_neighbour(model: Any, row: Row, other: Row) -> Difference | None:
+    """Whether an example scores otherwise beside another one; None within the tolerance.
+
+    Args:
+        model: Classifier in evaluation mode.
+        row: Asks for a label of the example.
+        other: Asks for a label of another example, no shorter.
+    """
+    device = next(model.parameters()).device
     with torch.inference_mode():
-        [by_itself] = make_batches([half], 1, device)
-        [together] = make_batches([half, whole], 2, device)
+        [by_itself] = make_batches([row], 1, device)
+        [together] = make_batches([row, other], 2, device)
         alone, batched = (float(batch_nats(model, batch)[0]) for batch in (by_itself, together))
-    found = Difference(len(half.ids), alone, batched, 2, len(ids), after_shared_prompt=False)
+    found = Difference(len(row.ids), alone, batched, 2, len(other.ids), after_shared_prompt=False)
     return found if _size(found) > TOLERANCE_NATS else None
 
 
