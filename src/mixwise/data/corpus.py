@@ -73,7 +73,9 @@ class Corpus:
 
     def train_sequences(self, length: int) -> Tokens:
         """Training sequences, shape ``(n, length)``, mapped from disk."""
-        return map_sequences(self.train.ids, length)
+        stream = self.train
+        assert not isinstance(stream, ImageStream)  # pictures have no tokens
+        return map_sequences(stream.ids, length)
 
     @property
     def train(self) -> ImageStream | ExampleStream | TokenStream:

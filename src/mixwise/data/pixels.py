@@ -105,8 +105,8 @@ class ImageEncoder(LabelledEncoder):
             shown = " and ".join(str(one) for one in sorted(shapes))
             raise CheckpointError(
                 f"{folder}: its image processor must bring every picture to one shape of "
-                f"{n_channels} channels, but makes {shown}: set `do_resize` and `size` (and a crop) "
-                "in preprocessor_config.json"
+                f"{n_channels} channels, but makes {shown}: set `do_resize` and `size` (and a "
+                "crop) in preprocessor_config.json"
             )
         return (shape[0], shape[1], shape[2])
 
@@ -141,8 +141,8 @@ class ImageEncoder(LabelledEncoder):
             pixels = self.encode(document.image)
         except Exception as error:  # whatever the processor's own code raises
             raise DataError(
-                f"{place}: the base's image processor fails on it ({printable(first_line(error))}): "
-                "remove the picture"
+                f"{place}: the base's image processor fails on it "
+                f"({printable(first_line(error))}): remove the picture"
             ) from None
         if pixels.shape != self.shape or not np.isfinite(pixels).all():
             raise DataError(

@@ -56,9 +56,7 @@ def _lines(job: TrainingJob) -> Iterator[str]:
         yield json.dumps(line | ({} if positions is None else {"position_ids": positions.tolist()}))
 
 
-def _token_rows(
-    job: TrainingJob, stream: ImageStream | ExampleStream | TokenStream
-) -> TokenRows:
+def _token_rows(job: TrainingJob, stream: ImageStream | ExampleStream | TokenStream) -> TokenRows:
     if not isinstance(stream, TokenStream):
         raise RecipeError(
             "`export`: a stream of tokens is for causal language models, but the study's domains "

@@ -29,6 +29,7 @@ from mixwise.stages.probe import count_activations, require_finite, require_soun
 from mixwise.stages.timing import measure_steps
 from mixwise.stages.validate import choose_references
 from mixwise.study.answers import choose_answers
+from mixwise.study.batch_norm import require_batch_norm
 from mixwise.study.data_review import DataReview, review_data
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Counts, DomainPlan, ModelShape, Plan, make_plan
@@ -201,6 +202,7 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     method = method_for(search.method, inputs.recipe.objective_terms)
     method.design(inputs.space, search.budget, search.seed)
     choose_references(inputs)
+    require_batch_norm(inputs, choose_answers(inputs, find_rule(inputs.recipe.chosen_rule)))
     live = LiveModel.load(
         inputs.base,
         trust_remote_code=inputs.settings.trust_remote_code,
