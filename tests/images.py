@@ -20,7 +20,7 @@ domains:
   blue: {files: blue}
 horizon_examples: 64
 heldout: {overlap: drop}
-evaluation: {max_sequences: 8, batch_sequences: 3}
+evaluation: {max_sequences: 8, batch_sequences: 3, batch_norm_batches: 3}
 training: {learning_rate: 3.0e-3, batch_sequences: 4, warmup_steps: 1, device: cpu}
 budget: 100
 proxy: {answer: merged}
@@ -78,3 +78,23 @@ def save_processor(folder: Path, **settings: Any) -> None:
 
     size = {"height": SIDE, "width": SIDE}
     ViTImageProcessorPil(**{"size": size, **settings}).save_pretrained(folder)
+
+
+def train_expert(base: Path, images: Path, folder: Path, n_steps: int = 4) -> None:
+    """A few steps of SGD on an image folder, in batches of four, by a plain script."""
+    from PIL import Image
+    from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    torch.manual_seed(1)
+    model = AutoModelForImageClassification.from_pretrained(base).train()
+    processor = AutoImageProcessor.from_pretrained(base, backend="pil")
+    files = [images / label / f"{k}.png" for k in range(2 * n_steps) for label in LABELS]
+    pixels = processor([Image.open(file) for file in files], return_tensors="pt")["pixel_values"]
+    labels = torch.arange(len(files)) % len(LABELS)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+    for step in range(n_steps):
+        chosen = slice(4 * step, 4 * step + 4)
+        model(pixel_values=pixels[chosen], labels=labels[chosen]).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    model.save_pretrained(folder)

@@ -78,11 +78,3 @@ def disable_activation_checkpointing(model: Any) -> None:
         model.activation_checkpointing_disable()
     else:
         model.gradient_checkpointing_disable()
-
-
-def pillow_processor() -> dict[str, Any]:
-    """Arguments with which `AutoImageProcessor` takes the processor that runs on Pillow."""
-    from transformers.models.auto import image_processing_auto
-
-    knows_backends = hasattr(image_processing_auto, "_resolve_backend")
-    return {"backend": "pil"} if knows_backends else {"use_fast": False}

@@ -8,9 +8,9 @@ from typing import Any
 
 from mixwise.data.pixels import ImageEncoder
 from mixwise.errors import CheckpointError, MissingDependencyError, first_line
-from mixwise.releases import pillow_processor
 
 FILE = "preprocessor_config.json"
+_TIMM = "timm_wrapper"
 
 
 def open_image_encoder(
@@ -26,9 +26,14 @@ def open_image_encoder(
 
     Raises:
         CheckpointError: If the folder has no processor, or one that does not bring every picture to
-            one shape.
+            one shape, or wraps a model of timm.
         MissingDependencyError: If Pillow is missing.
     """
+    if config.model_type == _TIMM:
+        raise CheckpointError(
+            f"{folder}: wraps a model of timm (`model_type: {_TIMM}`), whose layers are not tried "
+            "here: give a model of transformers' own, such as ResNet, ConvNeXt or ViT"
+        )
     processor = load_image_processor(folder, trust_remote_code=trust_remote_code)
     return ImageEncoder(processor, labels, int(getattr(config, "num_channels", 3)), folder)
 
@@ -53,7 +58,7 @@ def load_image_processor(folder: Path, *, trust_remote_code: bool = False) -> An
             folder,
             local_files_only=True,
             trust_remote_code=trust_remote_code,
-            **pillow_processor(),
+            backend="pil",
         )
     except Exception as error:  # whatever the processor's own code raises
         raise CheckpointError(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _MOST_16, _MOST_8 = 65535, 255
 
 
@@ -37,7 +37,7 @@ def decode_image(content: Path | bytes, place: str) -> Image:
         MissingDependencyError: If Pillow is missing.
     """
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         raise MissingDependencyError(
             f"{place}: pictures need the package `pillow`: pip install 'mixwise[vision]'"
@@ -47,6 +47,7 @@ def decode_image(content: Path | bytes, place: str) -> Image:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             file = io.BytesIO(content) if isinstance(content, bytes) else content
+            Image.init()  # else formats that are rarer than others are not known yet
             with Image.open(file, formats=_FORMATS) as opened:
                 _require_one_frame(opened, place)
                 opened.load()
@@ -59,9 +60,10 @@ def decode_image(content: Path | bytes, place: str) -> Image:
         except DataError:
             raise
         except Exception as error:  # decoders raise errors of many kinds
+            is_known = not isinstance(error, UnidentifiedImageError)
+            reason = printable(first_line(error)) if is_known else "it is of no known format"
             raise DataError(
-                f"{place}: no whole picture that Pillow can read ({printable(first_line(error))}): "
-                "replace or remove it"
+                f"{place}: no whole picture that Pillow can read ({reason}): replace or remove it"
             ) from None
 
 

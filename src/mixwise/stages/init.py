@@ -99,9 +99,10 @@ budget: 0.25                 # tokens that may be trained for the answer, in fin
 # shares_by: tokens          # what shares count; or supervised_tokens (that are learned), rows
 # verify: false              # or true: references, baselines and second seeds too (`run --verify`)
 # sequence_length: 1024
-# task: causal-lm            # or text-classification, on rows of text and label: then
-#                            # horizon_examples stands for horizon_tokens, and for sequence_length
-# example_tokens: 128        # longer texts are cut to so many tokens
+# task: causal-lm            # or text-classification, on rows of text and label, or
+#                            # image-classification, on folders DIR/LABEL/*.png or rows of image
+#                            # and label: horizon_examples stands for horizon_tokens then
+# example_tokens: 128        # longer labelled texts are cut to so many tokens
 # document_masking: false    # rows are packed: documents laid end to end; true: they do not see
 #                            # each other, and positions begin anew at each
 # bos: auto                  # rows begin with BOS as the tokenizer wants it; or always, never
@@ -234,7 +235,8 @@ _EVALUATION = """\
 #   batch_sequences: 16
 #   precision: float32       # of the model that is evaluated; or bfloat16, float16
 #   placement: device        # or split (over all GPUs), layers (one at a time, for large models)
-#   memory_gb: null          # what placement `layers` may take; by default half of what is free"""
+#   memory_gb: null          # what placement `layers` may take; by default half of what is free
+#   batch_norm_batches: 32   # that the statistics of a merge are measured on, with batch norm"""
 
 
 def write_recipe(folder: Path, config: Path | None = None) -> Path:

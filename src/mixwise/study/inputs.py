@@ -38,6 +38,7 @@ from mixwise.files import HashFile, hash_file
 from mixwise.kinds import KINDS
 from mixwise.kinds.generation import GenerationKeys
 from mixwise.merging.fit.labels import require_same_labels
+from mixwise.merging.fit.processor import require_same_processor
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
@@ -527,6 +528,8 @@ class Inputs:
         expert = open_checkpoint(folder, hash_file=self._hash_file)
         if self.labels:
             require_same_labels(folder, self.labels)
+        if self._task.has_images:
+            require_same_processor(self.base_folder, folder)
         return expert
 
     def problems(self) -> list[str]:
