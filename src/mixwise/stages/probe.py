@@ -24,7 +24,7 @@ from mixwise.evaluation.likelihood.probe import (
     longest_read,
     reading_failure,
 )
-from mixwise.evaluation.likelihood.rows import Indices, Label, Row, batch_nats, make_batches
+from mixwise.evaluation.likelihood.rows import Indices, Label, batch_nats, make_batches
 from mixwise.evaluation.likelihood.sets import LikelihoodSet
 from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import PreparedSuite
@@ -112,9 +112,8 @@ def _require_labels(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -
             f"{inputs.base_folder}: config.json must name each of the {model.config.num_labels} "
             f"outputs, but names {len(inputs.labels)} labels: correct `id2label`"
         )
-    rows = [row for chosen in sets for row in chosen.rows()]
     try:
-        found = _find_dependence(model, inputs, rows)
+        found = _find_dependence(model, inputs, sets)
     except Exception as error:  # whatever the architecture's own code raises
         if is_lack_of_memory(error):
             raise
@@ -138,13 +137,16 @@ def _require_labels(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -
         prepared.measure(model, chosen)  # refuses what is not finite
 
 
-def _find_dependence(model: Any, inputs: Inputs, rows: Sequence[Row]) -> Difference | None:
+def _find_dependence(
+    model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]
+) -> Difference | None:
     """Whether an example is read by its neighbours: texts filled up, pictures beside another."""
     if not inputs.recipe.task_facts.has_images:
+        rows = (row for chosen in sets for row in chosen.rows())
         return find_padding(model, max((row.ids for row in rows), key=len))
-    first, last = rows[0], rows[-1]
-    assert last.label is not None  # the sets of such a task ask for labels
-    other = replace(last, label=Label(last.label.example + len(rows), last.label.index))
+    largest = max(sets, key=lambda chosen: chosen.n_examples)
+    first, *_, last = largest.rows()  # a row for each label, of which there are two or more
+    other = replace(last, label=Label(largest.n_examples, 0))
     return find_neighbour(model, first, other)
 
 
