@@ -146,9 +146,8 @@ def main() -> None:
 
 def _print(truth: Array, merges: Mapping[str, Array]) -> None:
     print(f"{'statistics':24} {'loss':>6} {'error':>6} {'accuracy':>8} {'rho':>5}")
-    print(
-        f"{'trained on the subset':24} {truth[..., 0].mean():6.3f} {'':6} {truth[..., 1].mean():8.3f}"
-    )
+    loss, accuracy = truth[..., 0].mean(), truth[..., 1].mean()
+    print(f"{'trained on the subset':24} {loss:6.3f} {'':6} {accuracy:8.3f}")
     for way, found in merges.items():
         error = np.abs(found[..., 0] - truth[..., 0]).mean()
         rho = np.mean(

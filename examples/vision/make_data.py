@@ -6,7 +6,7 @@
 The drawings come from npm packages (`benchmarks/truth/emoji.py` names them and their licences) and
 stay out of the repository. The emoji are cut in three, so that no emoji stands on two sides: two
 tenths for the base, five for the domains, three for the target, in a style that no domain holds.
-The base is a ResNet of 0.1 M parameters that has read its emoji as the domains' styles draw them.
+The base is a ResNet of 80,000 parameters that has read its emoji as the domains' styles draw them.
 """
 
 from __future__ import annotations

@@ -22,11 +22,16 @@ from mixwise.errors import (
 )
 from mixwise.records.formats import FORMATS
 from mixwise.records.record import Document
+from mixwise.stages.init_tasks import holds_labels, is_image_folder, task_of
 from mixwise.stages.trainers.config import Taken, TakenDomain
 from mixwise.stages.trainers.read import read_config
 from mixwise.study.folder import RECIPE_FILE
+from mixwise.tasks import CAUSAL_LM, TASKS
 
 _PROSE = (".md", ".markdown", ".rst")
+_IMAGES = "image"  # the record format
+_HORIZON = "horizon_tokens: 10_000_000   # tokens of the final run"
+_OF_EXAMPLES = "horizon_examples: 20_000     # examples of the final run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class _Folder:
     domains: tuple[_Found, ...]
     sets: tuple[_Found, ...]
     left_out: tuple[str, ...]
+    task: str = CAUSAL_LM.name
 
 
 _EXAMPLE = (
@@ -271,9 +277,9 @@ def write_recipe(folder: Path, config: Path | None = None) -> Path:
 def _of_folder(folder: Path) -> str:
     """The recipe over the data files that a folder holds."""
     bases = sorted(p.parent for p in folder.glob("*/config.json")) if folder.is_dir() else []
-    found = _look_at(folder)
+    found = _look_at(folder, bases[0] if bases else None)
     domain = found.domains[0].name if len(found.domains) >= 2 else _EXAMPLE[0].name
-    return _TEMPLATE.format(
+    text = _TEMPLATE.format(
         recipe=RECIPE_FILE,
         domain=_quote(domain),
         text_set=_quote(domain) if found.sets else "manual",
@@ -282,6 +288,9 @@ def _of_folder(folder: Path) -> str:
         evaluation="\n".join(_evaluation_lines(found.sets)),
         base=_quote(bases[0].relative_to(folder).as_posix()) if bases else "path/to/base-model",
     )
+    if found.task == CAUSAL_LM.name:
+        return text
+    return _set(text.replace(_HORIZON, _OF_EXAMPLES), "task", found.task)
 
 
 def _of_config(taken: Taken) -> str:
@@ -335,15 +344,17 @@ def _value(value: object) -> str:
     return str(dumped).removesuffix("...\n").strip()
 
 
-def _look_at(folder: Path) -> _Folder:
-    """Each data file, and each folder of data files, of the folder and of its ``data/``."""
+def _look_at(folder: Path, base: Path | None) -> _Folder:
+    """Each data file, and each folder of data or of images, of the folder and its ``data/``."""
     domains: list[_Found] = []
     sets: list[_Found] = []
     left_out: list[str] = []
     names: set[str] = set()
+    labelled: dict[str, bool] = {}
     for place in _places(folder):
         files = _data_files(place)
-        if not files:
+        has_images = is_image_folder(place)
+        if not files and not has_images:
             continue
         shown_place = printable(place.relative_to(folder).as_posix())
         kinds = sorted({str(known_format(path.name)) for path in files})
@@ -355,17 +366,38 @@ def _look_at(folder: Path) -> _Folder:
         elif name.lower() in names:
             problem = f"another dataset is named `{name}`: give this one a name of its own"
         else:
-            what = _recognise(files)
+            what = Recognised("image") if has_images else _recognise(files)
             problem = what.problem
             if not problem:
                 names.add(name.lower())
-                patterns = tuple(_patterns(place, files, folder))
+                patterns = (
+                    (place.relative_to(folder).as_posix(),)
+                    if has_images
+                    else tuple(_patterns(place, files, folder))
+                )
                 is_document = FORMATS.find(what.records).gives is Document
                 chosen = domains if is_document else sets
                 chosen.append(_Found(name, patterns, what.records, what.fields))
+                if is_document and not has_images:
+                    labelled[name] = holds_labels(files[0])
         if problem:
             left_out.append(f"{shown_place}: {problem}")
-    return _Folder(tuple(domains), tuple(sets), tuple(left_out))
+    images = [domain for domain in domains if domain.records == _IMAGES]
+    task = task_of(base, len(images), labelled.values())
+    return _fitting(task, domains, sets, left_out)
+
+
+def _fitting(task: str, domains: list[_Found], sets: list[_Found], left_out: list[str]) -> _Folder:
+    """What fits a task; the rest is left out, and that is said."""
+    facts = TASKS.find(task)
+    chosen = [each for each in domains if (each.records == _IMAGES) == facts.has_images]
+    others = [each for each in domains if each not in chosen]
+    others += sets if facts.has_labels else []
+    said = [f"{printable(each.files[0])}: cannot be with `task: {task}`" for each in others]
+    if facts.has_labels:  # the format of the task's records need not be named
+        chosen = [_Found(each.name, each.files) for each in chosen]
+        sets = []
+    return _Folder(tuple(chosen), tuple(sets), (*left_out, *said), task)
 
 
 def _places(folder: Path) -> Iterator[Path]:
