@@ -71,7 +71,7 @@ def read(pets: Path, name: str) -> bytes:
 
 
 def test_paths_of_rows_do_not_follow_links_out_of_their_folder(pets: Path) -> None:
-    with pytest.raises(DataError, match=r"pets\.jsonl:1: the picture .* link out of its folder"):
+    with pytest.raises(DataError, match=r"pets\.jsonl:1: the image .* link out of its folder"):
         documents(pets, "rows/pets.jsonl")
 
 
@@ -79,14 +79,14 @@ def test_paths_of_rows_do_not_follow_links_out_of_their_folder(pets: Path) -> No
     ("place", "complaint"),
     [
         ("pets/loose.png", r"loose\.png: an image folder holds folders alone"),
-        ("pets/cat/more/3.png", "more: a folder of a label holds pictures alone"),
-        ("pets/cat/3.psd", r"3\.psd: its name is not that of a picture"),
+        ("pets/cat/more/3.png", "more: a folder of a label holds images alone"),
+        ("pets/cat/3.psd", r"3\.psd: its name is not that of an image"),
         ("pets/cat/notice.png", None),
         ("pets/cat/.hidden", None),
         ("pets/.cache/3.png", None),
     ],
 )
-def test_what_is_no_picture_of_a_label_is_refused_or_hidden(
+def test_what_is_no_image_of_a_label_is_refused_or_hidden(
     pets: Path, place: str, complaint: str | None
 ) -> None:
     (pets / place).parent.mkdir(exist_ok=True)
@@ -105,14 +105,14 @@ def test_a_link_out_of_an_image_folder_is_refused(pets: Path) -> None:
         documents(pets, "pets")
 
 
-def test_a_damaged_picture_is_named_by_its_file(pets: Path) -> None:
+def test_a_damaged_image_is_named_by_its_file(pets: Path) -> None:
     file = pets / "pets" / "dog" / "1.png"
     file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(DataError, match=r"dog/1\.png: no whole picture"):
+    with pytest.raises(DataError, match=r"dog/1\.png: no whole image"):
         documents(pets, "pets")
 
 
-def test_the_hash_of_a_source_sees_pictures_and_labels(pets: Path) -> None:
+def test_the_hash_of_a_source_sees_images_and_labels(pets: Path) -> None:
     def found() -> str:
         return hash_image_files(source("pets"), pets, "domains.pets")
 

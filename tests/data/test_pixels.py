@@ -22,7 +22,7 @@ def encoder(folder: Path, n_channels: int = 3, **settings: object) -> ImageEncod
     return ImageEncoder(load_image_processor(folder), LABELS, n_channels, folder)
 
 
-def picture(value: int, label: str = "disc") -> Document:
+def image(value: int, label: str = "disc") -> Document:
     return Document(
         f"hash {value}", "d", 0, label=label, image=Image.new("RGB", (9, 7), (value,) * 3)
     )
@@ -30,7 +30,7 @@ def picture(value: int, label: str = "disc") -> Document:
 
 def test_pixels_are_written_as_the_processor_makes_them_and_read_by_place(tmp_path: Path) -> None:
     made = encoder(tmp_path)
-    documents = [picture(0), picture(255), picture(51, "bar")]
+    documents = [image(0), image(255), image(51, "bar")]
     sides = Sides(documents[:2], documents[2:])
     write_examples(tmp_path / "cache" / "a", sides, made, lambda n: None)
     hashes = {
@@ -57,7 +57,7 @@ def test_a_grey_model_gets_one_channel(tmp_path: Path) -> None:
 
 
 def test_a_processor_that_keeps_sizes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="must bring every picture to one shape of 3 channel"):
+    with pytest.raises(CheckpointError, match="must bring every image to one shape of 3 channel"):
         encoder(tmp_path, do_resize=False)
 
 
@@ -71,8 +71,8 @@ def test_other_rules_or_labels_are_other_examples(tmp_path: Path) -> None:
     assert len({one.fingerprint for one in made}) == 4
 
 
-def test_an_unknown_label_names_the_picture(tmp_path: Path) -> None:
-    sides = Sides([picture(0, "ring")], [])
+def test_an_unknown_label_names_the_image(tmp_path: Path) -> None:
+    sides = Sides([image(0, "ring")], [])
     with pytest.raises(DataError, match="d: the label `ring` is none of the base's 2"):
         write_examples(tmp_path / "cache" / "a", sides, encoder(tmp_path), lambda n: None)
 

@@ -54,7 +54,7 @@ def test_pixels_without_a_known_range_are_refused(tmp_path: Path) -> None:
             decode_image(path, "a.jsonl:1")
 
 
-def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+def test_a_image_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by a quarter
     path = saved(Image.fromarray(GREY).convert("RGB"), tmp_path / "turned.png", exif=exif)
@@ -62,28 +62,28 @@ def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
-def test_a_picture_that_is_cut_off_is_named(tmp_path: Path, suffix: str) -> None:
+def test_a_image_that_is_cut_off_is_named(tmp_path: Path, suffix: str) -> None:
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8))
     path = saved(noise, tmp_path / f"whole.{suffix}")
-    with pytest.raises(DataError, match=r"rows\.jsonl:7: no whole picture that Pillow can read"):
+    with pytest.raises(DataError, match=r"rows\.jsonl:7: no whole image that Pillow can read"):
         decode_image(path.read_bytes()[:-400], "rows.jsonl:7")
-    with pytest.raises(DataError, match=r"rows\.jsonl:7: no whole picture"):
-        decode_image(b"no picture at all", "rows.jsonl:7")
+    with pytest.raises(DataError, match=r"rows\.jsonl:7: no whole image"):
+        decode_image(b"no image at all", "rows.jsonl:7")
 
 
 @pytest.mark.parametrize("side", [10_000, 30_000])
-def test_a_picture_that_would_fill_the_memory_is_refused(side: int) -> None:
+def test_a_image_that_would_fill_the_memory_is_refused(side: int) -> None:
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n"
     for name, content in ((b"IHDR", header), (b"IDAT", b"")):
         bomb += struct.pack(">I", len(content)) + name + content
         bomb += struct.pack(">I", zlib.crc32(name + content))
-    with pytest.raises(DataError, match=r"bomb\.png: a picture may have at most .* pixels"):
+    with pytest.raises(DataError, match=r"bomb\.png: an image may have at most .* pixels"):
         decode_image(bomb, "bomb.png")
 
 
-def test_a_film_is_no_picture(tmp_path: Path) -> None:
+def test_a_film_is_no_image(tmp_path: Path) -> None:
     frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
     path = saved(frames[0], tmp_path / "film.gif", save_all=True, append_images=frames[1:])
     with pytest.raises(DataError, match="holds 2 frames"):
@@ -92,7 +92,7 @@ def test_a_film_is_no_picture(tmp_path: Path) -> None:
 
 def test_postscript_is_not_run(tmp_path: Path) -> None:
     path = saved(Image.fromarray(GREY), tmp_path / "page.eps")
-    with pytest.raises(DataError, match="no whole picture"):
+    with pytest.raises(DataError, match="no whole image"):
         decode_image(path, "page.eps")
 
 

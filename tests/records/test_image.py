@@ -42,7 +42,7 @@ def test_a_path_and_bytes_give_the_same_document(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../outside.png", "/etc/hostname", "cats/../../outside.png"])
 def test_a_path_out_of_the_folder_is_refused(folder: Path, name: str) -> None:
-    with pytest.raises(DataError, match=r"rows\.jsonl:4: the picture .* must lie below the folder"):
+    with pytest.raises(DataError, match=r"rows\.jsonl:4: the image .* must lie below the folder"):
         find_image(row(folder, name), WANTED)
 
 
@@ -56,11 +56,11 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["cats/2.png", "cats", "cats/\0.png"])
 def test_what_is_no_file_is_refused(folder: Path, name: str) -> None:
-    with pytest.raises(DataError, match=r"rows\.jsonl:4: the picture .* is no file"):
+    with pytest.raises(DataError, match=r"rows\.jsonl:4: the image .* is no file"):
         find_image(row(folder, name), WANTED)
 
 
 @pytest.mark.parametrize("value", [None, "", b"", 3, {"bytes": None, "path": None}, ["cats/1.png"]])
-def test_what_is_no_picture_names_the_key(folder: Path, value: Any) -> None:
+def test_what_is_no_image_names_the_key(folder: Path, value: Any) -> None:
     with pytest.raises(DataError, match=r"must be the path or the bytes .*`domains\.cats\.fields"):
         find_image(row(folder, value), WANTED)

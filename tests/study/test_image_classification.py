@@ -226,14 +226,14 @@ def test_a_diagnosis_of_batch_norm_is_refused(job: Path, workspace: Workspace) -
 
 @pytest.fixture
 def small(drawings: Path, tmp_path: Path) -> Path:
-    """What can be changed: a base, and pictures of its own."""
+    """What can be changed: a base, and images of its own."""
     save_image_base(tmp_path / "base", "vit")
     for name in NAMES:
         shutil.copytree(drawings / name, tmp_path / name)
     return tmp_path
 
 
-def test_a_base_can_be_tried_on_pictures(small: Path) -> None:
+def test_a_base_can_be_tried_on_images(small: Path) -> None:
     assert isinstance(require_inputs(inputs_of(small, RECIPE)), LiveModel)
 
 
@@ -264,11 +264,11 @@ def test_what_cannot_be_is_refused_early(small: Path, old: str, new: str, compla
         inputs_of(small, RECIPE.replace(old, new)).source("red")
 
 
-def test_a_label_of_another_folder_and_a_damaged_picture_are_named(small: Path) -> None:
+def test_a_label_of_another_folder_and_a_damaged_image_are_named(small: Path) -> None:
     file = small / "red" / "disc" / "3.png"
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"red/disc/3\.png: no whole picture"):
+    with pytest.raises(DataError, match=r"red/disc/3\.png: no whole image"):
         inputs_of(small, RECIPE).corpus("red")
     file.write_bytes(content)
     (small / "red" / "disc").rename(small / "red" / "disk")
@@ -283,7 +283,7 @@ def test_pixels_follow_the_files_and_are_found_again(small: Path) -> None:
     assert inputs_of(small, RECIPE).corpus("red").key != before.key
 
 
-def test_the_same_picture_in_training_and_held_out_is_found(small: Path) -> None:
+def test_the_same_image_in_training_and_held_out_is_found(small: Path) -> None:
     text = RECIPE.replace("overlap: drop", "overlap: refuse")
     text = text.replace("evaluation: {", "evaluation: {sets: {copy: {files: red, kind: labels}}, ")
     with pytest.raises(DataError, match=r"36 held-out text\(s\) also stand in .*\.png: remove"):

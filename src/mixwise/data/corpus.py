@@ -74,7 +74,7 @@ class Corpus:
     def train_sequences(self, length: int) -> Tokens:
         """Training sequences, shape ``(n, length)``, mapped from disk."""
         stream = self.train
-        assert not isinstance(stream, ImageStream)  # pictures have no tokens
+        assert not isinstance(stream, ImageStream)  # images have no tokens
         return map_sequences(stream.ids, length)
 
     @property

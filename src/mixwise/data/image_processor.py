@@ -16,7 +16,7 @@ _TIMM = "timm_wrapper"
 def open_image_encoder(
     folder: Path, config: Any, labels: Sequence[str], *, trust_remote_code: bool = False
 ) -> ImageEncoder:
-    """What makes examples of pictures.
+    """What makes examples of images.
 
     Args:
         folder: Of the base.
@@ -25,7 +25,7 @@ def open_image_encoder(
         trust_remote_code: Whether code from the folder may run.
 
     Raises:
-        CheckpointError: If the folder has no processor, or one that does not bring every picture to
+        CheckpointError: If the folder has no processor, or one that does not bring every image to
             one shape, or wraps a model of timm.
         MissingDependencyError: If Pillow is missing.
     """
@@ -44,13 +44,13 @@ def load_image_processor(folder: Path, *, trust_remote_code: bool = False) -> An
         import PIL  # noqa: F401  # transformers' own complaint names no extra of ours
     except ImportError:
         raise MissingDependencyError(
-            f"{folder}: pictures need the package `pillow`: pip install 'mixwise[vision]'"
+            f"{folder}: images need the package `pillow`: pip install 'mixwise[vision]'"
         ) from None
     from transformers import AutoImageProcessor
 
     if not (folder / FILE).is_file():
         raise CheckpointError(
-            f"{folder}: a base that reads pictures needs its {FILE}, but it is missing: save its "
+            f"{folder}: a base that reads images needs its {FILE}, but it is missing: save its "
             "image processor there with `save_pretrained`"
         )
     try:

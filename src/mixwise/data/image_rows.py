@@ -1,9 +1,9 @@
-"""Rows of pictures: image folders, one folder a label, beside files and datasets of the hub.
+"""Rows of images: image folders, one folder a label, beside files and datasets of the hub.
 
 Method:
     A folder that holds folders is an image folder, `DIR/LABEL/*.png`; each file is a row whose
     label is the folder's name. Whatever else lies there is refused, documentation and hidden files
-    apart: a picture that is passed over would be missed by nobody.
+    apart: an image that is passed over would be missed by nobody.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mixwise.records.row import FileRow, Wanted, pick
 def read_image_rows(
     source: TextSource, folder: Path, key: str, wanted: Sequence[Wanted]
 ) -> Iterator[FileRow]:
-    """The rows of a source of pictures; none of them is opened.
+    """The rows of a source of images; none of them is opened.
 
     Args:
         source: Image folders, files or a dataset of the hub.
@@ -35,7 +35,7 @@ def read_image_rows(
         wanted: The fields that will be asked for.
 
     Raises:
-        DataError: If a folder holds anything but pictures in folders, or a file is broken.
+        DataError: If a folder holds anything but images in folders, or a file is broken.
         MissingDependencyError: If Parquet or the hub is asked for without its package.
     """
     if source.hub is not None:
@@ -56,7 +56,7 @@ def read_image_rows(
 
 
 def hash_image_files(source: TextSource, folder: Path, key: str) -> str:
-    """Hash of the pictures that stand in files of their own, and of the labels of folders."""
+    """Hash of the images that stand in files of their own, and of the labels of folders."""
     image, label = wanted_fields(_fields(source), key)
     digest = hashlib.blake2b(digest_size=16)
     for row in read_image_rows(source, folder, key, (image, label)):
@@ -68,7 +68,7 @@ def hash_image_files(source: TextSource, folder: Path, key: str) -> str:
 
 def _fields(source: TextSource) -> ImageFields:
     fields = source.parts
-    assert isinstance(fields, ImageFields)  # whoever calls reads pictures
+    assert isinstance(fields, ImageFields)  # whoever calls reads images
     return fields
 
 
@@ -81,7 +81,7 @@ def _folder_rows(place: Path, fields: ImageFields) -> Iterator[FileRow]:
                 "the file into one, or out"
             )
         for file in _entries(label):
-            _require_picture(file, root)
+            _require_image(file, root)
             yield FileRow({fields.image: file, fields.label: label.name}, str(file), 0)
 
 
@@ -93,16 +93,16 @@ def _entries(place: Path) -> Iterator[Path]:
             yield entry
 
 
-def _require_picture(file: Path, root: Path) -> None:
+def _require_image(file: Path, root: Path) -> None:
     shown = printable(str(file))
     if file.is_dir():
         raise DataError(
-            f"{shown}: a folder of a label holds pictures alone: name the folder above the labels "
+            f"{shown}: a folder of a label holds images alone: name the folder above the labels "
             "in `files`"
         )
     if file.suffix.lower() not in SUFFIXES:
         raise DataError(
-            f"{shown}: its name is not that of a picture ({', '.join(SUFFIXES)}): convert or "
+            f"{shown}: its name is not that of an image ({', '.join(SUFFIXES)}): convert or "
             "remove it"
         )
     if not file.resolve().is_relative_to(root):
@@ -110,14 +110,14 @@ def _require_picture(file: Path, root: Path) -> None:
 
 
 def _hub_rows(source: TextSource, key: str, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
-    """Rows of a dataset of the hub, whose pictures must be in it."""
+    """Rows of a dataset of the hub, whose images must be in it."""
     assert source.hub is not None
     column = _fields(source).image
     for row in read_hub(source.hub, key, wanted, undecoded=column):
         value = row.values.get(column)
         if isinstance(value, Mapping) and value.get("bytes") is None:
             raise DataError(
-                f"{row.place}: the picture is no part of the dataset, but a file elsewhere: name "
+                f"{row.place}: the image is no part of the dataset, but a file elsewhere: name "
                 f"its folder in `{key}.files`"
             )
         yield row

@@ -1,4 +1,4 @@
-"""Labelled examples in the token cache: what texts and pictures have in common.
+"""Labelled examples in the token cache: what texts and images have in common.
 
 Method:
     Each side is a table of examples beside their labels; all is kept in the token cache under the
@@ -28,7 +28,7 @@ class SideFacts:
 
     Args:
         hashes: Of the documents, in their order.
-        lengths: What `statistics` counts of each: tokens of a text, 1 of a picture.
+        lengths: What `statistics` counts of each: tokens of a text, 1 of an image.
         n_empty: Documents that were left out.
         n_bytes: Size of what was read.
     """

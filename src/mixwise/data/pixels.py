@@ -1,11 +1,11 @@
-"""Pictures as a model reads them: `pixel_values`, made once by the base's image processor.
+"""Images as a model reads them: `pixel_values`, made once by the base's image processor.
 
 Notation:
     n: examples of a side.  (C, H, W): channels, height and width of an example.
 
 Method:
     Each side is one file of float32, `(n, C, H, W)`, beside the labels; it is mapped, and what goes
-    to another process is its name. A processor whose pictures come out in different sizes, or which
+    to another process is its name. A processor whose images come out in different sizes, or which
     draws at random, is refused when it is opened.
 
 Departures:
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.float32]
 Shape = tuple[int, int, int]
 _MODES = {1: "L", 3: "RGB"}
-_TOLD_EVERY = 16  # pictures
+_TOLD_EVERY = 16  # images
 _TRIED = ((48, 40), (67, 90))  # sizes that must come out as one
 
 
 class ImageEncoder(LabelledEncoder):
-    """Makes pixel values of a picture and an index of a label.
+    """Makes pixel values of an image and an index of a label.
 
     Args:
         processor: The base's image processor, of transformers.
@@ -50,7 +50,7 @@ class ImageEncoder(LabelledEncoder):
         folder: Of the base, for error texts.
 
     Raises:
-        CheckpointError: If the processor does not bring pictures of any size to one shape.
+        CheckpointError: If the processor does not bring images of any size to one shape.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ImageEncoder(LabelledEncoder):
         if n_channels not in _MODES:
             raise CheckpointError(
                 f"{folder}: `num_channels` of config.json must be 1 (grey) or 3 (RGB), but is "
-                f"{n_channels}: give a model of pictures"
+                f"{n_channels}: give a model of images"
             )
         self._processor = processor
         self._mode = _MODES[n_channels]
@@ -74,7 +74,7 @@ class ImageEncoder(LabelledEncoder):
         return ImageLayout(self.shape)
 
     def encode(self, image: Image) -> Pixels:
-        """Pixel values of a picture, shape ``(C, H, W)``."""
+        """Pixel values of an image, shape ``(C, H, W)``."""
         read = self._processor(image.convert(self._mode), return_tensors="np")
         pixels: Pixels = np.asarray(read["pixel_values"][0], dtype=np.float32)
         return pixels
@@ -91,12 +91,12 @@ class ImageEncoder(LabelledEncoder):
                 found += [self.encode(image), self.encode(image)]
             except Exception as error:  # whatever the processor's own code raises
                 raise CheckpointError(
-                    f"{folder}: its image processor fails on a picture of {size[0]} × {size[1]} "
+                    f"{folder}: its image processor fails on an image of {size[0]} × {size[1]} "
                     f"pixels ({first_line(error)}): correct preprocessor_config.json"
                 ) from None
             if not np.array_equal(found[-1], found[-2]):
                 raise CheckpointError(
-                    f"{folder}: its image processor makes other pixels of the same picture each "
+                    f"{folder}: its image processor makes other pixels of the same image each "
                     "time: switch off what it draws at random in preprocessor_config.json"
                 )
         shapes = {pixels.shape for pixels in found}
@@ -104,7 +104,7 @@ class ImageEncoder(LabelledEncoder):
         if len(shapes) > 1 or len(shape) != 3 or shape[0] != n_channels:
             shown = " and ".join(str(one) for one in sorted(shapes))
             raise CheckpointError(
-                f"{folder}: its image processor must bring every picture to one shape of "
+                f"{folder}: its image processor must bring every image to one shape of "
                 f"{n_channels} channels, but makes {shown}: set `do_resize` and `size` (and a "
                 "crop) in preprocessor_config.json"
             )
@@ -123,7 +123,7 @@ class ImageEncoder(LabelledEncoder):
         names = (folder / f"{side}.f32", folder / f"{side}_labels.u32")
         with names[0].open("wb") as pixels_file, names[1].open("wb") as labels_file:
             for document in documents:
-                assert document.image is not None  # the record format reads pictures
+                assert document.image is not None  # the record format reads images
                 label = self.label(document)
                 self._checked(document).tofile(pixels_file)
                 np.array([label], dtype=np.uint32).tofile(labels_file)
@@ -142,12 +142,12 @@ class ImageEncoder(LabelledEncoder):
         except Exception as error:  # whatever the processor's own code raises
             raise DataError(
                 f"{place}: the base's image processor fails on it "
-                f"({printable(first_line(error))}): remove the picture"
+                f"({printable(first_line(error))}): remove the image"
             ) from None
         if pixels.shape != self.shape or not np.isfinite(pixels).all():
             raise DataError(
                 f"{place}: the base's image processor makes an array of shape {pixels.shape} of "
-                f"it, which must be finite and of shape {self.shape}: remove the picture"
+                f"it, which must be finite and of shape {self.shape}: remove the image"
             )
         return pixels
 
@@ -224,7 +224,7 @@ class ImageRows:
 
 
 class ImageStream(CachedFiles):
-    """One side of a domain of pictures.
+    """One side of a domain of images.
 
     Attributes:
         pixels: File of float32, C · H · W an example.
@@ -248,7 +248,7 @@ class ImageStream(CachedFiles):
     def rows(self, length: int, start_of_text: int | None) -> ImageRows:
         """Its examples, mapped from disk when they are read."""
         assert length == 1, "an example is one unit"
-        assert start_of_text is None, "pictures have no tokens"
+        assert start_of_text is None, "images have no tokens"
         labels = map_file(self.labels, np.uint32)
         table = PixelTable(self.pixels, self.shape, self.hashes.get(self.pixels.name, ""))
         return ImageRows(table, np.arange(len(labels)), np.array(labels))

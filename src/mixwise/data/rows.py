@@ -155,7 +155,7 @@ def read_hub(
         hub: The dataset.
         key: Key path of its source in the recipe, for error texts.
         wanted: The fields that will be asked for.
-        undecoded: A column whose pictures stay as they are stored: bytes and a path.
+        undecoded: A column whose images stay as they are stored: bytes and a path.
 
     Raises:
         DataError: If it cannot be had, lacks a column, or a row cannot be read.
@@ -178,7 +178,7 @@ def read_hub(
             f"`{key}.hub`: `{place}` cannot be read ({printable(first_line(error))}): check the "
             "name, config and split, and the network"
         ) from None
-    if isinstance(table.features.get(undecoded), datasets.Image):
+    if undecoded is not None and isinstance(table.features.get(undecoded), datasets.Image):
         table = table.cast_column(undecoded, datasets.Image(decode=False))
     rows = iter(table.select_columns(chosen_columns(wanted, list(table.column_names), place)))
     for number in range(1, len(table) + 1):

@@ -93,7 +93,7 @@ class Opening:
     Args:
         name: Name of the domain or evaluation set.
         key: Its key path in the recipe, for error texts.
-        open_tokenizer: Opens the base's tokenizer; models of pictures have none.
+        open_tokenizer: Opens the base's tokenizer; models of images have none.
         sequence_length: Tokens per row of a domain.
         context_tokens: Longest input of the model.
         max_examples: At most so many examples are wanted.

@@ -1,9 +1,9 @@
-"""Pictures as pixels, or a reason why not.
+"""Images as pixels, or a reason why not.
 
 Method:
-    What `transformers.image_utils.load_image` does, so that a picture is the same here as where the
+    What `transformers.image_utils.load_image` does, so that an image is the same here as where the
     model is used: turned as its EXIF data say, then converted to RGB. Transparency is dropped by
-    that, and what stands behind it is shown. Grey pictures of 16 bits, which that would cut at 255,
+    that, and what stands behind it is shown. Grey images of 16 bits, which that would cut at 255,
     are scaled to 8 bits. Formats that run other programs (EPS) are not opened.
 """
 
@@ -26,21 +26,21 @@ _MOST_16, _MOST_8 = 65535, 255
 
 
 def decode_image(content: Path | bytes, place: str) -> Image:
-    """A picture in RGB, 8 bits a channel.
+    """An image in RGB, 8 bits a channel.
 
     Args:
         content: Its file, or the content of one.
         place: Where it stands, for error texts.
 
     Raises:
-        DataError: If it is no picture, is cut off, or has several frames or too many pixels.
+        DataError: If it is no image, is cut off, or has several frames or too many pixels.
         MissingDependencyError: If Pillow is missing.
     """
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         raise MissingDependencyError(
-            f"{place}: pictures need the package `pillow`: pip install 'mixwise[vision]'"
+            f"{place}: images need the package `pillow`: pip install 'mixwise[vision]'"
         ) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of metadata and palettes, which decide no pixel
@@ -54,7 +54,7 @@ def decode_image(content: Path | bytes, place: str) -> Image:
                 return _to_rgb(ImageOps.exif_transpose(opened), str(opened.format), place)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise DataError(
-                f"{place}: a picture may have at most {Image.MAX_IMAGE_PIXELS:,} pixels, and this "
+                f"{place}: an image may have at most {Image.MAX_IMAGE_PIXELS:,} pixels, and this "
                 "one has more, as a file that is made to fill the memory has: shrink or remove it"
             ) from None
         except DataError:
@@ -63,12 +63,12 @@ def decode_image(content: Path | bytes, place: str) -> Image:
             is_known = not isinstance(error, UnidentifiedImageError)
             reason = printable(first_line(error)) if is_known else "it is of no known format"
             raise DataError(
-                f"{place}: no whole picture that Pillow can read ({reason}): replace or remove it"
+                f"{place}: no whole image that Pillow can read ({reason}): replace or remove it"
             ) from None
 
 
 def hash_image(image: Image) -> str:
-    """Hash of a picture's size and pixels, whatever file they came from."""
+    """Hash of an image's size and pixels, whatever file they came from."""
     digest = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)
     digest.update(image.tobytes())
     return digest.hexdigest()
@@ -76,7 +76,7 @@ def hash_image(image: Image) -> str:
 
 def _require_one_frame(image: Any, place: str) -> None:
     n_frames = getattr(image, "n_frames", 1)
-    if n_frames > 1 and image.format != "MPO":  # of a camera; its first frame is the picture
+    if n_frames > 1 and image.format != "MPO":  # of a camera; its first frame is the image
         raise DataError(f"{place}: holds {n_frames} frames: save the one that is meant")
 
 
@@ -93,7 +93,7 @@ def _to_rgb(image: Image, file_format: str, place: str) -> Image:
 
 
 def _scaled(image: Image) -> Image:
-    """A grey picture of 16 bits with 8, to the nearest."""
+    """A grey image of 16 bits with 8, to the nearest."""
     import numpy as np
     from PIL import Image
 

@@ -42,7 +42,7 @@ class RecordFormat:
             Without it `mixwise init` does not look for the format.
         is_partly_supervised: Whether a part of a document may be read only, and not learned.
         is_chat: Whether its reader gives conversations, which a chat template turns into documents.
-        is_image: Whether its documents are pictures, which folders may hold too, one a label.
+        is_image: Whether its documents are images, which folders may hold too, one a label.
     """
 
     name: str

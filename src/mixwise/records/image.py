@@ -1,6 +1,6 @@
-"""Records of one picture and its label, for classification.
+"""Records of one image and its label, for classification.
 
-The picture is the path of a file, which must stay inside the folder of the file that names it, or
+The image is the path of a file, which must stay inside the folder of the file that names it, or
 its bytes, as `datasets` stores them: beside a path, or alone.
 """
 
@@ -26,12 +26,12 @@ class ImageFields(Section):
 
 
 def wanted_fields(fields: ImageFields, key: str) -> tuple[Wanted, Wanted]:
-    """The fields of picture and label."""
+    """The fields of image and label."""
     return Wanted(fields.image, f"{key}.fields.image"), Wanted(fields.label, f"{key}.fields.label")
 
 
 def reader(fields: ImageFields, key: str) -> RowReader:
-    """Reads a picture and its label."""
+    """Reads an image and its label."""
     image, label = wanted_fields(fields, key)
 
     def read(row: FileRow) -> Document:
@@ -43,7 +43,7 @@ def reader(fields: ImageFields, key: str) -> RowReader:
 
 
 def find_image(row: FileRow, wanted: Wanted) -> Path | bytes:
-    """The file of a row's picture, or its bytes.
+    """The file of a row's image, or its bytes.
 
     Raises:
         DataError: If the row has neither, or the path leads out of the folder of the row's file.
@@ -58,7 +58,7 @@ def find_image(row: FileRow, wanted: Wanted) -> Path | bytes:
     if isinstance(value, str) and value:
         return _inside(Path(row.file).parent, value, row)
     raise DataError(
-        f"{row.place}: `{printable(wanted.field, 80)}` must be the path or the bytes of a picture, "
+        f"{row.place}: `{printable(wanted.field, 80)}` must be the path or the bytes of an image, "
         f"but got {printable(repr(value), 80)}: correct it, or name another field in `{wanted.key}`"
     )
 
@@ -69,7 +69,7 @@ def _inside(folder: Path, name: str, row: FileRow) -> Path:
     shown = printable(name, 120)
     if path.is_absolute() or ".." in path.parts:
         raise DataError(
-            f"{row.place}: the picture `{shown}` must lie below the folder of the file that names "
+            f"{row.place}: the image `{shown}` must lie below the folder of the file that names "
             "it: write its path from there, without `..`"
         )
     try:
@@ -78,9 +78,9 @@ def _inside(folder: Path, name: str, row: FileRow) -> Path:
     except (OSError, ValueError):
         is_file = False
     if not is_file:
-        raise DataError(f"{row.place}: the picture `{shown}` is no file: correct the path")
+        raise DataError(f"{row.place}: the image `{shown}` is no file: correct the path")
     if not whole.is_relative_to(folder.resolve()):
         raise DataError(
-            f"{row.place}: the picture `{shown}` is a link out of its folder: put the file there"
+            f"{row.place}: the image `{shown}` is a link out of its folder: put the file there"
         )
     return whole

@@ -18,7 +18,7 @@ class Document:
     """One text, where it stands, and which parts of it are learned.
 
     Args:
-        text: The whole text, as a model reads it; of a picture, the hash of its pixels, by which
+        text: The whole text, as a model reads it; of an image, the hash of its pixels, by which
             it is told from others.
         file: Its file, or the name of its dataset.
         line: Its line (or row), counted from 1; 0 where it is a whole file.
@@ -27,7 +27,7 @@ class Document:
         is_rendered: Whether a chat template has written it, special tokens and all, so that no
             end-of-text token comes after it, and no BOS before it that it brings itself.
         label: Name of its class; None where it has none.
-        image: The picture, in RGB; None of a text.
+        image: The image, in RGB; None of a text.
     """
 
     text: str

@@ -123,7 +123,7 @@ def _require_labels(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -
         ) from None
     if found is not None and inputs.recipe.task_facts.has_images:
         raise CheckpointError(
-            f"{inputs.base_folder}: a picture scores {found.alone:.4f} nats alone, but "
+            f"{inputs.base_folder}: an image scores {found.alone:.4f} nats alone, but "
             f"{found.batched:.4f} beside another: {_remedy(inputs)}"
         )
     if found is not None:
@@ -140,7 +140,7 @@ def _require_labels(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -
 def _find_dependence(
     model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]
 ) -> Difference | None:
-    """Whether an example is read by its neighbours: texts filled up, pictures beside another."""
+    """Whether an example is read by its neighbours: texts filled up, images beside another."""
     if not inputs.recipe.task_facts.has_images:
         rows = (row for chosen in sets for row in chosen.rows())
         return find_padding(model, max((row.ids for row in rows), key=len))

@@ -28,6 +28,7 @@ from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Training
 from mixwise.releases import disable_activation_checkpointing
 from mixwise.scorer import Part
+from mixwise.study.batch_norm import statistics_data
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Measured
 from mixwise.training.preparing import label_loss, prepare_module
@@ -60,6 +61,9 @@ def measure_steps(
         for name, chosen in read.items()
     }
     evaluated = sum(of_a_token[name] * prepared.n_tokens_of(read[name]) for name in read)
+    statistics = statistics_data(inputs)
+    if statistics is not None:  # of each merge; forward passes as those of an evaluation
+        evaluated += statistics.n_examples * max(of_a_token.values())
     asked = [
         chosen
         for chosen in inputs.suite.sets

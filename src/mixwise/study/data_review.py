@@ -32,12 +32,14 @@ class DataReview:
         counts: Of every domain and text set.
         shared: Of every two that hold equal rows.
         rows: The first rows of each, as many as were asked for.
+        has_tokens: Whether rows are texts, which have tokens.
     """
 
     sequence_length: int
     counts: tuple[CorpusCounts, ...]
     shared: tuple[SharedRows, ...]
     rows: tuple[ShownRow, ...] = ()
+    has_tokens: bool = True
 
 
 def review_data(inputs: Inputs, n_shown: int) -> DataReview:
@@ -60,4 +62,5 @@ def review_data(inputs: Inputs, n_shown: int) -> DataReview:
                 (each for each in inputs.records(name) if not each.is_empty), n_shown
             )
         ),
+        has_tokens=not inputs.recipe.task_facts.has_images,
     )

@@ -64,11 +64,11 @@ class Row:
     """One sequence.
 
     Args:
-        ids: Its tokens, shape ``(L,)``; of a picture, its place among `pixels`.
+        ids: Its tokens, shape ``(L,)``; of an image, its place among `pixels`.
         scored: Which of them are predicted and count, shape ``(L,)``; at least one, never the
             first, which nothing predicts. Of a row that asks for a label, one entry that is true.
         label: Which label of which example is asked for; None where tokens are predicted.
-        pixels: The pictures of the row's set; None of a text.
+        pixels: The images of the row's set; None of a text.
     """
 
     ids: Indices
@@ -102,7 +102,7 @@ class Batch:
         rows: Which row of the set each is, shape ``(B,)``.
         asked: Labels that are asked for, where rows ask for labels; then each example stands once
             in the batch, whatever is asked of it, and `rows` and `scored` have ``n_rows`` entries.
-        pixels: The pictures that `ids` are places of, read when the batch is; None of texts.
+        pixels: The images that `ids` are places of, read when the batch is; None of texts.
     """
 
     ids: Tensor

@@ -28,7 +28,7 @@ def require_same_processor(base: Path, expert: Path) -> None:
         if ours.get(key) != theirs.get(key):
             raise CheckpointError(
                 f"{expert}: `{key}` of {FILE} must be that of the base, {ours.get(key)!r}, by "
-                f"which pictures are read, but is {theirs.get(key)!r}: use an expert that was "
+                f"which images are read, but is {theirs.get(key)!r}: use an expert that was "
                 "trained on the same pixels"
             )
 
