@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mixwise.data.formats import format_of
+from mixwise.data.formats import format_of, unreadable
 from mixwise.data.matching import file_patterns, image_folders, is_data_name, resolve_files
 from mixwise.data.rows import read_hub, read_rows
 from mixwise.errors import DataError, printable
@@ -87,7 +87,11 @@ def _folder_rows(place: Path, fields: ImageFields) -> Iterator[FileRow]:
 
 def _entries(place: Path) -> Iterator[Path]:
     """What lies in a folder, hidden files and documentation left out."""
-    for entry in sorted(place.iterdir()):
+    try:
+        entries = sorted(place.iterdir())
+    except OSError as error:
+        raise unreadable(place, error) from None
+    for entry in entries:
         is_document = entry.suffix.lower() not in SUFFIXES and not is_data_name(entry.name)
         if not entry.name.startswith(".") and (entry.is_dir() or not is_document):
             yield entry

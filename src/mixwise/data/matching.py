@@ -91,9 +91,11 @@ def file_patterns(source: TextSource, folder: Path) -> tuple[str, ...]:
 
 
 def _holds_folders(place: Path) -> bool:
-    return place.is_dir() and any(
-        entry.is_dir() and not entry.name.startswith(".") for entry in place.iterdir()
-    )
+    try:
+        entries = list(place.iterdir()) if place.is_dir() else []
+    except OSError:  # whoever lists its files will say so
+        return False
+    return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
 
 
 def match_files(patterns: Iterable[str], folder: Path, key: str, wanted: str = "auto") -> Matched:

@@ -103,7 +103,9 @@ def measure_statistics(live: LiveModel, mixture: Mixture, data: StatisticsData) 
     device = next(live.module.parameters()).device
     try:
         estimate_statistics(live.module, data.batches(mixture, device))
-    except ValueError as error:  # one value per channel has no variance
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
         raise EvaluationError(
             f"batch norm cannot be measured anew on batches of {data.batch_examples} "
             f"({first_line(error)}): raise `training.batch_sequences`"
