@@ -11,15 +11,14 @@ import torch
 from mixwise.data.streams import TokenRows
 from mixwise.engine.devices import choose_device
 from mixwise.errors import CheckpointError, EvaluationError, RecipeError, first_line
+from mixwise.evaluation.likelihood.neighbours import find_neighbour, find_padding
 from mixwise.evaluation.likelihood.packing import find_mixing
 from mixwise.evaluation.likelihood.probe import (
     Difference,
     find_difference,
     find_leak,
-    find_neighbour,
     find_not_finite,
     find_not_finite_numbers,
-    find_padding,
     is_lack_of_memory,
     longest_read,
     reading_failure,
