@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from mixwise.errors import CheckpointError
-from mixwise.merging.fit.buffers import require_same_buffers
 from mixwise.merging.fit.config import compare_configs
 from mixwise.merging.fit.tokenizer import compare_tokenizers
 from mixwise.merging.rules.inputs import ExtraRun, Ingredients, SecondMoments
@@ -167,7 +166,6 @@ class ExpertPool:
             compare_with_base(self.live, checkpoint)
             if not checkpoint.is_adapter:
                 self.live.match(checkpoint)
-                require_same_buffers(self.live, checkpoint)
 
     @torch.no_grad()
     def merge(self, mixture: Mixture, rule: MergeRule) -> bool:

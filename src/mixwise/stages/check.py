@@ -15,6 +15,7 @@ from mixwise.decision.answer import share_words
 from mixwise.decision.baselines import EVERY, baselines
 from mixwise.engine.worker_cache import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line
+from mixwise.merging.fit.buffers import require_same_buffers
 from mixwise.merging.fit.movement import require_moved
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rule_table import find_rule
@@ -363,6 +364,7 @@ def _check_experts(live: LiveModel, inputs: Inputs) -> None:
     ExpertPool(live, experts)
     for checkpoint in experts.values():
         require_moved(live, checkpoint)
+        require_same_buffers(live, checkpoint)
     recipe = inputs.recipe
     extra_runs = find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names)
     if len(experts) == len(brought) and not extra_runs:

@@ -22,6 +22,7 @@ from mixwise.engine.protocol import OnStep
 from mixwise.engine.worker_cache import resident
 from mixwise.errors import EvaluationError
 from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
+from mixwise.merging.fit.buffers import require_same_buffers
 from mixwise.merging.fit.movement import require_moved
 from mixwise.merging.multi_lora import can_serve
 from mixwise.merging.pool import ExpertPool, write_checkpoint, write_scaled
@@ -345,6 +346,7 @@ def open_pool(live: LiveModel, merges: MergeSettings) -> ExpertPool:
     )
     for expert in merges.experts.values():
         require_moved(live, expert)
+        require_same_buffers(live, expert)
     return pool
 
 
