@@ -15,6 +15,7 @@ from typing import Literal
 from mixwise.registry import Table
 
 Unit = Literal["tokens", "examples"]
+Reads = Literal["texts", "images"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Task:
         unit: What runs, horizons and prices count.
         set_kind: Kind of the domains' held-out parts, and of further sets like them.
         records: Format of its rows where the recipe names none; None where it is recognised.
+        reads: What its models read: tokens of texts, or pixels of images.
     """
 
     name: str
@@ -34,11 +36,17 @@ class Task:
     unit: Unit
     set_kind: str
     records: str | None = None
+    reads: Reads = "texts"
 
     @property
     def has_labels(self) -> bool:
         """Whether its data are labelled examples."""
         return self.unit == "examples"
+
+    @property
+    def has_images(self) -> bool:
+        """Whether its models read pixels."""
+        return self.reads == "images"
 
 
 CAUSAL_LM = Task("causal-lm", "AutoModelForCausalLM", "tokens", "text")
@@ -53,6 +61,14 @@ TASKS: Table[Task] = Table(
             "examples",
             "labels",
             records="labelled",
+        ),
+        Task(
+            "image-classification",
+            "AutoModelForImageClassification",
+            "examples",
+            "labels",
+            records="image",
+            reads="images",
         ),
     ),
 )

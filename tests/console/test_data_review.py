@@ -1,4 +1,5 @@
 import pytest
+from PIL import Image
 
 from mixwise.console.data_review import print_review
 from mixwise.data.statistics import CorpusCounts, SharedRows
@@ -36,3 +37,12 @@ def test_long_rows_are_shortened(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"\n⟦{'a' * 4000}… (1,000 more characters)\n" in whole
     late = Document("a" * 5000, "d", 1, supervised=((2, 4), (4500, 4600)))
     assert f"\naa⟦aa⟧{'a' * 3996}… (1,000 more characters)\n" in shown(capsys, late)
+
+
+def test_images_have_no_tokens(capsys: pytest.CaptureFixture[str]) -> None:
+    image = Image.new("RGB", (30, 20))
+    rows = (ShownRow("talks", Document("hash", "cats/1.png", 0, label="cat", image=image)),)
+    print_review(DataReview(1, (COUNTS,), (), rows, has_tokens=False))
+    shown = capsys.readouterr().out
+    assert "`talks`, cats/1.png: cat, 30 × 20 pixels" in shown
+    assert "tokens" not in shown

@@ -9,7 +9,8 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from mixwise.data.examples import ExampleEncoder, ExampleStream, write_examples
+from mixwise.data.examples import ExampleEncoder, ExampleStream
+from mixwise.data.labelled import write_examples
 from mixwise.data.tokenising import Sides
 from mixwise.errors import DataError
 from mixwise.records.record import Document

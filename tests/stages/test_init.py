@@ -227,3 +227,39 @@ def test_init_never_overwrites_a_recipe(tmp_path: Path) -> None:
 
 def test_the_examples_of_the_template_are_yaml(tmp_path: Path) -> None:
     assert isinstance(yaml.safe_load(uncomment(write_recipe(tmp_path).read_text())), dict)
+
+
+def test_image_folders_are_domains_of_image_classification(tmp_path: Path) -> None:
+    for name in ("photos", "drawings"):
+        for label in ("cat", "dog"):
+            (tmp_path / name / label).mkdir(parents=True)
+            (tmp_path / name / label / "1.png").write_bytes(b"never opened")
+    (tmp_path / "notes.jsonl").write_text('{"text": "a note"}\n')
+    recipe = load_recipe(write_recipe(tmp_path))
+    assert recipe.task == "image-classification"
+    assert {n: d.files for n, d in recipe.domains.items()} == {
+        "drawings": ("drawings",),
+        "photos": ("photos",),
+    }
+    assert "Left out: notes.jsonl: cannot be with" in (tmp_path / "recipe.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task"),
+    [
+        (None, "text-classification"),
+        ("BertForSequenceClassification", "text-classification"),
+        ("LlamaForCausalLM", "causal-lm"),
+    ],
+)
+def test_labelled_texts_are_told_by_their_columns_and_the_base(
+    tmp_path: Path, architecture: str | None, task: str
+) -> None:
+    for name in ("films", "books"):
+        (tmp_path / f"{name}.jsonl").write_text('{"text": "dull", "label": 0}\n')
+    if architecture:
+        (tmp_path / "base").mkdir()
+        (tmp_path / "base" / "config.json").write_text(f'{{"architectures": ["{architecture}"]}}')
+    recipe = load_recipe(write_recipe(tmp_path))
+    assert recipe.task == task
+    assert recipe.horizon_tokens == (20_000 if task != "causal-lm" else 10_000_000)

@@ -3,25 +3,20 @@ from __future__ import annotations
 import pytest
 
 from mixwise.errors import RecipeError
-from mixwise.records.record import Document
 from mixwise.study.label_names import name_labels
 
 
-def documents(*labels: str) -> list[Document]:
-    return [Document("a", "d.jsonl", k, label=label) for k, label in enumerate(labels, start=1)]
-
-
 def test_names_of_the_base_stand_in_the_order_of_its_outputs() -> None:
-    assert name_labels({1: "bad", 0: "good"}, documents("never", "asked")) == ("good", "bad")
+    assert name_labels({1: "bad", 0: "good"}, ("never", "asked")) == ("good", "bad")
 
 
 def test_made_up_names_are_those_of_the_data_in_the_order_of_the_alphabet() -> None:
     made_up = {0: "LABEL_0", 1: "LABEL_1"}
-    assert name_labels(made_up, documents("pos", "neg", "pos")) == ("neg", "pos")
+    assert name_labels(made_up, ("pos", "neg", "pos")) == ("neg", "pos")
 
 
 def test_as_many_labels_as_outputs_are_asked_for() -> None:
     with pytest.raises(
         RecipeError, match=r"has 1 outputs, but the data have 2 labels \(`a`, `b`\)"
     ):
-        name_labels({0: "LABEL_0"}, documents("b", "a"))
+        name_labels({0: "LABEL_0"}, ("b", "a"))

@@ -19,6 +19,21 @@ _MARKS = ("⟦", "⟧")
 
 def print_review(review: DataReview) -> None:
     """Print the counts, what is shared, and the rows."""
+    print_table(_tokens(review) if review.has_tokens else _images(review))
+    for pair in review.shared:
+        print_text(f"`{pair.first}` and `{pair.second}` share {pair.n_rows:,} row(s)")
+    for row in review.rows:
+        opening, closing = _MARKS
+        if row.document.image is not None:
+            width, height = row.document.image.size
+            size = f"{width:,} × {height:,} pixels"
+            print_text(f"`{row.name}`, {row.document.place}: {row.document.label}, {size}")
+            continue
+        print_text(f"\n`{row.name}`, {row.document.place}; {opening}learned{closing}:")
+        print_text("".join(_marked(row.document)))
+
+
+def _tokens(review: DataReview) -> Table:
     table = Table(
         "domain or set",
         "rows",
@@ -42,13 +57,14 @@ def print_review(review: DataReview) -> None:
             f"{each.n_overlong:,}",
             f"{each.n_duplicates:,}",
         )
-    print_table(table)
-    for pair in review.shared:
-        print_text(f"`{pair.first}` and `{pair.second}` share {pair.n_rows:,} row(s)")
-    for row in review.rows:
-        opening, closing = _MARKS
-        print_text(f"\n`{row.name}`, {row.document.place}; {opening}learned{closing}:")
-        print_text("".join(_marked(row.document)))
+    return table
+
+
+def _images(review: DataReview) -> Table:
+    table = Table("domain or set", "images", "duplicates", title="Images", title_justify="left")
+    for each in review.counts:
+        table.add_row(each.name, f"{each.n_rows:,}", f"{each.n_duplicates:,}")
+    return table
 
 
 def _marked(document: Document) -> Iterator[str]:

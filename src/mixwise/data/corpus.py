@@ -27,12 +27,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mixwise.data.chat_template import ChatTemplate
-from mixwise.data.examples import ExampleEncoder, ExampleRows, ExampleStream, write_examples
+from mixwise.data.examples import ExampleEncoder, ExampleLayout, ExampleRows, ExampleStream
 from mixwise.data.formats import format_of
 from mixwise.data.heldout import HeldoutRows
-from mixwise.data.matching import resolve_files, warn_of_left_out
+from mixwise.data.image_rows import hash_image_files
+from mixwise.data.labelled import LabelledEncoder, write_examples
+from mixwise.data.matching import file_patterns, resolve_files, warn_of_left_out
 from mixwise.data.mixing import mix
 from mixwise.data.pieces import Tokenizer
+from mixwise.data.pixels import ImageEncoder, ImageLayout, ImageRows, ImageStream
 from mixwise.data.sources import no_documents, open_documents, read_documents
 from mixwise.data.streams import Tokens, TokenStream, cut_rows, map_file, map_sequences
 from mixwise.data.token_cache import load_cached
@@ -44,6 +47,8 @@ from mixwise.recipe import Portion, TextSource, hash_section, portions
 from mixwise.records.record import Document
 from mixwise.share_units import ShareUnit
 
+LabelledRows = ExampleRows | ImageRows
+Encoder = Tokenizer | ExampleEncoder | ImageEncoder
 _FORMAT = 2  # of the cache; raise it when the files below change their meaning
 
 
@@ -58,7 +63,7 @@ class Corpus:
         facts: Counts.
         files: Hash of the content of each file of the folder.
         document_masking: Whether documents of a training row do not see each other.
-        example_tokens: Tokens of a row of labelled examples; None of a stream of documents.
+        layout: How labelled examples stand in its files; None of a stream of documents.
     """
 
     name: str
@@ -67,30 +72,26 @@ class Corpus:
     facts: CorpusFacts
     files: Mapping[str, str]
     document_masking: bool = False
-    example_tokens: int | None = None
+    layout: ExampleLayout | ImageLayout | None = None
 
     def train_sequences(self, length: int) -> Tokens:
         """Training sequences, shape ``(n, length)``, mapped from disk."""
-        return map_sequences(self.train.ids, length)
+        stream = self.train
+        assert not isinstance(stream, ImageStream)  # images have no tokens
+        return map_sequences(stream.ids, length)
 
     @property
-    def train(self) -> ExampleStream | TokenStream:
+    def train(self) -> ImageStream | ExampleStream | TokenStream:
         """The training side."""
-        if self.example_tokens is not None:
-            return self._examples("train", self.example_tokens)
+        if self.layout is not None:
+            return self.layout.stream(self.folder, "train", self.files)
         mask = self.folder / "train_mask.u8" if self.is_partly_supervised else None
         lengths = self.folder / "train_lengths.npy" if self.document_masking else None
         stream = TokenStream(ids=self.folder / "train.u32", mask=mask, lengths=lengths)
         hashes = {file.name: self.files[file.name] for file in stream.files}
         return stream.model_copy(update={"hashes": hashes})
 
-    def _examples(self, side: str, width: int) -> ExampleStream:
-        names = (f"{side}.u32", f"{side}_labels.u32", f"{side}_lengths.npy")
-        ids, labels, lengths = (self.folder / name for name in names)
-        hashes = {name: self.files[name] for name in names}
-        return ExampleStream(ids=ids, labels=labels, lengths=lengths, width=width, hashes=hashes)
-
-    def heldout_examples(self, limit: int, without: npt.NDArray[np.uint64]) -> ExampleRows:
+    def heldout_examples(self, limit: int, without: npt.NDArray[np.uint64]) -> LabelledRows:
         """Held-out examples, evenly spaced over the held-out side; only of labelled ones.
 
         Args:
@@ -100,14 +101,14 @@ class Corpus:
         Raises:
             DataError: If none is left.
         """
-        assert self.example_tokens is not None  # whoever calls reads labelled examples
+        assert self.layout is not None  # whoever calls reads labelled examples
         kept = np.flatnonzero(~np.isin(self.document_hashes(heldout=True), without))
         if not len(kept):
             raise DataError(
                 f"`{self.name}`: no held-out example is left, because all of them also stand in "
                 "training rows: add others"
             )
-        rows = self._examples("heldout", self.example_tokens).rows(1, None)
+        rows = self.layout.stream(self.folder, "heldout", self.files).rows(1, None)
         return rows.chosen(kept[_evenly_spaced(len(kept), limit)])
 
     @property
@@ -206,7 +207,7 @@ def prepare_corpus(
     *,
     folder: Path,
     key: str,
-    tokenizer: Tokenizer | ExampleEncoder,
+    tokenizer: Encoder,
     cache: Path,
     heldout_fraction: float,
     heldout_files: Sequence[str] = (),
@@ -274,7 +275,7 @@ def prepare_corpus(
                 n_by_source,
             )
         counted = _counted(f"tokenising {name}", len(hashes), on_progress)
-        if isinstance(tokenizer, ExampleEncoder):
+        if isinstance(tokenizer, LabelledEncoder):
             write_examples(target, sides, tokenizer, counted)
         else:
             write_corpus(target, sides, tokenizer, counted)
@@ -285,8 +286,8 @@ def prepare_corpus(
                 "the disk, or set MIXWISE_CACHE to another folder"
             )
     facts = parse_facts(cached["facts"])
-    width = tokenizer.width if isinstance(tokenizer, ExampleEncoder) else None
-    return Corpus(name, corpus_key, target, facts, cached["files"], document_masking, width)
+    layout = tokenizer.layout if isinstance(tokenizer, ExampleEncoder | ImageEncoder) else None
+    return Corpus(name, corpus_key, target, facts, cached["files"], document_masking, layout)
 
 
 def find_corpus_key(
@@ -294,7 +295,7 @@ def find_corpus_key(
     *,
     folder: Path,
     key: str,
-    tokenizer: Tokenizer | ExampleEncoder,
+    tokenizer: Encoder,
     heldout_fraction: float,
     heldout_files: Sequence[str] = (),
     chat: ChatTemplate | None = None,
@@ -330,7 +331,7 @@ def locate_hash(
     """``file:line`` of the first document with this hash."""
     for document in read_documents(source, folder, key, chat):
         if hash_text(document.text) == text_hash:
-            return f"{document.file}:{document.line}"
+            return document.place
     raise DataError(f"`{key}` changed while it was read: run the command again")
 
 
@@ -380,8 +381,13 @@ def _hash_source(
             digest.update(f"{len(text)} ".encode() + text)
             if document.supervised is not None:
                 digest.update(repr(document.supervised).encode())
+            if document.label is not None:
+                digest.update(f"label {document.label}\0".encode())
         return digest.hexdigest()
-    for path in resolve_files(source.files, folder, f"{key}.files", source.format):
+    if source.record_format.is_image:
+        digest.update(hash_image_files(source, folder, key).encode())
+    patterns = file_patterns(source, folder)
+    for path in resolve_files(patterns, folder, f"{key}.files", source.format) if patterns else ():
         digest.update(format_of(path, source.format).encode() + hash_file(path).encode())
     return digest.hexdigest()
 

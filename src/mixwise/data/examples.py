@@ -5,34 +5,31 @@ Notation:
 
 Method:
     Each side is a table of rows of W tokens, filled with 0 behind the end of a shorter text, beside
-    the lengths and the labels; all is kept in the token cache under the hash of everything that it
-    comes from. Special tokens are those that the tokenizer puts around one text; of a text of more
-    than W tokens the tokenizer's own truncation keeps W, and its length is kept as it was.
+    the lengths and the labels. Special tokens are those that the tokenizer puts around one text; of
+    a text of more than W tokens the tokenizer's own truncation keeps W, and its length is kept as
+    it was.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.data.labelled import LabelledEncoder, SideFacts
 from mixwise.data.streams import CachedFiles, cut_rows, map_file
-from mixwise.data.token_cache import part_folder, save_facts
-from mixwise.data.tokenising import CorpusFacts, Sides, hash_text
-from mixwise.errors import DataError, ResourceError, nearest, printable
+from mixwise.data.tokenising import hash_text
 from mixwise.records.record import Document
-from mixwise.shortages import explain_failed_write
 
 _BATCH = 256  # texts tokenised together
 
 
-class ExampleEncoder:
+class ExampleEncoder(LabelledEncoder):
     """Makes ids of a text and an index of a label.
 
     Args:
@@ -42,12 +39,14 @@ class ExampleEncoder:
     """
 
     def __init__(self, tokenizer: Any, labels: Sequence[str], width: int) -> None:
+        super().__init__(labels, (tokenizer.backend_tokenizer.to_str(), "labels", str(width)))
         self._tokenizer = tokenizer
-        self._index = {name: index for index, name in enumerate(labels)}
         self.width = width
-        rules = tokenizer.backend_tokenizer.to_str()
-        text = "\0".join([rules, "labels", str(width), *labels])
-        self.fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @property
+    def layout(self) -> ExampleLayout:
+        """Rows of W tokens."""
+        return ExampleLayout(self.width)
 
     def encode(self, texts: Sequence[str]) -> list[tuple[list[int], int]]:
         """Ids of each text, special tokens included, and how many they were before the cut."""
@@ -62,20 +61,50 @@ class ExampleEncoder:
         ids: list[int] = encoded["input_ids"]
         return ids
 
-    def label(self, document: Document) -> int:
-        """Index of a document's label.
+    def write_side(
+        self,
+        folder: Path,
+        side: str,
+        documents: Iterable[Document],
+        counted: Callable[[int], None],
+    ) -> SideFacts:
+        """Write ids and labels."""
+        hashes: list[int] = []
+        lengths: list[int] = []
+        n_empty = n_bytes = 0
+        names = (folder / f"{side}.u32", folder / f"{side}_labels.u32")
+        with names[0].open("wb") as ids_file, names[1].open("wb") as labels_file:
+            left = iter(documents)
+            while batch := list(itertools.islice(left, _BATCH)):
+                full = [document for document in batch if not document.is_empty]
+                n_empty += len(batch) - len(full)
+                encoded = self.encode([document.text for document in full])
+                for document, (ids, length) in zip(full, encoded, strict=True):
+                    row = np.zeros(self.width, dtype=np.uint32)
+                    row[: len(ids)] = ids
+                    row.tofile(ids_file)
+                    np.array([self.label(document)], dtype=np.uint32).tofile(labels_file)
+                    hashes.append(hash_text(document.text))
+                    lengths.append(length)
+                    n_bytes += len(document.text.encode())
+                counted(len(full))
+        return SideFacts(hashes, lengths, n_empty, n_bytes)
 
-        Raises:
-            DataError: If the model knows no label of this name; names the row.
-        """
-        name = document.label or ""
-        if name not in self._index:
-            raise DataError(
-                f"{printable(document.place)}: the label `{printable(name, 80)}` is none of the "
-                f"base's {len(self._index)}: {nearest(name, self._index)}, or correct `id2label` "
-                "of its config.json"
-            )
-        return self._index[name]
+
+@dataclass(frozen=True, slots=True)
+class ExampleLayout:
+    """Rows of W tokens, their labels and the lengths of their texts."""
+
+    width: int
+
+    def stream(self, folder: Path, side: str, files: Mapping[str, str]) -> ExampleStream:
+        """The examples of one side, by the hashes of the folder's files."""
+        names = (f"{side}.u32", f"{side}_labels.u32", f"{side}_lengths.npy")
+        ids, labels, lengths = (folder / name for name in names)
+        hashes = {name: files[name] for name in names}
+        return ExampleStream(
+            ids=ids, labels=labels, lengths=lengths, width=self.width, hashes=hashes
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +117,8 @@ class ExampleRows:
         labels: Index of the label of each, shape ``(n,)``.
     """
 
+    pixels: ClassVar[None] = None
+
     ids: npt.NDArray[np.integer]
     lengths: npt.NDArray[np.int64]
     labels: npt.NDArray[np.integer]
@@ -99,6 +130,15 @@ class ExampleRows:
             "attention_mask": (np.arange(self.ids.shape[1]) < self.lengths[row]).astype(np.int64),
             "labels": np.array(self.labels[row], dtype=np.int64),
         }
+
+    def row_ids(self, row: int) -> npt.NDArray[np.int64]:
+        """Tokens of one example."""
+        return self.ids[row, : self.lengths[row]].astype(np.int64)
+
+    @property
+    def hashed(self) -> tuple[npt.NDArray[Any], ...]:
+        """All that the examples are told from others by."""
+        return (self.ids, self.lengths, self.labels)
 
     def chosen(self, rows: npt.NDArray[np.int64]) -> ExampleRows:
         """Some of the examples."""
@@ -138,64 +178,3 @@ class ExampleStream(CachedFiles):
             np.minimum(np.load(self.lengths, allow_pickle=False), self.width),
             map_file(self.labels, np.uint32),
         )
-
-
-def write_examples(
-    target: Path, sides: Sides, encoder: ExampleEncoder, counted: Callable[[int], None]
-) -> None:
-    """Write both sides into a folder beside the target and move it there when it is whole."""
-    try:
-        with part_folder(target) as partial:
-            n_train, n_empty, n_bytes = _write_side(partial, "train", sides.train, encoder, counted)
-            n_heldout, n_more, _ = _write_side(partial, "heldout", sides.heldout, encoder, counted)
-            facts = CorpusFacts(
-                n_documents=n_train + n_heldout,
-                n_empty=n_empty + n_more,
-                n_heldout_documents=n_heldout,
-                n_train_tokens=n_train,
-                n_heldout_tokens=n_heldout,
-                n_train_bytes=n_bytes,
-                n_by_source=sides.n_by_source,
-            )
-            save_facts(partial, {k: v for k, v in asdict(facts).items() if v is not None})
-    except OSError as error:
-        raise ResourceError(
-            f"the token cache: {explain_failed_write(error, target.parent)}, or set MIXWISE_CACHE "
-            "to another folder"
-        ) from None
-
-
-def _write_side(
-    folder: Path,
-    side: str,
-    documents: Iterable[Document],
-    encoder: ExampleEncoder,
-    counted: Callable[[int], None],
-) -> tuple[int, int, int]:
-    """Write one side: ids, labels, lengths, hashes.
-
-    Returns:
-        Examples, empty ones that are left out, and bytes of text.
-    """
-    hashes: list[int] = []
-    lengths: list[int] = []
-    n_empty = n_bytes = 0
-    names = (f"{side}.u32", f"{side}_labels.u32")
-    with (folder / names[0]).open("wb") as ids_file, (folder / names[1]).open("wb") as labels_file:
-        left = iter(documents)
-        while batch := list(itertools.islice(left, _BATCH)):
-            full = [document for document in batch if not document.is_empty]
-            n_empty += len(batch) - len(full)
-            encoded = encoder.encode([document.text for document in full])
-            for document, (ids, length) in zip(full, encoded, strict=True):
-                row = np.zeros(encoder.width, dtype=np.uint32)
-                row[: len(ids)] = ids
-                row.tofile(ids_file)
-                np.array([encoder.label(document)], dtype=np.uint32).tofile(labels_file)
-                hashes.append(hash_text(document.text))
-                lengths.append(length)
-                n_bytes += len(document.text.encode())
-            counted(len(full))
-    np.save(folder / f"{side}_hashes.npy", np.array(hashes, dtype=np.uint64))
-    np.save(folder / f"{side}_lengths.npy", np.array(lengths, dtype=np.int64))
-    return len(hashes), n_empty, n_bytes

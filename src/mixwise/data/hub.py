@@ -45,8 +45,16 @@ _TOLD = 256  # rows between two tellings of the progress
 _AS_TEXT = (datetime.date, datetime.time, datetime.timedelta, decimal.Decimal)
 
 
-def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
+def read_hub(
+    hub: HubDataset, key: str, wanted: Sequence[Wanted], *, undecoded: str | None = None
+) -> Iterator[FileRow]:
     """Rows of a whole dataset of the hub, the columns asked for alone.
+
+    Args:
+        hub: The dataset.
+        key: Key path of its source in the recipe, for error texts.
+        wanted: The fields that will be asked for.
+        undecoded: A column whose images stay as they are stored: bytes and a path.
 
     Raises:
         DataError: If it cannot be had, lacks a column, or a row cannot be read.
@@ -54,9 +62,20 @@ def read_hub(hub: HubDataset, key: str, wanted: Sequence[Wanted]) -> Iterator[Fi
     """
     table = _open(hub, key, streaming=False)
     place = printable(hub.dataset)
+    if undecoded is not None:
+        table = _undecoded(table, undecoded)
     table = table.select_columns(chosen_columns(wanted, list(table.column_names), place))
     for number, values in enumerate(_rows(table, place), start=1):
         yield FileRow(values, hub.dataset, number)
+
+
+def _undecoded(table: Any, column: str) -> Any:
+    """The table with a column of images as they are stored; as it is where it has none."""
+    import datasets
+
+    if not isinstance(table.features.get(column), datasets.Image):
+        return table
+    return table.cast_column(column, datasets.Image(decode=False))
 
 
 def _open(hub: HubDataset, key: str, *, streaming: bool) -> Any:

@@ -63,7 +63,8 @@ def resolve_files(
 
 def warn_of_left_out(source: TextSource, folder: Path, key: str) -> None:
     """Say which files a source's patterns match but do not take."""
-    left_out = match_files(source.files, folder, f"{key}.files", source.format).left_out
+    patterns = file_patterns(source, folder)
+    left_out = match_files(patterns, folder, f"{key}.files", source.format).left_out
     if left_out:
         listed = "; ".join(left_out[:5]) + ("; …" if len(left_out) > 5 else "")
         warnings.warn(
@@ -72,6 +73,29 @@ def warn_of_left_out(source: TextSource, folder: Path, key: str) -> None:
             MixwiseWarning,
             stacklevel=2,
         )
+
+
+def image_folders(source: TextSource, folder: Path) -> tuple[Path, ...]:
+    """The image folders among the entries of ``files``, each once."""
+    if not source.record_format.is_image:
+        return ()
+    found = (folder / expand_user(pattern) for pattern in source.files)
+    return tuple({place.resolve(): place for place in found if _holds_folders(place)}.values())
+
+
+def file_patterns(source: TextSource, folder: Path) -> tuple[str, ...]:
+    """The entries of ``files`` that name data files."""
+    if not source.record_format.is_image:
+        return source.files
+    return tuple(p for p in source.files if not _holds_folders(folder / expand_user(p)))
+
+
+def _holds_folders(place: Path) -> bool:
+    try:
+        entries = list(place.iterdir()) if place.is_dir() else []
+    except OSError:  # whoever lists its files will say so
+        return False
+    return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
 
 
 def match_files(patterns: Iterable[str], folder: Path, key: str, wanted: str = "auto") -> Matched:

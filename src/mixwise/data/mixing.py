@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.data.examples import ExampleEncoder
+from mixwise.data.labelled import LabelledEncoder
 from mixwise.data.pieces import Tokenizer, document_sizes
 from mixwise.errors import DataError
 from mixwise.records.record import Document
@@ -84,7 +84,7 @@ def order_by_weights(sizes: Sequence[Iterator[int]], weights: Sequence[float]) -
 
 
 def sizes_by_unit(
-    documents: Iterable[Document], tokenizer: Tokenizer | ExampleEncoder, unit: ShareUnit
+    documents: Iterable[Document], tokenizer: Tokenizer | LabelledEncoder, unit: ShareUnit
 ) -> Iterator[int]:
     """What each document counts: its tokens, those that are learned, or 1; empty ones count 0.
 
@@ -93,7 +93,7 @@ def sizes_by_unit(
         tokenizer: Makes their tokens; of labelled examples each counts 1, whatever the unit.
         unit: Of the recipe's shares.
     """
-    if unit == "rows" or isinstance(tokenizer, ExampleEncoder):
+    if unit == "rows" or isinstance(tokenizer, LabelledEncoder):
         return (int(not document.is_empty) for document in documents)
     return document_sizes(documents, tokenizer, learned=unit == "supervised_tokens")
 
@@ -101,7 +101,7 @@ def sizes_by_unit(
 def mix(
     readers: Readers,
     weights: Sequence[float],
-    tokenizer: Tokenizer | ExampleEncoder,
+    tokenizer: Tokenizer | LabelledEncoder,
     unit: ShareUnit,
 ) -> tuple[Callable[[], Iterator[Document]], tuple[int, ...]]:
     """Documents of sources, mixed by weights or one source after the other.

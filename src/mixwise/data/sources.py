@@ -14,7 +14,8 @@ from typing import Any
 from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.formats import format_of, read_lines
 from mixwise.data.hub import read_hub
-from mixwise.data.matching import resolve_files
+from mixwise.data.image_rows import read_image_rows
+from mixwise.data.matching import file_patterns, image_folders, resolve_files
 from mixwise.data.rows import read_rows
 from mixwise.errors import DataError, printable
 from mixwise.recipe import Portion, TextSource, portions
@@ -83,8 +84,10 @@ def _require_apart(found: Sequence[Portion], folder: Path) -> None:
     for portion in found:
         source, key = portion.source, portion.key
         how = source.model_dump_json(exclude={"files", "weight", "weights", "sources"})
-        files = resolve_files(source.files, folder, f"{key}.files", source.format)
-        for place in [str(path.resolve()) for path in files] or [""]:
+        patterns = file_patterns(source, folder)
+        files = resolve_files(patterns, folder, f"{key}.files", source.format) if patterns else ()
+        places = [str(path.resolve()) for path in (*files, *image_folders(source, folder))]
+        for place in places or [""]:
             other = names.setdefault((place, how), portion.name)
             if other != portion.name:
                 raise DataError(
@@ -124,6 +127,9 @@ def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
     def read(rows: Iterator[FileRow]) -> Iterator[Any]:
         return (reader.read(row) for row in _fitting(rows, conditions))
 
+    if source.record_format.is_image:
+        yield from read(read_image_rows(source, folder, key, wanted))
+        return
     if source.hub is not None:
         yield from read(read_hub(source.hub, key, wanted))
         return
@@ -154,6 +160,9 @@ def read_column(source: TextSource, folder: Path, key: str, column: Wanted) -> I
     """
     conditions = _conditions(source, key)
     wanted = (column, *(each for each, _ in conditions))
+    if source.record_format.is_image:
+        yield from _fitting(read_image_rows(source, folder, key, wanted), conditions)
+        return
     if source.hub is not None:
         yield from _fitting(read_hub(source.hub, key, wanted), conditions)
         return

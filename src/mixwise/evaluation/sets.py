@@ -20,7 +20,7 @@ from mixwise.section import Section
 
 if TYPE_CHECKING:
     from mixwise.data.chat_template import ChatTemplate
-    from mixwise.data.examples import ExampleRows
+    from mixwise.data.corpus import LabelledRows
     from mixwise.data.heldout import HeldoutRows
     from mixwise.data.tokenizer import BaseTokenizer
 
@@ -93,7 +93,7 @@ class Opening:
     Args:
         name: Name of the domain or evaluation set.
         key: Its key path in the recipe, for error texts.
-        tokenizer: The base's.
+        open_tokenizer: Opens the base's tokenizer; models of images have none.
         sequence_length: Tokens per row of a domain.
         context_tokens: Longest input of the model.
         max_examples: At most so many examples are wanted.
@@ -111,7 +111,7 @@ class Opening:
 
     name: str
     key: str
-    tokenizer: BaseTokenizer
+    open_tokenizer: Callable[[], BaseTokenizer]
     sequence_length: int
     context_tokens: int
     max_examples: int
@@ -123,10 +123,15 @@ class Opening:
     folder: Path = Path()
     trust_remote_code: bool = False
     chat_template: Callable[[], ChatTemplate] | None = None
-    held_examples: Callable[[], ExampleRows] | None = None
+    held_examples: Callable[[], LabelledRows] | None = None
     labels: tuple[str, ...] = ()
 
-    def examples(self) -> ExampleRows:
+    @property
+    def tokenizer(self) -> BaseTokenizer:
+        """The base's tokenizer."""
+        return self.open_tokenizer()
+
+    def examples(self) -> LabelledRows:
         """The held-out examples."""
         assert self.held_examples is not None  # tasks with labels have them
         return self.held_examples()

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 
 from mixwise.data.examples import ExampleStream
+from mixwise.data.pixels import ImageStream
 from mixwise.data.streams import TokenRows, TokenStream
 from mixwise.errors import RecipeError
 from mixwise.export.exporter import Export, share_facts
@@ -55,8 +56,8 @@ def _lines(job: TrainingJob) -> Iterator[str]:
         yield json.dumps(line | ({} if positions is None else {"position_ids": positions.tolist()}))
 
 
-def _token_rows(job: TrainingJob, stream: ExampleStream | TokenStream) -> TokenRows:
-    if isinstance(stream, ExampleStream):
+def _token_rows(job: TrainingJob, stream: ImageStream | ExampleStream | TokenStream) -> TokenRows:
+    if not isinstance(stream, TokenStream):
         raise RecipeError(
             "`export`: a stream of tokens is for causal language models, but the study's domains "
             "hold labelled examples: export the shares instead"

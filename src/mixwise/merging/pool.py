@@ -33,6 +33,7 @@ from mixwise.merging.task_vectors.inner_products import inner_products
 from mixwise.merging.task_vectors.store import StoredTaskVector, open_stored
 from mixwise.merging.task_vectors.task_vector import DirectTaskVector, TaskVector, load_all
 from mixwise.mixture import Mixture
+from mixwise.models.batch_norm import statistics_names
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.chunks import chunks
 from mixwise.models.live_model import LiveModel
@@ -135,7 +136,10 @@ class ExpertPool:
     def inner_products(self) -> Tensor:
         """⟨δₖ, δₗ⟩ of all vectors over all tensors, ``(n_vectors, n_vectors)``, float64."""
         total = torch.zeros(len(self.vectors), len(self.vectors), dtype=torch.float64)
+        measured = statistics_names(self.live.module)  # which are no weights that rules combine
         for name, live in self.live.tensors.items():
+            if name in measured:
+                continue
             total += inner_products(self.vectors, name, self.base_tensor(name), live.device)
         return total
 
@@ -164,7 +168,7 @@ class ExpertPool:
                 self.live.match(checkpoint)
 
     @torch.no_grad()
-    def merge(self, mixture: Mixture, rule: MergeRule) -> None:
+    def merge(self, mixture: Mixture, rule: MergeRule) -> bool:
         """Write the merge of a mixture into the live model.
 
         An expert that gets merge weight 1 and no other is written as it was saved, bit for bit.
@@ -172,19 +176,23 @@ class ExpertPool:
         Args:
             mixture: Shares of the pool's domains.
             rule: How merge weights or tensors follow from the shares.
+
+        Returns:
+            Whether it is one full expert, as it was saved.
         """
         shares = self.shares(mixture)
         if isinstance(rule, LinearRule):
-            self._write_weighted(rule.coefficients(shares).tolist())
-        else:
-            self._write_combined(shares, rule.combine)
+            return self._write_weighted(rule.coefficients(shares).tolist())
+        self._write_combined(shares, rule.combine)
+        return False
 
     def shares(self, mixture: Mixture) -> Tensor:
         """Shares in the order of the pool's domains, ``(n_domains,)``, float64."""
         by_domain = mixture.as_dict()
         return torch.tensor([by_domain[name] for name in self.domains], dtype=torch.float64)
 
-    def _write_weighted(self, merge_weights: Sequence[float]) -> None:
+    def _write_weighted(self, merge_weights: Sequence[float]) -> bool:
+        """Write a weighted sum; tell whether it is an expert as it was saved."""
         pairs = [(v, w) for v, w in zip(self.vectors, merge_weights, strict=True) if w]
         active = {d: w for d, w in zip(self.domains, merge_weights, strict=False) if w}
         is_of_experts = len(active) == len(pairs)
@@ -193,10 +201,12 @@ class ExpertPool:
             write_adapters(self.live, adapters, [weight for _, weight in pairs])
         elif is_of_experts and list(active.values()) == [1.0]:
             self.live.write_checkpoint(self.experts[next(iter(active))])
+            return True
         elif is_of_experts and _are_one(active.values()):
             self._running.write(set(active), statistics.fmean(active.values()))
         else:
             _write_sum(self.live, pairs)
+        return False
 
     def _write_combined(self, shares: Tensor, combine: Combine) -> None:
         for name, live in self.live.tensors.items():

@@ -114,7 +114,9 @@ class Recipe(Section):
 
     @property
     def row_tokens(self) -> int:
-        """Tokens that a model reads of one row at most."""
+        """Tokens that a model reads of one row at most; an image counts as one."""
+        if self.task_facts.has_images:
+            return 1
         return self.example_tokens if self.task_facts.has_labels else self.sequence_length
 
     @property

@@ -48,6 +48,8 @@ class Evaluation(Section):
 
     ``placement``: the whole model on one ``device``; ``split`` over all GPUs; or ``layers``, one
     layer at a time, for a model that does not fit beside its experts, in ``memory_gb`` gigabytes.
+    ``batch_norm_batches``: training batches of the mixture on which the running statistics of a
+    merge are measured, where the base has batch norm.
     """
 
     sets: dict[str, EvaluationSource] = Field(default_factory=dict)
@@ -56,6 +58,7 @@ class Evaluation(Section):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     placement: Literal["device", "split", "layers"] = "device"
     memory_gb: Annotated[float, Field(gt=0, le=10**6)] | None = None
+    batch_norm_batches: Annotated[int, Field(gt=0, le=10**6)] = 32
 
 
 class Lora(Section):

@@ -28,11 +28,16 @@ def count_examples(values: Mapping[str, Any]) -> Mapping[str, Any]:
         if "horizon_examples" in values:
             raise ValueError(
                 "`horizon_examples` is for tasks with labels: use `horizon_tokens`, or set "
-                "`task: text-classification`"
+                f"`task` to {' or '.join(row.name for row in TASKS.values() if row.has_labels)}"
             )
         return values
     if "horizon_examples" not in values and values.get("sequence_length") == 1:
         return values
+    if task.has_images and "example_tokens" in values:
+        raise ValueError(
+            f"`example_tokens` cannot be with `task: {task.name}`, whose examples have none: leave "
+            "it out (the size of images is that of the base's preprocessor_config.json)"
+        )
     for key, other in _INSTEAD.items():
         if key in values:
             raise ValueError(
@@ -73,6 +78,11 @@ def task_problems(recipe: Recipe) -> list[str]:
         "chat_template": recipe.chat_template is not None,
         "domains_from": recipe.domains_from is not None,
         "shares_by": recipe.shares_by == "supervised_tokens",
+    }
+    refused |= {
+        f"domains.{name}.weights": bool(domain.weights)
+        for name, domain in recipe.domains.items()
+        if task.has_images  # images have no characters to count
     }
     return problems + [
         f"`{key}`: what it asks for cannot be with `task: {task.name}` yet: leave it out"

@@ -15,6 +15,7 @@ from mixwise.records import (
     alpaca,
     chat,
     choice,
+    image,
     labelled,
     prompt_completion,
     question,
@@ -41,6 +42,7 @@ class RecordFormat:
             Without it `mixwise init` does not look for the format.
         is_partly_supervised: Whether a part of a document may be read only, and not learned.
         is_chat: Whether its reader gives conversations, which a chat template turns into documents.
+        is_image: Whether its documents are images, which folders may hold too, one a label.
     """
 
     name: str
@@ -50,6 +52,7 @@ class RecordFormat:
     recognise: Callable[[Mapping[str, Any]], Mapping[str, str] | None] | None = None
     is_partly_supervised: bool = False
     is_chat: bool = False
+    is_image: bool = False
 
     @property
     def learns(self) -> tuple[str, ...]:
@@ -94,6 +97,7 @@ FORMATS: Table[RecordFormat] = Table(
         _chat("sharegpt", sharegpt.SharegptFields, sharegpt.reader, sharegpt.recognise),
         _chat("alpaca", alpaca.AlpacaFields, alpaca.reader, alpaca.recognise),
         RecordFormat("labelled", Document, labelled.LabelledFields, labelled.reader),
+        RecordFormat("image", Document, image.ImageFields, image.reader, is_image=True),
     ),
 )
 

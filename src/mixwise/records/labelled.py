@@ -26,13 +26,23 @@ def reader(fields: LabelledFields, key: str) -> RowReader:
     )
 
     def read(row: FileRow) -> Document:
-        value: Any = pick(row, label)
-        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-            raise DataError(
-                f"{row.place}: `{printable(label.field, 80)}` must be the name or number of a "
-                f"label, but got {printable(repr(value), 80)}: correct it, or name another field "
-                f"in `{label.key}`"
-            )
-        return Document(read_text(row, text), row.file, row.line, label=str(value))
+        found = read_label(row, label)
+        return Document(read_text(row, text), row.file, row.line, label=found)
 
     return RowReader((text, label), read)
+
+
+def read_label(row: FileRow, wanted: Wanted) -> str:
+    """The label of a row: a name, or a number that is one.
+
+    Raises:
+        DataError: If it is neither.
+    """
+    value: Any = pick(row, wanted)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise DataError(
+            f"{row.place}: `{printable(wanted.field, 80)}` must be the name or number of a "
+            f"label, but got {printable(repr(value), 80)}: correct it, or name another field "
+            f"in `{wanted.key}`"
+        )
+    return str(value)

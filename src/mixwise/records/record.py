@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mixwise.records.conversation import Conversation
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Span = tuple[int, int]
 
@@ -14,14 +18,16 @@ class Document:
     """One text, where it stands, and which parts of it are learned.
 
     Args:
-        text: The whole text, as a model reads it.
+        text: The whole text, as a model reads it; of an image, the hash of its pixels, by which
+            it is told from others.
         file: Its file, or the name of its dataset.
-        line: Its line (or row), counted from 1.
+        line: Its line (or row), counted from 1; 0 where it is a whole file.
         supervised: Characters that are learned, as spans from the first up to the one after the
             last, in order; the others are read only. None for all of them.
         is_rendered: Whether a chat template has written it, special tokens and all, so that no
             end-of-text token comes after it, and no BOS before it that it brings itself.
         label: Name of its class; None where it has none.
+        image: The image, in RGB; None of a text.
     """
 
     text: str
@@ -30,11 +36,12 @@ class Document:
     supervised: tuple[Span, ...] | None = None
     is_rendered: bool = False
     label: str | None = None
+    image: Image | None = None
 
     @property
     def place(self) -> str:
-        """``file:line``."""
-        return f"{self.file}:{self.line}"
+        """``file:line``, or the file alone."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
     @property
     def is_empty(self) -> bool:

@@ -14,7 +14,7 @@ from mixwise.errors import DataError, nearest, printable
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One row: its fields by name, and where it stands."""
+    """One row: its fields by name, and where it stands; line 0 is that of a whole file."""
 
     values: Mapping[str, Any]
     file: str
@@ -22,8 +22,8 @@ class FileRow:
 
     @property
     def place(self) -> str:
-        """``file:line``, fit for an error text."""
-        return f"{printable(self.file)}:{self.line}"
+        """``file:line``, or the file alone, fit for an error text."""
+        return f"{printable(self.file)}:{self.line}" if self.line else printable(self.file)
 
 
 @dataclass(frozen=True, slots=True)

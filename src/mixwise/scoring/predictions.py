@@ -86,8 +86,9 @@ class PredictionScorer:
     @cached_property
     def _sets(self) -> tuple[_Predictions, ...]:
         """The likelihood sets as the experts predict them."""
-        experts = list(self._experts.values())
-        likelihoods = self._store.of(experts, coefficient=self._coefficient, names=self._names)
+        likelihoods = self._store.of(
+            self._experts, coefficient=self._coefficient, names=self._names
+        )
         return tuple(
             _Predictions(chosen, [found[chosen.name] for found in likelihoods])
             for chosen in self._evaluations.suite.likelihood_sets

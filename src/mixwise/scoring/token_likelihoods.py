@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from safetensors.numpy import save
 
 from mixwise.errors import MixwiseWarning, ResourceError
 from mixwise.files import replace_file
+from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.progress import Progress
 from mixwise.recipe import hash_section
@@ -48,7 +49,7 @@ class TokenLikelihoods:
 
     def of(
         self,
-        models: Sequence[Checkpoint],
+        models: Mapping[str, Checkpoint],
         *,
         coefficient: float = 1.0,
         names: tuple[str, ...] | None = None,
@@ -56,7 +57,7 @@ class TokenLikelihoods:
         """Log-likelihoods of the scored tokens by likelihood set, in nats, for each model.
 
         Args:
-            models: Opened checkpoints.
+            models: Opened checkpoints, by the domain that each was trained on.
             coefficient: What their differences to the base are multiplied by.
             names: Of the sets that are read; None for all.
 
@@ -64,13 +65,21 @@ class TokenLikelihoods:
             EvaluationError: If one is not finite.
             ResourceError: If they cannot be written, as on a full disk.
         """
-        files = [self._file(model, coefficient, names) for model in models]
+        domains, opened = tuple(models), tuple(models.values())
+        files = [self._file(*model, coefficient, names) for model in models.items()]
         found = {k: self._load(file) for k, file in enumerate(files)}
         known = {k: likelihoods for k, likelihoods in found.items() if likelihoods is not None}
         missing = [k for k in range(len(models)) if k not in known]
         evaluations = self._evaluations
         jobs = [
-            ReadingJob(evaluations.model, evaluations.suite, models[k], coefficient, names)
+            ReadingJob(
+                evaluations.model,
+                evaluations.suite,
+                opened[k],
+                coefficient,
+                Mixture.single(domains, domains[k]),
+                names,
+            )
             for k in missing
         ]
         if jobs:
@@ -82,14 +91,22 @@ class TokenLikelihoods:
                 )
         return tuple(known[k] for k in range(len(models)))
 
-    def _file(self, model: Checkpoint, coefficient: float, names: tuple[str, ...] | None) -> Path:
+    def _file(
+        self,
+        domain: str,
+        model: Checkpoint,
+        coefficient: float,
+        names: tuple[str, ...] | None,
+    ) -> Path:
         evaluations = self._evaluations
+        is_measured = evaluations.model.statistics is not None and coefficient != 1
         key = hash_section(
             model.fingerprint,
             *(f"{k}={v}" for k, v in evaluations.model.provenance.items()),
             evaluations.suite.fingerprint,
             *([] if coefficient == 1 else [f"coefficient {coefficient:g}"]),
             *([] if names is None else [f"sets {' '.join(names)}"]),
+            *([f"batch norm of {domain}"] if is_measured else []),
         )
         return self._folder / f"{key}.safetensors"
 

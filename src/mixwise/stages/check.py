@@ -12,6 +12,7 @@ from pathlib import Path
 from mixwise.decision.baselines import EVERY, baselines
 from mixwise.engine.worker_cache import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line
+from mixwise.merging.fit.buffers import require_same_buffers
 from mixwise.merging.fit.movement import require_moved
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rule_table import find_rule
@@ -23,10 +24,11 @@ from mixwise.search.front import most_scored
 from mixwise.search.method_table import method_for
 from mixwise.share_units import largest_shares
 from mixwise.stages.notes import notes_of
-from mixwise.stages.probe import require_finite, require_sound
+from mixwise.stages.probe import count_activations, require_finite, require_sound
 from mixwise.stages.timing import measure_steps
 from mixwise.stages.validate import choose_references
 from mixwise.study.answers import choose_answers
+from mixwise.study.batch_norm import require_batch_norm
 from mixwise.study.data_review import DataReview, review_data
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Counts, DomainPlan, ModelShape, Plan, make_plan
@@ -121,6 +123,7 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     method = method_for(search.method, inputs.recipe.objective_terms)
     method.design(inputs.space, search.budget, search.seed)
     choose_references(inputs)
+    require_batch_norm(inputs, choose_answers(inputs, find_rule(inputs.recipe.chosen_rule)))
     live = LiveModel.load(
         inputs.base,
         trust_remote_code=inputs.settings.trust_remote_code,
@@ -128,7 +131,8 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     )
     live.match(inputs.base)
     require_finite(live, inputs)
-    _require_embedding(live, inputs)
+    if not inputs.recipe.task_facts.has_images:
+        _require_embedding(live, inputs)
     _check_experts(live, inputs)
     if inputs.recipe.training.method == "lora":
         _require_lora_targets(live, inputs.recipe)
@@ -241,6 +245,9 @@ def _shape(live: LiveModel, inputs: Inputs) -> ModelShape:
     config, recipe = inputs.config, inputs.recipe
     n_parameters = sum(tensor.numel() for tensor in live.tensors.values())
     n_trainable = n_parameters
+    if recipe.task_facts.has_images:
+        counted = count_activations(live, inputs)
+        return ModelShape(n_parameters, n_trainable, 0, 0, 0, example_activations=counted)
     if recipe.training.method == "lora":
         rank = recipe.training.lora.rank
         shapes = [
@@ -277,6 +284,7 @@ def _check_experts(live: LiveModel, inputs: Inputs) -> None:
     ExpertPool(live, experts)
     for checkpoint in experts.values():
         require_moved(live, checkpoint)
+        require_same_buffers(live, checkpoint)
     recipe = inputs.recipe
     extra_runs = find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names)
     if len(experts) == len(brought) and not extra_runs:

@@ -32,6 +32,7 @@ from mixwise.diagnostics.interference import (
     predict_pair_errors,
 )
 from mixwise.engine.serial import HereEngine
+from mixwise.errors import RecipeError
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rules.rule import LINEAR
@@ -74,7 +75,16 @@ class _Theory:
 
 
 def run_diagnosis(workspace: Workspace) -> Diagnosis:
-    """Measure all that tells how far the proxy may be trusted; writes ``diagnose.json``."""
+    """Measure all that tells how far the proxy may be trusted; writes ``diagnose.json``.
+
+    Raises:
+        RecipeError: If the base has batch norm, whose merges have no derivatives.
+    """
+    if workspace.statistics is not None:
+        raise RecipeError(
+            "`diagnose`: it rests on derivatives, and merges of a base with batch norm have none, "
+            "because its statistics are measured anew after each: validate instead, on references"
+        )
     pool = workspace.open_pool()
     geometry = measure_geometry(pool)
     names = [name for name in pool.domains if workspace.recipe.domains[name].expert is None]

@@ -15,7 +15,7 @@ from mixwise.study.repetition import short_run_rows
 
 def notes_of(inputs: Inputs) -> Iterator[str]:
     """What was chosen for the recipe, a line each."""
-    choice = inputs.tokenizer.bos_choice
+    choice = None if inputs.recipe.task_facts.has_labels else inputs.tokenizer.bos_choice
     if choice is not None:
         why = "as the tokenizer and the base want it" if inputs.recipe.bos == "auto" else "as asked"
         yield f"`bos: {inputs.recipe.bos}`: {choice}, {why}"
@@ -57,7 +57,7 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
     unsearched = [
         f"`{inputs.key(n)}`" for n in inputs.recipe.evaluation.sets if n not in inputs.leaks
     ]
-    if unsearched:
+    if unsearched and not inputs.recipe.task_facts.has_images:
         yield (
             f"{', '.join(unsearched)}: not looked for in training data, as the text of its rows is "
             "not known"

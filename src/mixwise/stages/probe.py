@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+
+import torch
 
 from mixwise.data.streams import TokenRows
 from mixwise.engine.devices import choose_device
 from mixwise.errors import CheckpointError, EvaluationError, RecipeError, first_line
+from mixwise.evaluation.likelihood.neighbours import find_neighbour, find_padding
 from mixwise.evaluation.likelihood.packing import find_mixing
 from mixwise.evaluation.likelihood.probe import (
+    Difference,
     find_difference,
     find_leak,
     find_not_finite,
     find_not_finite_numbers,
-    find_padding,
     is_lack_of_memory,
     longest_read,
     reading_failure,
 )
-from mixwise.evaluation.likelihood.rows import Indices
+from mixwise.evaluation.likelihood.rows import Indices, Label, batch_nats, make_batches
 from mixwise.evaluation.likelihood.sets import LikelihoodSet
 from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import PreparedSuite
@@ -74,6 +78,28 @@ def require_sound(live: LiveModel, inputs: Inputs) -> None:
         raise EvaluationError("\n".join(differ))
 
 
+def count_activations(live: LiveModel, inputs: Inputs) -> int:
+    """Numbers that the modules of a classifier put out for one example."""
+    n_numbers = 0
+
+    def count(module: Any, given: Any, output: Any) -> None:
+        nonlocal n_numbers
+        if isinstance(output, torch.Tensor) and not list(module.children()):
+            n_numbers += output.numel()
+
+    model: Any = live.module
+    row = inputs.suite.likelihood_sets[0].rows()[0]
+    [batch] = make_batches([row], 1, next(model.parameters()).device)
+    handles = [module.register_forward_hook(count) for module in model.modules()]
+    try:
+        with torch.inference_mode():
+            batch_nats(model, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return n_numbers
+
+
 def _require_labels(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -> None:
     """Each label has an output, and examples score alike alone and filled up in a batch.
 
@@ -85,25 +111,48 @@ def _require_labels(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -
             f"{inputs.base_folder}: config.json must name each of the {model.config.num_labels} "
             f"outputs, but names {len(inputs.labels)} labels: correct `id2label`"
         )
-    ids = max((row.ids for chosen in sets for row in chosen.rows()), key=len)
     try:
-        found = find_padding(model, ids)
+        found = _find_dependence(model, inputs, sets)
     except Exception as error:  # whatever the architecture's own code raises
         if is_lack_of_memory(error):
             raise
         raise CheckpointError(
             f"{inputs.base_folder}: the base cannot read a batch of labelled examples "
-            f"({first_line(error)}): use a classifier that masks padding, as encoders do"
+            f"({first_line(error)}): {_remedy(inputs)}"
         ) from None
+    if found is not None and inputs.recipe.task_facts.has_images:
+        raise CheckpointError(
+            f"{inputs.base_folder}: an image scores {found.alone:.4f} nats alone, but "
+            f"{found.batched:.4f} beside another: {_remedy(inputs)}"
+        )
     if found is not None:
         raise CheckpointError(
             f"{inputs.base_folder}: an example of {found.n_tokens:,} tokens scores "
             f"{found.alone:.4f} nats alone, but {found.batched:.4f} when it is filled up to "
-            f"{found.longest:,}: use a classifier that masks padding, as encoders do"
+            f"{found.longest:,}: {_remedy(inputs)}"
         )
     prepared = PreparedSuite.of(inputs.suite, model)
     for chosen in sets:
         prepared.measure(model, chosen)  # refuses what is not finite
+
+
+def _find_dependence(
+    model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]
+) -> Difference | None:
+    """Whether an example is read by its neighbours: texts filled up, images beside another."""
+    if not inputs.recipe.task_facts.has_images:
+        rows = (row for chosen in sets for row in chosen.rows())
+        return find_padding(model, max((row.ids for row in rows), key=len))
+    largest = max(sets, key=lambda chosen: chosen.n_examples)
+    first, *_, last = largest.rows()  # a row for each label, of which there are two or more
+    other = replace(last, label=Label(largest.n_examples, 0))
+    return find_neighbour(model, first, other)
+
+
+def _remedy(inputs: Inputs) -> str:
+    if inputs.recipe.task_facts.has_images:
+        return "use weights, config.json and preprocessor_config.json that belong together"
+    return "use a classifier that masks padding, as encoders do"
 
 
 def _require_readable(model: Any, inputs: Inputs, sets: Sequence[LikelihoodSet]) -> None:

@@ -28,6 +28,7 @@ from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Training
 from mixwise.releases import disable_activation_checkpointing
 from mixwise.scorer import Part
+from mixwise.study.batch_norm import statistics_data
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Measured
 from mixwise.training.preparing import label_loss, prepare_module
@@ -60,6 +61,9 @@ def measure_steps(
         for name, chosen in read.items()
     }
     evaluated = sum(of_a_token[name] * prepared.n_tokens_of(read[name]) for name in read)
+    statistics = statistics_data(inputs)
+    if statistics is not None:  # of each merge; forward passes as those of an evaluation
+        evaluated += statistics.n_examples * max(of_a_token.values())
     asked = [
         chosen
         for chosen in inputs.suite.sets
@@ -79,9 +83,10 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     recipe, settings = inputs.recipe, inputs.recipe.training
     n_micro = settings.gradient_accumulation_steps
     micro = settings.batch_sequences // (n_micro * settings.processes_per_run)
-    rows = inputs.corpus(recipe.domain_names[0]).train.rows(recipe.sequence_length, None)
+    stream = inputs.corpus(recipe.domain_names[0]).train
+    rows, n_rows = stream.rows(recipe.sequence_length, None), stream.n_rows(recipe.sequence_length)
     device = next(module.parameters()).device
-    items = [rows.item(row) for row in range(min(micro, len(rows.ids)))]
+    items = [rows.item(row) for row in range(min(micro, n_rows))]
     read: dict[str, Any] = {
         key: torch.from_numpy(np.stack([item[key] for item in items])).to(device)
         for key in items[0]

@@ -24,6 +24,7 @@ from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.scoring.worker.evaluator import open_pool
+from mixwise.scoring.worker.running_statistics import write_merge
 from mixwise.study.result_files import load_result
 from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
@@ -145,7 +146,7 @@ class _Subject:
             write_checkpoint(live, self.model)
         else:
             pool = open_pool(live, workspace.merges)
-            pool.merge(self.model, workspace.rule.bind(pool))
+            write_merge(pool, self.model, workspace.rule.bind(pool), workspace.statistics)
 
 
 def _usual(workspace: Workspace) -> list[str]:

@@ -32,12 +32,14 @@ class DataReview:
         counts: Of every domain and text set.
         shared: Of every two that hold equal rows.
         rows: The first rows of each of their sources, as many as were asked for.
+        has_tokens: Whether rows are texts, which have tokens.
     """
 
     sequence_length: int
     counts: tuple[CorpusCounts, ...]
     shared: tuple[SharedRows, ...]
     rows: tuple[ShownRow, ...] = ()
+    has_tokens: bool = True
 
 
 def review_data(inputs: Inputs, n_shown: int) -> DataReview:
@@ -59,4 +61,5 @@ def review_data(inputs: Inputs, n_shown: int) -> DataReview:
             for documents in inputs.documents(name)
             for document in itertools.islice((d for d in documents if not d.is_empty), n_shown)
         ),
+        has_tokens=not inputs.recipe.task_facts.has_images,
     )

@@ -13,10 +13,19 @@ import numpy.typing as npt
 
 from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.contamination import Passage
-from mixwise.data.corpus import Corpus, find_corpus_key, find_overlap, locate_hash, prepare_corpus
-from mixwise.data.examples import ExampleEncoder, ExampleRows
+from mixwise.data.corpus import (
+    Corpus,
+    Encoder,
+    LabelledRows,
+    find_corpus_key,
+    find_overlap,
+    locate_hash,
+    prepare_corpus,
+)
+from mixwise.data.examples import ExampleEncoder
 from mixwise.data.heldout import HeldoutRows
 from mixwise.data.hub import KeptStream
+from mixwise.data.image_processor import open_image_encoder
 from mixwise.data.matching import expand_user, warn_of_left_out
 from mixwise.data.sources import open_documents, read_documents, read_records
 from mixwise.data.tokenising import hash_text
@@ -29,6 +38,7 @@ from mixwise.files import HashFile, hash_file
 from mixwise.kinds import KINDS
 from mixwise.kinds.generation import GenerationKeys
 from mixwise.merging.fit.labels import require_same_labels
+from mixwise.merging.fit.processor import require_same_processor
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress, silent
@@ -38,7 +48,7 @@ from mixwise.section import Section
 from mixwise.share_units import ShareUnit, convert_shares
 from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
-from mixwise.study.label_names import name_labels
+from mixwise.study.label_names import name_labels, read_labels
 from mixwise.study.sources import OpenedSources
 from mixwise.study.token_needs import unmet_token_needs
 
@@ -170,18 +180,29 @@ class Inputs:
         if not self._task.has_labels:
             return ()
         folder = self.settings.recipe_folder
-        documents = (
-            document
+        found = (
+            label
             for name in self.recipe.tokenised_sets
-            for document in read_documents(self.source(name), folder, self.key(name))
+            for each in self.portions(name)
+            for label in read_labels(each.source, folder, each.key)
         )
-        return name_labels(self.config.id2label, documents)
+        return name_labels(self.config.id2label, found)
+
+    @property
+    def start_of_text(self) -> int | None:
+        """Token that every row of a run begins with; None where none does, or there are none."""
+        return None if self._task.has_labels else self.tokenizer.start_of_text
 
     @cached_property
-    def encoder(self) -> ExampleEncoder | BaseTokenizer:
-        """What makes tokens of texts, or examples of labelled ones."""
+    def encoder(self) -> Encoder:
+        """What makes tokens of texts, or examples of what is labelled."""
         if not self._task.has_labels:
             return self.tokenizer
+        if self._task.has_images:
+            trusts = self.settings.trust_remote_code
+            return open_image_encoder(
+                self.base_folder, self.config, self.labels, trust_remote_code=trusts
+            )
         width = min(self.recipe.example_tokens, self.context_tokens)
         return ExampleEncoder(self.tokenizer.tokenizer, self.labels, width)
 
@@ -256,6 +277,8 @@ class Inputs:
     @cached_property
     def context_tokens(self) -> int:
         """Longest input of the model; 2³¹ where its configuration names none."""
+        if self._task.has_images:
+            return 2**31
         trusts, opener = self.settings.trust_remote_code, self._task.auto_class
         found = context_tokens(self.config, trust_remote_code=trusts, auto_class=opener)
         return found or 2**31
@@ -423,6 +446,8 @@ class Inputs:
         if not self.reads_records(name):
             yield from getattr(self.build_set(name), "passages", ())
             return
+        if self._task.has_images:  # equal ones are found by their pixels: see `overlap`
+            return
         for record in self.records(name):
             if hasattr(record, "text") and hasattr(record, "place"):
                 yield Passage(record.text, record.place)
@@ -457,7 +482,7 @@ class Inputs:
             )
             return rows.beginning_with(self.tokenizer.start_of_text)
 
-        def examples() -> ExampleRows:
+        def examples() -> LabelledRows:
             dropped = np.array(sorted(self._dropped(name)), dtype=np.uint64)
             limit = recipe.evaluation.max_sequences
             return self.corpus(name).heldout_examples(
@@ -467,7 +492,7 @@ class Inputs:
         opening = Opening(
             name=name,
             key=key,
-            tokenizer=self.tokenizer,
+            open_tokenizer=lambda: self.tokenizer,
             sequence_length=recipe.sequence_length,
             context_tokens=self.context_tokens,
             max_examples=recipe.evaluation.max_sequences,
@@ -502,6 +527,8 @@ class Inputs:
         expert = open_checkpoint(folder, hash_file=self._hash_file)
         if self.labels:
             require_same_labels(folder, self.labels)
+        if self._task.has_images:
+            require_same_processor(self.base_folder, folder)
         return expert
 
     def problems(self) -> list[str]:
@@ -509,7 +536,6 @@ class Inputs:
         found = _collect(
             lambda _: (
                 self.base,
-                self.tokenizer,
                 self.encoder,
                 self._fitting_length,
                 self.horizons,

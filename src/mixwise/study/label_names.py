@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
+from mixwise.data.sources import read_column
 from mixwise.errors import RecipeError, printable
-from mixwise.records.record import Document
+from mixwise.recipe import TextSource
+from mixwise.records.image import ImageFields
+from mixwise.records.labelled import LabelledFields, read_label
+from mixwise.records.row import Wanted
 
 _SHOWN = 8
 
 
-def name_labels(id2label: Mapping[int, str], documents: Iterable[Document]) -> tuple[str, ...]:
+def read_labels(source: TextSource, folder: Path, key: str) -> Iterator[str]:
+    """The label of every row of a source; texts and images are not read.
+
+    Args:
+        source: Of labelled records.
+        folder: Folder that relative paths start from.
+        key: Key path of the source in the recipe, for error texts.
+
+    Raises:
+        DataError: If a file cannot be read, or a row has no label.
+    """
+    fields = source.parts
+    assert isinstance(fields, LabelledFields | ImageFields)  # tasks with labels read no others
+    wanted = Wanted(fields.label, f"{key}.fields.label")
+    return (read_label(row, wanted) for row in read_column(source, folder, key, wanted))
+
+
+def name_labels(id2label: Mapping[int, str], labels: Iterable[str]) -> tuple[str, ...]:
     """Names of a base's outputs, in their order.
 
     They are those of its config.json; where these are numbers alone, as transformers makes them
@@ -18,7 +40,7 @@ def name_labels(id2label: Mapping[int, str], documents: Iterable[Document]) -> t
 
     Args:
         id2label: Of config.json.
-        documents: All labelled texts; read where the configuration has no names.
+        labels: Of all examples; read where the configuration has no names.
 
     Raises:
         RecipeError: If the data then have more names than the base has outputs, or fewer.
@@ -26,7 +48,7 @@ def name_labels(id2label: Mapping[int, str], documents: Iterable[Document]) -> t
     named = tuple(id2label[index] for index in sorted(id2label))
     if any(name != f"LABEL_{index}" for index, name in enumerate(named)):
         return named
-    found = sorted({document.label or "" for document in documents})
+    found = sorted(set(labels))
     if len(found) != len(named):
         shown = ", ".join(f"`{printable(name, 40)}`" for name in found[:_SHOWN])
         raise RecipeError(

@@ -31,6 +31,7 @@ _LOGIT_COPIES = 3
 _TWICE_PER_LAYER = 107  # values of the width, per layer and position, differentiated twice
 _TWICE_ATTENTION = 7  # copies of the attention's weights, the same
 _TWICE_LOGITS = 8
+_TWICE_COUNTED = 7  # copies of the activations that were counted, differentiated twice
 _TWICE_SEQUENCES = 4  # that `diagnose` differentiates of each set
 _START_SECONDS = 7.0  # of the workers, side by side: Python, torch and transformers
 _RUN_SECONDS = 2.0  # of a run beside its steps: its trainer, loading, saving
@@ -48,6 +49,8 @@ class ModelShape:
         n_layers: Number of layers.
         vocabulary: Rows of the output layer.
         n_heads: Heads of the attention of a layer; 0 where there is none.
+        example_activations: Numbers that the modules put out for one example, where they were
+            counted; None where they follow from width, layers and tokens.
     """
 
     n_parameters: int
@@ -56,6 +59,7 @@ class ModelShape:
     n_layers: int
     vocabulary: int
     n_heads: int = 0
+    example_activations: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +232,9 @@ def training_bytes(shape: ModelShape, recipe: Recipe) -> int:
     micro = settings.batch_sequences // (
         settings.gradient_accumulation_steps * settings.processes_per_run
     )
-    positions = micro * recipe.row_tokens
     layers = 2 if settings.gradient_checkpointing else shape.n_layers
-    activations = positions * shape.hidden * _ACTIVATIONS_PER_LAYER * layers
-    logits = positions * shape.vocabulary * _LOGIT_COPIES
     state = 4 * shape.n_parameters + 12 * shape.n_trainable
-    return _PROCESS_BYTES + state + 4 * (activations + logits)
+    return _PROCESS_BYTES + state + 4 * _kept_numbers(shape, recipe, micro, layers)
 
 
 def evaluation_bytes(shape: ModelShape, recipe: Recipe) -> int:
@@ -242,12 +243,19 @@ def evaluation_bytes(shape: ModelShape, recipe: Recipe) -> int:
     Slopes keep the activations of a batch too, and gradients. A model that is read layer by layer
     takes what it is given, or else half of what is free.
     """
-    positions = recipe.evaluation.batch_sequences * recipe.row_tokens
     if recipe.evaluation.placement == "layers":
         return _PROCESS_BYTES + int((recipe.evaluation.memory_gb or 0) * 1e9)
-    activations = positions * shape.hidden * _ACTIVATIONS_PER_LAYER * shape.n_layers
-    logits = positions * shape.vocabulary * _LOGIT_COPIES
-    return _PROCESS_BYTES + 4 * (2 * shape.n_parameters + activations + logits)
+    kept = _kept_numbers(shape, recipe, recipe.evaluation.batch_sequences, shape.n_layers)
+    return _PROCESS_BYTES + 4 * (2 * shape.n_parameters + kept)
+
+
+def _kept_numbers(shape: ModelShape, recipe: Recipe, n_rows: int, n_layers: int) -> int:
+    """Activations and logits of a batch."""
+    if shape.example_activations is not None:
+        return n_rows * shape.example_activations
+    positions = n_rows * recipe.row_tokens
+    activations = positions * shape.hidden * _ACTIVATIONS_PER_LAYER * n_layers
+    return activations + positions * shape.vocabulary * _LOGIT_COPIES
 
 
 def diagnosis_bytes(shape: ModelShape, recipe: Recipe) -> int:
@@ -256,6 +264,9 @@ def diagnosis_bytes(shape: ModelShape, recipe: Recipe) -> int:
     It holds the model, its gradients and what they are differentiated along.
     """
     rows = min(recipe.evaluation.batch_sequences, recipe.evaluation.max_sequences, _TWICE_SEQUENCES)
+    if shape.example_activations is not None:
+        kept = _TWICE_COUNTED * rows * shape.example_activations
+        return _PROCESS_BYTES + 4 * (3 * shape.n_parameters + kept)
     positions = rows * recipe.row_tokens
     activations = positions * shape.hidden * _TWICE_PER_LAYER * shape.n_layers
     attended = positions * recipe.row_tokens * shape.n_heads * shape.n_layers

@@ -231,7 +231,7 @@ class Runs:
             most_rows=dict(most_rows),
             fingerprint=fingerprint,
             trust_remote_code=inputs.settings.trust_remote_code,
-            start_of_text=inputs.tokenizer.start_of_text,
+            start_of_text=inputs.start_of_text,
             chat_template=None if recipe.chat_template is None else inputs.chat_template.given,
             auto_class=recipe.task_facts.auto_class,
             labels=inputs.labels,

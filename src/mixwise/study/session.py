@@ -40,8 +40,10 @@ from mixwise.scoring.reference import ReferenceScorer
 from mixwise.scoring.weighing import LONGER_STEPS, Means, ProxyPart
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.job import MergeSettings, ModelSettings
+from mixwise.scoring.worker.running_statistics import StatisticsData
 from mixwise.search.problem import distinct
 from mixwise.study.answers import Answers, choose_answers
+from mixwise.study.batch_norm import statistics_data
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.result_files import FILES, load_result, result_to_json
@@ -128,6 +130,7 @@ class Workspace:
             memory_bytes=int(wanted.memory_gb * 1e9) if wanted.memory_gb else None,
             trust_remote_code=self.inputs.settings.trust_remote_code,
             auto_class=self.recipe.task_facts.auto_class,
+            statistics=self.statistics,
         )
         is_elsewhere = self.recipe.engine.cluster != "local"
         is_spread = is_elsewhere or (seats.n_workers > 1 and wanted.placement != "split")
@@ -136,6 +139,11 @@ class Workspace:
             _require_importable(self.inputs.suite)
         engine: Engine = self.runs.engine if is_shared else HereEngine()
         return Evaluations(engine, settings, self.inputs.suite, on_progress=self.on_progress)
+
+    @cached_property
+    def statistics(self) -> StatisticsData | None:
+        """What batch norm is measured anew on after a merge; None where the base keeps none."""
+        return statistics_data(self.inputs)
 
     @property
     def objective(self) -> Objective:
@@ -169,7 +177,8 @@ class Workspace:
     @cached_property
     def proxy(self) -> ProxyScorer:
         """The proxy; its experts must be trained already."""
-        names = [m.set_name for m in self.objective.metrics if m.is_differentiable]
+        metrics = () if self.statistics is not None else self.objective.metrics  # no slopes then
+        names = [m.set_name for m in metrics if m.is_differentiable]
         return self.make_proxy(slope_sets=tuple(dict.fromkeys(names)))
 
     def make_proxy(self, *, slope_sets: tuple[str, ...]) -> ProxyScorer:

@@ -9,6 +9,7 @@ from mixwise.data.recognition import recognise_source
 from mixwise.errors import RecipeError
 from mixwise.progress import OnProgress
 from mixwise.recipe import Recipe, TextSource
+from mixwise.records.formats import FORMATS
 
 
 class OpenedSources:
@@ -70,6 +71,6 @@ class OpenedSources:
             raise RecipeError(
                 f"`{key}`: rows must be {task.records} records with `task: {task.name}`, but are "
                 f"{source.record_format.name}: set `records: {task.records}`, and `fields` where "
-                "text and label have other names"
+                f"{' and '.join(FORMATS.find(task.records).fields.model_fields)} have other names"
             )
         return source

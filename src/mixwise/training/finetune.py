@@ -263,11 +263,11 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
 
     def _is_finite(self, model: Any, inputs: Any, index: int) -> bool:
         """Whether one row of a batch has a finite loss by itself."""
-        row = inputs["input_ids"][index][None]
         if self.compute_loss_func is None:
+            row = inputs["input_ids"][index][None]
             return bool(torch.isfinite(model(input_ids=row, labels=row).loss))
-        mask = inputs["attention_mask"][index][None]
-        return bool(torch.isfinite(model(input_ids=row, attention_mask=mask).logits).all())
+        example = {key: rows[index][None] for key, rows in inputs.items() if key != "labels"}
+        return bool(torch.isfinite(model(**example).logits).all())
 
 
 class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is untyped

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mixwise.data.blend import Blend, blend
 from mixwise.data.examples import ExampleStream
+from mixwise.data.pixels import ImageStream
 from mixwise.data.streams import TokenStream
 from mixwise.errors import DamagedError, first_line
 from mixwise.files import CONTENT_HASH, parse_sealed, read_bytes, seal
@@ -51,7 +52,7 @@ class TrainingJob(BaseModel):
     base: Path
     base_fingerprint: str
     output: Path
-    streams: dict[str, ExampleStream | TokenStream]
+    streams: dict[str, ImageStream | ExampleStream | TokenStream]
     shares: tuple[float, ...]
     token_shares: tuple[float, ...] | None = None
     n_sequences: int

@@ -50,7 +50,7 @@ def save_second_moments(trainer: Trainer, folder: Path) -> None:
 
 
 def copy_tokenizer(base: Path, folder: Path, chat_template: str | None) -> None:
-    """Copy the base's tokenizer beside a checkpoint, so that the folder can be used alone.
+    """Copy the base's tokenizer or image processor beside a checkpoint: it can be used alone.
 
     Args:
         base: Folder of the base.
@@ -65,6 +65,7 @@ def copy_tokenizer(base: Path, folder: Path, chat_template: str | None) -> None:
         "vocab.json",
         "merges.txt",
         "chat_template.jinja",
+        "preprocessor_config.json",
     ):
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)

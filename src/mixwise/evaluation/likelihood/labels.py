@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.data.examples import ExampleRows
+from mixwise.data.corpus import LabelledRows
 from mixwise.evaluation.likelihood.rows import Indices, Label, Row
 from mixwise.evaluation.likelihood.sets import (
     Differentiable,
@@ -34,7 +34,7 @@ from mixwise.observation import Measurement
 
 
 def open_labels(opening: Opening) -> LabelSet:
-    """A set of labelled texts, on the held-out examples of its documents."""
+    """A set of labelled examples, on the held-out ones of its documents."""
     return LabelSet(opening.name, opening.examples(), len(opening.labels))
 
 
@@ -49,7 +49,7 @@ class LabelSet(LikelihoodSet):
     """
 
     name: str
-    table: ExampleRows
+    table: LabelledRows
     n_labels: int
 
     @property
@@ -72,7 +72,7 @@ class LabelSet(LikelihoodSet):
     def fingerprint(self) -> str:
         """Hash of the examples and their labels."""
         digest = hashlib.blake2b(f"{self.name} {self.n_labels}".encode(), digest_size=16)
-        for array in (self.table.ids, self.table.lengths, self.table.labels):
+        for array in self.table.hashed:
             digest.update(str(array.shape).encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -81,9 +81,9 @@ class LabelSet(LikelihoodSet):
         """A row for each label, example after example."""
         table, asked = self.table, np.ones(1, dtype=bool)
         return tuple(
-            Row(ids, asked, Label(k, index))
+            Row(ids, asked, Label(k, index), table.pixels)
             for k, example in enumerate(all_examples(examples, self.n_examples))
-            for ids in [table.ids[example, : table.lengths[example]].astype(np.int64)]
+            for ids in [table.row_ids(example)]
             for index in range(self.n_labels)
         )
 

@@ -31,10 +31,8 @@ from mixwise.errors import first_line
 from mixwise.evaluation.likelihood.prefixes import shared_nats
 from mixwise.evaluation.likelihood.rows import (
     Indices,
-    Label,
     Row,
     batch_nats,
-    make_batches,
     stack_rows,
 )
 from mixwise.evaluation.likelihood.sets import LikelihoodSet
@@ -233,32 +231,11 @@ def find_difference(
                         after_shared_prompt=chosen_pass.is_shared,
                     )
                 )
-    worst = max(found, key=_size, default=None)
-    return worst if worst is not None and _size(worst) > TOLERANCE_NATS else None
+    worst = max(found, key=size_of, default=None)
+    return worst if worst is not None and size_of(worst) > TOLERANCE_NATS else None
 
 
-def find_padding(model: Any, ids: Indices) -> Difference | None:
-    """Whether an example scores otherwise where it is filled up; None within the tolerance.
-
-    The first half of an example is read alone, and beside the whole one.
-
-    Args:
-        model: Classifier in evaluation mode.
-        ids: An example, shape ``(L,)``, L ≥ 2.
-    """
-    device, asked = next(model.parameters()).device, np.ones(1, dtype=bool)
-    half, whole = (
-        Row(part, asked, Label(k, 0)) for k, part in enumerate((ids[: len(ids) // 2], ids))
-    )
-    with torch.inference_mode():
-        [by_itself] = make_batches([half], 1, device)
-        [together] = make_batches([half, whole], 2, device)
-        alone, batched = (float(batch_nats(model, batch)[0]) for batch in (by_itself, together))
-    found = Difference(len(half.ids), alone, batched, 2, len(ids), after_shared_prompt=False)
-    return found if _size(found) > TOLERANCE_NATS else None
-
-
-def _size(difference: Difference) -> float:
+def size_of(difference: Difference) -> float:
     """How much alone and batched differ; a value that is not finite differs from everything."""
     size = abs(difference.alone - difference.batched)
     return size if np.isfinite(size) else np.inf

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mixwise.data.pixels import PixelTable
 from mixwise.releases import cache_name, takes_masks, why_all_positions
 
 if TYPE_CHECKING:
@@ -63,15 +64,17 @@ class Row:
     """One sequence.
 
     Args:
-        ids: Its tokens, shape ``(L,)``.
+        ids: Its tokens, shape ``(L,)``; of an image, its place among `pixels`.
         scored: Which of them are predicted and count, shape ``(L,)``; at least one, never the
             first, which nothing predicts. Of a row that asks for a label, one entry that is true.
         label: Which label of which example is asked for; None where tokens are predicted.
+        pixels: The images of the row's set; None of a text.
     """
 
     ids: Indices
     scored: Mask
     label: Label | None = None
+    pixels: PixelTable | None = None
 
     @classmethod
     def ending_in(cls, ids: Indices, n_scored: int) -> Row:
@@ -99,6 +102,7 @@ class Batch:
         rows: Which row of the set each is, shape ``(B,)``.
         asked: Labels that are asked for, where rows ask for labels; then each example stands once
             in the batch, whatever is asked of it, and `rows` and `scored` have ``n_rows`` entries.
+        pixels: The images that `ids` are places of, read when the batch is; None of texts.
     """
 
     ids: Tensor
@@ -106,6 +110,7 @@ class Batch:
     scored: Tensor
     rows: Indices
     asked: AskedLabels | None = None
+    pixels: PixelTable | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -194,7 +199,8 @@ def _stack_examples(
             torch.from_numpy(examples).to(device), torch.from_numpy(labels).to(device)
         )
         scored = torch.ones((len(asking), 1), dtype=torch.bool, device=device)
-    return replace(stacked, scored=scored, rows=asking, asked=asked)
+    pixels = rows[groups[0][0]].pixels
+    return replace(stacked, scored=scored, rows=asking, asked=asked, pixels=pixels)
 
 
 def _label(row: Row) -> Label:
@@ -202,15 +208,20 @@ def _label(row: Row) -> Label:
     return row.label
 
 
-def label_nats(model: Callable[..., Any], batch: Batch) -> Tensor:
+def label_nats(model: Any, batch: Batch) -> Tensor:
     """Negative log-likelihood of every label that is asked for, shape ``(n_rows,)``, in nats.
 
     Args:
-        model: Classifier in evaluation mode, or a function with its arguments.
+        model: Classifier in evaluation mode.
         batch: Examples and what is asked of them, on the model's device.
     """
     assert batch.asked is not None  # whoever calls has looked
-    logits = model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits
+    if batch.pixels is None:
+        logits = model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits
+    else:
+        pixels = torch.from_numpy(batch.pixels.read(batch.ids[:, 0].cpu().numpy()))
+        dtype = next(model.parameters()).dtype
+        logits = model(pixel_values=pixels.to(batch.ids.device, dtype)).logits
     likelihoods = torch.log_softmax(logits.float(), dim=-1)
     return -likelihoods[batch.asked.examples, batch.asked.labels]
 

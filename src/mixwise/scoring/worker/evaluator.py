@@ -22,6 +22,7 @@ from mixwise.engine.protocol import OnStep
 from mixwise.engine.worker_cache import resident
 from mixwise.errors import EvaluationError
 from mixwise.evaluation.suite import EvaluationSuite, PreparedSuite
+from mixwise.merging.fit.buffers import require_same_buffers
 from mixwise.merging.fit.movement import require_moved
 from mixwise.merging.multi_lora import can_serve
 from mixwise.merging.pool import ExpertPool, write_checkpoint, write_scaled
@@ -43,6 +44,7 @@ from mixwise.scoring.worker.job import (
     ModelSettings,
     ReadingJob,
 )
+from mixwise.scoring.worker.running_statistics import measure_statistics, write_merge
 from mixwise.scoring.worker.streaming import evaluate_streamed
 
 _TELL_SECONDS = 0.5
@@ -108,6 +110,9 @@ def open_evaluator(model: ModelSettings, suite: EvaluationSuite) -> Evaluator:
 class LiveEvaluator:
     """A whole model in memory, on one device or split over several.
 
+    A merge whose batch norm is measured anew has values and no slopes: its statistics move with the
+    shares too, and the rows that they are measured on jump.
+
     Args:
         model: The live model.
         suite: What is measured.
@@ -125,6 +130,7 @@ class LiveEvaluator:
         )
         self._suite = PreparedSuite.of(suite, self._live.module)
         self._pools = _Pools(self._live)
+        self._statistics = model.statistics
 
     def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
         """Measure the subjects of a job, one result each."""
@@ -138,6 +144,9 @@ class LiveEvaluator:
         """Token likelihoods of a checkpoint."""
         with _counting_passes(self._live.module, on_step):
             write_scaled(self._live, job.checkpoint, job.coefficient)
+            if self._statistics is not None and job.coefficient != 1:
+                assert job.mixture is not None  # whoever scales an expert names its domain
+                measure_statistics(self._live, job.mixture, self._statistics)
             found = self._suite.token_log_likelihoods(self._live.module, job.names)
         folder = job.checkpoint.folder
         for name, values in found.items():
@@ -158,16 +167,16 @@ class LiveEvaluator:
                 measurements = self._evaluate_merge(subject, job)
         except EvaluationError as error:
             raise EvaluationError(f"{_name(subject)}: {error}") from None
-        n_tokens = self._n_tokens(job, measurements)
+        n_tokens = self._n_tokens(subject, job, measurements)
         return Evaluated(measurements, time.perf_counter() - started, n_tokens)
 
     def _evaluate_merge(self, mixture: Mixture, job: EvaluationJob) -> tuple[Measurement, ...]:
         pool, rule = self._pools.open(job.merges)
-        if job.request.order:
+        if job.request.order and self._statistics is None:
             return measure_derivatives(
                 pool, mixture, rule, self._suite, request=job.request, sets=job.slope_sets
             )
-        pool.merge(mixture, rule)
+        write_merge(pool, mixture, rule, self._statistics)
         return self._suite.evaluate(self._live.module, job.request.part)
 
     def _evaluate_unmerged(self, job: EvaluationJob) -> tuple[Evaluated, ...] | None:
@@ -205,9 +214,14 @@ class LiveEvaluator:
         n_tokens = sum(batch.n_tokens for batch in batches)
         return _shared(measured, time.perf_counter() - started, n_tokens)
 
-    def _n_tokens(self, job: EvaluationJob, measured: Sequence[Measurement]) -> int:
+    def _n_tokens(
+        self, subject: Mixture | Checkpoint, job: EvaluationJob, measured: Sequence[Measurement]
+    ) -> int:
         """Tokens read and written for one subject: one with slopes counts as several passes."""
         part, order = job.request.part, job.request.order
+        if self._statistics is not None:
+            n_measured = self._statistics.n_examples if isinstance(subject, Mixture) else 0
+            return self._suite.n_tokens(part, measured) + n_measured
         if order == 0 or job.merges is None:
             return self._suite.n_tokens(part, measured)
         passes = _SLOPE_PASSES + (len(job.merges.experts) * _HESSIAN_PASSES if order == 2 else 0)
@@ -332,6 +346,7 @@ def open_pool(live: LiveModel, merges: MergeSettings) -> ExpertPool:
     )
     for expert in merges.experts.values():
         require_moved(live, expert)
+        require_same_buffers(live, expert)
     return pool
 
 

@@ -17,6 +17,7 @@ from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.observation import Measurement
 from mixwise.scorer import VALUES, Request
+from mixwise.scoring.worker.running_statistics import StatisticsData
 from mixwise.tasks import CAUSAL_LM
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class ModelSettings:
         memory_bytes: What one layer at a time may take; None for half of what is free.
         trust_remote_code: Whether code from the base's folder may run.
         auto_class: Class of transformers that opens the base.
+        statistics: What batch norm's running statistics are measured on after a merge; None for a
+            model that keeps none.
     """
 
     base: Checkpoint
@@ -49,15 +52,19 @@ class ModelSettings:
     memory_bytes: int | None = None
     trust_remote_code: bool = False
     auto_class: str = CAUSAL_LM.auto_class
+    statistics: StatisticsData | None = None
 
     @property
     def provenance(self) -> dict[str, str]:
         """What a score depends on besides the tensors that are evaluated."""
+        statistics = self.statistics
+        measured = {} if statistics is None else {"batch norm": statistics.fingerprint}
         return {
             "base": self.base.fingerprint,
             "precision": self.precision,
             "device": self.device.partition(":")[0],
             "placement": self.placement,
+            **measured,
         }
 
 
@@ -133,6 +140,7 @@ class ReadingJob:
         suite: The sets; only likelihood sets are read.
         checkpoint: The model.
         coefficient: What its difference to the base is multiplied by.
+        mixture: What the model was trained on; asked for where batch norm is measured anew.
         names: Of the sets that are read; None for all.
     """
 
@@ -140,6 +148,7 @@ class ReadingJob:
     suite: EvaluationSuite
     checkpoint: Checkpoint
     coefficient: float = 1.0
+    mixture: Mixture | None = None
     names: tuple[str, ...] | None = None
 
 

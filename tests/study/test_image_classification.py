@@ -1,0 +1,290 @@
+"""Image classification held against a plain script: scores, merges, batch norm, slopes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from tests.images import (
+    COLOURS,
+    RECIPE,
+    save_image_base,
+    save_processor,
+    train_expert,
+    write_folders,
+)
+
+from mixwise.errors import DataError, MixwiseError, RecipeError
+from mixwise.mixture import Mixture
+from mixwise.models.live_model import LiveModel
+from mixwise.recipe import parse_recipe
+from mixwise.scorer import VALUES, Request
+from mixwise.stages.check import require_inputs
+from mixwise.stages.diagnose import run_diagnosis
+from mixwise.study.folder import StudyFolder
+from mixwise.study.inputs import Inputs, Settings
+from mixwise.study.session import Workspace
+
+NAMES = tuple(COLOURS)
+MIXED = Mixture(NAMES, (0.5, 0.25, 0.25))
+ARCHITECTURES = ("resnet", "convnext", "vit")
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawings")
+    write_folders(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def job(
+    request: pytest.FixtureRequest, drawings: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A base of an architecture, and an expert of each colour."""
+    folder = tmp_path_factory.mktemp(request.param)
+    save_image_base(folder / "base", request.param)
+    text = RECIPE
+    for name in NAMES:
+        (folder / name).symlink_to(drawings / name)
+        train_expert(folder / "base", drawings / name, folder / "experts" / name)
+        text = text.replace(f"files: {name}", f"files: {name}, expert: experts/{name}")
+    (folder / "recipe.yaml").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workspace(job: Path) -> Iterator[Workspace]:
+    study = StudyFolder.create(job / "study", job / "recipe.yaml")
+    study.save_recipe((job / "recipe.yaml").read_text())
+    workspace = Workspace(study, Settings(job, job / "cache"))
+    yield workspace
+    workspace.close()
+
+
+def inputs_of(job: Path, text: str) -> Inputs:
+    return Inputs(parse_recipe(text, "recipe.yaml"), Settings(job, job / "cache"))
+
+
+def load(folder: Path) -> Any:
+    from transformers import AutoModelForImageClassification
+
+    return AutoModelForImageClassification.from_pretrained(folder).eval()
+
+
+def by_hand(model: Any, workspace: Workspace, name: str) -> dict[str, float]:
+    """Every metric of a set, one example after the other."""
+    inputs = workspace.inputs
+    table = inputs.corpus(name).heldout_examples(8, inputs.overlap(name))
+    losses, right = [], []
+    for k, label in enumerate(table.labels.tolist()):
+        pixels = torch.from_numpy(table.item(k)["pixel_values"])
+        with torch.no_grad():
+            logits = model(pixel_values=pixels[None]).logits[0]
+        losses.append(float(torch.nn.functional.cross_entropy(logits, torch.tensor(label))))
+        right.append(int(logits.argmax()) == label)
+    by_label = [np.mean(np.array(right)[table.labels == each]) for each in np.unique(table.labels)]
+    found = {"loss": np.mean(losses), "accuracy": np.mean(right)}
+    found["balanced_accuracy"] = np.mean(by_label)
+    return {f"{name}/{measure}": float(value) for measure, value in found.items()}
+
+
+def merged_by_hand(job: Path, workspace: Workspace, mixture: Mixture) -> Any:
+    """The average of the experts' tensors, written as a checkpoint."""
+    tensors = [tensors_of(job / "experts" / name) for name in NAMES]
+    average = {
+        name: sum(s * t[name] for s, t in zip(mixture.shares, tensors, strict=True))
+        for name in tensors[0]
+    }
+    return measured_anew(written(job, average), workspace, mixture)
+
+
+def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def written(job: Path, tensors: Mapping[str, Any]) -> Any:
+    folder = job / "by-hand"
+    shutil.copytree(job / "base", folder, dirs_exist_ok=True)
+    save_file(dict(tensors), folder / "model.safetensors", metadata={"format": "pt"})
+    return load(folder)
+
+
+def measured_anew(model: Any, workspace: Workspace, mixture: Mixture) -> Any:
+    """Batch norm in training mode over the mixture's rows, where there is any."""
+    if workspace.statistics is not None:
+        for norm in (m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+            norm.reset_running_stats()
+            norm.momentum = None
+        with torch.no_grad():
+            for batch in workspace.statistics.batches(mixture, torch.device("cpu")):
+                model.train()(**batch)
+    return model.eval()
+
+
+def test_examples_are_pixels_as_the_processor_makes_them(job: Path, workspace: Workspace) -> None:
+    from transformers import AutoImageProcessor
+
+    processor = AutoImageProcessor.from_pretrained(job / "base", backend="pil")
+    stream = workspace.inputs.corpus("red").train
+    rows = stream.rows(1, None)
+    made = {
+        processor(Image.open(file), return_tensors="np")["pixel_values"].tobytes(): file.parent.name
+        for file in (job / "red").glob("*/*.png")
+    }
+    for k in range(stream.n_rows(1)):
+        item = rows.item(k)
+        label = workspace.inputs.labels[int(item["labels"])]
+        assert made[item["pixel_values"].tobytes()] == label
+
+
+def test_share_1_is_the_expert_and_a_merge_a_plain_script(job: Path, workspace: Workspace) -> None:
+    single = Mixture.single(NAMES, "green")
+    [alone, merged] = workspace.proxy.score([single, MIXED])
+    expert = workspace.runs.expert("green")
+    [(_, checkpoint)] = workspace.evaluations.run([expert], VALUES)
+    assert alone.values == {m.metric: m.value for m in checkpoint.measurements}
+    for found, model in (
+        (alone, load(job / "experts" / "green")),
+        (merged, merged_by_hand(job, workspace, MIXED)),
+    ):
+        expected: dict[str, float] = {}
+        for name in NAMES:
+            expected |= by_hand(model, workspace, name)
+        assert found.values == pytest.approx(expected, abs=1e-5)
+
+
+def test_slopes_are_finite_differences_where_there_are_any(job: Path, workspace: Workspace) -> None:
+    step = 1e-2
+    [found] = workspace.proxy.score([MIXED], Request(order=1))
+    measured = found.measurement("red/loss").derivatives
+    if job.name.startswith("resnet"):
+        assert measured is None
+        return
+    moved = [MIXED.array + sign * step * np.array([1, -1, 0]) for sign in (1, -1)]
+    up, down = workspace.proxy.score([Mixture(NAMES, tuple(each)) for each in moved])
+    expected = (up.values["red/loss"] - down.values["red/loss"]) / (2 * step)
+    assert measured is not None
+    assert measured.slopes[0] - measured.slopes[1] == pytest.approx(expected, abs=2e-4)
+
+
+def test_averaged_predictions_have_slopes_whatever_the_architecture(workspace: Workspace) -> None:
+    step = 1e-3
+    scorer = workspace._make_predictions(workspace.answers.points[-1])
+    moved = [MIXED.array + sign * step * np.array([1, -1, 0]) for sign in (1, -1)]
+    [found] = scorer.score([MIXED], Request(order=1))
+    up, down = scorer.score([Mixture(NAMES, tuple(each)) for each in moved])
+    measured = found.measurement("red/loss").derivatives
+    assert measured is not None
+    expected = (up.values["red/loss"] - down.values["red/loss"]) / (2 * step)
+    assert measured.slopes[0] - measured.slopes[1] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_longer_step_of_an_expert_has_the_statistics_of_its_own_domain(
+    job: Path, workspace: Workspace
+) -> None:
+    steps = workspace.answers.points[-1]
+    [found] = workspace._make_predictions(steps, 1.5).score([Mixture.single(NAMES, "red")])
+    base, expert = (tensors_of(folder) for folder in (job / "base", job / "experts" / "red"))
+    state = {name: base[name] + 1.5 * (expert[name] - base[name]) for name in base}
+    state |= {n: t for n, t in base.items() if not t.is_floating_point()}
+    longer = measured_anew(written(job, state), workspace, Mixture.single(NAMES, "red"))
+    expected = by_hand(longer, workspace, "red")["red/loss"]
+    assert found.values["red/loss"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_batch_norm_cannot_have_slopes_or_coarse_statistics(job: Path) -> None:
+    text = (job / "recipe.yaml").read_text()
+    edits: Mapping[str, tuple[str, str]] = {
+        "`search.method`: newton needs slopes": ("calibration", "search: {method: newton}\ncal"),
+        "`evaluation.precision`: the running": (
+            "max_sequences: 8",
+            "max_sequences: 8, precision: bfloat16",
+        ),
+    }
+    if not job.name.startswith("resnet"):
+        pytest.skip("it has no batch norm")
+    for complaint, (old, new) in edits.items():
+        changed = text.replace(old, new.replace("\ncal", "\ncalibration"))
+        with pytest.raises(RecipeError, match=complaint):
+            require_inputs(inputs_of(job, changed))
+
+
+def test_a_diagnosis_of_batch_norm_is_refused(job: Path, workspace: Workspace) -> None:
+    if not job.name.startswith("resnet"):
+        pytest.skip("it has no batch norm")
+    with pytest.raises(RecipeError, match="merges of a base with batch norm have none"):
+        run_diagnosis(workspace)
+
+
+@pytest.fixture
+def small(drawings: Path, tmp_path: Path) -> Path:
+    """What can be changed: a base, and images of its own."""
+    save_image_base(tmp_path / "base", "vit")
+    for name in NAMES:
+        shutil.copytree(drawings / name, tmp_path / name)
+    return tmp_path
+
+
+def test_a_base_can_be_tried_on_images(small: Path) -> None:
+    assert isinstance(require_inputs(inputs_of(small, RECIPE)), LiveModel)
+
+
+def test_an_expert_of_another_processor_is_refused(small: Path) -> None:
+    train_expert(small / "base", small / "red", small / "expert", n_steps=1)
+    save_processor(small / "expert", image_mean=[0.4] * 3)
+    text = RECIPE.replace("files: red", "files: red, expert: expert")
+    with pytest.raises(MixwiseError, match=r"`image_mean` of preprocessor_config\.json must be"):
+        require_inputs(inputs_of(small, text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("horizon_examples", "horizon_tokens", "`horizon_tokens` cannot be with"),
+        ("budget: 100", "budget: 100\nexample_tokens: 9", "`example_tokens` cannot be with"),
+        ("files: red", "files: red, records: labelled", "rows must be image records"),
+        (
+            "files: red",
+            "files: [red, blue], weights: {red: 1, blue: 1}",
+            r"`domains\.red\.weights`",
+        ),
+        ("device: cpu", "device: cpu, method: lora", r"`training\.method`"),
+    ],
+)
+def test_what_cannot_be_is_refused_early(small: Path, old: str, new: str, complaint: str) -> None:
+    with pytest.raises(MixwiseError, match=complaint):
+        inputs_of(small, RECIPE.replace(old, new)).source("red")
+
+
+def test_a_label_of_another_folder_and_a_damaged_image_are_named(small: Path) -> None:
+    file = small / "red" / "disc" / "3.png"
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"red/disc/3\.png: no whole image"):
+        inputs_of(small, RECIPE).corpus("red")
+    file.write_bytes(content)
+    (small / "red" / "disc").rename(small / "red" / "disk")
+    with pytest.raises(DataError, match=r"the label `disk` is none of .*`disc`"):
+        inputs_of(small, RECIPE).corpus("red")
+
+
+def test_pixels_follow_the_files_and_are_found_again(small: Path) -> None:
+    before = inputs_of(small, RECIPE).corpus("red")
+    assert inputs_of(small, RECIPE).corpus("red").key == before.key
+    (small / "red" / "disc" / "3.png").rename(small / "red" / "bar" / "30.png")
+    assert inputs_of(small, RECIPE).corpus("red").key != before.key
+
+
+def test_the_same_image_in_training_and_held_out_is_found(small: Path) -> None:
+    text = RECIPE.replace("overlap: drop", "overlap: refuse")
+    text = text.replace("evaluation: {", "evaluation: {sets: {copy: {files: red, kind: labels}}, ")
+    with pytest.raises(DataError, match=r"36 held-out text\(s\) also stand in .*\.png: remove"):
+        inputs_of(small, text).overlap("copy")
