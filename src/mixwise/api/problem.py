@@ -113,10 +113,11 @@ class ProblemStudy(OpenedStudy["ProblemBench"]):
             held.enter_context(keeping_warnings(self._folder))
             remove_leftovers(self._folder)
         from mixwise.problem.bench import ProblemBench  # torch: not before the study is held
-        from mixwise.problem.record import open_record
+        from mixwise.problem.record import open_record, save_record
         from mixwise.stages.validate import choose_references
 
         question = self._question
+        _ = question.space, question.horizons  # refused before anything is built
         record = open_record(self._folder, question, read_only=self._is_read_only)
         opened = ProblemBench(
             self._folder,
@@ -127,8 +128,11 @@ class ProblemStudy(OpenedStudy["ProblemBench"]):
             read_only=self._is_read_only,
         )
         held.callback(opened.close)
-        if question.validation.mixtures and not self._is_read_only:
-            choose_references(opened.inputs)  # refuses more than there is room for
+        if not self._is_read_only:
+            opened.runs.require_own_experts()
+            if question.validation.mixtures:
+                choose_references(opened.inputs)  # refuses more than there is room for
+            save_record(self._folder, question, record)
         return opened
 
     def _prepare(self) -> Sequence[str]:

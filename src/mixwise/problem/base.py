@@ -19,7 +19,7 @@ from mixwise.errors import CheckpointError, EvaluationError
 from mixwise.observation import Measurement
 from mixwise.problem.measuring import Values, as_array, evaluate_module, lengths_of
 from mixwise.problem.problem import Problem
-from mixwise.problem.states import changed_tensors, difference, not_finite, require_mergeable
+from mixwise.problem.states import build_module, changed_tensors, difference, not_finite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +53,7 @@ def try_base(problem: Problem) -> TriedBase:
             changes the module.
     """
     where = f"`build` of `{problem.name}`"
-    module = require_mergeable(problem.build(), where)
-    again = require_mergeable(problem.build(), where)
+    module, again = build_module(problem), build_module(problem)
     differs = difference(module, again) or next(iter(sorted(changed_tensors(module, again))), None)
     if differs is not None:
         name = differs if " " in differs else f"`{differs}`"

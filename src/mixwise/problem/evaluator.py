@@ -10,7 +10,8 @@ Method:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import torch
 
 from mixwise.engine.protocol import OnStep
-from mixwise.errors import CheckpointError, EvaluationError, first_line
+from mixwise.errors import CheckpointError, EvaluationError, MixwiseWarning, first_line
 from mixwise.merging.pool import ExpertPool, write_checkpoint, write_scaled
 from mixwise.merging.rule_table import find_rule
 from mixwise.merging.rules.rule import LinearRule, MergeRule
@@ -33,7 +34,7 @@ from mixwise.problem.measuring import ModuleSuite, as_array
 from mixwise.problem.problem import Problem
 from mixwise.problem.seeds import seeded
 from mixwise.problem.slopes import differentiate
-from mixwise.problem.states import buffer_names, require_mergeable
+from mixwise.problem.states import buffer_names, build_module
 from mixwise.recipe import hash_section
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.job import Evaluated, EvaluationJob, MergeSettings, ReadingJob
@@ -85,8 +86,7 @@ class ModuleEvaluator:
 
     def __init__(self, source: ModuleSource, suite: ModuleSuite) -> None:
         problem = source.problem
-        module = require_mergeable(problem.build(), f"`build` of `{problem.name}`")
-        self._live = LiveModel(module.eval(), source.base)
+        self._live = LiveModel(build_module(problem).eval(), source.base)
         self._live.write_checkpoint(source.base)
         self._problem = problem
         self._suite = suite
@@ -196,7 +196,8 @@ class _Pool:
         self._pool: ExpertPool = open_pool(live, merges)
         self.rule: MergeRule = find_rule(merges.rule).bind(self._pool)
         models = [*merges.experts.values(), *(run.checkpoint for run in merges.extras)]
-        moved = {model.folder: self._moved(model) for model in models}
+        self._tell_counters(models)
+        moved = {model.folder: self._moved(model, is_floating=True) for model in models}
         self.moved_buffers = tuple(
             dict.fromkeys(name for names in moved.values() for name in names)
         )
@@ -248,13 +249,25 @@ class _Pool:
         used = {k: weight for k, weight in enumerate(weights) if weight}
         return list(used.values()) == [1.0] and next(iter(used)) < len(self._pool.domains)
 
-    def _moved(self, model: Checkpoint) -> list[str]:
-        """Floating-point buffers that training has moved."""
+    def _tell_counters(self, models: Sequence[Checkpoint]) -> None:
+        """Say which whole numbers the models do not agree on."""
+        counters = {name for model in models for name in self._moved(model, is_floating=False)}
+        if counters:
+            more = f" and {len(counters) - 1} more" if len(counters) > 1 else ""
+            warnings.warn(
+                f"problem `{self._problem.name}`: training changes `{min(counters)}`{more}, whole "
+                "numbers that are not averaged: merges have the base's",
+                MixwiseWarning,
+                stacklevel=2,
+            )
+
+    def _moved(self, model: Checkpoint, *, is_floating: bool) -> list[str]:
+        """Buffers that training has moved: floating-point ones, or the others."""
         stored = self._live.match(model)
         return [
             name
             for name in buffer_names(self._live.module)
-            if self._live.tensors[name].is_floating_point()
+            if self._live.tensors[name].is_floating_point() == is_floating
             and not torch.equal(model.load_tensor(stored[name]), self._live.base_tensor(name))
         ]
 

@@ -17,6 +17,7 @@ from mixwise.evaluation.likelihood.rows import Indices
 from mixwise.evaluation.likelihood.sets import Differentiable, DifferentiableMetric
 from mixwise.observation import Measurement
 from mixwise.problem.problem import Problem
+from mixwise.problem.seeds import unmoved
 from mixwise.recipe import hash_section
 
 Values = Mapping[str, Tensor]  # of each metric, one an example
@@ -36,7 +37,7 @@ def evaluate_module(problem: Problem, module: nn.Module, *, has_graph: bool = Fa
     """
     module.eval()
     try:
-        with torch.set_grad_enabled(has_graph):
+        with torch.set_grad_enabled(has_graph), unmoved():
             found = problem.evaluate(module)
     except MixwiseError:
         raise

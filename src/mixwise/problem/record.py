@@ -100,7 +100,7 @@ def load_record(study: StudyFolder) -> ProblemRecord | None:
 
 
 def open_record(study: StudyFolder, question: ProblemQuestion, *, read_only: bool) -> ProblemRecord:
-    """Try the base out; keep what was found in a new study, and compare it in an old one.
+    """Try the base out; keep it in the folder of a new study, and compare it in an old one.
 
     Args:
         study: The study's folder, which is held.
@@ -121,10 +121,8 @@ def open_record(study: StudyFolder, question: ProblemQuestion, *, read_only: boo
         return known
     tried = try_base(problem)
     if known is None:
-        known = _keep(study, problem, sources, tried)
-    else:
-        _require_same_base(study, problem, known, tried)
-    _save(study, question, known)
+        return _keep(study, problem, sources, tried)
+    _require_same_base(study, problem, known, tried)
     return known
 
 
@@ -138,7 +136,8 @@ def _keep(
     return ProblemRecord(problem.name, problem.version, sources, dict(tried.lengths), files)
 
 
-def _save(study: StudyFolder, question: ProblemQuestion, record: ProblemRecord) -> None:
+def save_record(study: StudyFolder, question: ProblemQuestion, record: ProblemRecord) -> None:
+    """Keep what is asked and of which problem; with that the study is one."""
     study.save_recipe(question.to_yaml(), problem=asdict(record))
 
 

@@ -1,4 +1,4 @@
-"""Global random numbers, seeded for a function of the user and put back after it."""
+"""Global random numbers: seeded for a function of the user, and put back after it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ def seeded(seed: int) -> Iterator[None]:
     Args:
         seed: In [0, 2³²).
     """
-    python, arrays, tensors = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    try:
+    with unmoved():
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def unmoved() -> Iterator[None]:
+    """Put the global random numbers back to where they were before the block."""
+    python, arrays, tensors = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
         yield
     finally:
         random.setstate(python)

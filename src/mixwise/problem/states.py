@@ -17,8 +17,10 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from mixwise.errors import CheckpointError, TrainingError
+from mixwise.errors import CheckpointError, TrainingError, first_line
 from mixwise.models.checkpoint import FULL_FILE
+from mixwise.problem.problem import Problem
+from mixwise.problem.seeds import unmoved
 from mixwise.shortages import explain_failed_write
 
 if TYPE_CHECKING:
@@ -173,6 +175,23 @@ def save_state(module: nn.Module, folder: Path) -> None:
         partial.replace(folder / FULL_FILE)
     except OSError as error:
         raise explain_failed_write(error, folder) from None
+
+
+def build_module(problem: Problem) -> nn.Module:
+    """A fresh base.
+
+    Raises:
+        CheckpointError: If `build` fails, or what it makes cannot be merged.
+    """
+    where = f"`build` of `{problem.name}`"
+    try:
+        with unmoved():
+            built = problem.build()
+    except Exception as error:  # whatever the user's code raises
+        raise CheckpointError(
+            f"{where}: failed ({type(error).__name__}: {first_line(error)}): mend it"
+        ) from error
+    return require_mergeable(built, where)
 
 
 def require_mergeable(module: object, where: str) -> nn.Module:

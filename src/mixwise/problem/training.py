@@ -8,7 +8,6 @@ measure the same.
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +17,10 @@ from torch import nn
 
 from mixwise import __version__
 from mixwise.engine.protocol import OnStep
-from mixwise.engine.worker_cache import release_resident
 from mixwise.errors import (
     CheckpointError,
     EvaluationError,
     MixwiseError,
-    MixwiseWarning,
     TrainingError,
     first_line,
 )
@@ -34,6 +31,7 @@ from mixwise.problem.measuring import ModuleSuite, Values, as_array
 from mixwise.problem.seeds import seeded
 from mixwise.problem.states import (
     buffer_names,
+    build_module,
     changed_tensors,
     require_mergeable,
     require_trained,
@@ -92,7 +90,6 @@ def train_module(run: ModuleRun, on_step: OnStep) -> RunRecord:
     known = load_record(run.output)
     if known is not None and known.fingerprint == run.fingerprint:
         return known
-    release_resident()
     started = time.perf_counter()
     trained = _train(run)
     save_state(trained, run.output)
@@ -116,7 +113,7 @@ def train_module(run: ModuleRun, on_step: OnStep) -> RunRecord:
 
 def _train(run: ModuleRun) -> nn.Module:
     problem, name = run.suite.problem, _name(run)
-    module = require_mergeable(problem.build(), f"`build` of `{problem.name}`")
+    module = build_module(problem)
     module.train()
     try:
         with torch.enable_grad(), seeded(run.seed):
@@ -131,11 +128,11 @@ def _train(run: ModuleRun) -> nn.Module:
     trained = require_mergeable(
         module if found is None else found, f"{name}: what `train` returned"
     )
-    base = problem.build()
+    base = build_module(problem)
     require_trained(base, trained, name)
     changed = changed_tensors(base, trained)
     _require_learned(name, changed)
-    _look_at_buffers(run, base, trained, changed)
+    _require_averaged(run, base, trained, changed)
     return trained
 
 
@@ -147,23 +144,17 @@ def _require_learned(name: str, changed: set[str]) -> None:
         )
 
 
-def _look_at_buffers(
+def _require_averaged(
     run: ModuleRun, base: nn.Module, trained: nn.Module, changed: set[str]
 ) -> None:
     state = base.state_dict()
-    moved = [name for name in buffer_names(trained) if name in changed]
-    floating = [name for name in moved if state[name].is_floating_point()]
-    if floating and run.suite.problem.recalibrate is None:
-        raise CheckpointError(f"{_name(run)}: {why_not_averaged(floating[0])}")
-    whole = [name for name in moved if name not in floating]
-    if whole:
-        more = f" and {len(whole) - 1} more" if len(whole) > 1 else ""
-        warnings.warn(
-            f"problem `{run.suite.problem.name}`: training changes `{whole[0]}`{more}, which count "
-            "and are not averaged: merges have the base's",
-            MixwiseWarning,
-            stacklevel=2,
-        )
+    moved = [
+        name
+        for name in buffer_names(trained)
+        if name in changed and state[name].is_floating_point()
+    ]
+    if moved and run.suite.problem.recalibrate is None:
+        raise CheckpointError(f"{_name(run)}: {why_not_averaged(moved[0])}")
 
 
 def _require_kept(run: ModuleRun, trained: nn.Module) -> None:
@@ -172,7 +163,7 @@ def _require_kept(run: ModuleRun, trained: nn.Module) -> None:
 
     try:
         before = run.suite.measure(trained)
-        again = run.suite.problem.build()
+        again = build_module(run.suite.problem)
         again.load_state_dict(load_file(run.output / FULL_FILE))
         after = run.suite.measure(again)
     except EvaluationError as error:
