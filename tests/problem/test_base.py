@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,10 @@ def noisy(found: dict[str, Tensor]) -> dict[str, Any]:
     return found | {"target/loss": found["target/loss"] + next(COUNTED)}
 
 
+def drawn(found: dict[str, Tensor]) -> dict[str, Any]:
+    return found | {"target/loss": found["target/loss"][torch.randperm(24)]}
+
+
 def failing(network: nn.Module) -> dict[str, Tensor]:
     raise KeyError("no such column")
 
@@ -62,6 +67,7 @@ def not_a_number(found: dict[str, Tensor]) -> dict[str, Any]:
         ),
         (changed(not_a_number), "`target/loss` must be finite on every example, but 1 of 24"),
         (changed(noisy), "gave other values of `target/loss` for the same module"),
+        (changed(drawn), "gave other values of `target/loss` for the same module"),
         (moving, "gave other values|changes tensor `2.bias`"),
         (
             changed(lambda v: v | {"target/loss": v["target/loss"].detach()}),
@@ -95,6 +101,9 @@ def test_an_evaluation_that_moves_the_network_is_refused() -> None:
     ("build", "match"),
     [
         (other_each_time, "a second call made others .`0.bias`.: set a seed"),
+        (lambda: nn.Sequential(nn.Linear(2, 2)), "a second call made others .`0.bias`.: set a"),
+        (cache(build), "must make a new module .* two calls share tensor `0.weight`"),
+        (lambda: 1 / 0, "failed .ZeroDivisionError"),
         (lambda: "network", "must return a torch.nn.Module, but returned str"),
         (nn.Identity, "the module has no tensors"),
         (lambda: nn.Sequential(nn.Linear(2, 2).double()), "`0.weight` is of torch.float64"),

@@ -1,7 +1,8 @@
 """The base of a problem, tried out before anything is trained.
 
 Method:
-    `build` is called twice and `evaluate` twice: what does not repeat itself cannot be compared.
+    `build` is called twice and `evaluate` twice, with other global random numbers the second time:
+    what does not repeat itself cannot be compared.
     A metric that is called differentiable must reach a tensor of the module by its graph.
 """
 
@@ -53,7 +54,8 @@ def try_base(problem: Problem) -> TriedBase:
             changes the module.
     """
     where = f"`build` of `{problem.name}`"
-    module, again = build_module(problem), build_module(problem)
+    module, again = build_module(problem), build_module(problem, seed=1)
+    _require_apart(where, module, again)
     differs = difference(module, again) or next(iter(sorted(changed_tensors(module, again))), None)
     if differs is not None:
         name = differs if " " in differs else f"`{differs}`"
@@ -67,7 +69,7 @@ def try_base(problem: Problem) -> TriedBase:
     started = time.perf_counter()
     first = evaluate_module(problem, module)
     seconds = time.perf_counter() - started
-    _require_repeated(problem, first, evaluate_module(problem, module))
+    _require_repeated(problem, first, evaluate_module(problem, module, seed=1))
     moved = changed_tensors(again, module)
     if moved:
         raise EvaluationError(
@@ -79,6 +81,17 @@ def try_base(problem: Problem) -> TriedBase:
     for name, found in values.items():
         Measurement(name, found, np.ones(len(found)))  # refuses what is not finite
     return TriedBase(module, values, lengths_of(problem, first), seconds)
+
+
+def _require_apart(where: str, one: nn.Module, other: nn.Module) -> None:
+    """Refuse a module that is made once and given out again: training one would change the base."""
+    taken = {t.data_ptr(): name for name, t in one.state_dict().items() if t.numel()}
+    for name, tensor in other.state_dict().items():
+        if tensor.data_ptr() in taken:
+            raise CheckpointError(
+                f"{where}: must make a new module whenever it is called, but two calls share "
+                f"tensor `{name}`: build or copy it anew"
+            )
 
 
 def _require_repeated(problem: Problem, first: Values, again: Values) -> None:

@@ -28,7 +28,7 @@ from mixwise.merging.tangents import tangents_of
 from mixwise.merging.task_vectors.task_vector import TaskVector
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
-from mixwise.models.live_model import LiveModel
+from mixwise.models.live_model import LiveModel, Rounding
 from mixwise.observation import Derivatives, Measurement
 from mixwise.problem.measuring import ModuleSuite, as_array
 from mixwise.problem.problem import Problem
@@ -86,7 +86,10 @@ class ModuleEvaluator:
 
     def __init__(self, source: ModuleSource, suite: ModuleSuite) -> None:
         problem = source.problem
-        self._live = LiveModel(build_module(problem).eval(), source.base)
+        module = build_module(problem).eval()
+        is_coarse = any(t.dtype == torch.bfloat16 for t in module.state_dict().values())
+        rounding: Rounding = "stochastic" if is_coarse else "nearest"
+        self._live = LiveModel(module, source.base, rounding=rounding)
         self._live.write_checkpoint(source.base)
         self._problem = problem
         self._suite = suite

@@ -17,19 +17,22 @@ from mixwise.evaluation.likelihood.rows import Indices
 from mixwise.evaluation.likelihood.sets import Differentiable, DifferentiableMetric
 from mixwise.observation import Measurement
 from mixwise.problem.problem import Problem
-from mixwise.problem.seeds import unmoved
+from mixwise.problem.seeds import seeded
 from mixwise.recipe import hash_section
 
 Values = Mapping[str, Tensor]  # of each metric, one an example
 
 
-def evaluate_module(problem: Problem, module: nn.Module, *, has_graph: bool = False) -> Values:
+def evaluate_module(
+    problem: Problem, module: nn.Module, *, has_graph: bool = False, seed: int = 0
+) -> Values:
     """Values of every metric of a module, in the order of the problem's metrics.
 
     Args:
         problem: The problem.
         module: A module of its kind; it is put into evaluation mode.
         has_graph: Whether gradients are recorded.
+        seed: Of the global random numbers, which `evaluate` must not depend on.
 
     Raises:
         EvaluationError: If `evaluate` fails, or returns anything but a value for each example of
@@ -37,7 +40,7 @@ def evaluate_module(problem: Problem, module: nn.Module, *, has_graph: bool = Fa
     """
     module.eval()
     try:
-        with torch.set_grad_enabled(has_graph), unmoved():
+        with torch.set_grad_enabled(has_graph), seeded(seed):
             found = problem.evaluate(module)
     except MixwiseError:
         raise

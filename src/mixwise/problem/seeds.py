@@ -17,19 +17,12 @@ def seeded(seed: int) -> Iterator[None]:
     Args:
         seed: In [0, 2³²).
     """
-    with unmoved():
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def unmoved() -> Iterator[None]:
-    """Put the global random numbers back to where they were before the block."""
     python, arrays, tensors = random.getstate(), np.random.get_state(), torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
         yield
     finally:
         random.setstate(python)

@@ -20,7 +20,7 @@ from torch.nn.parameter import is_lazy
 from mixwise.errors import CheckpointError, TrainingError, first_line
 from mixwise.models.checkpoint import FULL_FILE
 from mixwise.problem.problem import Problem
-from mixwise.problem.seeds import unmoved
+from mixwise.problem.seeds import seeded
 from mixwise.shortages import explain_failed_write
 
 if TYPE_CHECKING:
@@ -177,15 +177,19 @@ def save_state(module: nn.Module, folder: Path) -> None:
         raise explain_failed_write(error, folder) from None
 
 
-def build_module(problem: Problem) -> nn.Module:
+def build_module(problem: Problem, seed: int = 0) -> nn.Module:
     """A fresh base.
+
+    Args:
+        problem: The problem.
+        seed: Of the global random numbers, which `build` must not depend on.
 
     Raises:
         CheckpointError: If `build` fails, or what it makes cannot be merged.
     """
     where = f"`build` of `{problem.name}`"
     try:
-        with unmoved():
+        with seeded(seed):
             built = problem.build()
     except Exception as error:  # whatever the user's code raises
         raise CheckpointError(
