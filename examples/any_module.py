@@ -47,11 +47,12 @@ def digits() -> tuple[Tensor, Tensor]:
     return images, torch.tensor(bunch.target)[order]
 
 
-def training_data(kind: str) -> tuple[Tensor, Tensor]:
-    """The training half, as one domain shows it."""
+@cache
+def training_data() -> tuple[Tensor, Tensor]:
+    """The training half as each domain shows it, ``(4, n, 1, 8, 8)``, and its labels ``(n,)``."""
     images, labels = digits()
     half = len(labels) // 2
-    return draw(images[:half], kind), labels[:half]
+    return torch.stack([draw(images[:half], kind) for kind in KINDS]), labels[:half]
 
 
 @cache
@@ -87,17 +88,15 @@ def build() -> nn.Module:
 def fit(network: nn.Module, mixture: Mapping[str, float], horizon: int, seed: int) -> nn.Module:
     """Train on about ``horizon`` examples, each drawn from a domain by the mixture's shares."""
     generator = torch.Generator().manual_seed(seed)
-    kinds = [kind for kind, share in mixture.items() if share]
-    data = {kind: training_data(kind) for kind in kinds}
-    shares = torch.tensor([mixture[kind] for kind in kinds])
+    shown, digit = training_data()
+    shares = torch.tensor([mixture.get(kind, 0.0) for kind in KINDS])
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
     network.train()
     for start in range(0, horizon, BATCH):
         n = min(BATCH, horizon - start)
-        chosen = torch.multinomial(shares, n, replacement=True, generator=generator)
-        places = torch.randint(len(data[kinds[0]][1]), (n,), generator=generator)
-        images = torch.stack([data[kinds[k]][0][i] for k, i in zip(chosen, places, strict=True)])
-        labels = torch.stack([data[kinds[k]][1][i] for k, i in zip(chosen, places, strict=True)])
+        kinds = torch.multinomial(shares, n, replacement=True, generator=generator)
+        places = torch.randint(len(digit), (n,), generator=generator)
+        images, labels = shown[kinds, places], digit[places]
         loss = functional.cross_entropy(network(images), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -123,7 +122,7 @@ def recalibrate(network: nn.Module) -> None:
         norm.momentum = None  # the plain mean over batches
     network.train()
     generator = torch.Generator().manual_seed(0)
-    images = torch.cat([training_data(kind)[0] for kind in KINDS])
+    images = training_data()[0].flatten(0, 1)
     with torch.no_grad():
         for _ in range(CALIBRATION_BATCHES):
             network(images[torch.randperm(len(images), generator=generator)[:128]])
@@ -131,7 +130,7 @@ def recalibrate(network: nn.Module) -> None:
 
 def make_problem() -> Problem:
     """The network and its domains, as mixwise is told of them."""
-    n_examples = len(training_data("clean")[1])
+    n_examples = len(training_data()[1])
     return Problem(
         "digits",
         domains=dict.fromkeys(KINDS, n_examples),

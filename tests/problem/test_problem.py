@@ -5,7 +5,8 @@ from mixwise.api import ProblemStudy
 from mixwise.errors import RecipeError
 from mixwise.objective import Metric
 from mixwise.problem.problem import Problem
-from mixwise.problem.question import ProblemQuestion, parse_settings
+from mixwise.problem.question import ProblemQuestion
+from mixwise.problem.settings import parse_settings
 
 
 @pytest.mark.parametrize(

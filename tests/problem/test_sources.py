@@ -8,8 +8,14 @@ import pytest
 from mixwise.problem.sources import source_hash
 
 MODULE = """\
+import functools
 import math
 RATE = 0.1
+
+
+@functools.cache
+def kept(x):
+    return x + {kept}
 
 
 def inner(x):
@@ -25,7 +31,7 @@ class Layer:
 
 def train(x, scale={default}):
     # {comment}
-    return inner(x) * RATE * Layer().size() * math.pi
+    return inner(x) * RATE * Layer().size() * math.pi * kept(scale)
 
 
 def make(closed):
@@ -33,7 +39,7 @@ def make(closed):
         return x * closed
     return function
 """
-SAME = {"inner": "1", "method": "1", "default": "1", "comment": "a"}
+SAME = {"kept": "1", "inner": "1", "method": "1", "default": "1", "comment": "a"}
 
 
 @pytest.fixture
@@ -57,7 +63,7 @@ def test_comments_and_loading_it_again_change_nothing(load: Callable[..., Module
     assert source_hash(load(comment="b").train) == first
 
 
-@pytest.mark.parametrize("part", ["inner", "method", "default"])
+@pytest.mark.parametrize("part", ["kept", "inner", "method", "default"])
 def test_a_function_class_or_default_that_it_reads_changes_it(
     load: Callable[..., ModuleType], part: str
 ) -> None:

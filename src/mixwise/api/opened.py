@@ -13,7 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
-from mixwise.errors import MixwiseWarning, ResourceError, StudyError
+from mixwise.api.frames import candidates_frame, front_frame
+from mixwise.errors import MixwiseWarning, StudyError
 from mixwise.mixture import Mixture
 from mixwise.progress import OnProgress, OnStage, silent, silent_stage
 from mixwise.recipe.question import Question
@@ -258,24 +259,13 @@ class OpenedStudy(ABC, Generic[Bench]):
             ResourceError: If pandas is not installed.
             StudyError: If there is none.
         """
-        pandas = _pandas()
         found = self.recommendation.front if self.recommendation else None
         if found is None:
             raise StudyError(
                 f"{self.folder}: there is no front: name groups in the recipe's `objective.front`, "
                 "and run `study.search()`"
             )
-        return pandas.DataFrame(
-            [
-                {
-                    **{f"share of {name}": share for name, share in point.score.shares.items()},
-                    "objective": point.score.objective,
-                    **dict(zip(found.groups, point.gains, strict=True)),
-                    "recommended": k == len(found.points),
-                }
-                for k, point in enumerate((*found.points, found.recommended))
-            ]
-        )
+        return front_frame(found)
 
     def candidates(self) -> pd.DataFrame:
         """Every scored mixture, best first: shares, objective and metrics, a row each.
@@ -284,22 +274,10 @@ class OpenedStudy(ABC, Generic[Bench]):
             ResourceError: If pandas is not installed.
             StudyError: If nothing is scored yet.
         """
-        pandas = _pandas()
         found = self.found
         if found is None:
             raise StudyError(f"{self.folder}: nothing is scored yet: run `study.search()` first")
-        return pandas.DataFrame(
-            [
-                {
-                    "name": row.name,
-                    **{f"share of {name}": share for name, share in row.score.shares.items()},
-                    "objective": row.score.objective,
-                    "within_bounds": row.within_bounds,
-                    **row.score.metrics,
-                }
-                for row in found.candidates
-            ]
-        )
+        return candidates_frame(found)
 
     def figure(self, kind: FigureKind = "mixture", metric: str = "objective") -> go.Figure:
         """A chart of the report.
@@ -351,13 +329,3 @@ class OpenedStudy(ABC, Generic[Bench]):
         found = self.recommendation
         answer = found.answer if found else "No mixture is recommended yet."
         return str(tag("div", tag("b", str(self.folder)), " ", tag("span", answer)))
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError:
-        raise ResourceError(
-            "pandas is needed for tables and is not installed: `pip install mixwise[notebook]`"
-        ) from None
-    return pandas

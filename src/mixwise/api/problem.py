@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from mixwise.api.opened import OpenedStudy
 from mixwise.console.notices import keeping_warnings
 from mixwise.problem.problem import Problem
-from mixwise.problem.question import ProblemQuestion, parse_settings, read_settings
+from mixwise.problem.question import ProblemQuestion
+from mixwise.problem.settings import parse_settings, read_settings
 from mixwise.study.folder import RECIPE_FILE, StudyFolder
 from mixwise.study.leftovers import remove_leftovers
 
@@ -79,7 +80,7 @@ class ProblemStudy(OpenedStudy["ProblemBench"]):
         Args:
             folder: Its folder; made when missing.
             problem: The problem.
-            settings: What is asked, nested as in a recipe (`mixwise.problem.question.Settings`);
+            settings: What is asked, nested as in a recipe (`mixwise.problem.settings.Settings`);
                 ``horizon_examples`` is needed.
             options: As of `ProblemStudy`.
 

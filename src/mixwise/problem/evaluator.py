@@ -42,7 +42,7 @@ from mixwise.scoring.worker.job import Evaluated, EvaluationJob, MergeSettings, 
 if TYPE_CHECKING:
     from mixwise.arrays import Array
 
-_PASSES = {0: 1, 1: 3}  # a backward pass costs two forward passes
+_SLOPE_PASSES = 3  # a forward pass, and a backward pass that costs two
 _HESSIAN_PASSES = 6  # more for each domain
 _RECALIBRATION_SEED = 0
 
@@ -170,7 +170,7 @@ class ModuleEvaluator:
         if not n_sloped:
             return n
         n_domains = len(job.merges.experts) if job.merges else 0
-        passes = _PASSES[1] + (n_domains * _HESSIAN_PASSES if order == 2 else 0)
+        passes = _SLOPE_PASSES + (n_domains * _HESSIAN_PASSES if order == 2 else 0)
         return n + n_sloped * (passes - 1)
 
     def _open(self, merges: MergeSettings | None) -> _Pool:

@@ -19,7 +19,7 @@ from mixwise.study.horizons import Horizons
 
 @dataclass(frozen=True)
 class ProblemInputs:
-    """Inputs of a problem's study: a `mixwise.study.workbench.StudyInputs`.
+    """Inputs of a problem's study: a `mixwise.study.protocols.StudyInputs`.
 
     Args:
         recipe: What is asked.

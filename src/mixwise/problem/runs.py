@@ -23,7 +23,7 @@ from mixwise.training.job import load_record
 
 
 class ProblemRuns:
-    """Every run that the study may train: a `mixwise.study.workbench.StudyRuns`.
+    """Every run that the study may train: a `mixwise.study.protocols.StudyRuns`.
 
     Functions of the user cannot be sent to other processes, so all of them run in this one.
 

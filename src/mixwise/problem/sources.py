@@ -62,18 +62,26 @@ def _collect(thing: Any, pieces: list[str], seen: set[int]) -> bool:
 
 def _collect_known(function: FunctionType, pieces: list[str], seen: set[int]) -> None:
     """Append what a function reads from its closure, its defaults and its module."""
-    closure = dict(inspect.getclosurevars(function).nonlocals)
+    closure = _closure(function)
     defaults = {str(k): value for k, value in enumerate(function.__defaults__ or ())}
     defaults |= function.__kwdefaults__ or {}
     named = {n: function.__globals__[n] for n in _names(function) if n in function.__globals__}
     for known in (closure, defaults, named):
         pieces += _plain(known)
         for name in sorted(known):
-            value = known[name]
+            value = inspect.unwrap(known[name]) if callable(known[name]) else known[name]
             is_code = isinstance(value, FunctionType | type | functools.partial)
             place = getattr(getattr(value, "func", value), "__module__", None)
             if is_code and place == function.__module__:
                 _collect(value, pieces, seen)
+
+
+def _closure(function: FunctionType) -> dict[str, Any]:
+    """Names and values that a function has from the one around it."""
+    try:
+        return dict(inspect.getclosurevars(function).nonlocals)
+    except ValueError:  # a name that the one around it has not given a value yet
+        return {}
 
 
 def _names(function: FunctionType) -> list[str]:

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from mixwise.decision.calibration import Reference
 from mixwise.decision.score import Score
-from mixwise.engine.protocol import Engine
 from mixwise.engine.worker_cache import release_resident
 from mixwise.errors import MixwiseWarning
 from mixwise.files import MEMO_FILE, HashMemo
 from mixwise.merging.rule_table import find_rule
 from mixwise.merging.rules.inputs import ExtraRun
 from mixwise.merging.task_vectors.store import damage_of, find_damaged
-from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import SECOND_MOMENTS_FILE, Checkpoint, open_checkpoint
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
@@ -35,110 +34,17 @@ from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.merged import MergedScorer
 from mixwise.scoring.proxy import ProxyScorer
 from mixwise.scoring.reference import ReferenceScorer, Trainer
-from mixwise.scoring.worker.job import MergeSettings, Suite
+from mixwise.scoring.worker.job import MergeSettings
 from mixwise.search.problem import distinct
-from mixwise.share_units import ShareUnit
 from mixwise.study.answers import Answers
 from mixwise.study.folder import StudyFolder
-from mixwise.study.horizons import Horizons
+from mixwise.study.protocols import StudyInputs, StudyRuns
 from mixwise.study.proxy_parts import make_parts
 from mixwise.study.result_files import FILES, load_result, result_to_json
 from mixwise.study.results import BothAnswers, CalibrationFound, SeedScore, ValidationFound
 from mixwise.training.job import Run
 
 Result = TypeVar("Result")
-
-
-class StudyInputs(Protocol):
-    """What a study is about, opened and checked."""
-
-    @property
-    def recipe(self) -> Question:
-        """What is asked."""
-        ...
-
-    @property
-    def base(self) -> Checkpoint:
-        """The base's opened checkpoint."""
-        ...
-
-    @property
-    def suite(self) -> Suite:
-        """All evaluation sets."""
-        ...
-
-    @property
-    def horizons(self) -> Horizons:
-        """How far experts and the final model are trained."""
-        ...
-
-    @property
-    def space(self) -> MixtureSpace:
-        """The mixtures that may be recommended."""
-        ...
-
-    @property
-    def available(self) -> Mapping[str, int]:
-        """What each domain has to train on, by the unit of the shares."""
-        ...
-
-    @property
-    def available_tokens(self) -> dict[str, int]:
-        """The same by the unit of the horizons."""
-        ...
-
-    def data_key(self, domain: str) -> str:
-        """Hash of all that a domain's training data depend on."""
-        ...
-
-    def by_other_units(self, mixture: Mixture) -> dict[ShareUnit, Mixture]:
-        """A mixture by the other units of shares."""
-        ...
-
-
-class StudyRuns(Protocol):
-    """Every run that a study may train."""
-
-    @property
-    def engine(self) -> Engine:
-        """Where training runs."""
-        ...
-
-    def train_experts(self) -> None:
-        """Train every expert that is missing, and every run that the merge rule needs."""
-        ...
-
-    def train_extra_runs(self) -> None:
-        """Train what the rule needs besides the experts."""
-        ...
-
-    def expert_jobs(self) -> Sequence[Run]:
-        """The runs of the experts that the user does not bring."""
-        ...
-
-    def extra_jobs(self) -> Sequence[Run]:
-        """Runs that correct the merge."""
-        ...
-
-    def expert(self, domain: str) -> Checkpoint:
-        """The opened expert of a domain."""
-        ...
-
-    def expert_at(self, domain: str, steps: int) -> Checkpoint:
-        """The expert of a domain as it was after some steps."""
-        ...
-
-    def job(self, mixture: Mixture, seed: int) -> Run:
-        """The run of the final horizon that trains on a mixture with a seed."""
-        ...
-
-    def trained(self, job: Any, what: str) -> Checkpoint:
-        """The opened checkpoint of a finished run."""
-        ...
-
-    def reference_seeds(self, n: int) -> tuple[int, ...]:
-        """Seeds of references; never the experts'."""
-        ...
 
 
 class Workbench(ABC):
