@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.problem.toys import ASKED, toy, train
+from tests.problem.toys import ASKED, recalibrate, toy, train, with_norm
 from torch import nn
 
 from mixwise.api import ProblemStudy
@@ -88,14 +88,21 @@ def test_an_interrupted_study_goes_on_and_ends_as_one_that_was_not(
     assert texts[0] == texts[1]
 
 
-def test_merged_search_by_slopes_needs_no_predictions(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "method"),
+    [({}, "slopes"), ({"build": with_norm, "recalibrate": recalibrate}, "bayes")],
+)
+@pytest.mark.filterwarnings("ignore:problem `toy`. training changes")
+def test_merges_are_searched_by_slopes_where_they_have_any(
+    tmp_path: Path, changes: dict[str, Any], method: str
+) -> None:
     settings = ASKED | {"proxy": {"answer": "merged"}, "search": {"budget": 6}}
-    with ProblemStudy.create(tmp_path, toy(), settings) as study:
+    with ProblemStudy.create(tmp_path, toy(**changes), settings) as study:
         study.train_experts()
         recommendation = study.search()
     found = study.found
     assert found is not None
-    assert found.method == "slopes"
+    assert found.method == method
     assert recommendation.mixture.domains == ("left", "right", "both")
 
 
