@@ -6,12 +6,10 @@ import pytest
 
 from examples import any_module
 
-pytest.importorskip("sklearn")
-
 
 @pytest.mark.filterwarnings("ignore:problem `digits`. training changes")
 def test_a_mixture_of_digits_is_recommended_and_trained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = any_module.main(str(tmp_path / "digits"), horizon=640)
     assert "Train on" in capsys.readouterr().out

@@ -97,12 +97,12 @@ def _names(function: FunctionType) -> list[str]:
 
 
 def _methods(kind: type) -> list[FunctionType]:
-    """Functions of a class and of its bases in the same module, as far as they have a source."""
+    """Functions of a class and of its bases in the same module; those made of texts have none."""
     bases = [base for base in kind.__mro__ if base.__module__ == kind.__module__]
     found = [vars(base)[name] for base in bases for name in sorted(vars(base))]
     plain = [getattr(each, "__func__", getattr(each, "fget", each)) for each in found]
     functions = [each for each in plain if isinstance(each, FunctionType)]
-    return [each for each in functions if not each.__code__.co_filename.startswith("<")]
+    return [each for each in functions if each.__code__.co_filename != "<string>"]
 
 
 def _plain(known: Mapping[str, Any]) -> list[str]:
