@@ -22,6 +22,7 @@ FLOORS = (
     {"merging", "training", "evaluation", "search", "ledger"},
     {"scoring", "decision", "diagnostics"},
     {"study"},
+    {"problem"},
     {"report", "export"},
     {"stages"},
     {"console"},

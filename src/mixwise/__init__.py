@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixwise.api import Study
+    from mixwise.api import ProblemStudy, Study
     from mixwise.decision.baselines import baselines
     from mixwise.decision.calibration import Reference
     from mixwise.decision.front import Front, trace_front
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mixwise.mixture import Mixture, MixtureSpace
     from mixwise.objective import Measure, Metric, Objective, Scale, Term
     from mixwise.observation import Measurement, Observation
+    from mixwise.problem.problem import Problem
     from mixwise.recipe import Recipe, load_recipe
     from mixwise.records.formats import RecordFormat, register_format
     from mixwise.records.record import Document
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    "api": ("Study",),
+    "api": ("ProblemStudy", "Study"),
     "decision.baselines": ("baselines",),
     "decision.calibration": ("Reference",),
     "decision.front": ("Front", "trace_front"),
@@ -51,6 +52,7 @@ _PLACES = {
     "objective": ("Measure", "Metric", "Objective", "Scale", "Term"),
     "observation": ("Measurement", "Observation"),
     "recipe": ("Recipe", "load_recipe"),
+    "problem.problem": ("Problem",),
     "records.formats": ("RecordFormat", "register_format"),
     "records.record": ("Document",),
     "records.row": ("FileRow", "RowReader", "Wanted"),
@@ -84,6 +86,8 @@ __all__ = [
     "Objective",
     "Observation",
     "Part",
+    "Problem",
+    "ProblemStudy",
     "Recipe",
     "Recommendation",
     "RecordFormat",

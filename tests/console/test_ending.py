@@ -36,7 +36,7 @@ def test_json_is_one_document_for_what_nobody_expected(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("mixwise.api.load_recipe", fail)
+    monkeypatch.setattr("mixwise.api.study.load_recipe", fail)
     code, out, err = mixwise("check", tmp_path, "--json")
     document = json.loads(out)
     assert (code, document["error"]) == (1, kind)

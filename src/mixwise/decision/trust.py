@@ -236,8 +236,8 @@ def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float
             _LONGER if share < 1 else "train mixtures for calibration (`calibration.mixtures`)"
         )
     remedies.append(
-        "verify it: `mixwise run RECIPE --verify` trains references and baselines, beyond the "
-        "budget"
+        "verify it: `verify: true`, or `mixwise run RECIPE --verify`, trains references and "
+        "baselines, beyond the budget"
     )
     word = _word(ranks=works and not moves, levels=False)
     return Trust(word, "predicted", False, tuple(reasons), tuple(remedies))

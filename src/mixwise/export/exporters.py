@@ -20,6 +20,7 @@ from mixwise.study.folder import StudyFolder
 from mixwise.study.result_files import load_result
 from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
+from mixwise.study.workbench import Workbench
 
 EXPORTERS: Table[Exporter] = Table(
     "exporter",
@@ -51,7 +52,7 @@ def register_exporter(exporter: Exporter) -> None:
 def export(
     exporter: Exporter,
     study: StudyFolder,
-    workspace: Workspace | None = None,
+    workspace: Workbench | None = None,
     output: Path | None = None,
 ) -> dict[str, Any]:
     """Write the recommended mixture to a file.
@@ -66,7 +67,8 @@ def export(
         ``file``, and the facts that the exporter gives.
 
     Raises:
-        StudyError: If the study has no recommendation, or one that was made from something else.
+        StudyError: If the study has no recommendation, or one that was made from something else;
+            or if its data, which the exporter writes, are read by functions of the user alone.
         ResourceError: If the file cannot be written.
     """
     recommendation = load_result(study, Recommendation)
@@ -79,7 +81,13 @@ def export(
         raise _stale(study, "from another recipe")
     if workspace is not None and source.recipe != workspace.result_key:
         raise _stale(study, "from another recipe, other data or other experts")
-    made = exporter.make(recommendation, workspace if exporter.needs_study else None)
+    opened = workspace if isinstance(workspace, Workspace) and exporter.needs_study else None
+    if exporter.needs_study and workspace is not None and opened is None:
+        raise StudyError(
+            f"{study.folder}: exporter `{exporter.name}` writes data that mixwise reads, and here "
+            "functions of yours read them: use `shares`"
+        )
+    made = exporter.make(recommendation, opened)
     path = output or study.folder / exporter.file
     _write(made, path)
     return {"file": str(path), **made.facts}

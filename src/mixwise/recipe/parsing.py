@@ -116,12 +116,25 @@ def _validate(values: Mapping[str, Any], origin: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        items = [dict(item) for item in error.errors()]
-        lines = [line for item in _join_branches(items) for line in _explain(item)]
-        if len(lines) > _MOST_LINES:
-            rest = len(lines) - _MOST_LINES
-            lines = [*lines[:_MOST_LINES], f"and {rest:,} more problems: repair these first"]
-        raise RecipeError(*(f"{origin}: {printable(line, 800)}" for line in lines)) from None
+        raise RecipeError(*explain(error, origin)) from None
+
+
+def explain(
+    error: ValidationError, origin: str, section: type[BaseModel] = Recipe
+) -> tuple[str, ...]:
+    """What pydantic has found, in lines of `key`: rule, what came, what to do.
+
+    Args:
+        error: What it has found.
+        origin: What the lines call the whole.
+        section: What was checked.
+    """
+    items = [dict(item) for item in error.errors()]
+    lines = [line for item in _join_branches(items) for line in _explain(item, section)]
+    if len(lines) > _MOST_LINES:
+        rest = len(lines) - _MOST_LINES
+        lines = [*lines[:_MOST_LINES], f"and {rest:,} more problems: repair these first"]
+    return tuple(f"{origin}: {printable(line, 800)}" for line in lines)
 
 
 def _join_branches(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -189,7 +202,7 @@ def _count_nodes(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def _explain(item: dict[str, Any]) -> list[str]:
+def _explain(item: dict[str, Any], whole: type[BaseModel]) -> list[str]:
     """Turn one pydantic error into lines of `key`: rule, what came, what to do."""
     place = _place(item["loc"])
     key = ".".join(printable(str(part), 80) for part in place)
@@ -197,7 +210,7 @@ def _explain(item: dict[str, Any]) -> list[str]:
         lines = [str(line) for line in item["ctx"]["error"].args]
         return [f"`{key}`: {line}" if key else line for line in lines]
     if item["type"] == "extra_forbidden":
-        return [f"`{key}`: unknown key: {nearest(str(place[-1]), _valid_keys(place[:-1]))}"]
+        return [f"`{key}`: unknown key: {nearest(str(place[-1]), _valid_keys(place[:-1], whole))}"]
     if item["type"] == "missing":
         return [f"`{key}`: this key is required: add it (see `mixwise init` for an example)"]
     rule = item["msg"][0].lower() + item["msg"][1:]
@@ -210,13 +223,13 @@ def _place(location: tuple[object, ...]) -> tuple[object, ...]:
     return location if union is None else union
 
 
-def _valid_keys(place: tuple[object, ...]) -> list[str]:
+def _valid_keys(place: tuple[object, ...], whole: type[BaseModel]) -> list[str]:
     """The keys that are valid in the section at a place of the recipe."""
     if place and place[-1] == "fields":
         return list(
             dict.fromkeys(key for row in FORMATS.values() for key in row.fields.model_fields)
         )
-    section: type[BaseModel] = Recipe
+    section = whole
     parts = list(place)
     while parts:
         annotation = section.model_fields[str(parts.pop(0))].annotation

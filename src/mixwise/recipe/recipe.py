@@ -11,12 +11,10 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from mixwise.errors import nearest, printable
 from mixwise.kinds import KINDS
 from mixwise.mixture import MixtureSpace
-from mixwise.objective import Floor, Measure, Metric, Objective, Term
+from mixwise.objective import Measure, Metric, Objective
 from mixwise.recipe.domains import ColumnDomains, Domain, SplitSource
 from mixwise.recipe.names import NAME
 from mixwise.recipe.sections import (
-    VERIFIED,
-    Bounds,
     Calibration,
     Contamination,
     EngineSettings,
@@ -32,12 +30,13 @@ from mixwise.recipe.sections import (
     Search,
     Training,
     Validation,
+    fill_verified,
 )
 from mixwise.recipe.sources import PathText
 from mixwise.recipe.task_rules import count_examples, task_problems
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, safe_caps
-from mixwise.tasks import CAUSAL_LM, TASKS, Task
+from mixwise.tasks import CAUSAL_LM, TASKS, Task, Unit
 
 _LEAST_REFERENCES = 4
 _WITHOUT_FLOORS = ("subsets-race", "demix")
@@ -113,6 +112,16 @@ class Recipe(Section):
         return TASKS.find(self.task)
 
     @property
+    def unit(self) -> Unit:
+        """What runs, horizons and prices count."""
+        return self.task_facts.unit
+
+    @property
+    def set_names(self) -> tuple[str, ...]:
+        """Every evaluation set: the domains' held-out parts, then the extra sets."""
+        return tuple(self.set_kinds)
+
+    @property
     def row_tokens(self) -> int:
         """Tokens that a model reads of one row at most; an image counts as one."""
         if self.task_facts.has_images:
@@ -174,23 +183,7 @@ class Recipe(Section):
         chosen = self.objective.metrics or tuple(
             MetricChoice(set=name, measure="loss") for name in self.domains
         )
-        by_name = {(metric.set_name, metric.measure): metric for metric in self.metrics}
-        totals: dict[str | None, float] = {None: 1.0}
-        for group in {choice.group for choice in chosen} - {None}:
-            totals[group] = sum(choice.weight for choice in chosen if choice.group == group)
-        terms = tuple(
-            Term(
-                by_name[choice.set, choice.measure],
-                choice.weight / totals[choice.group],
-                choice.group,
-            )
-            for choice in chosen
-        )
-        floors = tuple(
-            Floor(by_name[floor.set, floor.measure], floor.value, floor.margin)
-            for floor in self.objective.floors
-        )
-        return Objective(terms, self.objective.aggregation, floors)
+        return self.objective.terms_of(self.metrics, chosen)
 
     def space(
         self, available_tokens: Mapping[str, int], available: Mapping[str, int] | None = None
@@ -208,17 +201,11 @@ class Recipe(Section):
         Raises:
             RecipeError: If no mixture satisfies the bounds.
         """
-        bounds = {name: self.search.bounds.get(name, Bounds()) for name in self.domains}
         caps = {
             name: self.search.max_repetition * available_tokens[name] / self.run_tokens
             for name in self.domains
         }
-        safe = safe_caps(caps, available or available_tokens, available_tokens)
-        return MixtureSpace(
-            self.domain_names,
-            tuple(bounds[name].min_share for name in self.domains),
-            tuple(min(bounds[name].max_share, safe[name]) for name in self.domains),
-        )
+        return self.search.space(safe_caps(caps, available or available_tokens, available_tokens))
 
     @model_validator(mode="before")
     @classmethod
@@ -240,12 +227,7 @@ class Recipe(Section):
         """Fill in what ``verify`` asks for, wherever the recipe says nothing itself."""
         if not isinstance(values, Mapping) or values.get("verify") is not True:
             return values
-        filled = dict(values)
-        for name, defaults in VERIFIED.items():
-            given = filled.get(name, {})
-            if isinstance(given, Mapping):  # anything else is refused by itself
-                filled[name] = {**defaults, **given}
-        return filled
+        return fill_verified(values)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

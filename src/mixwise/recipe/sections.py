@@ -5,13 +5,14 @@ Paths are relative to the recipe's own folder; `mixwise.recipe.domains` has what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
 from mixwise.errors import nearest, printable
-from mixwise.objective import Aggregation, Direction
+from mixwise.mixture import MixtureSpace
+from mixwise.objective import Aggregation, Direction, Floor, Metric, Objective, Term
 from mixwise.recipe.domains import EvaluationSource
 from mixwise.registry import known
 from mixwise.section import Section
@@ -176,6 +177,34 @@ class ObjectiveChoice(Section):
     floors: tuple[FloorChoice, ...] = ()
     front: tuple[str, ...] = ()
 
+    def terms_of(
+        self, metrics: Sequence[Metric], chosen: Sequence[MetricChoice] | None = None
+    ) -> Objective:
+        """The objective as a value.
+
+        Args:
+            metrics: All that are measured, the directions of this section applied.
+            chosen: What is maximised; None for the section's own.
+        """
+        chosen = self.metrics if chosen is None else chosen
+        by_name = {(metric.set_name, metric.measure): metric for metric in metrics}
+        totals: dict[str | None, float] = {None: 1.0}
+        for group in {choice.group for choice in chosen} - {None}:
+            totals[group] = sum(choice.weight for choice in chosen if choice.group == group)
+        terms = tuple(
+            Term(
+                by_name[choice.set, choice.measure],
+                choice.weight / totals[choice.group],
+                choice.group,
+            )
+            for choice in chosen
+        )
+        floors = tuple(
+            Floor(by_name[floor.set, floor.measure], floor.value, floor.margin)
+            for floor in self.floors
+        )
+        return Objective(terms, self.aggregation, floors)
+
     @model_validator(mode="after")
     def _front_is_of_groups(self) -> Self:
         groups = dict.fromkeys(choice.group for choice in self.metrics if choice.group)
@@ -226,6 +255,22 @@ class Search(Section):
     prefer: Literal["uniform", "available", "none"] = "uniform"
     seed: Seed = 0
 
+    def space(self, caps: Mapping[str, float]) -> MixtureSpace:
+        """The mixtures within the bounds.
+
+        Args:
+            caps: Largest share of each domain for other reasons; 1 or more for no limit.
+
+        Raises:
+            RecipeError: If no mixture satisfies them.
+        """
+        bounds = {name: self.bounds.get(name, Bounds()) for name in caps}
+        return MixtureSpace(
+            tuple(caps),
+            tuple(bounds[name].min_share for name in caps),
+            tuple(min(bounds[name].max_share, caps[name]) for name in caps),
+        )
+
 
 class Calibration(Section):
     """Mixtures that are trained to learn what the proxy misses: the uniform one, then others.
@@ -265,6 +310,16 @@ VERIFIED: Mapping[str, Mapping[str, Any]] = {
     "validation": {"mixtures": 12, "seeds": 2},
     "final": {"baselines": get_args(Baseline), "seeds": 2},
 }  # what ``verify: true`` sets where the recipe is silent
+
+
+def fill_verified(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a recipe with what ``verify: true`` asks for, wherever they say nothing."""
+    filled = dict(values)
+    for name, defaults in VERIFIED.items():
+        given = filled.get(name, {})
+        if isinstance(given, Mapping):  # anything else is refused by itself
+            filled[name] = {**defaults, **given}
+    return filled
 
 
 class EngineSettings(Section):

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mixwise.engine.protocol import Engine
-from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.progress import OnProgress, Progress, silent
@@ -25,7 +24,8 @@ from mixwise.scoring.worker.job import (
     Evaluated,
     EvaluationJob,
     MergeSettings,
-    ModelSettings,
+    ModelSource,
+    Suite,
 )
 
 _TASK = "evaluating"
@@ -46,8 +46,8 @@ class Evaluations:
     """
 
     engine: Engine
-    model: ModelSettings
-    suite: EvaluationSuite
+    model: ModelSource
+    suite: Suite
     merges: MergeSettings | None = None
     slope_sets: tuple[str, ...] = ()
     on_progress: OnProgress = silent

@@ -36,7 +36,7 @@ import numpy.typing as npt
 
 from mixwise.arrays import Array
 from mixwise.evaluation.likelihood.rows import Indices
-from mixwise.evaluation.likelihood.sets import LikelihoodSet
+from mixwise.evaluation.likelihood.sets import PredictedSet
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.observation import Measurement, Observation
@@ -131,7 +131,7 @@ class _Predictions:
     """
 
     def __init__(
-        self, chosen: LikelihoodSet, log_likelihoods: Sequence[npt.NDArray[np.float32]]
+        self, chosen: PredictedSet, log_likelihoods: Sequence[npt.NDArray[np.float32]]
     ) -> None:
         self._chosen = chosen
         self._log = log_likelihoods

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mixwise.engine.protocol import Engine
 from mixwise.engine.worker_cache import release_resident
@@ -19,12 +20,13 @@ from mixwise.recipe import hash_section
 from mixwise.scorer import VALUES, Request
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.worker.job import Evaluated
-from mixwise.training.job import RUN_FILE, RunRecord, TrainingJob, load_record
+from mixwise.training.job import RUN_FILE, OnStep, Run, RunRecord, load_record
 from mixwise.training.launch import train
 from mixwise.training.run_files import open_run
 from mixwise.training.run_folder import WORK
 
-MakeJob = Callable[[Mixture, int], TrainingJob]
+MakeJob = Callable[[Mixture, int], Run]
+Trainer = Callable[[Any, OnStep], RunRecord]
 
 
 class ReferenceScorer:
@@ -36,6 +38,7 @@ class ReferenceScorer:
         evaluations: Where the trained models are evaluated.
         ledger: Where observations are found and kept.
         seeds: Every mixture is trained once with each.
+        trainer: Trains one run; the function that the engine runs.
         hash_file: Hashes a file; a study passes one that remembers unchanged files.
         on_progress: Told after each training step and each evaluation.
     """
@@ -48,10 +51,12 @@ class ReferenceScorer:
         ledger: Ledger,
         *,
         seeds: Sequence[int],
+        trainer: Trainer = train,
         hash_file: HashFile = hash_file,
         on_progress: OnProgress = silent,
     ) -> None:
         self._make_job = make_job
+        self._trainer = trainer
         self._engine = engine
         self._evaluations = evaluations
         self._ledger = ledger
@@ -77,7 +82,12 @@ class ReferenceScorer:
         """
         jobs = [self._make_job(mixture, seed) for mixture in mixtures for seed in self._seeds]
         for _ in train_jobs(
-            jobs, self._engine, self._on_progress, ledger=self._ledger, hash_file=self._hash_file
+            jobs,
+            self._engine,
+            self._on_progress,
+            ledger=self._ledger,
+            hash_file=self._hash_file,
+            trainer=self._trainer,
         ):
             pass
         trained = [_Trained.open(job, self._ledger, self._hash_file) for job in jobs]
@@ -125,12 +135,12 @@ class ReferenceScorer:
 class _Trained:
     """A finished run: what was asked for, what it cost, and what came out."""
 
-    job: TrainingJob
+    job: Run
     record: RunRecord
     checkpoint: Checkpoint
 
     @classmethod
-    def open(cls, job: TrainingJob, ledger: Ledger, hash_file: HashFile) -> _Trained:
+    def open(cls, job: Run, ledger: Ledger, hash_file: HashFile) -> _Trained:
         checkpoint = open_trained(job, ledger, hash_file)
         record = load_record(job.output)
         if record is None or checkpoint is None:  # train_jobs yields a job with a record on disk
@@ -138,7 +148,7 @@ class _Trained:
         return cls(job, record, checkpoint)
 
 
-def open_trained(job: TrainingJob, ledger: Ledger, hash_file: HashFile) -> Checkpoint | None:
+def open_trained(job: Run, ledger: Ledger, hash_file: HashFile) -> Checkpoint | None:
     """Open the checkpoint of a finished run; no score outlives a run that is found damaged.
 
     Returns:
@@ -155,12 +165,13 @@ def open_trained(job: TrainingJob, ledger: Ledger, hash_file: HashFile) -> Check
 
 
 def train_jobs(
-    jobs: Sequence[TrainingJob],
+    jobs: Sequence[Run],
     engine: Engine,
     on_progress: OnProgress,
     *,
     ledger: Ledger,
     hash_file: HashFile,
+    trainer: Trainer = train,
 ) -> Iterator[int]:
     """Train what is not trained yet.
 
@@ -170,6 +181,7 @@ def train_jobs(
         on_progress: Told after each optimiser step of any run.
         ledger: Forgets the scores of a run that is found damaged.
         hash_file: Hashes a file; a study passes one that remembers unchanged files.
+        trainer: Trains one run.
 
     Yields:
         Index of each job whose checkpoint is on disk: finished ones first, then as they finish.
@@ -202,7 +214,7 @@ def train_jobs(
         tell(waiting[k])
 
     tell(waiting[0])
-    for finished in engine.run(train, [jobs[index] for index in waiting], on_step):
+    for finished in engine.run(trainer, [jobs[index] for index in waiting], on_step):
         index = waiting[finished.index]
         steps[index] = jobs[index].n_steps
         n_done += 1
@@ -210,7 +222,7 @@ def train_jobs(
         yield index
 
 
-def _tell_lost_record(job: TrainingJob) -> None:
+def _tell_lost_record(job: Run) -> None:
     """Say why a run is trained again whose weights are there."""
     is_under_way = (job.output / WORK).is_dir()
     if (
@@ -226,7 +238,7 @@ def _tell_lost_record(job: TrainingJob) -> None:
         )
 
 
-def _name_of(job: TrainingJob) -> str:
+def _name_of(job: Run) -> str:
     """A run in the user's words: an expert by its domain, any other by its mixture and seed."""
     if len(job.mixture.support) == 1:
         return f"{job.mixture.support[0]} (seed {job.seed})"

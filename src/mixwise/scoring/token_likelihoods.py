@@ -99,7 +99,7 @@ class TokenLikelihoods:
         names: tuple[str, ...] | None,
     ) -> Path:
         evaluations = self._evaluations
-        is_measured = evaluations.model.statistics is not None and coefficient != 1
+        is_measured = evaluations.model.measures_statistics and coefficient != 1
         key = hash_section(
             model.fingerprint,
             *(f"{k}={v}" for k, v in evaluations.model.provenance.items()),

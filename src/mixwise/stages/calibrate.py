@@ -17,10 +17,10 @@ from mixwise.study.results import (
     CalibrationFound,
     ValidationFound,
 )
-from mixwise.study.session import Workspace
+from mixwise.study.workbench import Workbench
 
 
-def run_calibration(workspace: Workspace, found: SearchResult) -> Calibrated:
+def run_calibration(workspace: Workbench, found: SearchResult) -> Calibrated:
     """Train what the budget pays for and correct the proxy's scores; writes ``calibration.json``.
 
     Where it pays for no calibration, scores are corrected as soon as a validation has
@@ -53,7 +53,7 @@ def run_calibration(workspace: Workspace, found: SearchResult) -> Calibrated:
     return calibrated
 
 
-def validated(workspace: Workspace) -> list[Reference]:
+def validated(workspace: Workbench) -> list[Reference]:
     """The references of the validation, once they are trained."""
     found = workspace.load_result(ValidationFound)
     return [] if found is None else workspace.references_of(found)

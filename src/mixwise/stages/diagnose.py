@@ -269,7 +269,7 @@ def _score_errors(workspace: Workspace) -> dict[str, ScoreError]:
     exact = replace(
         usual,
         engine=HereEngine(),
-        model=replace(usual.model, precision="float32"),
+        model=replace(workspace.model_settings, precision="float32"),
         merges=replace(workspace.merges, store=None, precision="float32"),
     )
     subjects: tuple[Mixture | Checkpoint, ...] = (uniform, workspace.inputs.base)

@@ -14,12 +14,12 @@ from mixwise.study.results import (
     FinalFound,
     ValidationFound,
 )
-from mixwise.study.session import Workspace
+from mixwise.study.workbench import Workbench
 
 RECOMMENDED = "recommended"
 
 
-def run_final(workspace: Workspace, recommended: Mixture) -> FinalFound:
+def run_final(workspace: Workbench, recommended: Mixture) -> FinalFound:
     """Train and score the recommended mixture and the baselines; writes ``final.json``.
 
     Args:
@@ -50,7 +50,7 @@ def run_final(workspace: Workspace, recommended: Mixture) -> FinalFound:
     return found
 
 
-def _groups(workspace: Workspace, rows: tuple[BothAnswers, ...]) -> list[list[float]]:
+def _groups(workspace: Workbench, rows: tuple[BothAnswers, ...]) -> list[list[float]]:
     """Objectives of all mixtures that were trained with several seeds, each mixture once."""
     validation = workspace.load_result(ValidationFound)
     entries = [*rows, *(validation.mixtures if validation else ())]

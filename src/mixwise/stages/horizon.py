@@ -13,10 +13,10 @@ from mixwise.search.method_table import METHODS
 from mixwise.search.problem import Predict, mixture_of
 from mixwise.search.surrogates.objective_model import fit_surface
 from mixwise.study.results import HorizonFacts
-from mixwise.study.session import Workspace
+from mixwise.study.workbench import Workbench
 
 
-def horizon_facts(workspace: Workspace, calibrated: Calibrated) -> HorizonFacts:
+def horizon_facts(workspace: Workbench, calibrated: Calibrated) -> HorizonFacts:
     """Say how far experts and final model are trained, and how the answer moves between.
 
     It costs nothing: what is read here was measured by the search.
@@ -27,7 +27,7 @@ def horizon_facts(workspace: Workspace, calibrated: Calibrated) -> HorizonFacts:
     metrics = [metric.name for metric in workspace.objective.metrics]
     is_short = answers.points[-1] < recipe.n_steps
     return HorizonFacts(
-        unit=recipe.task_facts.unit,
+        unit=recipe.unit,
         expert_tokens=answers.points[-1] * recipe.batch_tokens,
         run_tokens=recipe.run_tokens,
         points=tuple(steps * recipe.batch_tokens for steps in answers.points),
@@ -46,7 +46,7 @@ def horizon_facts(workspace: Workspace, calibrated: Calibrated) -> HorizonFacts:
     )
 
 
-def _path(workspace: Workspace, calibrated: Calibrated) -> tuple[BestAt, ...]:
+def _path(workspace: Workbench, calibrated: Calibrated) -> tuple[BestAt, ...]:
     """The best mixture at the points at which all candidates were measured."""
     objective = {metric.name for metric in workspace.objective.metrics}
     if METHODS[calibrated.found.method].is_of_subsets or not objective <= set(
@@ -57,7 +57,7 @@ def _path(workspace: Workspace, calibrated: Calibrated) -> tuple[BestAt, ...]:
     return best_along(calibrated.problem, calibrated.surface.value, earlier)
 
 
-def _value_at(workspace: Workspace, calibrated: Calibrated, steps: int) -> Predict:
+def _value_at(workspace: Workbench, calibrated: Calibrated, steps: int) -> Predict:
     """The objective by the proxy at a point, of any shares."""
     proxy, problem, found = workspace.proxy.at(steps), calibrated.problem, calibrated.found
     corners = proxy.score([mixture_of(corner) for corner in workspace.corners])

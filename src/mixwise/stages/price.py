@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mixwise.report.numbers import count, duration
-from mixwise.study.session import Workspace
-from mixwise.training.job import TrainingJob, load_record
+from mixwise.study.workbench import Workbench
+from mixwise.training.job import Run, load_record
 
 
-def untrained(jobs: Sequence[TrainingJob]) -> list[TrainingJob]:
+def untrained(jobs: Sequence[Run]) -> list[Run]:
     """The runs of which no finished checkpoint is there."""
     return [job for job in jobs if not _is_trained(job)]
 
 
-def price_words(workspace: Workspace, jobs: Sequence[TrainingJob]) -> str:
+def price_words(workspace: Workbench, jobs: Sequence[Run]) -> str:
     """Say how many runs and tokens some jobs are, and how long they should take.
 
     Args:
@@ -35,13 +35,11 @@ def price_words(workspace: Workspace, jobs: Sequence[TrainingJob]) -> str:
     return f"{words}, about {duration(n * seconds)}{' one after the other' * (n > 1)}"
 
 
-def _is_trained(job: TrainingJob) -> bool:
+def _is_trained(job: Run) -> bool:
     record = load_record(job.output)
     return record is not None and record.fingerprint == job.fingerprint
 
 
-def _seconds_of_an_expert(workspace: Workspace) -> float | None:
-    domains = workspace.recipe.domains.items()
-    jobs = [workspace.runs.expert_job(name) for name, domain in domains if domain.expert is None]
-    records = [load_record(job.output) for job in jobs]
+def _seconds_of_an_expert(workspace: Workbench) -> float | None:
+    records = [load_record(job.output) for job in workspace.runs.expert_jobs()]
     return max((record.seconds for record in records if record is not None), default=None)

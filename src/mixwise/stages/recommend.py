@@ -40,7 +40,7 @@ from mixwise.study.results import (
     Simplicity,
     ValidationFound,
 )
-from mixwise.study.session import Workspace
+from mixwise.study.workbench import Workbench
 
 _PROXY_INTERVAL = (
     "resampled evaluation examples alone: neither what merging misses nor the noise of training"
@@ -54,7 +54,7 @@ _PREDICTED_INTERVAL = (
 )
 
 
-def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recommendation:
+def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recommendation:
     """Write ``recommendation.json`` from the search and from whatever was validated and trained.
 
     The file holds nothing that depends on when or where it was made: a study that was killed and
@@ -106,7 +106,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
         outcome=final.outcome if final else None,
         cost=_cost(workspace, calibrated.found, final, front),
         run=FinalRun(
-            recipe.n_steps * recipe.training.batch_sequences,
+            recipe.run_tokens // recipe.sequence_length,
             recipe.sequence_length,
             workspace.inputs.available_tokens,
         ),
@@ -121,7 +121,7 @@ def save_recommendation(workspace: Workspace, calibrated: Calibrated) -> Recomme
     return recommendation
 
 
-def _floors(workspace: Workspace, values: Mapping[str, float]) -> tuple[FloorFacts, ...]:
+def _floors(workspace: Workbench, values: Mapping[str, float]) -> tuple[FloorFacts, ...]:
     """What the recommended mixture is expected to do where it must not get worse."""
     found = []
     for floor in workspace.objective.floors:
@@ -132,7 +132,7 @@ def _floors(workspace: Workspace, values: Mapping[str, float]) -> tuple[FloorFac
     return tuple(found)
 
 
-def _worse(workspace: Workspace, values: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+def _worse(workspace: Workbench, values: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     """Metrics of the objective that the recommended mixture is expected to make worse."""
     base = workspace.scale.base
     return {
@@ -142,7 +142,7 @@ def _worse(workspace: Workspace, values: Mapping[str, float]) -> dict[str, tuple
     }
 
 
-def _decide(workspace: Workspace, calibrated: Calibrated) -> Decision:
+def _decide(workspace: Workbench, calibrated: Calibrated) -> Decision:
     recipe, space = workspace.recipe, workspace.inputs.space
     anchor = None
     if recipe.search.prefer == "available":
@@ -158,7 +158,7 @@ def _decide(workspace: Workspace, calibrated: Calibrated) -> Decision:
     )
 
 
-def _rate(workspace: Workspace, calibrated: Calibrated, compared: Compared) -> dict[str, Rated]:
+def _rate(workspace: Workbench, calibrated: Calibrated, compared: Compared) -> dict[str, Rated]:
     """Scored mixtures beside the recommended one, by mixture."""
     missed = calibrated.missed(shares_of(compared.observations)).tolist()
     rows: dict[str, Rated] = {}
@@ -182,7 +182,7 @@ def _reference(decision: Decision) -> ReferenceForecast:
     return ReferenceForecast(forecast.expected, forecast.interval, covers, n_references)
 
 
-def _simplicity(workspace: Workspace, decision: Decision) -> Simplicity | None:
+def _simplicity(workspace: Workbench, decision: Decision) -> Simplicity | None:
     equals = decision.equals
     if equals is None:
         return None
@@ -202,7 +202,7 @@ def _expected_trust(calibrated: Calibrated, horizons: HorizonFacts) -> Trust:
     return judge_expected(expect_ranks(calibrated), horizons.path, share=share)
 
 
-def _provenance(workspace: Workspace, found: SearchResult) -> Provenance:
+def _provenance(workspace: Workbench, found: SearchResult) -> Provenance:
     recipe, inputs = workspace.recipe, workspace.inputs
     return Provenance(
         mixwise=__version__,
@@ -210,7 +210,7 @@ def _provenance(workspace: Workspace, found: SearchResult) -> Provenance:
         recipe_alone=recipe.key,
         base=inputs.base.fingerprint,
         experts={name: workspace.runs.expert(name).fingerprint for name in recipe.domains},
-        data={name: inputs.corpus(name).key for name in recipe.domains},
+        data={name: inputs.data_key(name) for name in recipe.domains},
         evaluation=inputs.suite.fingerprint,
         rule=workspace.rule.name,
         method=found.method,
@@ -219,20 +219,20 @@ def _provenance(workspace: Workspace, found: SearchResult) -> Provenance:
     )
 
 
-def _final_of(workspace: Workspace, mixture: Mixture) -> FinalFound | None:
+def _final_of(workspace: Workbench, mixture: Mixture) -> FinalFound | None:
     """The final training of this recommendation, or None."""
     final = workspace.load_result(FinalFound)
     return final if final and final.rows[0].proxy.mixture == mixture else None
 
 
 def _cost(
-    workspace: Workspace, found: SearchResult, final: FinalFound | None, front: Front | None
+    workspace: Workbench, found: SearchResult, final: FinalFound | None, front: Front | None
 ) -> Cost:
     recipe = workspace.recipe
     calibration = workspace.load_result(CalibrationFound)
     validation = workspace.load_result(ValidationFound)
     runs = RunCounts(
-        experts=sum(domain.expert is None for domain in recipe.domains.values()),
+        experts=workspace.inputs.horizons.n_experts,
         calibration=_n_runs(calibration),
         validation=_n_runs(validation),
         final=sum(len(row.runs) for row in final.rows) if final else 0,
@@ -275,7 +275,7 @@ def _keys(found: CalibrationFound | ValidationFound | None) -> set[str]:
     return {str(row.proxy.mixture) for row in found.mixtures} if found else set()
 
 
-def _runs_if_trained(workspace: Workspace, found: SearchResult) -> int:
+def _runs_if_trained(workspace: Workbench, found: SearchResult) -> int:
     """Runs of a search that trains every candidate.
 
     Trained models have no slopes in the shares, so a search that read some would have had to train

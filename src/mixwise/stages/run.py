@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from statistics import fmean
 
 from mixwise.progress import OnStage, Stage, silent_stage
-from mixwise.recipe import Recipe
+from mixwise.recipe.question import Question
 from mixwise.report.page import save_report
 from mixwise.stages.calibrate import run_calibration
 from mixwise.stages.final import run_final
@@ -20,10 +20,10 @@ from mixwise.study.results import (
     Recommendation,
     ValidationFound,
 )
-from mixwise.study.session import Workspace
+from mixwise.study.workbench import Workbench
 
 
-def run_study(workspace: Workspace, on_stage: OnStage = silent_stage) -> Recommendation:
+def run_study(workspace: Workbench, on_stage: OnStage = silent_stage) -> Recommendation:
     """Do whatever of the main job is not done yet.
 
     The recommendation is written as soon as the search has ended and is calibrated, and again with
@@ -75,7 +75,7 @@ class _Stages:
         on_stage: Told when a stage begins and ends.
     """
 
-    def __init__(self, recipe: Recipe, on_stage: OnStage) -> None:
+    def __init__(self, recipe: Question, on_stage: OnStage) -> None:
         self._names = ["experts", "search", "calibration"]
         self._names += ["validation"] * bool(recipe.validation.mixtures)
         self._names += ["final training"] * recipe.final.train

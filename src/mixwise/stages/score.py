@@ -15,7 +15,7 @@ from mixwise.scorer import SLOPES, VALUES, Request
 from mixwise.search.problem import distinct
 from mixwise.stages.price import price_words, untrained
 from mixwise.study.result_files import result_to_json
-from mixwise.study.session import Workspace
+from mixwise.study.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ REQUESTS = {"none": VALUES, "slopes": SLOPES, "hessian": Request(order=2)}
 
 
 def score_mixtures(
-    workspace: Workspace,
+    workspace: Workbench,
     texts: Sequence[str],
     answer: Answer,
     request: Request = VALUES,
@@ -76,7 +76,7 @@ def score_mixtures(
     mixtures = distinct([Mixture.parse(text, workspace.recipe.domain_names) for text in texts])
     if answer == "proxy":
         _train_what_the_rule_needs(workspace, may_train=may_train, on_note=on_note)
-        sets = tuple(workspace.recipe.set_kinds)
+        sets = workspace.recipe.set_names
         scorer = workspace.make_proxy(slope_sets=sets) if request.order else workspace.proxy
         observations = scorer.score(mixtures, request)
     elif request.order:
@@ -96,7 +96,7 @@ def score_mixtures(
 
 
 def _train_what_the_rule_needs(
-    workspace: Workspace, *, may_train: bool, on_note: Callable[[str], None]
+    workspace: Workbench, *, may_train: bool, on_note: Callable[[str], None]
 ) -> None:
     missing = untrained(workspace.runs.extra_jobs())
     if not missing or workspace.is_read_only:  # what is not trained is not known
@@ -113,7 +113,7 @@ def _train_what_the_rule_needs(
 
 
 def known_scores(
-    workspace: Workspace, texts: Sequence[str], answer: Answer, request: Request = VALUES
+    workspace: Workbench, texts: Sequence[str], answer: Answer, request: Request = VALUES
 ) -> list[ScoredMixture] | None:
     """The same scores, read from the ledger; None when one of them is not there.
 

@@ -29,13 +29,13 @@ from mixwise.study.results import (
     Recommendation,
     SearchFound,
 )
-from mixwise.study.session import Workspace
+from mixwise.study.workbench import Workbench
 
 _PROFILE_POINTS = 21
 _TASK = "search"
 
 
-def run_search(workspace: Workspace) -> SearchResult:
+def run_search(workspace: Workbench) -> SearchResult:
     """Score candidates and baselines; writes ``search.json``.
 
     Returns:
@@ -79,7 +79,7 @@ def run_search(workspace: Workspace) -> SearchResult:
     return result
 
 
-def _metrics(workspace: Workspace) -> dict[str, MetricFacts]:
+def _metrics(workspace: Workbench) -> dict[str, MetricFacts]:
     chosen = {metric.name for metric in workspace.objective.metrics}
     return {
         metric.name: MetricFacts(metric.direction, metric.unit, metric.name in chosen)
@@ -94,7 +94,7 @@ class _Candidates:
         workspace: The study; whoever shows its progress is told.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workbench) -> None:
         search = workspace.recipe.search
         method = method_for(search.method, workspace.objective)
         design = method.design(workspace.inputs.space, search.budget, search.seed)
@@ -128,7 +128,7 @@ class _Candidates:
         )
 
 
-def problem_of(workspace: Workspace) -> SearchProblem:
+def problem_of(workspace: Workbench) -> SearchProblem:
     """The question that the recipe asks, put to the proxy."""
     search = workspace.recipe.search
     return SearchProblem(
@@ -144,7 +144,7 @@ def problem_of(workspace: Workspace) -> SearchProblem:
     )
 
 
-def _problem_of_all_metrics(workspace: Workspace) -> SearchProblem:
+def _problem_of_all_metrics(workspace: Workbench) -> SearchProblem:
     """The same problem with an objective that reads every metric there is."""
     terms = tuple(Term(metric, 1.0) for metric in workspace.recipe.metrics)
     return replace(problem_of(workspace), objective=Objective(terms))
@@ -156,7 +156,7 @@ def _bounds(space: MixtureSpace) -> dict[str, Range]:
     return {name: (low, high) for name, low, high in rows}
 
 
-def _objective(workspace: Workspace) -> ObjectiveFacts:
+def _objective(workspace: Workbench) -> ObjectiveFacts:
     """How each metric becomes a gain, and the gains one number."""
     scale = workspace.scale
     return ObjectiveFacts(
@@ -174,12 +174,12 @@ def _objective(workspace: Workspace) -> ObjectiveFacts:
     )
 
 
-def every_baseline(workspace: Workspace) -> tuple[NamedMixture, ...]:
+def every_baseline(workspace: Workbench) -> tuple[NamedMixture, ...]:
     """All baselines, which the proxy always scores, whichever are trained in the end."""
     return baselines(EVERY, workspace.inputs.available)
 
 
-def _ranked(workspace: Workspace, observations: list[Observation]) -> list[Observation]:
+def _ranked(workspace: Workbench, observations: list[Observation]) -> list[Observation]:
     """Best first, each mixture once."""
     by_key = {str(o.mixture): o for o in observations}
     return sorted(
@@ -187,12 +187,12 @@ def _ranked(workspace: Workspace, observations: list[Observation]) -> list[Obser
     )
 
 
-def _inside(workspace: Workspace, observation: Observation) -> bool:
+def _inside(workspace: Workbench, observation: Observation) -> bool:
     mixture = observation.mixture
     return mixture is not None and workspace.inputs.space.contains(mixture)
 
 
-def _profiles(workspace: Workspace, observations: list[Observation], best: Observation) -> Profiles:
+def _profiles(workspace: Workbench, observations: list[Observation], best: Observation) -> Profiles:
     """Every metric along the lines from the recommendation to each corner.
 
     On the line of a domain its share goes from 0 to 1 while the others keep their proportions to

@@ -15,13 +15,13 @@ from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.method_table import method_for
-from mixwise.study.inputs import Inputs
+from mixwise.study.protocols import StudyInputs
 from mixwise.study.result_files import FILES
 from mixwise.study.results import ValidationFound
-from mixwise.study.session import Workspace
+from mixwise.study.workbench import Workbench
 
 
-def run_validation(workspace: Workspace) -> ValidationFound:
+def run_validation(workspace: Workbench) -> ValidationFound:
     """Train and score the references by both answers; writes ``validation.json``.
 
     Raises:
@@ -46,7 +46,7 @@ def run_validation(workspace: Workspace) -> ValidationFound:
     return found
 
 
-def choose_references(inputs: Inputs) -> tuple[Mixture, ...]:
+def choose_references(inputs: StudyInputs) -> tuple[Mixture, ...]:
     """The reference mixtures: spread over the space, away from all that the search scores.
 
     Raises:
@@ -68,7 +68,7 @@ def choose_references(inputs: Inputs) -> tuple[Mixture, ...]:
 
 
 def measure_fidelity_of(
-    workspace: Workspace, name: str, references: Sequence[Reference]
+    workspace: Workbench, name: str, references: Sequence[Reference]
 ) -> Fidelity:
     """Fidelity of one metric, or of the objective.
 

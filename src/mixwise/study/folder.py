@@ -88,7 +88,12 @@ class StudyFolder:
         return cls(folder, recipe_file.parent.resolve())
 
     def save_recipe(
-        self, text: str, *, verify: bool = False, values: Mapping[str, str] | None = None
+        self,
+        text: str,
+        *,
+        verify: bool = False,
+        values: Mapping[str, str] | None = None,
+        problem: Mapping[str, Any] | None = None,
     ) -> None:
         """Keep the recipe as given, and where its relative paths start from.
 
@@ -96,6 +101,7 @@ class StudyFolder:
             text: The recipe.
             verify: Whether verification was asked for besides.
             values: Values of its ``domains_from``, by the domains that they name.
+            problem: What is kept of the problem that it asks about, where that is Python's.
         """
         self.save_text(RECIPE_FILE, text)
         content = {
@@ -104,6 +110,7 @@ class StudyFolder:
             "recipe": hash_file(self.folder / RECIPE_FILE),
             "verify": verify,
             "domains_from": dict(values or {}),
+            **({} if problem is None else {"problem": dict(problem)}),
         }
         self.save_json(STUDY_FILE, content)
 
@@ -124,6 +131,11 @@ class StudyFolder:
     def recipe_hash(self) -> str | None:
         """Hash of the recipe that the study was made with; None in a study of an older mixwise."""
         return (_load_study(self.folder) or {}).get("recipe")
+
+    @property
+    def held(self) -> Mapping[str, Any] | None:
+        """Content of the study's ``study.json``; None where there is none yet."""
+        return _load_study(self.folder)
 
     def require_recipe_folder(self) -> None:
         """Refuse a study whose inputs cannot be found, before one is looked for elsewhere.
@@ -150,9 +162,15 @@ class StudyFolder:
 
         Raises:
             RecipeError: If it cannot be read.
+            StudyError: If the study is of a problem, which has none.
         """
         path = self.folder / RECIPE_FILE
         study = _load_study(self.folder) or {}
+        if "problem" in study:
+            raise StudyError(
+                f"{self.folder}: is a study of the problem `{study['problem']['name']}`, whose "
+                "functions are Python's: open it there, with `ProblemStudy.open`"
+            )
         recipe = load_recipe(path, verify=bool(study.get("verify")))
         values = study.get("domains_from", {})
         if self.recipe_hash not in (None, hash_file(path)):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from mixwise.errors import RecipeError
 from mixwise.merging.rule_table import find_rule
 from mixwise.recipe import Recipe
+from mixwise.recipe.sections import Calibration
 
 _LONG_ENOUGH = 0.5  # t / T from which a calibration run is worth more than longer experts
 _MOST_CALIBRATION = 2  # mixtures that a budget buys by itself
@@ -73,25 +74,16 @@ def plan_horizons(recipe: Recipe) -> Horizons:
     n_extras = len(find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names))
     n_experts = sum(domain.expert is None for domain in recipe.domains.values())
     n_runs = n_experts + n_extras
-    left = recipe.budget * final - (calibration.mixtures or 0) * calibration.seeds * final
-    wanted, n_calibration = recipe.experts.horizon_tokens, calibration.mixtures
-    if wanted is not None:
-        steps = wanted // recipe.batch_tokens
-        left -= n_runs * steps
-    elif not n_runs:
-        steps = final
-    else:
-        steps = min(int(left / n_runs + 1e-9), max(int(_LONG_ENOUGH * final), 1))
-        if steps < 1:
-            raise RecipeError(_too_little(recipe, n_runs))
-        left -= n_runs * steps
-    if n_calibration is None:
-        n_calibration = min(
-            max(int(left / (calibration.seeds * final) + 1e-9), 0), _MOST_CALIBRATION
-        )
-        left -= n_calibration * calibration.seeds * final
-    if wanted is None and n_runs:
-        steps = min(steps + max(int(left / n_runs + 1e-9), 0), final)
+    wanted = recipe.experts.horizon_tokens
+    spent = spend_budget(
+        recipe.budget,
+        final,
+        n_runs,
+        None if wanted is None else wanted // recipe.batch_tokens,
+        calibration,
+        key="experts.horizon_tokens",
+    )
+    steps, n_calibration = spent.expert_steps, spent.n_calibration
     if n_runs and steps < final and steps <= recipe.training.warmup_steps:
         raise RecipeError(_within_warmup(recipe, steps, n_runs))
     return Horizons(
@@ -103,6 +95,67 @@ def plan_horizons(recipe: Recipe) -> Horizons:
         calibration.seeds,
         recipe.training.warmup_steps,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a budget buys.
+
+    Args:
+        expert_steps: t.
+        n_calibration: Mixtures that are trained for calibration.
+    """
+
+    expert_steps: int
+    n_calibration: int
+
+
+def spend_budget(
+    budget: float,
+    final_steps: int,
+    n_runs: int,
+    expert_steps: int | None,
+    calibration: Calibration,
+    *,
+    key: str,
+) -> Spending:
+    """Share a budget out: experts first, calibration next, longer experts at last.
+
+    Args:
+        budget: B.
+        final_steps: T.
+        n_runs: n.
+        expert_steps: t, where it is set by hand.
+        calibration: What is set by hand of it.
+        key: Key that sets t by hand, for the error's text.
+
+    Raises:
+        RecipeError: If the budget does not pay for one step of every expert.
+
+    Example:
+        >>> spend_budget(0.5, 1000, 4, None, Calibration(), key="experts.horizon_tokens")
+        Spending(expert_steps=125, n_calibration=0)
+    """
+    final, n_calibration = final_steps, calibration.mixtures
+    left = budget * final - (n_calibration or 0) * calibration.seeds * final
+    if expert_steps is not None:
+        steps = expert_steps
+        left -= n_runs * steps
+    elif not n_runs:
+        steps = final
+    else:
+        steps = min(int(left / n_runs + 1e-9), max(int(_LONG_ENOUGH * final), 1))
+        if steps < 1:
+            raise RecipeError(_too_little(budget, final, n_runs, calibration, key))
+        left -= n_runs * steps
+    if n_calibration is None:
+        n_calibration = min(
+            max(int(left / (calibration.seeds * final) + 1e-9), 0), _MOST_CALIBRATION
+        )
+        left -= n_calibration * calibration.seeds * final
+    if expert_steps is None and n_runs:
+        steps = min(steps + max(int(left / n_runs + 1e-9), 0), final)
+    return Spending(steps, n_calibration)
 
 
 def _points(steps: int, recipe: Recipe, *, is_brought: bool) -> tuple[int, ...]:
@@ -136,13 +189,14 @@ def _within_warmup(recipe: Recipe, steps: int, n_runs: int) -> str:
     )
 
 
-def _too_little(recipe: Recipe, n_runs: int) -> str:
-    calibration = recipe.calibration
+def _too_little(
+    budget: float, final_steps: int, n_runs: int, calibration: Calibration, key: str
+) -> str:
     n_calibration = (calibration.mixtures or 0) * calibration.seeds
-    needed = n_calibration + n_runs / recipe.n_steps
+    needed = n_calibration + n_runs / final_steps
     besides = f" besides {n_calibration} calibration runs" if n_calibration else ""
     return (
-        f"`budget` is {recipe.budget:g} final runs of {recipe.n_steps} steps, which does not pay "
+        f"`budget` is {budget:g} final runs of {final_steps} steps, which does not pay "
         f"for one step of each of {n_runs} experts{besides}: raise it to {needed:.3g} or more "
-        "(experts of a few dozen steps say something), or set `experts.horizon_tokens`"
+        f"(experts of a few dozen steps say something), or set `{key}`"
     )

@@ -313,6 +313,10 @@ class Inputs:
             on_progress=self._on_progress,
         )
 
+    def data_key(self, domain: str) -> str:
+        """Hash of all that the tokens of a domain come from; tokenises it."""
+        return self.corpus(domain).key
+
     def corpus_key(self, name: str) -> str:
         """Hash of all that the tokens of a domain or text set come from; tokenises nothing."""
         domain = self.recipe.domains.get(name)

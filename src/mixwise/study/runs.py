@@ -91,7 +91,7 @@ class Runs:
         Raises:
             StudyError: Names the first such expert.
         """
-        for job in self._expert_jobs():
+        for job in self.expert_jobs():
             record = load_record(job.output)
             if record is not None and record.fingerprint != job.fingerprint:
                 raise StudyError(
@@ -106,7 +106,7 @@ class Runs:
             StudyError: If the folder of an expert holds a run with other settings.
         """
         self.require_own_experts()
-        self._train([*self._expert_jobs(), *self.extra_jobs()])
+        self._train([*self.expert_jobs(), *self.extra_jobs()])
 
     def train_extra_runs(self) -> None:
         """Train what the rule needs besides the experts."""
@@ -118,7 +118,8 @@ class Runs:
         ):
             pass
 
-    def _expert_jobs(self) -> list[TrainingJob]:
+    def expert_jobs(self) -> list[TrainingJob]:
+        """The runs of the experts that the user does not bring."""
         domains = self.recipe.domains.items()
         return [self.expert_job(name) for name, domain in domains if domain.expert is None]
 

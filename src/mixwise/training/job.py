@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,6 +22,45 @@ from mixwise.tasks import CAUSAL_LM
 RUN_FILE = "run.json"
 ERROR_PREFIX = "mixwise: "  # of the one line that a spread run writes when it fails
 OnStep = Callable[[int], None]
+
+
+class Run(Protocol):
+    """One run from the base to a checkpoint in a folder, whoever trains it."""
+
+    @property
+    def output(self) -> Path:
+        """Folder of the checkpoint; it is whole when it holds ``run.json``."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that the checkpoint depends on."""
+        ...
+
+    @property
+    def mixture(self) -> Mixture:
+        """The mixture to train on, by the unit of the study's shares."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Decides all that is random."""
+        ...
+
+    @property
+    def n_steps(self) -> int:
+        """Steps that its progress counts."""
+        ...
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the run."""
+        ...
+
+    @property
+    def token_hashes(self) -> dict[str, str]:
+        """Hash of the content of each domain's data, where it is known."""
+        ...
 
 
 class TrainingJob(BaseModel):

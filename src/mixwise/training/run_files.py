@@ -16,7 +16,7 @@ from pathlib import Path
 from mixwise.errors import DamagedError, MixwiseWarning
 from mixwise.files import HashFile, hash_file
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
-from mixwise.training.job import RUN_FILE, RunRecord, TrainingJob, load_record, save_record
+from mixwise.training.job import RUN_FILE, Run, RunRecord, load_record, save_record
 
 _SUFFIXES = {".safetensors", ".json", ".py", ".model", ".txt", ".jinja"}  # not a model card
 _LOADED = {".safetensors", ".json", ".py"}  # one more of these may change what is loaded
@@ -66,7 +66,7 @@ def require_unchanged(
     return record
 
 
-def open_run(job: TrainingJob, hash_file: HashFile = hash_file) -> Checkpoint | None:
+def open_run(job: Run, hash_file: HashFile = hash_file) -> Checkpoint | None:
     """Open the checkpoint of a finished run, once its files are found to be those of the run.
 
     Returns:

@@ -8,9 +8,9 @@ measurements.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,41 @@ class Differentiable:
     counted: npt.NDArray[np.bool_]
     row_examples: Indices
     metrics: tuple[DifferentiableMetric, ...]
+
+
+class Scored(Protocol):
+    """A row of a set: how many predictions of it count."""
+
+    @property
+    def n_scored(self) -> int:
+        """At least 1."""
+        ...
+
+
+class PredictedSet(Protocol):
+    """A set that is measured by likelihoods, whoever has read them: what averaging them takes."""
+
+    @property
+    def name(self) -> str:
+        """First part of its metrics' names."""
+        ...
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples."""
+        ...
+
+    def rows(self) -> Sequence[Scored]:
+        """Its rows, one example after the other."""
+        ...
+
+    def measure(self, nats: Array, examples: Indices | None = None) -> tuple[Measurement, ...]:
+        """Every metric that likelihoods give; see `LikelihoodSet.measure`."""
+        ...
+
+    def differentiable(self, examples: Indices | None = None) -> Differentiable:
+        """The metrics that have slopes, as sums over rows."""
+        ...
 
 
 class LikelihoodSet(ABC):

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +39,7 @@ from mixwise.scoring.worker.adapter_batch import candidate_cost, measure_unmerge
 from mixwise.scoring.worker.job import (
     Evaluated,
     EvaluationJob,
+    Evaluator,
     MergeSettings,
     ModelSettings,
     ReadingJob,
@@ -67,7 +67,7 @@ def evaluate(job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
         EvaluationError: If a value is not finite; names the metric and the model.
     """
     key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
-    return resident(key, lambda: open_evaluator(job.model, job.suite)).evaluate(job, on_step)
+    return resident(key, lambda: job.model.open(job.suite)).evaluate(job, on_step)
 
 
 def read_likelihoods(job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
@@ -84,20 +84,8 @@ def read_likelihoods(job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[
         EvaluationError: If one is not finite, or the model is read layer by layer.
     """
     key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
-    opened = resident(key, lambda: open_evaluator(job.model, job.suite))
+    opened = resident(key, lambda: job.model.open(job.suite))
     return opened.read(job, on_step)
-
-
-class Evaluator(Protocol):
-    """Measures the subjects of jobs that share a base, a precision and a suite."""
-
-    def read(self, job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
-        """Token likelihoods of a checkpoint; see `read_likelihoods`."""
-        ...
-
-    def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
-        """Measure the subjects of a job, one result each."""
-        ...
 
 
 def open_evaluator(model: ModelSettings, suite: EvaluationSuite) -> Evaluator:

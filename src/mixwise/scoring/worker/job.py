@@ -7,10 +7,10 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mixwise.merging.rules.inputs import ExtraRun
 from mixwise.mixture import Mixture
@@ -21,11 +21,84 @@ from mixwise.scoring.worker.running_statistics import StatisticsData
 from mixwise.tasks import CAUSAL_LM
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from mixwise.engine.protocol import OnStep
+    from mixwise.evaluation.likelihood.sets import PredictedSet
     from mixwise.evaluation.suite import EvaluationSuite
     from mixwise.merging.task_vectors.encoding import StorePrecision
     from mixwise.models.live_model import Precision
 
 Placement = Literal["device", "split", "layers"]
+
+
+class MeasuredSet(Protocol):
+    """What is known of an evaluation set wherever its measurements are put together."""
+
+    @property
+    def name(self) -> str:
+        """First part of its metrics' names."""
+        ...
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples, at least 1."""
+        ...
+
+
+class Suite(Protocol):
+    """What models are measured on, as far as their scores are told apart by it."""
+
+    @property
+    def sets(self) -> Sequence[MeasuredSet]:
+        """The evaluation sets."""
+        ...
+
+    @property
+    def likelihood_sets(self) -> Sequence[PredictedSet]:
+        """Those of which models have likelihoods, that can be averaged."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that is measured and of how."""
+        ...
+
+
+class Evaluator(Protocol):
+    """Measures the subjects of jobs that share a base, a precision and a suite."""
+
+    def read(self, job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
+        """Log-likelihoods of a checkpoint in nats, by likelihood set, row after row."""
+        ...
+
+    def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
+        """Measure the subjects of a job, one result each."""
+        ...
+
+
+class ModelSource(Protocol):
+    """How models are opened and evaluated: a folder of transformers', or functions of the user."""
+
+    @property
+    def placement(self) -> Placement:
+        """Where models are evaluated."""
+        ...
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a score depends on besides the tensors that are evaluated."""
+        ...
+
+    @property
+    def measures_statistics(self) -> bool:
+        """Whether statistics of a changed model are measured on the data that it was trained on."""
+        ...
+
+    def open(self, suite: Any) -> Evaluator:
+        """Load what a worker needs for all jobs with this model and suite, which is of its kind."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +139,17 @@ class ModelSettings:
             "placement": self.placement,
             **measured,
         }
+
+    @property
+    def measures_statistics(self) -> bool:
+        """See `ModelSource.measures_statistics`."""
+        return self.statistics is not None
+
+    def open(self, suite: EvaluationSuite) -> Evaluator:
+        """See `ModelSource.open`."""
+        from mixwise.scoring.worker.evaluator import open_evaluator  # which knows this module
+
+        return open_evaluator(self, suite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +207,8 @@ class EvaluationJob:
         slope_sets: Sets whose slopes are taken, when slopes are wanted.
     """
 
-    model: ModelSettings
-    suite: EvaluationSuite
+    model: ModelSource
+    suite: Suite
     subjects: tuple[Mixture | Checkpoint, ...]
     request: Request = VALUES
     merges: MergeSettings | None = None
@@ -144,8 +228,8 @@ class ReadingJob:
         names: Of the sets that are read; None for all.
     """
 
-    model: ModelSettings
-    suite: EvaluationSuite
+    model: ModelSource
+    suite: Suite
     checkpoint: Checkpoint
     coefficient: float = 1.0
     mixture: Mixture | None = None

@@ -1,35 +1,26 @@
-"""mixwise from Python: a study as a context manager, its stages as methods, its results typed.
+"""A study at work as an object: its stages as methods, its results typed.
 
-    from mixwise import Study
-
-    with Study.create("study", "recipe.yaml") as study:
-        recommendation = study.run()
-    print(recommendation.answer)
-
-The command line calls the same stages.
+Both kinds of studies are one of these: that of a recipe, and that of a problem whose functions are
+Python's.
 """
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
-from mixwise.console.notices import keeping_warnings
-from mixwise.errors import MixwiseWarning, ResourceError, StudyError, printable
+from mixwise.api.frames import candidates_frame, front_frame
+from mixwise.errors import MixwiseWarning, StudyError
 from mixwise.mixture import Mixture
 from mixwise.progress import OnProgress, OnStage, silent, silent_stage
-from mixwise.recipe import Recipe, add_domains, load_recipe
-from mixwise.study.column_domains import find_values
+from mixwise.recipe.question import Question
 from mixwise.study.folder import StudyFolder
-from mixwise.study.leftovers import remove_leftovers
 from mixwise.study.result_files import StudyResults, load_results
 from mixwise.study.results import (
-    Diagnosis,
     FinalFound,
     Recommendation,
     SearchFound,
@@ -42,76 +33,18 @@ if TYPE_CHECKING:
 
     from mixwise.observation import Observation
     from mixwise.scorer import Request
-    from mixwise.stages.check import Checked
-    from mixwise.study.session import Workspace
+    from mixwise.study.workbench import Workbench
 
 FigureKind = Literal["mixture", "front", "baselines", "agreement", "profiles"]
+Bench = TypeVar("Bench", bound="Workbench")
 
 
-def cache_folder() -> Path:
-    """Folder of the token cache: ``$MIXWISE_CACHE``, or mixwise's place in the user's cache."""
-    own = os.environ.get("MIXWISE_CACHE")
-    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(own) if own else shared / "mixwise") / "tokens"
-
-
-@contextmanager
-def open_workspace(
-    folder: StudyFolder,
-    *,
-    recipe: Recipe | None = None,
-    rule: str | None = None,
-    trust_remote_code: bool = False,
-    read_only: bool = False,
-    cache: Path | None = None,
-    on_progress: OnProgress = silent,
-) -> Iterator[Workspace]:
-    """A study's inputs, scorers and engine, for as long as the block lasts.
+class OpenedStudy(ABC, Generic[Bench]):
+    """A context manager, which holds the study alone while it is open.
 
     Args:
         folder: The study's folder.
-        recipe: By default the one that the study holds.
-        rule: Merge rule of the proxy; None for the recipe's.
-        trust_remote_code: Whether code from the base model's folder may run.
-        read_only: Whether nothing is measured and written; then others may work in the study.
-        cache: Folder of the token cache; None for `cache_folder`.
-        on_progress: Told how far each task has come.
-
-    Raises:
-        StudyError: If another process works in the study.
-    """
-    with ExitStack() as held:
-        if not read_only:
-            held.enter_context(folder.lock())
-            held.enter_context(keeping_warnings(folder))
-            remove_leftovers(folder)
-        from mixwise.study.inputs import Settings  # torch: not before the study is held
-        from mixwise.study.session import Workspace
-
-        settings = Settings(folder.recipe_folder, cache or cache_folder(), trust_remote_code)
-        workspace = Workspace(folder, settings, on_progress, rule, recipe, read_only=read_only)
-        held.callback(workspace.close)
-        yield workspace
-
-
-@dataclass(frozen=True, slots=True)
-class _NewRecipe:
-    """A recipe that the study's folder does not hold yet: parsed, and as it was given."""
-
-    recipe: Recipe
-    text: str
-    verify: bool
-    values: Mapping[str, str]
-
-
-class Study:
-    """A study at work; a context manager, which holds the study alone while it is open.
-
-    Args:
-        folder: Its folder.
-        recipe: A recipe that the folder does not hold yet; None for the folder's own.
-        rule: Merge rule of the proxy; None for the recipe's.
-        trust_remote_code: Whether code from the base model's folder may run.
+        rule: Merge rule of the proxy; None for what is asked.
         read_only: Whether nothing is measured and written; then others may work in the study.
         progress: Whether progress is shown: as bars in a terminal or a notebook (which needs the
             extra ``mixwise[notebook]``), as lines on stderr elsewhere.
@@ -125,10 +58,8 @@ class Study:
     def __init__(
         self,
         folder: StudyFolder,
-        recipe: _NewRecipe | None = None,
         *,
         rule: str | None = None,
-        trust_remote_code: bool = False,
         read_only: bool = False,
         progress: bool = False,
         on_progress: OnProgress = silent,
@@ -137,68 +68,35 @@ class Study:
         if progress and (on_progress is not silent or on_stage is not silent_stage):
             raise ValueError("give either `progress` or functions of your own, and not both")
         self._folder = folder
-        self._new_recipe = recipe
-        self._open: dict[str, Any] = {
-            "rule": rule,
-            "trust_remote_code": trust_remote_code,
-            "read_only": read_only,
-            "on_progress": on_progress,
-        }
+        self._rule = rule
         self._is_read_only = read_only
         self._shows_progress = progress
+        self._on_progress = on_progress
         self._on_stage = on_stage
         self._held = ExitStack()
-        self._workspace: Workspace | None = None
+        self._workspace: Bench | None = None
 
-    @classmethod
-    def create(
-        cls, folder: str | Path, recipe: str | Path, *, verify: bool = False, **options: Any
-    ) -> Study:
-        """Make a study from a recipe, or go on with the one that is there.
+    @abstractmethod
+    def _open(self, held: ExitStack) -> Bench:
+        """Open what stages work with; what must be closed after it is entered in the stack."""
 
-        Args:
-            folder: Its folder; made when missing.
-            recipe: The recipe, a YAML file; its relative paths start from where it lies.
-            verify: Whether references, baselines and second seeds are trained too, whatever the
-                recipe says: as its key ``verify``.
-            options: As of `Study`.
+    @abstractmethod
+    def _prepare(self) -> Sequence[str]:
+        """Whatever is left to do before a stage, such as a check; what has to be said of it."""
 
-        Raises:
-            RecipeError: If the recipe cannot be read.
-            StudyError: If the folder holds something else.
-        """
-        path = Path(recipe)
-        loaded = load_recipe(path, verify=verify)
-        values = find_values(loaded, path.parent.resolve(), cache_folder())
-        expanded = add_domains(loaded, values, printable(str(path)))
-        new = _NewRecipe(expanded, path.read_text(encoding="utf-8"), verify, values)
-        return cls(StudyFolder.create(Path(folder), path), new, **options)
+    @property
+    @abstractmethod
+    def recipe(self) -> Question:
+        """What the study asks for."""
 
-    @classmethod
-    def open(cls, folder: str | Path, **options: Any) -> Study:
-        """Open a study that is there.
-
-        Args:
-            folder: Its folder.
-            options: As of `Study`.
-
-        Raises:
-            StudyError: If there is none.
-        """
-        opened = StudyFolder.open(Path(folder))
-        opened.require_recipe_folder()
-        return cls(opened, **options)
-
-    def __enter__(self) -> Study:
-        recipe = self._new_recipe.recipe if self._new_recipe else None
+    def __enter__(self) -> Self:
         with ExitStack() as held:
             if self._shows_progress:
                 from mixwise.console.progress import progress
 
                 shown = held.enter_context(progress("study"))
-                self._open["on_progress"], self._on_stage = shown, shown.stage
-            opened = open_workspace(self._folder, recipe=recipe, **self._open)
-            self._workspace = held.enter_context(opened)
+                self._on_progress, self._on_stage = shown, shown.stage
+            self._workspace = self._open(held)
             self._held = held.pop_all()
         return self
 
@@ -211,7 +109,7 @@ class Study:
         self._held.close()
 
     @property
-    def workspace(self) -> Workspace:
+    def workspace(self) -> Bench:
         """Scorers, inputs and engine of the open study.
 
         Raises:
@@ -220,7 +118,7 @@ class Study:
         if self._workspace is None:
             raise StudyError(
                 f"{self.folder}: the study is not open: work with it in a block, "
-                "`with Study.open(folder) as study:`"
+                f"`with {type(self).__name__}.open(…) as study:`"
             )
         return self._workspace
 
@@ -230,35 +128,11 @@ class Study:
         return self._folder.folder
 
     @property
-    def recipe(self) -> Recipe:
-        """What the study asks for."""
-        if self._workspace is not None:
-            return self._workspace.recipe
-        return self._new_recipe.recipe if self._new_recipe else self._folder.recipe
-
-    @property
     def domains(self) -> tuple[str, ...]:
         """Names of the domains, in their order."""
         return self.recipe.domain_names
 
     # --- stages ----------------------------------------------------------------------------------
-
-    def check(self) -> Checked:
-        """Find out everything that can be known before training; then a new recipe is kept.
-
-        Raises:
-            MixwiseError: If something would fail later.
-        """
-        from mixwise.stages.check import run_check
-
-        self._require_writable()
-        checked = run_check(self.workspace.inputs, self.folder)
-        self.workspace.runs.require_own_experts()
-        if self._new_recipe is not None:
-            new = self._new_recipe
-            self._folder.save_recipe(new.text, verify=new.verify, values=new.values)
-            self._new_recipe = None
-        return checked
 
     def run(self) -> Recommendation:
         """Do whatever of the main job is not done yet, and write the report."""
@@ -300,13 +174,6 @@ class Study:
         final = run_final(self.workspace, self.search().mixture)
         self.search()
         return final
-
-    def diagnose(self) -> Diagnosis:
-        """Measure all that tells how far the proxy may be trusted."""
-        from mixwise.stages.diagnose import run_diagnosis
-
-        self._begin()
-        return run_diagnosis(self.workspace)
 
     def score(
         self,
@@ -392,24 +259,13 @@ class Study:
             ResourceError: If pandas is not installed.
             StudyError: If there is none.
         """
-        pandas = _pandas()
         found = self.recommendation.front if self.recommendation else None
         if found is None:
             raise StudyError(
                 f"{self.folder}: there is no front: name groups in the recipe's `objective.front`, "
                 "and run `study.search()`"
             )
-        return pandas.DataFrame(
-            [
-                {
-                    **{f"share of {name}": share for name, share in point.score.shares.items()},
-                    "objective": point.score.objective,
-                    **dict(zip(found.groups, point.gains, strict=True)),
-                    "recommended": k == len(found.points),
-                }
-                for k, point in enumerate((*found.points, found.recommended))
-            ]
-        )
+        return front_frame(found)
 
     def candidates(self) -> pd.DataFrame:
         """Every scored mixture, best first: shares, objective and metrics, a row each.
@@ -418,22 +274,10 @@ class Study:
             ResourceError: If pandas is not installed.
             StudyError: If nothing is scored yet.
         """
-        pandas = _pandas()
         found = self.found
         if found is None:
             raise StudyError(f"{self.folder}: nothing is scored yet: run `study.search()` first")
-        return pandas.DataFrame(
-            [
-                {
-                    "name": row.name,
-                    **{f"share of {name}": share for name, share in row.score.shares.items()},
-                    "objective": row.score.objective,
-                    "within_bounds": row.within_bounds,
-                    **row.score.metrics,
-                }
-                for row in found.candidates
-            ]
-        )
+        return candidates_frame(found)
 
     def figure(self, kind: FigureKind = "mixture", metric: str = "objective") -> go.Figure:
         """A chart of the report.
@@ -467,11 +311,10 @@ class Study:
         return Mixture.parse(shares, self.domains)
 
     def _begin(self) -> None:
-        """Before a stage: the study may be written, and a new recipe is checked."""
+        """Before a stage: the study may be written, and what is new is checked."""
         self._require_writable()
-        if self._new_recipe is not None:
-            for text in self.check().warnings:
-                warnings.warn(text, MixwiseWarning, stacklevel=3)
+        for text in self._prepare():
+            warnings.warn(text, MixwiseWarning, stacklevel=3)
 
     def _require_writable(self) -> None:
         if self._is_read_only:
@@ -486,43 +329,3 @@ class Study:
         found = self.recommendation
         answer = found.answer if found else "No mixture is recommended yet."
         return str(tag("div", tag("b", str(self.folder)), " ", tag("span", answer)))
-
-
-def check_recipe(
-    recipe: Path,
-    study: Path,
-    *,
-    verify: bool = False,
-    show: int = 0,
-    trust_remote_code: bool = False,
-    on_progress: OnProgress = silent,
-) -> Checked:
-    """Find out everything that can be known before training; no study is made.
-
-    Args:
-        recipe: The recipe, a YAML file.
-        study: Where the study would be written.
-        verify: As of `Study.create`.
-        show: Rows of each domain and text set to read for ``review.rows``.
-        trust_remote_code: Whether code from the base model's folder may run.
-        on_progress: Told how far each task has come.
-    """
-    loaded = load_recipe(recipe, verify=verify)
-    folder = recipe.parent.resolve()
-    values = find_values(loaded, folder, cache_folder())
-    loaded = add_domains(loaded, values, printable(str(recipe)))
-    from mixwise.stages.check import run_check  # torch: not before the recipe is read
-    from mixwise.study.inputs import Inputs, Settings
-
-    settings = Settings(folder, cache_folder(), trust_remote_code)
-    return run_check(Inputs(loaded, settings, on_progress=on_progress), study, n_shown=show)
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError:
-        raise ResourceError(
-            "pandas is needed for tables and is not installed: `pip install mixwise[notebook]`"
-        ) from None
-    return pandas

@@ -1,0 +1,221 @@
+"""A study of a recipe, from Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixwise.api.opened import OpenedStudy
+from mixwise.console.notices import keeping_warnings
+from mixwise.errors import printable
+from mixwise.progress import OnProgress, silent
+from mixwise.recipe import Recipe, add_domains, load_recipe
+from mixwise.study.column_domains import find_values
+from mixwise.study.folder import StudyFolder
+from mixwise.study.leftovers import remove_leftovers
+from mixwise.study.results import Diagnosis
+
+if TYPE_CHECKING:
+    from mixwise.stages.check import Checked
+    from mixwise.study.session import Workspace
+
+
+def cache_folder() -> Path:
+    """Folder of the token cache: ``$MIXWISE_CACHE``, or mixwise's place in the user's cache."""
+    own = os.environ.get("MIXWISE_CACHE")
+    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(own) if own else shared / "mixwise") / "tokens"
+
+
+@contextmanager
+def open_workspace(
+    folder: StudyFolder,
+    *,
+    recipe: Recipe | None = None,
+    rule: str | None = None,
+    trust_remote_code: bool = False,
+    read_only: bool = False,
+    cache: Path | None = None,
+    on_progress: OnProgress = silent,
+) -> Iterator[Workspace]:
+    """A study's inputs, scorers and engine, for as long as the block lasts.
+
+    Args:
+        folder: The study's folder.
+        recipe: By default the one that the study holds.
+        rule: Merge rule of the proxy; None for the recipe's.
+        trust_remote_code: Whether code from the base model's folder may run.
+        read_only: Whether nothing is measured and written; then others may work in the study.
+        cache: Folder of the token cache; None for `cache_folder`.
+        on_progress: Told how far each task has come.
+
+    Raises:
+        StudyError: If another process works in the study.
+    """
+    with ExitStack() as held:
+        if not read_only:
+            held.enter_context(folder.lock())
+            held.enter_context(keeping_warnings(folder))
+            remove_leftovers(folder)
+        from mixwise.study.inputs import Settings  # torch: not before the study is held
+        from mixwise.study.session import Workspace
+
+        settings = Settings(folder.recipe_folder, cache or cache_folder(), trust_remote_code)
+        workspace = Workspace(folder, settings, on_progress, rule, recipe, read_only=read_only)
+        held.callback(workspace.close)
+        yield workspace
+
+
+@dataclass(frozen=True, slots=True)
+class _NewRecipe:
+    """A recipe that the study's folder does not hold yet: parsed, and as it was given."""
+
+    recipe: Recipe
+    text: str
+    verify: bool
+    values: Mapping[str, str]
+
+
+class Study(OpenedStudy["Workspace"]):
+    """A study of a recipe at work; a context manager, which holds the study alone.
+
+    Args:
+        folder: Its folder.
+        recipe: A recipe that the folder does not hold yet; None for the folder's own.
+        trust_remote_code: Whether code from the base model's folder may run.
+        options: ``rule``, ``read_only``, ``progress``, ``on_progress`` and ``on_stage``, as of
+            `mixwise.api.opened.OpenedStudy`.
+
+    Raises:
+        ValueError: If progress is both shown and told to functions.
+    """
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        recipe: _NewRecipe | None = None,
+        *,
+        trust_remote_code: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(folder, **options)
+        self._new_recipe = recipe
+        self._trusts_remote_code = trust_remote_code
+
+    @classmethod
+    def create(
+        cls, folder: str | Path, recipe: str | Path, *, verify: bool = False, **options: Any
+    ) -> Study:
+        """Make a study from a recipe, or go on with the one that is there.
+
+        Args:
+            folder: Its folder; made when missing.
+            recipe: The recipe, a YAML file; its relative paths start from where it lies.
+            verify: Whether references, baselines and second seeds are trained too, whatever the
+                recipe says: as its key ``verify``.
+            options: As of `Study`.
+
+        Raises:
+            RecipeError: If the recipe cannot be read.
+            StudyError: If the folder holds something else.
+        """
+        path = Path(recipe)
+        loaded = load_recipe(path, verify=verify)
+        values = find_values(loaded, path.parent.resolve(), cache_folder())
+        expanded = add_domains(loaded, values, printable(str(path)))
+        new = _NewRecipe(expanded, path.read_text(encoding="utf-8"), verify, values)
+        return cls(StudyFolder.create(Path(folder), path), new, **options)
+
+    @classmethod
+    def open(cls, folder: str | Path, **options: Any) -> Study:
+        """Open a study that is there.
+
+        Args:
+            folder: Its folder.
+            options: As of `Study`.
+
+        Raises:
+            StudyError: If there is none.
+        """
+        opened = StudyFolder.open(Path(folder))
+        opened.require_recipe_folder()
+        return cls(opened, **options)
+
+    def _open(self, held: ExitStack) -> Workspace:
+        opened = open_workspace(
+            self._folder,
+            recipe=self._new_recipe.recipe if self._new_recipe else None,
+            rule=self._rule,
+            trust_remote_code=self._trusts_remote_code,
+            read_only=self._is_read_only,
+            on_progress=self._on_progress,
+        )
+        return held.enter_context(opened)
+
+    def _prepare(self) -> Sequence[str]:
+        return self.check().warnings if self._new_recipe is not None else ()
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the study asks for."""
+        if self._workspace is not None:
+            return self._workspace.recipe
+        return self._new_recipe.recipe if self._new_recipe else self._folder.recipe
+
+    def check(self) -> Checked:
+        """Find out everything that can be known before training; then a new recipe is kept.
+
+        Raises:
+            MixwiseError: If something would fail later.
+        """
+        from mixwise.stages.check import run_check
+
+        self._require_writable()
+        checked = run_check(self.workspace.inputs, self.folder)
+        self.workspace.runs.require_own_experts()
+        if self._new_recipe is not None:
+            new = self._new_recipe
+            self._folder.save_recipe(new.text, verify=new.verify, values=new.values)
+            self._new_recipe = None
+        return checked
+
+    def diagnose(self) -> Diagnosis:
+        """Measure all that tells how far the proxy may be trusted."""
+        from mixwise.stages.diagnose import run_diagnosis
+
+        self._begin()
+        return run_diagnosis(self.workspace)
+
+
+def check_recipe(
+    recipe: Path,
+    study: Path,
+    *,
+    verify: bool = False,
+    show: int = 0,
+    trust_remote_code: bool = False,
+    on_progress: OnProgress = silent,
+) -> Checked:
+    """Find out everything that can be known before training; no study is made.
+
+    Args:
+        recipe: The recipe, a YAML file.
+        study: Where the study would be written.
+        verify: As of `Study.create`.
+        show: Rows of each domain and text set to read for ``review.rows``.
+        trust_remote_code: Whether code from the base model's folder may run.
+        on_progress: Told how far each task has come.
+    """
+    loaded = load_recipe(recipe, verify=verify)
+    folder = recipe.parent.resolve()
+    values = find_values(loaded, folder, cache_folder())
+    loaded = add_domains(loaded, values, printable(str(recipe)))
+    from mixwise.stages.check import run_check  # torch: not before the recipe is read
+    from mixwise.study.inputs import Inputs, Settings
+
+    settings = Settings(folder, cache_folder(), trust_remote_code)
+    return run_check(Inputs(loaded, settings, on_progress=on_progress), study, n_shown=show)

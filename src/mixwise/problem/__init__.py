@@ -1,0 +1,1 @@
+"""Networks of any kind: the user builds, trains and evaluates them by functions of his own."""

@@ -1,0 +1,134 @@
+"""The study of a problem at work."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from mixwise.problem.evaluator import ModuleSource
+from mixwise.problem.inputs import ProblemInputs
+from mixwise.problem.measuring import ModuleSuite
+from mixwise.problem.question import ProblemQuestion
+from mixwise.problem.record import BASE_FOLDER, ProblemRecord
+from mixwise.problem.runs import ProblemRuns
+from mixwise.problem.training import train_module
+from mixwise.progress import OnProgress
+from mixwise.recipe import hash_section
+from mixwise.scoring.evaluations import Evaluations
+from mixwise.scoring.reference import Trainer
+from mixwise.scoring.weighing import Means
+from mixwise.study.answers import Answers
+from mixwise.study.folder import StudyFolder
+from mixwise.study.workbench import Workbench
+
+_RESULTS = "problem results 1"  # form of the result files; one of another form is made anew
+
+
+class ProblemBench(Workbench):
+    """Everything that the stages of one study share.
+
+    Args:
+        study: The study's folder, whose base has been tried out.
+        question: The problem and what is asked of it.
+        record: What was found of the base.
+        rule: Merge rule of the proxy; None for the settings'.
+        on_progress: Told how far each stage has come.
+        read_only: Whether nothing is measured and nothing written.
+    """
+
+    def __init__(
+        self,
+        study: StudyFolder,
+        question: ProblemQuestion,
+        record: ProblemRecord,
+        rule: str | None,
+        on_progress: OnProgress,
+        *,
+        read_only: bool,
+    ) -> None:
+        super().__init__(study, rule or question.chosen_rule, on_progress, read_only=read_only)
+        self._recipe = question
+        suite = ModuleSuite(question.problem, record.lengths, record.evaluation_key)
+        folder = study.folder / BASE_FOLDER
+        self._inputs = ProblemInputs(question, record.keys, suite, folder, self.hash_file)
+        self._runs = ProblemRuns(
+            study,
+            self._inputs,
+            self.rule,
+            self.ledger,
+            self.hash_file,
+            on_progress,
+            read_only=read_only,
+        )
+
+    @property
+    def recipe(self) -> ProblemQuestion:
+        """See `Workbench.recipe`."""
+        return self._recipe
+
+    @property
+    def inputs(self) -> ProblemInputs:
+        """See `Workbench.inputs`."""
+        return self._inputs
+
+    @property
+    def runs(self) -> ProblemRuns:
+        """See `Workbench.runs`."""
+        return self._runs
+
+    @property
+    def trainer(self) -> Trainer:
+        """See `Workbench.trainer`."""
+        return train_module
+
+    def stop(self) -> None:
+        """Nothing works elsewhere."""
+
+    @cached_property
+    def evaluations(self) -> Evaluations:
+        """Where networks are evaluated: in this process."""
+        inputs = self.inputs
+        source = ModuleSource(self.recipe.problem, inputs.base, inputs.keys["build"])
+        engine = self.runs.engine
+        return Evaluations(engine, source, inputs.suite, on_progress=self.on_progress)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Who answers; predictions do where experts are short, as far as they can.
+
+        Predictions know −log p alone: where some metric is another, merges answer for that.
+        """
+        recipe, inputs = self.recipe, self.inputs
+        points, wanted = inputs.horizons.points, recipe.settings.proxy.answer
+        likelihoods = set(recipe.problem.log_likelihoods)
+        if wanted == "auto":
+            is_short = points[-1] < recipe.n_steps
+            is_read = is_short and self.rule.name == "linear" and likelihoods
+            wanted = "predictions" if is_read else "merged"
+        smooth = tuple(m for m in recipe.metrics if m.is_differentiable)
+        if wanted == "merged":
+            return Answers(("merged",), ("merged",), smooth, points)
+        read = tuple(m for m in recipe.metrics if m.name in likelihoods)
+        if wanted == "both":
+            return Answers(("merged", "predictions"), ("merged", "predictions"), read, points)
+        is_enough = len(read) == len(recipe.metrics)
+        means: tuple[Means, ...] = ("predictions",) if is_enough else ("merged", "predictions")
+        return Answers(means, ("predictions",), read, points)
+
+    @cached_property
+    def result_key(self) -> str:
+        """See `Workbench.result_key`."""
+        inputs = self.inputs
+        return hash_section(
+            _RESULTS,
+            self.recipe.key,
+            self.recipe.engine.task_vectors,
+            inputs.base.fingerprint,
+            inputs.suite.fingerprint,
+            self.rule.name,
+            *(inputs.data_key(name) for name in self.recipe.domains),
+            *(self.runs.expert(name).fingerprint for name in self.recipe.domains),
+        )
+
+    def save_heldout(self) -> dict[str, str]:
+        """Nothing: what `evaluate` reads is its own affair."""
+        return {}

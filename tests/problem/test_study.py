@@ -1,0 +1,128 @@
+"""Whole studies of a problem: the stages, a resumed one, and what is written."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.problem.toys import ASKED, recalibrate, toy, train, with_norm
+from torch import nn
+
+from mixwise.api import ProblemStudy
+from mixwise.errors import StudyError
+from mixwise.study.results import Recommendation
+
+VERIFIED: dict[str, Any] = ASKED | {
+    "verify": True,
+    "calibration": {"mixtures": 1},
+    "budget": 2,
+    "validation": {"mixtures": 4, "seeds": 2},
+    "final": {"baselines": ["uniform"], "seeds": 1},
+}
+RUNS = SimpleNamespace(trained=[], stop_at=0)  # an object, which is no part of a source
+
+
+def counting(network: nn.Module, mixture: Mapping[str, float], horizon: int, seed: int) -> None:
+    RUNS.trained.append(f"{[*mixture.values()]} {horizon} {seed}")
+    train(network, mixture, horizon, seed)
+    if len(RUNS.trained) == RUNS.stop_at:
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def problem() -> Any:
+    RUNS.trained, RUNS.stop_at = [], 0
+    return toy(train=counting, version="1", log_likelihoods=("target/loss",))
+
+
+def test_all_stages_run_and_a_second_time_from_what_is_known(tmp_path: Path, problem: Any) -> None:
+    with ProblemStudy.create(tmp_path, problem, VERIFIED) as study:
+        recommendation = study.run()
+        n_runs = len(RUNS.trained)
+        assert study.run() == recommendation
+        facts = study.export()
+    assert n_runs == len(RUNS.trained)
+    assert isinstance(recommendation, Recommendation)
+    assert recommendation.outcome is not None
+    assert recommendation.fidelity is not None
+    assert recommendation.cost.runs.experts == 3
+    assert recommendation.cost.runs.validation == 8
+    assert recommendation.horizons.unit == "examples"
+    assert sum(facts["tokens"].values()) == 400
+    page = (tmp_path / "report.html").read_text()
+    assert "examples" in page
+    assert "toy" in page
+    with ProblemStudy.open(tmp_path, problem, read_only=True) as reading:
+        assert reading.recommendation == recommendation
+        assert reading.validation is not None
+        assert reading.candidates()["target/loss"].notna().all()
+        with pytest.raises(StudyError, match="open for reading"):
+            reading.search()
+
+
+def test_an_interrupted_study_goes_on_and_ends_as_one_that_was_not(
+    tmp_path: Path, problem: Any
+) -> None:
+    settings = ASKED | {"final": {"train": True}}
+    RUNS.stop_at = 2
+    with (
+        pytest.raises(KeyboardInterrupt),
+        ProblemStudy.create(tmp_path / "broken", problem, settings) as study,
+    ):
+        study.run()
+    assert len(RUNS.trained) == 2
+    RUNS.stop_at = 0
+    with ProblemStudy.open(tmp_path / "broken", problem) as study:
+        resumed = study.run()
+    assert RUNS.trained[1] == RUNS.trained[2]  # the one that was interrupted is trained again
+    assert RUNS.trained.count(RUNS.trained[0]) == 1
+    with ProblemStudy.create(tmp_path / "whole", problem, settings) as study:
+        whole = study.run()
+    assert resumed == whole
+    names = ("recommendation.json", "final.json")
+    texts = [
+        [json.loads((tmp_path / f / n).read_text()) for n in names] for f in ("broken", "whole")
+    ]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "method"),
+    [({}, "slopes"), ({"build": with_norm, "recalibrate": recalibrate}, "bayes")],
+)
+@pytest.mark.filterwarnings("ignore:problem `toy`. training changes")
+def test_merges_are_searched_by_slopes_where_they_have_any(
+    tmp_path: Path, changes: dict[str, Any], method: str
+) -> None:
+    settings = ASKED | {"proxy": {"answer": "merged"}, "search": {"budget": 6}}
+    with ProblemStudy.create(tmp_path, toy(**changes), settings) as study:
+        study.train_experts()
+        recommendation = study.search()
+    found = study.found
+    assert found is not None
+    assert found.method == method
+    assert recommendation.mixture.domains == ("left", "right", "both")
+
+
+def test_experts_of_other_settings_are_refused_before_anything_is_written(
+    tmp_path: Path, problem: Any
+) -> None:
+    with ProblemStudy.create(tmp_path, problem, ASKED) as study:
+        study.train_experts()
+    kept = (tmp_path / "recipe.yaml").read_text()
+    with (
+        pytest.raises(StudyError, match="left: this expert was trained with other functions"),
+        ProblemStudy.create(tmp_path, problem, ASKED | {"budget": 0.25}),
+    ):
+        pass
+    assert (tmp_path / "recipe.yaml").read_text() == kept
+
+
+def test_what_reads_data_cannot_be_exported(tmp_path: Path, problem: Any) -> None:
+    with ProblemStudy.create(tmp_path, problem, ASKED) as study:
+        study.train_experts()
+        study.search()
+        with pytest.raises(StudyError, match="`stream` writes data that mixwise reads"):
+            study.export("stream")
