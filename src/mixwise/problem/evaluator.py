@@ -1,17 +1,15 @@
 """A network of the user's in memory, the experts it is merged from, and what `evaluate` says of it.
 
 Method:
-    The live model, the task vectors, the rules and their tangents are those of every study. Buffers
-    are no weights: whole numbers are the base's in every merge, and so are floating-point buffers
-    that training has moved, until `recalibrate` estimates them anew. What that does to a slope is
-    not known, so that merges of such networks have none.
+    The live model, the task vectors, the rules and their tangents are those of every study. What
+    estimating buffers anew does to a slope is not known, so that merges of networks whose buffers
+    training has moved have none.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,21 +18,21 @@ import numpy.typing as npt
 import torch
 
 from mixwise.engine.protocol import OnStep
-from mixwise.errors import CheckpointError, EvaluationError, MixwiseWarning, first_line
+from mixwise.errors import EvaluationError
 from mixwise.merging.pool import ExpertPool, write_checkpoint, write_scaled
 from mixwise.merging.rule_table import find_rule
-from mixwise.merging.rules.rule import LinearRule, MergeRule
+from mixwise.merging.rules.rule import MergeRule
 from mixwise.merging.tangents import tangents_of
 from mixwise.merging.task_vectors.task_vector import TaskVector
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.live_model import LiveModel, Rounding
 from mixwise.observation import Derivatives, Measurement
+from mixwise.problem.buffers import Buffers
 from mixwise.problem.measuring import ModuleSuite, as_array
 from mixwise.problem.problem import Problem
-from mixwise.problem.seeds import seeded
 from mixwise.problem.slopes import differentiate
-from mixwise.problem.states import buffer_names, build_module
+from mixwise.problem.states import build_module
 from mixwise.recipe import hash_section
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.job import Evaluated, EvaluationJob, MergeSettings, ReadingJob
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 
 _SLOPE_PASSES = 3  # a forward pass, and a backward pass that costs two
 _HESSIAN_PASSES = 6  # more for each domain
-_RECALIBRATION_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +95,7 @@ class ModuleEvaluator:
         self._live.write_checkpoint(source.base)
         self._problem = problem
         self._suite = suite
+        self._buffers = Buffers(problem, self._live)
         self._pools: dict[str, _Pool] = {}
 
     def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
@@ -115,6 +113,8 @@ class ModuleEvaluator:
     def read(self, job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
         """Log-likelihoods of a checkpoint's right answers, by set."""
         write_scaled(self._live, job.checkpoint, job.coefficient)
+        if job.coefficient != 1:
+            self._buffers.estimate(self._buffers.moved([job.checkpoint]))
         values = self._suite.measure(self._live.module)
         read = {
             chosen.name: (-as_array(values[chosen.likelihood])).astype(np.float32)
@@ -199,19 +199,12 @@ class _Pool:
     """
 
     def __init__(self, problem: Problem, live: LiveModel, merges: MergeSettings) -> None:
-        self._problem = problem
-        self._live = live
-        self._pool: ExpertPool = open_pool(live, merges)
+        self._pool: ExpertPool = open_pool(live, merges, compares_buffers=False)
+        self._buffers = Buffers(problem, live)
         self.rule: MergeRule = find_rule(merges.rule).bind(self._pool)
         models = [*merges.experts.values(), *(run.checkpoint for run in merges.extras)]
-        self._tell_counters(models)
-        moved = {model.folder: self._moved(model, is_floating=True) for model in models}
-        self.moved_buffers = tuple(
-            dict.fromkeys(name for names in moved.values() for name in names)
-        )
-        if self.moved_buffers and problem.recalibrate is None:
-            folder, names = next((f, names) for f, names in moved.items() if names)
-            raise CheckpointError(f"{folder}: {why_not_averaged(names[0])}")
+        self._buffers.tell_counters(models)
+        self.moved_buffers = self._buffers.moved(models)
 
     @property
     def vectors(self) -> tuple[TaskVector, ...]:
@@ -227,63 +220,6 @@ class _Pool:
 
         One expert alone is written as it was saved, with its own buffers.
         """
-        self._pool.merge(mixture, self.rule)
-        recalibrate = self._problem.recalibrate
-        if not self.moved_buffers or recalibrate is None or self._is_an_expert(mixture):
-            return
-        for name in self.moved_buffers:
-            self._live.write(name, self._live.base_tensor(name))
-        versions = {n: p._version for n, p in self._live.module.named_parameters()}
-        try:
-            with torch.enable_grad(), seeded(_RECALIBRATION_SEED):
-                recalibrate(self._live.module)
-        except Exception as error:  # whatever the user's code raises
-            raise EvaluationError(
-                f"`recalibrate` of `{self._problem.name}` failed ({type(error).__name__}: "
-                f"{first_line(error)}): mend it"
-            ) from error
-        for name, parameter in self._live.module.named_parameters():
-            if parameter._version != versions.get(name):
-                raise EvaluationError(
-                    f"`recalibrate` of `{self._problem.name}` has changed parameter `{name}`: it "
-                    "must change buffers alone"
-                )
-
-    def _is_an_expert(self, mixture: Mixture) -> bool:
-        """Whether the pool writes one expert as it was saved."""
-        if not isinstance(self.rule, LinearRule):
-            return False
-        weights = self.rule.coefficients(self._pool.shares(mixture)).tolist()
-        used = {k: weight for k, weight in enumerate(weights) if weight}
-        return list(used.values()) == [1.0] and next(iter(used)) < len(self._pool.domains)
-
-    def _tell_counters(self, models: Sequence[Checkpoint]) -> None:
-        """Say which whole numbers the models do not agree on."""
-        counters = {name for model in models for name in self._moved(model, is_floating=False)}
-        if counters:
-            more = f" and {len(counters) - 1} more" if len(counters) > 1 else ""
-            warnings.warn(
-                f"problem `{self._problem.name}`: training changes `{min(counters)}`{more}, whole "
-                "numbers that are not averaged: merges have the base's",
-                MixwiseWarning,
-                stacklevel=2,
-            )
-
-    def _moved(self, model: Checkpoint, *, is_floating: bool) -> list[str]:
-        """Buffers that training has moved: floating-point ones, or the others."""
-        stored = self._live.match(model)
-        return [
-            name
-            for name in buffer_names(self._live.module)
-            if self._live.tensors[name].is_floating_point() == is_floating
-            and not torch.equal(model.load_tensor(stored[name]), self._live.base_tensor(name))
-        ]
-
-
-def why_not_averaged(buffer: str) -> str:
-    """Why a network whose buffer was moved by training cannot be merged."""
-    return (
-        f"training has moved buffer `{buffer}`, and the mean of running statistics is not that of "
-        "the merged network: give `recalibrate`, which estimates it anew after each merge, or keep "
-        "it as the base's in training"
-    )
+        is_as_saved = self._pool.merge(mixture, self.rule)
+        if not is_as_saved:
+            self._buffers.estimate(self.moved_buffers)

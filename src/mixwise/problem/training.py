@@ -26,7 +26,7 @@ from mixwise.errors import (
 )
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import FULL_FILE
-from mixwise.problem.evaluator import why_not_averaged
+from mixwise.problem.buffers import why_not_averaged
 from mixwise.problem.measuring import ModuleSuite, Values, as_array
 from mixwise.problem.seeds import seeded
 from mixwise.problem.states import (

@@ -322,8 +322,16 @@ class _Pools:
         return self._opened[key]
 
 
-def open_pool(live: LiveModel, merges: MergeSettings) -> ExpertPool:
-    """All that a rule merges, beside a live model; an expert that is the base is refused."""
+def open_pool(
+    live: LiveModel, merges: MergeSettings, *, compares_buffers: bool = True
+) -> ExpertPool:
+    """All that a rule merges, beside a live model; an expert that is the base is refused.
+
+    Args:
+        live: The live model.
+        merges: What is merged, and how.
+        compares_buffers: Whether an expert whose buffers are not the base's is refused.
+    """
     pool = ExpertPool(
         live,
         merges.experts,
@@ -334,7 +342,8 @@ def open_pool(live: LiveModel, merges: MergeSettings) -> ExpertPool:
     )
     for expert in merges.experts.values():
         require_moved(live, expert)
-        require_same_buffers(live, expert)
+        if compares_buffers:
+            require_same_buffers(live, expert)
     return pool
 
 

@@ -1,0 +1,111 @@
+"""Buffers of a network of the user's: which training has moved, and their values in other networks.
+
+Method:
+    Buffers are no weights. Whole numbers are the base's in every network that was not trained
+    itself; so are floating-point buffers that training has moved, until `recalibrate` estimates
+    them anew: in a merge, and in an expert whose step from the base is taken longer.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+
+from mixwise.errors import CheckpointError, EvaluationError, MixwiseWarning, first_line
+from mixwise.models.checkpoint import Checkpoint
+from mixwise.models.live_model import LiveModel
+from mixwise.problem.problem import Problem
+from mixwise.problem.seeds import seeded
+from mixwise.problem.states import buffer_names
+
+_SEED = 0  # of what `recalibrate` draws
+
+
+class Buffers:
+    """The buffers of a live network.
+
+    Args:
+        problem: The problem.
+        live: The live network.
+    """
+
+    def __init__(self, problem: Problem, live: LiveModel) -> None:
+        self._problem = problem
+        self._live = live
+
+    def moved(self, models: Sequence[Checkpoint]) -> tuple[str, ...]:
+        """Floating-point buffers that training has moved in any of these models.
+
+        Raises:
+            CheckpointError: If there is one, and no `recalibrate`.
+        """
+        found: dict[str, None] = {}
+        for model in models:
+            names = self._differ(model, is_floating=True)
+            if names and self._problem.recalibrate is None:
+                raise CheckpointError(f"{model.folder}: {why_not_averaged(names[0])}")
+            found |= dict.fromkeys(names)
+        return tuple(found)
+
+    def estimate(self, names: Sequence[str]) -> None:
+        """Estimate moved buffers anew, for the tensors that the live network has now.
+
+        Args:
+            names: Of the buffers; none to leave all as they are.
+
+        Raises:
+            EvaluationError: If `recalibrate` fails, or changes a parameter.
+        """
+        recalibrate = self._problem.recalibrate
+        if not names or recalibrate is None:
+            return
+        for name in names:
+            self._live.write(name, self._live.base_tensor(name))
+        versions = {n: p._version for n, p in self._live.module.named_parameters()}
+        try:
+            with torch.enable_grad(), seeded(_SEED):
+                recalibrate(self._live.module)
+        except Exception as error:  # whatever the user's code raises
+            raise EvaluationError(
+                f"`recalibrate` of `{self._problem.name}` failed ({type(error).__name__}: "
+                f"{first_line(error)}): mend it"
+            ) from error
+        for name, parameter in self._live.module.named_parameters():
+            if parameter._version != versions.get(name):
+                raise EvaluationError(
+                    f"`recalibrate` of `{self._problem.name}` has changed parameter `{name}`: it "
+                    "must change buffers alone"
+                )
+
+    def tell_counters(self, models: Sequence[Checkpoint]) -> None:
+        """Say which whole numbers the models do not agree on."""
+        counters = {name for model in models for name in self._differ(model, is_floating=False)}
+        if counters:
+            more = f" and {len(counters) - 1} more" if len(counters) > 1 else ""
+            warnings.warn(
+                f"problem `{self._problem.name}`: training changes `{min(counters)}`{more}, whole "
+                "numbers that are not averaged: merges have the base's",
+                MixwiseWarning,
+                stacklevel=2,
+            )
+
+    def _differ(self, model: Checkpoint, *, is_floating: bool) -> list[str]:
+        """Buffers that are not the base's: floating-point ones, or the others."""
+        stored = self._live.match(model)
+        return [
+            name
+            for name in buffer_names(self._live.module)
+            if self._live.tensors[name].is_floating_point() == is_floating
+            and not torch.equal(model.load_tensor(stored[name]), self._live.base_tensor(name))
+        ]
+
+
+def why_not_averaged(buffer: str) -> str:
+    """Why a network whose buffer was moved by training cannot be merged."""
+    return (
+        f"training has moved buffer `{buffer}`, and the mean of running statistics is not that of "
+        "the merged network: give `recalibrate`, which estimates it anew after each merge, or keep "
+        "it as the base's in training"
+    )
