@@ -30,6 +30,7 @@ from mixwise.stages.check import require_inputs
 from mixwise.stages.diagnose import run_diagnosis
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
+from mixwise.study.proxy_parts import make_predictions
 from mixwise.study.session import Workspace
 
 NAMES = tuple(COLOURS)
@@ -177,7 +178,7 @@ def test_slopes_are_finite_differences_where_there_are_any(job: Path, workspace:
 
 def test_averaged_predictions_have_slopes_whatever_the_architecture(workspace: Workspace) -> None:
     step = 1e-3
-    scorer = workspace._make_predictions(workspace.answers.points[-1])
+    scorer = make_predictions(workspace, workspace.answers.points[-1])
     moved = [MIXED.array + sign * step * np.array([1, -1, 0]) for sign in (1, -1)]
     [found] = scorer.score([MIXED], Request(order=1))
     up, down = scorer.score([Mixture(NAMES, tuple(each)) for each in moved])
@@ -191,7 +192,7 @@ def test_a_longer_step_of_an_expert_has_the_statistics_of_its_own_domain(
     job: Path, workspace: Workspace
 ) -> None:
     steps = workspace.answers.points[-1]
-    [found] = workspace._make_predictions(steps, 1.5).score([Mixture.single(NAMES, "red")])
+    [found] = make_predictions(workspace, steps, 1.5).score([Mixture.single(NAMES, "red")])
     base, expert = (tensors_of(folder) for folder in (job / "base", job / "experts" / "red"))
     state = {name: base[name] + 1.5 * (expert[name] - base[name]) for name in base}
     state |= {n: t for n, t in base.items() if not t.is_floating_point()}

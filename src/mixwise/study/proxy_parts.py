@@ -41,22 +41,29 @@ def _longer_steps(bench: Workbench) -> list[ProxyPart]:
     length = horizons.effective(last)
     names = tuple(dict.fromkeys(metric.set_name for metric in bench.objective.metrics))
     return [
-        ProxyPart("predictions", last, length, _make_predictions(bench, last, c, names), c)
+        ProxyPart("predictions", last, length, make_predictions(bench, last, c, names), c)
         for c in LONGER_STEPS
     ]
 
 
 def _make_part(bench: Workbench, means: Means, steps: int, slope_sets: tuple[str, ...]) -> Scorer:
     if means == "predictions":
-        return _make_predictions(bench, steps)
+        return make_predictions(bench, steps)
     is_last = steps == bench.answers.points[-1]
     return bench.make_merged(bench.merges if is_last else bench.merges_at(steps), slope_sets)
 
 
-def _make_predictions(
+def make_predictions(
     bench: Workbench, steps: int, coefficient: float = 1.0, names: tuple[str, ...] | None = None
 ) -> PredictionScorer:
-    """Predictions at a point of the experts' runs; progress tells which."""
+    """Predictions at a point of the experts' runs; progress tells which.
+
+    Args:
+        bench: The study; its experts must be trained already.
+        steps: The point.
+        coefficient: What the experts' step from the base is multiplied by.
+        names: Of the sets that are read; None for all.
+    """
     note = f"after {steps} steps" + f", {coefficient:g} times as long" * (coefficient > 1)
     evaluations = replace(
         bench.evaluations,
