@@ -15,6 +15,13 @@ def test_made_up_names_are_those_of_the_data_in_the_order_of_the_alphabet() -> N
     assert name_labels(made_up, ("pos", "neg", "pos")) == ("neg", "pos")
 
 
+def test_labels_that_are_numbers_stand_in_the_order_of_numbers() -> None:
+    made_up = {k: f"LABEL_{k}" for k in range(12)}
+    numbers = tuple(str(k) for k in range(12))
+    assert name_labels(made_up, reversed(numbers)) == numbers
+    assert name_labels(made_up, ("LABEL_10", "LABEL_2")) == tuple(made_up.values())
+
+
 def test_as_many_labels_as_outputs_are_asked_for() -> None:
     with pytest.raises(
         RecipeError, match=r"has 1 outputs, but the data have 2 labels \(`a`, `b`\)"

@@ -36,7 +36,8 @@ def name_labels(id2label: Mapping[int, str], labels: Iterable[str]) -> tuple[str
     """Names of a base's outputs, in their order.
 
     They are those of its config.json; where these are numbers alone, as transformers makes them
-    up, they are all names that the data have, in the order of the alphabet.
+    up, they are all names that the data have: numbers in their order, others in that of the
+    alphabet.
 
     Args:
         id2label: Of config.json.
@@ -49,6 +50,10 @@ def name_labels(id2label: Mapping[int, str], labels: Iterable[str]) -> tuple[str
     if any(name != f"LABEL_{index}" for index, name in enumerate(named)):
         return named
     found = sorted(set(labels))
+    if set(found) <= set(named):  # the data name outputs as transformers does
+        return named
+    if all(name.isdecimal() for name in found):
+        found.sort(key=int)  # `10` is behind `9`
     if len(found) != len(named):
         shown = ", ".join(f"`{printable(name, 40)}`" for name in found[:_SHOWN])
         raise RecipeError(
