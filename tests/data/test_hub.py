@@ -10,10 +10,11 @@ import pytest
 from pydantic import ValidationError
 from tests.conftest import write_texts
 
-from mixwise.data.hub import KeptStream, keep_stream
+from mixwise.data.hub import KeptStream, keep_stream, read_class_names
 from mixwise.data.sources import read_documents
 from mixwise.errors import DataError
 from mixwise.recipe import ColumnDomains, HubDataset, TextSource
+from mixwise.study.label_names import read_labels, read_numbered
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # `datasets` leaves files open
 
@@ -33,6 +34,57 @@ def test_a_dataset_that_cannot_be_had_is_a_clear_error(tmp_path: Path) -> None:
     source = TextSource(hub=HubDataset(dataset=str(tmp_path / "nothing")))
     with pytest.raises(DataError, match=r"`domains\.a\.hub`: `.*/nothing` cannot be read"):
         list(read_documents(source, tmp_path, "domains.a"))
+
+
+@pytest.fixture
+def numbered(monkeypatch: pytest.MonkeyPatch) -> HubDataset:
+    """A dataset that keeps numbers of labels, in an order of its own; -1 for none."""
+    import datasets
+
+    columns = {"text": ["one", "two", "six"], "label": [1, 0, -1], "kind": [1, 1, 0]}
+    label, kind = datasets.ClassLabel(names=["world", "arts"]), datasets.ClassLabel(num_classes=2)
+    features = datasets.Features({"text": datasets.Value("string"), "label": label, "kind": kind})
+    table = datasets.Dataset.from_dict(columns, features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: table)
+    return HubDataset(dataset="org/news")
+
+
+def test_numbers_of_labels_are_read_as_their_names(tmp_path: Path, numbered: HubDataset) -> None:
+    source = TextSource(hub=numbered).read_as("labelled", {})
+    documents = list(read_documents(source, tmp_path, "domains.a"))
+    assert [document.label for document in documents] == ["arts", "world", "-1"]
+    assert list(read_labels(source, tmp_path, "domains.a")) == ["arts", "world", "-1"]
+    assert read_numbered(source, "domains.a") == ("world", "arts")
+    assert read_class_names(numbered, "domains.a", "text") == ()
+    chosen = TextSource(hub=numbered, where={"kind": 1}).read_as("labelled", {})
+    assert list(read_labels(chosen, tmp_path, "domains.a")) == ["arts", "world"]
+    plain = TextSource(hub=numbered, where={"label": 1})  # of no label, but a text
+    assert [d.text for d in read_documents(plain, tmp_path, "domains.a")] == ["one"]
+
+
+def test_images_of_the_hub_have_names_of_labels_and_no_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+    from PIL import Image
+
+    label = datasets.ClassLabel(names=["cat", "dog"])
+    Image.new("RGB", (2, 2)).save(tmp_path / "1.png")
+    stored = {"bytes": (tmp_path / "1.png").read_bytes(), "path": None}
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org").mkdir()
+    (tmp_path / "1.png").rename(tmp_path / "org" / "1.png")  # where a path would seem to lead
+    source = TextSource(hub=HubDataset(dataset="org/pets")).read_as("image", {})
+    for kind, value in ((datasets.Image(), stored), (datasets.Value("string"), "1.png")):
+        features = datasets.Features({"image": kind, "label": label})
+        table = datasets.Dataset.from_dict({"image": [value], "label": [1]}, features)
+        monkeypatch.setattr(datasets, "load_dataset", lambda *_, table=table, **__: table)
+        if value == "1.png":
+            with pytest.raises(DataError, match="no part of the dataset, but a file elsewhere"):
+                list(read_documents(source, tmp_path, "domains.a"))
+        else:
+            [document] = read_documents(source, tmp_path, "domains.a")
+            assert document.label == "dog"
 
 
 Reader = Callable[..., KeptStream]

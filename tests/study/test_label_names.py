@@ -22,6 +22,17 @@ def test_labels_that_are_numbers_stand_in_the_order_of_numbers() -> None:
     assert name_labels(made_up, ("LABEL_10", "LABEL_2")) == tuple(made_up.values())
 
 
+def test_labels_stand_as_a_dataset_numbers_them() -> None:
+    made_up, order = {k: f"LABEL_{k}" for k in range(3)}, ("world", "arts", "none")
+    assert name_labels(made_up, ("arts", "world"), [(), order, order]) == order
+    for labels, orders in (
+        (("arts", "other"), [order]),
+        (("arts",), [order, tuple(sorted(order))]),
+    ):
+        with pytest.raises(RecipeError, match=r"numbers them as `.*others have other labels, or an"):
+            name_labels(made_up, labels, orders)
+
+
 def test_as_many_labels_as_outputs_are_asked_for() -> None:
     with pytest.raises(
         RecipeError, match=r"has 1 outputs, but the data have 2 labels \(`a`, `b`\)"

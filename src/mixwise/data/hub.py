@@ -46,7 +46,12 @@ _AS_TEXT = (datetime.date, datetime.time, datetime.timedelta, decimal.Decimal)
 
 
 def read_hub(
-    hub: HubDataset, key: str, wanted: Sequence[Wanted], *, undecoded: str | None = None
+    hub: HubDataset,
+    key: str,
+    wanted: Sequence[Wanted],
+    *,
+    undecoded: str | None = None,
+    named: str | None = None,
 ) -> Iterator[FileRow]:
     """Rows of a whole dataset of the hub, the columns asked for alone.
 
@@ -55,6 +60,7 @@ def read_hub(
         key: Key path of its source in the recipe, for error texts.
         wanted: The fields that will be asked for.
         undecoded: A column whose images stay as they are stored: bytes and a path.
+        named: A column of labels; where the dataset keeps numbers of them, rows have their names.
 
     Raises:
         DataError: If it cannot be had, lacks a column, or a row cannot be read.
@@ -64,9 +70,43 @@ def read_hub(
     place = printable(hub.dataset)
     if undecoded is not None:
         table = _undecoded(table, undecoded)
+    names = () if named is None else _class_names(table, named)
     table = table.select_columns(chosen_columns(wanted, list(table.column_names), place))
     for number, values in enumerate(_rows(table, place), start=1):
+        if named in values and names:
+            values[named] = _name_of(values[named], names)
         yield FileRow(values, hub.dataset, number)
+
+
+def read_class_names(hub: HubDataset, key: str, column: str) -> tuple[str, ...]:
+    """Names of the labels that a column holds the numbers of, in their order.
+
+    Args:
+        hub: A whole dataset.
+        key: Key path of its source in the recipe, for error texts.
+        column: The column.
+
+    Returns:
+        None of a column that is missing, or holds the labels themselves.
+
+    Raises:
+        DataError: If the dataset cannot be had.
+        MissingDependencyError: If the package `datasets` is missing.
+    """
+    return _class_names(_open(hub, key, streaming=False), column)
+
+
+def _class_names(table: Any, column: str) -> tuple[str, ...]:
+    import datasets
+
+    feature = table.features.get(column)
+    return tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
+
+
+def _name_of(value: Any, names: Sequence[str]) -> Any:
+    """The name of a label; what is no number of one, such as -1 for none, stays."""
+    is_number = isinstance(value, int) and 0 <= value < len(names)
+    return names[value] if is_number else value
 
 
 def _undecoded(table: Any, column: str) -> Any:

@@ -117,10 +117,11 @@ def _require_image(file: Path, root: Path) -> None:
 def _hub_rows(source: TextSource, key: str, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
     """Rows of a dataset of the hub, whose images must be in it."""
     assert source.hub is not None
-    column = _fields(source).image
-    for row in read_hub(source.hub, key, wanted, undecoded=column):
+    column, label = _fields(source).image, _fields(source).label
+    for row in read_hub(source.hub, key, wanted, undecoded=column, named=label):
         value = row.values.get(column)
-        if isinstance(value, Mapping) and value.get("bytes") is None:
+        is_elsewhere = isinstance(value, Mapping) and value.get("bytes") is None
+        if is_elsewhere or isinstance(value, str):
             raise DataError(
                 f"{row.place}: the image is no part of the dataset, but a file elsewhere: name "
                 f"its folder in `{key}.files`"

@@ -20,6 +20,7 @@ from mixwise.data.rows import read_rows
 from mixwise.errors import DataError, printable
 from mixwise.recipe import Portion, TextSource, portions
 from mixwise.records.formats import RecordFormat
+from mixwise.records.labelled import LabelledFields
 from mixwise.records.record import Document
 from mixwise.records.row import FileRow, Wanted, pick
 from mixwise.records.text import TextFields
@@ -131,7 +132,7 @@ def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
         yield from read(read_image_rows(source, folder, key, wanted))
         return
     if source.hub is not None:
-        yield from read(read_hub(source.hub, key, wanted))
+        yield from read(read_hub(source.hub, key, wanted, named=_label_column(source)))
         return
     for path in resolve_files(source.files, folder, f"{key}.files", source.format):
         kind = format_of(path, source.format)
@@ -164,7 +165,8 @@ def read_column(source: TextSource, folder: Path, key: str, column: Wanted) -> I
         yield from _fitting(read_image_rows(source, folder, key, wanted), conditions)
         return
     if source.hub is not None:
-        yield from _fitting(read_hub(source.hub, key, wanted), conditions)
+        rows = read_hub(source.hub, key, wanted, named=_label_column(source))
+        yield from _fitting(rows, conditions)
         return
     for path in resolve_files(source.files, folder, f"{key}.files", source.format):
         kind = format_of(path, source.format)
@@ -174,6 +176,11 @@ def read_column(source: TextSource, folder: Path, key: str, column: Wanted) -> I
                 "give JSONL or Parquet"
             )
         yield from _fitting(read_rows(path, kind, wanted), conditions)
+
+
+def _label_column(source: TextSource) -> str | None:
+    """The field of the labels; None of records that have none."""
+    return source.parts.label if isinstance(source.parts, LabelledFields) else None
 
 
 _Condition = tuple[Wanted, bool | int | str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,7 +49,7 @@ from mixwise.section import Section
 from mixwise.share_units import ShareUnit, convert_shares
 from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
-from mixwise.study.label_names import name_labels, read_labels
+from mixwise.study.label_names import name_labels, read_labels, read_numbered
 from mixwise.study.sources import OpenedSources
 from mixwise.study.token_needs import unmet_token_needs
 
@@ -180,13 +181,13 @@ class Inputs:
         if not self._task.has_labels:
             return ()
         folder = self.settings.recipe_folder
-        found = (
-            label
-            for name in self.recipe.tokenised_sets
-            for each in self.portions(name)
-            for label in read_labels(each.source, folder, each.key)
+        sources = (e for name in self.recipe.tokenised_sets for e in self.portions(name))
+        found, numbered = itertools.tee(sources)
+        return name_labels(
+            self.config.id2label,
+            (label for e in found for label in read_labels(e.source, folder, e.key)),
+            (read_numbered(e.source, e.key) for e in numbered),
         )
-        return name_labels(self.config.id2label, found)
 
     @property
     def start_of_text(self) -> int | None:
