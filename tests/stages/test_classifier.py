@@ -27,6 +27,14 @@ def test_units_of_an_image_classifier(tmp_path: Path, mixwise: Cli) -> None:
     code, _, err = mixwise(*arguments, images)
     assert code == 1
     assert "must have shape (n, channels, height, width), but got (20, 32, 32)" in err
+    np.save(images, np.zeros((20, 32, 32, 3)))
+    code, _, err = mixwise(*arguments, images)
+    assert code == 1
+    assert "the model cannot read an image of shape (32, 32, 3)" in err
+    np.save(images, np.full((20, 3, 32, 32), "a"))
+    code, _, err = mixwise(*arguments, images)
+    assert code == 1
+    assert "images must be numbers, but are of type <U1" in err
     code, _, err = mixwise(*arguments, tmp_path / "none.npy")
     assert code == 1
     assert "none.npy: cannot be read" in err

@@ -28,6 +28,8 @@ from mixwise.recipe import parse_recipe
 from mixwise.scorer import VALUES, Request
 from mixwise.stages.check import require_inputs
 from mixwise.stages.diagnose import run_diagnosis
+from mixwise.stages.timing import measure_steps
+from mixwise.stages.units import UnitSettings, measure_study_units
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.proxy_parts import make_predictions
@@ -209,6 +211,10 @@ def test_batch_norm_cannot_have_slopes_or_coarse_statistics(job: Path) -> None:
             "max_sequences: 8",
             "max_sequences: 8, precision: bfloat16",
         ),
+        r"got 4 in 4 pass\(es\)": (
+            "batch_sequences: 4, ",
+            "batch_sequences: 4, gradient_accumulation_steps: 4, ",
+        ),
     }
     if not job.name.startswith("resnet"):
         pytest.skip("it has no batch norm")
@@ -216,6 +222,21 @@ def test_batch_norm_cannot_have_slopes_or_coarse_statistics(job: Path) -> None:
         changed = text.replace(old, new.replace("\ncal", "\ncalibration"))
         with pytest.raises(RecipeError, match=complaint):
             require_inputs(inputs_of(job, changed))
+
+
+def test_timing_leaves_running_statistics_as_they_are(job: Path, workspace: Workspace) -> None:
+    if not job.name.startswith("resnet"):
+        pytest.skip("it has no batch norm")
+    inputs = workspace.inputs
+    live = LiveModel.load(inputs.base, auto_class=inputs.recipe.task_facts.auto_class)
+    measure_steps(live, inputs, 1)
+    after = live.module.state_dict()
+    assert all(torch.equal(after[name], live.base_tensor(name)) for name in live.tensors)
+
+
+def test_units_of_a_study_of_classifiers_are_refused(workspace: Workspace) -> None:
+    with pytest.raises(RecipeError, match="`task: image-classification`: units of a study are"):
+        measure_study_units(workspace, (), UnitSettings())
 
 
 def test_a_diagnosis_of_batch_norm_is_refused(job: Path, workspace: Workspace) -> None:

@@ -29,7 +29,9 @@ def test_labels_stand_as_a_dataset_numbers_them() -> None:
         (("arts", "other"), [order]),
         (("arts",), [order, tuple(sorted(order))]),
     ):
-        with pytest.raises(RecipeError, match=r"numbers them as `.*others have other labels, or an"):
+        with pytest.raises(
+            RecipeError, match=r"numbers them as `.*others have other labels, or an"
+        ):
             name_labels(made_up, labels, orders)
 
 

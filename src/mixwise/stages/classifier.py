@@ -15,6 +15,7 @@ from mixwise.stages.units import UnitSettings, UnitsFound, find_layers
 
 _BATCH_IMAGES = 64
 _IMAGE_AXES = 4
+_NUMBERS = "biuf"  # numpy's kinds
 
 
 def measure_classifier_units(folder: Path, images: Path, settings: UnitSettings) -> UnitsFound:
@@ -31,11 +32,12 @@ def measure_classifier_units(folder: Path, images: Path, settings: UnitSettings)
 
     Raises:
         CheckpointError: If the folder holds no such model.
-        DataError: If the file holds no such images.
+        DataError: If the file holds no such images, or none that the model reads.
         EvaluationError: If the model's units cannot be found or measured.
     """
     module = _load_classifier(folder)
     batches = torch.split(_load_images(images), _BATCH_IMAGES)
+    _require_read(module, batches[0][:1], images)
     if settings.pattern is None and not has_mlps(module):
         layers = find_classifier_layers(module, lambda model: model(batches[0][:1]))
     else:
@@ -61,6 +63,17 @@ def _load_classifier(folder: Path) -> nn.Module:
     return module.eval()
 
 
+def _require_read(module: nn.Module, image: Tensor, path: Path) -> None:
+    try:
+        with torch.inference_mode():
+            module(image)
+    except Exception as error:  # whatever the architecture's own code raises
+        raise DataError(
+            f"{path}: the model cannot read an image of shape {tuple(image.shape[1:])} "
+            f"({first_line(error)}): save them as the model's `pixel_values`, channels first"
+        ) from None
+
+
 def _load_images(path: Path) -> Tensor:
     try:
         images = np.load(path, allow_pickle=False)
@@ -68,7 +81,13 @@ def _load_images(path: Path) -> Tensor:
         raise DataError(
             f"{path}: cannot be read ({first_line(error)}): give a .npy file that you may read"
         ) from None
-    if not isinstance(images, np.ndarray) or images.ndim != _IMAGE_AXES or not len(images):
+    is_array = isinstance(images, np.ndarray)
+    if is_array and images.dtype.kind not in _NUMBERS:
+        raise DataError(
+            f"{path}: images must be numbers, but are of type {images.dtype}: save them as the "
+            "model's `pixel_values`, with `numpy.save`"
+        )
+    if not is_array or images.ndim != _IMAGE_AXES or not len(images):
         shape = getattr(images, "shape", "several arrays")
         raise DataError(
             f"{path}: images must have shape (n, channels, height, width), but got {shape}: save "

@@ -93,6 +93,7 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     }
     if recipe.document_masking:
         read["use_cache"] = False
+    kept = [(buffer, buffer.clone()) for buffer in module.buffers()]  # batch norm counts batches
     trained = _as_trained(module, settings)
     parameters = [each for each in trained.parameters() if each.requires_grad]
     still = torch.optim.SGD if settings.optimizer == "sgd" else torch.optim.AdamW
@@ -115,6 +116,8 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     step_seconds = min(_time(optimiser.step) for _ in range(2))
     module.zero_grad(set_to_none=True)
     _as_loaded(trained, settings)
+    for buffer, values in kept:
+        buffer.copy_(values)
     return n_micro * pass_seconds + step_seconds
 
 

@@ -87,10 +87,16 @@ def measure_study_units(
         One row per model; a reference has one per trained seed.
 
     Raises:
-        RecipeError: If a name is none of these forms.
+        RecipeError: If a name is none of these forms, or the models are no language models.
         StudyError: If the study does not hold such a model.
         EvaluationError: If the model's units cannot be found or measured.
     """
+    task = workspace.recipe.task_facts
+    if task.has_labels:
+        raise RecipeError(
+            f"`task: {task.name}`: units of a study are measured on next tokens, which its models "
+            "do not predict: give an image classifier by `--classifier` and `--images`"
+        )
     subjects = [s for name in names or _usual(workspace) for s in _subjects(workspace, name)]
     recipe = workspace.recipe
     device = choose_device(recipe.training.device)

@@ -59,10 +59,13 @@ def require_batch_norm(inputs: Inputs, answers: Answers) -> None:
             "`evaluation.precision`: the running statistics of batch norm are measured in float32, "
             f"but got {recipe.evaluation.precision}: leave it out"
         )
-    if recipe.training.batch_sequences < 2:
+    training = recipe.training
+    n_passes = training.gradient_accumulation_steps * training.processes_per_run
+    if training.batch_sequences < 2 * n_passes:
         problems.append(
             "`training.batch_sequences`: batch norm needs at least 2 examples of a batch, but got "
-            f"{recipe.training.batch_sequences}: raise it"
+            f"{training.batch_sequences} in {n_passes} pass(es) "
+            "(gradient_accumulation_steps × processes_per_run): raise it"
         )
     if problems:
         raise RecipeError(*problems)
