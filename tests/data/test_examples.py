@@ -19,15 +19,23 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c"]
 LABELS = ("bad", "good")
 
 
-@pytest.fixture(scope="module")
-def encoder() -> ExampleEncoder:
+def encoder_that_cuts(side: str) -> ExampleEncoder:
     made = Tokenizer(models.WordLevel({word: k for k, word in enumerate(WORDS)}, "[UNK]"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]"
+        tokenizer_object=made,
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        truncation_side=side,
     )
     return ExampleEncoder(tokenizer, LABELS, width=5)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> ExampleEncoder:
+    return encoder_that_cuts("right")
 
 
 def document(text: str, label: str) -> Document:
@@ -36,6 +44,12 @@ def document(text: str, label: str) -> Document:
 
 def test_a_long_text_is_cut_within_its_special_tokens(encoder: ExampleEncoder) -> None:
     assert encoder.encode(["a b", "a b c a b"]) == [([2, 4, 5, 3], 4), ([2, 4, 5, 6, 3], 7)]
+
+
+def test_the_side_that_is_cut_makes_other_examples(encoder: ExampleEncoder) -> None:
+    left = encoder_that_cuts("left")
+    assert left.encode(["a b c a b"]) == [([2, 6, 4, 5, 3], 7)]
+    assert left.fingerprint != encoder_that_cuts("right").fingerprint
 
 
 def test_rows_are_filled_up_and_lengths_are_those_of_the_texts(

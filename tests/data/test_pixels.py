@@ -77,6 +77,17 @@ def test_an_unknown_label_names_the_image(tmp_path: Path) -> None:
         write_examples(tmp_path / "cache" / "a", sides, encoder(tmp_path), lambda n: None)
 
 
+def test_a_name_of_two_outputs_is_no_label(tmp_path: Path) -> None:
+    save_processor(tmp_path)
+    names = ("crane", "dog", "crane")
+    found = ImageEncoder(load_image_processor(tmp_path), names, 3, tmp_path)
+    assert found.label(Document("hash", "d.jsonl", 1, label="dog")) == 1
+    with pytest.raises(
+        DataError, match=r"d\.jsonl:2: the label `crane` is that of several outputs"
+    ):
+        found.label(Document("hash", "d.jsonl", 2, label="crane"))
+
+
 def test_a_base_without_a_processor_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"preprocessor_config\.json, but it is missing"):
         load_image_processor(tmp_path)

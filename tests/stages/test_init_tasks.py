@@ -23,6 +23,18 @@ def test_an_image_folder_holds_folders_of_images(tmp_path: Path) -> None:
     assert not is_image_folder(write(tmp_path / "file.png"))
 
 
+def test_a_folder_that_may_not_be_read_is_no_image_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lost+found").mkdir()
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert not is_image_folder(tmp_path / "lost+found")
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [

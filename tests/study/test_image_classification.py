@@ -279,6 +279,11 @@ def test_an_expert_of_another_processor_is_refused(small: Path) -> None:
             r"`domains\.red\.weights`",
         ),
         ("device: cpu", "device: cpu, method: lora", r"`training\.method`"),
+        (
+            "files: red",
+            "hub: {dataset: org/red, stream_rows: 9}",
+            r"`domains\.red\.hub\.stream_rows`: what",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_early(small: Path, old: str, new: str, complaint: str) -> None:

@@ -39,7 +39,9 @@ class ExampleEncoder(LabelledEncoder):
     """
 
     def __init__(self, tokenizer: Any, labels: Sequence[str], width: int) -> None:
-        super().__init__(labels, (tokenizer.backend_tokenizer.to_str(), "labels", str(width)))
+        rules = (tokenizer.backend_tokenizer.to_str(), "labels", str(width))
+        side = str(tokenizer.truncation_side)  # of which the backend's rules say nothing
+        super().__init__(labels, rules if side == "right" else (*rules, side))
         self._tokenizer = tokenizer
         self.width = width
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ class LabelledEncoder(ABC):
 
     def __init__(self, labels: Sequence[str], rules: Sequence[str]) -> None:
         self._index = {name: index for index, name in enumerate(labels)}
+        self._shared = {name for name, n in Counter(labels).items() if n > 1}
         text = "\0".join([*rules, *labels])
         self.fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -66,7 +68,7 @@ class LabelledEncoder(ABC):
         """Index of a document's label.
 
         Raises:
-            DataError: If the model knows no label of this name; names the row.
+            DataError: If the model knows no label of this name, or several; names the row.
         """
         name = document.label or ""
         if name not in self._index:
@@ -74,6 +76,12 @@ class LabelledEncoder(ABC):
                 f"{printable(document.place)}: the label `{printable(name, 80)}` is none of the "
                 f"base's {len(self._index)}: {nearest(name, self._index)}, or correct `id2label` "
                 "of its config.json"
+            )
+        if name in self._shared:
+            raise DataError(
+                f"{printable(document.place)}: the label `{printable(name, 80)}` is that of "
+                "several outputs of the base: give each a name of its own in `id2label` of its "
+                "config.json, and here"
             )
         return self._index[name]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mixwise.recipe.domains import portions
 from mixwise.tasks import CAUSAL_LM, TASKS
 
 if TYPE_CHECKING:
@@ -84,8 +85,18 @@ def task_problems(recipe: Recipe) -> list[str]:
         for name, domain in recipe.domains.items()
         if task.has_images  # images have no characters to count
     }
+    refused |= {  # rows of a stream are kept as JSON, which holds no images
+        f"{each.key}.hub.stream_rows": each.source.hub is not None
+        and each.source.hub.stream_rows is not None
+        for name in (recipe.tokenised_sets if task.has_images else ())
+        for each in portions(recipe.source(name), _key(recipe, name))
+    }
     return problems + [
         f"`{key}`: what it asks for cannot be with `task: {task.name}` yet: leave it out"
         for key, is_asked in refused.items()
         if is_asked
     ]
+
+
+def _key(recipe: Recipe, name: str) -> str:
+    return f"domains.{name}" if name in recipe.domains else f"evaluation.sets.{name}"

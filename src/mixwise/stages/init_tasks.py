@@ -26,9 +26,12 @@ _HEADS: Mapping[str, str] = {
 
 def is_image_folder(place: Path) -> bool:
     """Whether a folder holds folders of images, one a label, and two of them at least."""
-    labels = [entry for entry in place.iterdir() if entry.is_dir()] if place.is_dir() else []
-    labels = [label for label in labels if not label.name.startswith(".")]
-    return len(labels) > 1 and all(_holds_images(label) for label in labels)
+    try:
+        labels = [entry for entry in place.iterdir() if entry.is_dir()] if place.is_dir() else []
+        labels = [label for label in labels if not label.name.startswith(".")]
+        return len(labels) > 1 and all(_holds_images(label) for label in labels)
+    except OSError:  # a folder that may not be read, such as `lost+found`
+        return False
 
 
 def _holds_images(label: Path) -> bool:
