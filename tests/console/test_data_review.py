@@ -41,7 +41,7 @@ def test_long_rows_are_shortened(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_images_have_no_tokens(capsys: pytest.CaptureFixture[str]) -> None:
     image = Image.new("RGB", (30, 20))
-    rows = (ShownRow("talks", Document("hash", "cats/1.png", 0, label="cat", image=image)),)
+    rows = (ShownRow.of("talks", Document("hash", "cats/1.png", 0, label="cat", image=image)),)
     print_review(DataReview(1, (COUNTS,), (), rows, has_tokens=False))
     shown = capsys.readouterr().out
     assert "`talks`, cats/1.png: cat, 30 × 20 pixels" in shown

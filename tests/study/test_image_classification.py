@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from mixwise.stages.check import require_inputs
 from mixwise.stages.diagnose import run_diagnosis
 from mixwise.stages.timing import measure_steps
 from mixwise.stages.units import UnitSettings, measure_study_units
+from mixwise.study.data_review import review_data
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.proxy_parts import make_predictions
@@ -257,6 +260,12 @@ def small(drawings: Path, tmp_path: Path) -> Path:
 
 def test_a_base_can_be_tried_on_images(small: Path) -> None:
     assert isinstance(require_inputs(inputs_of(small, RECIPE)), LiveModel)
+
+
+def test_rows_that_are_shown_can_be_written(small: Path) -> None:
+    [row, *_] = review_data(inputs_of(small, RECIPE), 1).rows
+    written = json.loads(json.dumps(asdict(row)))
+    assert (written["document"]["label"], written["size"]) == ("bar", [20, 18])
 
 
 def test_an_expert_of_another_processor_is_refused(small: Path) -> None:

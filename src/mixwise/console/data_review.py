@@ -24,8 +24,8 @@ def print_review(review: DataReview) -> None:
         print_text(f"`{pair.first}` and `{pair.second}` share {pair.n_rows:,} row(s)")
     for row in review.rows:
         opening, closing = _MARKS
-        if row.document.image is not None:
-            width, height = row.document.image.size
+        if row.size is not None:
+            width, height = row.size
             size = f"{width:,} × {height:,} pixels"
             print_text(f"`{row.name}`, {row.document.place}: {row.document.label}, {size}")
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mixwise.data.statistics import CorpusCounts, SharedRows, count_corpus, count_shared
 from mixwise.records.record import Document
@@ -16,11 +16,19 @@ class ShownRow:
 
     Args:
         name: Its domain or set.
-        document: Its text, its place, and which parts of it are learned.
+        document: Its text, its place, and which parts of it are learned; without its image.
+        size: Width and height of its image in pixels; None of a text.
     """
 
     name: str
     document: Document
+    size: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, name: str, document: Document) -> ShownRow:
+        """The row of a document, as what can be written."""
+        size = None if document.image is None else document.image.size
+        return cls(name, replace(document, image=None), size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ def review_data(inputs: Inputs, n_shown: int) -> DataReview:
         tuple(count_corpus(corpus, length) for corpus in corpora.values()),
         count_shared(corpora),
         tuple(
-            ShownRow(name, document)
+            ShownRow.of(name, document)
             for name in corpora
             for documents in inputs.documents(name)
             for document in itertools.islice((d for d in documents if not d.is_empty), n_shown)
