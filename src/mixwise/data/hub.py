@@ -73,7 +73,7 @@ def read_hub(
     names = () if named is None else _class_names(table, named)
     table = table.select_columns(chosen_columns(wanted, list(table.column_names), place))
     for number, values in enumerate(_rows(table, place), start=1):
-        if named in values and names:
+        if names and named is not None and named in values:
             values[named] = _name_of(values[named], names)
         yield FileRow(values, hub.dataset, number)
 
@@ -87,7 +87,7 @@ def read_class_names(hub: HubDataset, key: str, column: str) -> tuple[str, ...]:
         column: The column.
 
     Returns:
-        None of a column that is missing, or holds the labels themselves.
+        Nothing where the column is missing, or holds the labels themselves.
 
     Raises:
         DataError: If the dataset cannot be had.
