@@ -32,6 +32,7 @@ from mixwise.stages.check import require_inputs
 from mixwise.stages.diagnose import run_diagnosis
 from mixwise.stages.timing import measure_steps
 from mixwise.stages.units import UnitSettings, measure_study_units
+from mixwise.study.batch_norm import statistics_data
 from mixwise.study.data_review import review_data
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
@@ -225,6 +226,16 @@ def test_batch_norm_cannot_have_slopes_or_coarse_statistics(job: Path) -> None:
         changed = text.replace(old, new.replace("\ncal", "\ncalibration"))
         with pytest.raises(RecipeError, match=complaint):
             require_inputs(inputs_of(job, changed))
+
+
+def test_statistics_are_measured_on_as_many_examples_as_a_pass_of_training_has(job: Path) -> None:
+    if not job.name.startswith("resnet"):
+        pytest.skip("it has no batch norm")
+    text = (job / "recipe.yaml").read_text()
+    parts = "batch_sequences: 4, gradient_accumulation_steps: 2, "
+    data = statistics_data(inputs_of(job, text.replace("batch_sequences: 4, ", parts)))
+    assert data is not None
+    assert (data.n_batches, data.batch_examples, data.n_examples) == (6, 2, 12)
 
 
 def test_timing_leaves_running_statistics_as_they_are(job: Path, workspace: Workspace) -> None:

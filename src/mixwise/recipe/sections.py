@@ -94,9 +94,14 @@ class Training(Section):
     snapshots: Points = 8
     lora: Lora = Lora()
 
+    @property
+    def n_passes(self) -> int:
+        """Forward passes that a batch is cut into, over all processes."""
+        return self.gradient_accumulation_steps * self.processes_per_run
+
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:
-        parts = self.gradient_accumulation_steps * self.processes_per_run
+        parts = self.n_passes
         if self.batch_sequences % parts:
             raise ValueError(
                 "`batch_sequences` must be a multiple of gradient_accumulation_steps × "

@@ -82,7 +82,7 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     """One optimiser step of a run, all its micro-batches included."""
     recipe, settings = inputs.recipe, inputs.recipe.training
     n_micro = settings.gradient_accumulation_steps
-    micro = settings.batch_sequences // (n_micro * settings.processes_per_run)
+    micro = settings.batch_sequences // settings.n_passes
     stream = inputs.corpus(recipe.domain_names[0]).train
     rows, n_rows = stream.rows(recipe.sequence_length, None), stream.n_rows(recipe.sequence_length)
     device = next(module.parameters()).device

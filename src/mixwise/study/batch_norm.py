@@ -27,10 +27,9 @@ def statistics_data(inputs: Inputs) -> StatisticsData | None:
         stream = inputs.corpus(name).train
         assert isinstance(stream, ImageStream | ExampleStream)  # domains of labelled examples
         streams[name] = stream
-    recipe = inputs.recipe
-    return StatisticsData(
-        streams, recipe.evaluation.batch_norm_batches, recipe.training.batch_sequences
-    )
+    training, n_batches = inputs.recipe.training, inputs.recipe.evaluation.batch_norm_batches
+    n_passes = training.n_passes  # each of which batch norm takes for a batch, as in training
+    return StatisticsData(streams, n_batches * n_passes, training.batch_sequences // n_passes)
 
 
 def require_batch_norm(inputs: Inputs, answers: Answers) -> None:
@@ -60,11 +59,10 @@ def require_batch_norm(inputs: Inputs, answers: Answers) -> None:
             f"but got {recipe.evaluation.precision}: leave it out"
         )
     training = recipe.training
-    n_passes = training.gradient_accumulation_steps * training.processes_per_run
-    if training.batch_sequences < 2 * n_passes:
+    if training.batch_sequences < 2 * training.n_passes:
         problems.append(
             "`training.batch_sequences`: batch norm needs at least 2 examples of a batch, but got "
-            f"{training.batch_sequences} in {n_passes} pass(es) "
+            f"{training.batch_sequences} in {training.n_passes} pass(es) "
             "(gradient_accumulation_steps × processes_per_run): raise it"
         )
     if problems:

@@ -376,12 +376,11 @@ class _Arguments(TrainingArguments):  # type: ignore[misc]
 
 def _arguments(job: TrainingJob, work: Path) -> TrainingArguments:
     settings = job.settings
-    parts = settings.gradient_accumulation_steps * settings.processes_per_run
     on_cpu = choose_device(settings.device) == "cpu"
     save_steps = -(-job.n_steps // (settings.snapshots + 1)) if settings.snapshots else 0
     return _Arguments(
         output_dir=str(work),
-        per_device_train_batch_size=settings.batch_sequences // parts,
+        per_device_train_batch_size=settings.batch_sequences // settings.n_passes,
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         max_steps=job.n_steps,
         train_sampling_strategy="sequential",

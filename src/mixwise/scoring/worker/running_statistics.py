@@ -40,7 +40,7 @@ class StatisticsData:
     Args:
         streams: Training examples of each domain, in the study's order.
         n_batches: B.
-        batch_examples: Examples of a batch.
+        batch_examples: Examples of a batch: as many as one pass of training normalises together.
     """
 
     streams: Mapping[str, ImageStream | ExampleStream]
