@@ -229,9 +229,7 @@ class Counts:
 def training_bytes(shape: ModelShape, recipe: Recipe) -> int:
     """Peak memory of one training run in bytes, an estimate."""
     settings = recipe.training
-    micro = settings.batch_sequences // (
-        settings.gradient_accumulation_steps * settings.processes_per_run
-    )
+    micro = settings.batch_sequences // settings.n_passes
     layers = 2 if settings.gradient_checkpointing else shape.n_layers
     state = 4 * shape.n_parameters + 12 * shape.n_trainable
     return _PROCESS_BYTES + state + 4 * _kept_numbers(shape, recipe, micro, layers)
