@@ -121,3 +121,20 @@ def test_a_base_is_measured_as_it_is() -> None:
     assert tried.n_parameters == 2 * 6 + 6 + 6 * 2 + 2
     for name, values in plain.items():
         assert np.array_equal(tried.values[name], values.detach().double().numpy())
+
+
+def test_an_evaluation_that_moves_the_tensors_elsewhere_is_refused() -> None:
+    def elsewhere(network: nn.Module) -> dict[str, Tensor]:
+        for parameter in network.parameters():  # as `to` does, where the device is another
+            parameter.data = parameter.data.clone()
+        return evaluate(network)
+
+    with pytest.raises(EvaluationError, match=r"replaces tensor `0\.weight`.*build the module on"):
+        try_base(toy(evaluate=elsewhere))
+
+
+def test_values_may_be_a_list_of_tensors() -> None:
+    listed = changed(lambda v: v | {"target/loss": list(v["target/loss"])})
+    assert np.array_equal(
+        try_base(toy(evaluate=listed)).values["target/loss"], try_base(toy()).values["target/loss"]
+    )

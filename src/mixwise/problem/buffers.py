@@ -18,7 +18,7 @@ from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.problem.problem import Problem
 from mixwise.problem.seeds import seeded
-from mixwise.problem.states import buffer_names
+from mixwise.problem.states import buffer_names, first_moved, places_of
 
 _SEED = 0  # of what `recalibrate` draws
 
@@ -63,6 +63,7 @@ class Buffers:
             return
         for name in names:
             self._live.write(name, self._live.base_tensor(name))
+        places = places_of(self._live.module)
         versions = {n: p._version for n, p in self._live.module.named_parameters()}
         try:
             with torch.enable_grad(), seeded(_SEED):
@@ -72,6 +73,13 @@ class Buffers:
                 f"`recalibrate` of `{self._problem.name}` failed ({type(error).__name__}: "
                 f"{first_line(error)}): mend it"
             ) from error
+        moved = first_moved(self._live.module, places)
+        if moved is not None:
+            raise EvaluationError(
+                f"`recalibrate` of `{self._problem.name}` moves or replaces tensor `{moved}`, so "
+                "that the next merge could not be written into it: change buffers in place, as "
+                "with `copy_`"
+            )
         for name, parameter in self._live.module.named_parameters():
             if parameter._version != versions.get(name):
                 raise EvaluationError(

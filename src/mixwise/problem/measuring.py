@@ -18,6 +18,7 @@ from mixwise.evaluation.likelihood.sets import Differentiable, DifferentiableMet
 from mixwise.observation import Measurement
 from mixwise.problem.problem import Problem
 from mixwise.problem.seeds import seeded
+from mixwise.problem.states import first_moved, places_of
 from mixwise.recipe import hash_section
 
 Values = Mapping[str, Tensor]  # of each metric, one an example
@@ -39,6 +40,7 @@ def evaluate_module(
             each metric; names the metric.
     """
     module.eval()
+    places = places_of(module)
     try:
         with torch.set_grad_enabled(has_graph), seeded(seed):
             found = problem.evaluate(module)
@@ -49,6 +51,13 @@ def evaluate_module(
             f"`evaluate` of `{problem.name}` failed ({type(error).__name__}: {first_line(error)}): "
             "mend it"
         ) from error
+    moved = first_moved(module, places)
+    if moved is not None:
+        raise EvaluationError(
+            f"`evaluate` of `{problem.name}` moves or replaces tensor `{moved}` of the module, so "
+            "that a merge could not be written into it: build the module on the device on which "
+            "it is evaluated, and leave its tensors where they are"
+        )
     if not isinstance(found, Mapping):
         raise EvaluationError(
             f"`evaluate` of `{problem.name}` must return values by metric, but returned "
@@ -72,8 +81,11 @@ def evaluate_module(
 
 def _as_values(name: str, found: Any) -> Tensor:
     try:
-        values = found if isinstance(found, Tensor) else torch.as_tensor(np.asarray(found))
-    except (TypeError, ValueError):
+        if isinstance(found, list | tuple) and found and all(isinstance(v, Tensor) for v in found):
+            found = torch.stack(list(found))
+        # a copy: `evaluate` may write into the same memory when it is called again
+        values = found.clone() if isinstance(found, Tensor) else torch.as_tensor(np.array(found))
+    except (TypeError, ValueError, RuntimeError):
         raise EvaluationError(f"`{name}` must be numbers, but is {shown(found)}") from None
     if values.ndim != 1 or not values.numel():
         raise EvaluationError(

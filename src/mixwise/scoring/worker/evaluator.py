@@ -66,8 +66,7 @@ def evaluate(job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
     Raises:
         EvaluationError: If a value is not finite; names the metric and the model.
     """
-    key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
-    return resident(key, lambda: job.model.open(job.suite)).evaluate(job, on_step)
+    return _opened(job).evaluate(job, on_step)
 
 
 def read_likelihoods(job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
@@ -83,9 +82,13 @@ def read_likelihoods(job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[
     Raises:
         EvaluationError: If one is not finite, or the model is read layer by layer.
     """
-    key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
-    opened = resident(key, lambda: job.model.open(job.suite))
-    return opened.read(job, on_step)
+    return _opened(job).read(job, on_step)
+
+
+def _opened(job: EvaluationJob | ReadingJob) -> Evaluator:
+    """What this process keeps for jobs with this model and suite."""
+    key = hash_section(*job.model.provenance.values(), job.model.process_key, job.suite.fingerprint)
+    return resident(key, lambda: job.model.open(job.suite))
 
 
 def open_evaluator(model: ModelSettings, suite: EvaluationSuite) -> Evaluator:
