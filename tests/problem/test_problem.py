@@ -102,3 +102,16 @@ def test_the_public_names_are_there() -> None:
     assert (mixwise.Problem, mixwise.ProblemStudy) == (Problem, ProblemStudy)
     assert list(toy().domains) == list(DOMAINS)
     assert toy().metrics == (LOSS, ACCURACY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"metrics": LOSS}, "`metrics` must be a tuple or list of `Metric`, but got Metric"),
+        ({"metrics": ("target/loss",)}, "`metrics` must be a tuple or list of `Metric`, but got"),
+        ({"domains": ["left", "right"]}, "`domains` must be numbers of training examples by name"),
+    ],
+)
+def test_parts_of_another_kind_are_refused(changes: dict[str, object], match: str) -> None:
+    with pytest.raises(RecipeError, match=match):
+        toy(**changes)

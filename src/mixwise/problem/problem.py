@@ -62,11 +62,13 @@ class Problem:
     version: str | None = None
 
     def __post_init__(self) -> None:
+        kinds = self._kind_problems()
         problems = [
             *self._name_problems(),
-            *self._domain_problems(),
-            *self._metric_problems(),
-            *self._likelihood_problems(),
+            *kinds,
+            *([] if kinds else self._domain_problems()),
+            *([] if kinds else self._metric_problems()),
+            *([] if kinds else self._likelihood_problems()),
             *(
                 f"`{key}`: must be a function"
                 for key, f in self.functions.items()
@@ -97,6 +99,21 @@ class Problem:
         if isinstance(self.name, str) and NAME.fullmatch(self.name):
             return []
         return [f"`name` must consist of {_LEGAL}, but got {shown(self.name)}: rename it"]
+
+    def _kind_problems(self) -> list[str]:
+        problems = []
+        if not isinstance(self.domains, Mapping):
+            problems.append(
+                "`domains` must be numbers of training examples by name, but got "
+                f"{shown(self.domains)}: write a dict"
+            )
+        is_listed = isinstance(self.metrics, Sequence)
+        if not is_listed or not all(isinstance(metric, Metric) for metric in self.metrics):
+            problems.append(
+                f"`metrics` must be a tuple or list of `Metric`, but got {shown(self.metrics)}: "
+                "write one"
+            )
+        return problems
 
     def _domain_problems(self) -> list[str]:
         names = list(self.domains)
