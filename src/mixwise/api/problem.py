@@ -119,6 +119,8 @@ class ProblemStudy(OpenedStudy["ProblemBench"]):
 
         question = self._question
         _ = question.space, question.horizons  # refused before anything is built
+        if self._rule is not None:
+            question.require_rule(self._rule)
         record = open_record(self._folder, question, read_only=self._is_read_only)
         opened = ProblemBench(
             self._folder,
