@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.problem.toys import build, evaluate, toy
+from tests.problem.toys import build, evaluate, recalibrate, toy, with_norm
 from torch import Tensor, nn
 
 from mixwise.errors import CheckpointError, EvaluationError
@@ -138,3 +138,44 @@ def test_values_may_be_a_list_of_tensors() -> None:
     assert np.array_equal(
         try_base(toy(evaluate=listed)).values["target/loss"], try_base(toy()).values["target/loss"]
     )
+
+
+def moving_by_data(network: nn.Module) -> None:
+    network[0].bias.data.add_(1)  # which autograd does not count
+
+
+def moving_in_place(network: nn.Module) -> None:
+    with torch.no_grad():
+        network[0].bias.add_(1)
+
+
+def replacing(network: nn.Module) -> None:
+    network[1].running_mean = torch.zeros(6)
+
+
+def going_on(network: nn.Module) -> None:
+    recalibrate(network)
+    network[1].running_mean += next(COUNTED)
+
+
+@pytest.mark.parametrize(
+    ("recalibrate", "match"),
+    [
+        (moving_by_data, r"has changed parameter `0\.bias`"),
+        (moving_in_place, r"has changed parameter `0\.bias`"),
+        (replacing, r"moves or replaces tensor `1\.running_mean`"),
+        (going_on, r"gave another `1\.running_mean` for the same module"),
+        (lambda network: 1 / 0, r"`recalibrate` of `toy` failed \(ZeroDivision"),
+    ],
+)
+def test_a_recalibration_that_could_not_be_compared_is_refused_before_training(
+    recalibrate: Callable[..., Any], match: str
+) -> None:
+    with pytest.raises(EvaluationError, match=match):
+        try_base(toy(build=with_norm, recalibrate=recalibrate))
+
+
+def test_a_recalibration_leaves_the_base_that_is_kept() -> None:
+    kept = try_base(toy(build=with_norm, recalibrate=recalibrate)).module.state_dict()
+    for name, tensor in with_norm().state_dict().items():
+        assert torch.equal(kept[name], tensor)

@@ -211,25 +211,6 @@ def test_moved_statistics_without_a_recalibration_are_refused_by_name(trained: M
         trained(toy(build=with_norm))
 
 
-def test_a_recalibration_that_moves_a_weight_or_fails_is_refused(trained: Made) -> None:
-    def moving(network: nn.Module) -> None:
-        with torch.no_grad():
-            network[0].bias.add_(1)
-
-    study = trained(toy(name="moving", build=with_norm, recalibrate=moving))
-    with (
-        pytest.warns(MixwiseWarning, match="num_batches_tracked"),
-        pytest.raises(EvaluationError, match=r"has changed parameter `0\.bias`"),
-    ):
-        study.score([BY_TWO])
-    study = trained(toy(name="failing", build=with_norm, recalibrate=lambda network: 1 / 0))
-    with (
-        pytest.warns(MixwiseWarning, match="num_batches_tracked"),
-        pytest.raises(EvaluationError, match=r"`recalibrate` of `failing` failed \(ZeroDivision"),
-    ):
-        study.score([BY_TWO])
-
-
 def test_values_of_a_merge_that_are_none_or_too_few_name_the_merge(trained: Made) -> None:
     left = []
 
@@ -290,15 +271,3 @@ def test_values_that_share_memory_with_the_next_ones_are_copied(trained: Made) -
     alone = measured(build(), expert(study, "left"))["target/loss"]
     assert np.array_equal(found[0], alone)
     assert not np.array_equal(found[1], alone)
-
-
-def test_a_recalibration_that_replaces_a_buffer_is_refused(trained: Made) -> None:
-    def replacing(network: nn.Module) -> None:
-        network[1].running_mean = torch.zeros(6)
-
-    study = trained(toy(build=with_norm, recalibrate=replacing))
-    with (
-        pytest.warns(MixwiseWarning, match="num_batches_tracked"),
-        pytest.raises(EvaluationError, match=r"moves or replaces tensor `1\.running_mean`"),
-    ):
-        study.score([BY_TWO])

@@ -2,7 +2,7 @@
 
 Method:
     `build` is called twice and `evaluate` twice, with other global random numbers the second time:
-    what does not repeat itself cannot be compared.
+    what does not repeat itself cannot be compared. So is `recalibrate`, on two more bases.
     A metric that is called differentiable must reach a tensor of the module by its graph.
 """
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mixwise.arrays import Array
 from mixwise.errors import CheckpointError, EvaluationError
 from mixwise.observation import Measurement
+from mixwise.problem.buffers import require_recalibrated_alike
 from mixwise.problem.measuring import Values, as_array, evaluate_module, lengths_of
 from mixwise.problem.problem import Problem
 from mixwise.problem.states import build_module, changed_tensors, difference, not_finite
@@ -50,8 +51,8 @@ def try_base(problem: Problem) -> TriedBase:
 
     Raises:
         CheckpointError: If the base cannot be merged, or `build` does not repeat itself.
-        EvaluationError: If `evaluate` does not give what was promised, does not repeat itself, or
-            changes the module.
+        EvaluationError: If `evaluate` does not give what was promised, or changes the module; if
+            `recalibrate` fails or changes a parameter; if one of them does not repeat itself.
     """
     where = f"`build` of `{problem.name}`"
     module, again = build_module(problem), build_module(problem, seed=1)
@@ -76,6 +77,8 @@ def try_base(problem: Problem) -> TriedBase:
             f"`evaluate` of `{problem.name}` changes tensor `{min(moved)}` of the module: it must "
             "leave the module as it is"
         )
+    if problem.recalibrate is not None:
+        require_recalibrated_alike(problem, module, (again, build_module(problem)))
     _require_graphs(problem, again)
     values = {name: as_array(found) for name, found in first.items()}
     for name, found in values.items():

@@ -41,7 +41,8 @@ class Problem:
             in evaluation mode, and gradients are recorded where slopes are wanted.
         recalibrate: Estimates buffers anew that training moves and that must not be averaged, as
             the running statistics of batch norm: ``recalibrate(module)``, called after each merge
-            of two experts or more. The module's buffers are the base's then.
+            of two experts or more, and tried on the base before anything is trained. The module's
+            buffers are the base's then; they are changed in place, and no parameter is.
         log_likelihoods: Metrics that are −log p of the right answer in nats, an example each: of
             them the experts' *predictions* can be averaged; at most one of each set.
         version: Raise it when a change of the functions changes what they compute. Without one,
