@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from mixwise.errors import RecipeError, nearest, printable, shown
@@ -78,6 +79,8 @@ class Problem:
         ]
         if problems:
             raise RecipeError(*(f"problem `{printable(str(self.name))}`: {p}" for p in problems))
+        counts = {name: int(count) for name, count in self.domains.items()}  # numpy's are no JSON
+        object.__setattr__(self, "domains", counts)
 
     @property
     def functions(self) -> dict[str, Callable[..., Any]]:
@@ -133,7 +136,7 @@ class Problem:
             f"`domains.{name}` must be the number of its training examples, at least 1, but got "
             f"{shown(count)}: correct it"
             for name, count in self.domains.items()
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1
+            if isinstance(count, bool) or not isinstance(count, Integral) or count < 1
         ]
 
     def _metric_problems(self) -> list[str]:
