@@ -183,6 +183,18 @@ def test_tied_and_frozen_parts_stay_so_and_counters_are_the_bases(trained: Made)
     assert int(seen[-1].steps) == 66  # share 1 is the expert with all that it has
 
 
+def test_whole_numbers_that_are_parameters_are_told_too(trained: Made) -> None:
+    def counted() -> nn.Module:
+        network = build()
+        steps = torch.zeros((), dtype=torch.int64)
+        network.register_parameter("steps", nn.Parameter(steps, requires_grad=False))
+        return network
+
+    study = trained(toy(build=counted, train=train_and_count))
+    with pytest.warns(MixwiseWarning, match="training changes `steps`, whole numbers"):
+        examples(study, BY_TWO)
+
+
 def test_running_statistics_are_estimated_anew_and_never_averaged(trained: Made) -> None:
     problem = toy(build=with_norm, recalibrate=recalibrate)
     study = trained(problem)

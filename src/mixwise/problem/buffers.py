@@ -79,11 +79,11 @@ class Buffers:
             )
 
     def _differ(self, model: Checkpoint, *, is_floating: bool) -> list[str]:
-        """Buffers that are not the base's: floating-point ones, or the others."""
+        """Tensors that are not the base's: floating-point buffers, or whole numbers."""
         stored = self._live.match(model)
         return [
             name
-            for name in buffer_names(self._live.module)
+            for name in (buffer_names(self._live.module) if is_floating else self._live.tensors)
             if self._live.tensors[name].is_floating_point() == is_floating
             and not torch.equal(model.load_tensor(stored[name]), self._live.base_tensor(name))
         ]
