@@ -25,7 +25,12 @@ Values = Mapping[str, Tensor]  # of each metric, one an example
 
 
 def evaluate_module(
-    problem: Problem, module: nn.Module, *, has_graph: bool = False, seed: int = 0
+    problem: Problem,
+    module: nn.Module,
+    *,
+    has_graph: bool = False,
+    seed: int = 0,
+    may_move: bool = False,
 ) -> Values:
     """Values of every metric of a module, in the order of the problem's metrics.
 
@@ -34,6 +39,7 @@ def evaluate_module(
         module: A module of its kind; it is put into evaluation mode.
         has_graph: Whether gradients are recorded.
         seed: Of the global random numbers, which `evaluate` must not depend on.
+        may_move: Whether its tensors may be moved to another device: nothing is written into them.
 
     Raises:
         EvaluationError: If `evaluate` fails, or returns anything but a value for each example of
@@ -51,7 +57,7 @@ def evaluate_module(
             f"`evaluate` of `{problem.name}` failed ({type(error).__name__}: {first_line(error)}): "
             "mend it"
         ) from error
-    moved = first_moved(module, places)
+    moved = None if may_move else first_moved(module, places)
     if moved is not None:
         raise EvaluationError(
             f"`evaluate` of `{problem.name}` moves or replaces tensor `{moved}` of the module, so "
@@ -208,13 +214,20 @@ class ModuleSuite:
         likelihoods = sorted(self.problem.log_likelihoods)
         return hash_section("module 1", self.evaluation_key, *metrics, *lengths, *likelihoods)
 
-    def measure(self, module: nn.Module, *, has_graph: bool = False) -> Values:
+    def measure(
+        self, module: nn.Module, *, has_graph: bool = False, may_move: bool = False
+    ) -> Values:
         """Values of every metric of a module, of as many examples as the base has.
+
+        Args:
+            module: A module of the problem's kind.
+            has_graph: Whether gradients are recorded.
+            may_move: See `evaluate_module`.
 
         Raises:
             EvaluationError: See `evaluate_module`; or if the numbers of examples differ.
         """
-        values = evaluate_module(self.problem, module, has_graph=has_graph)
+        values = evaluate_module(self.problem, module, has_graph=has_graph, may_move=may_move)
         for metric in self.problem.metrics:
             n, expected = len(values[metric.name]), self.lengths[metric.set_name]
             if n != expected:
