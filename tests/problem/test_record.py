@@ -132,6 +132,8 @@ def test_a_study_of_a_recipe_and_one_of_a_problem_are_not_each_other(
         ProblemStudy.create(tmp_path / "other", toy(), ASKED),
     ):
         pass
+    with pytest.raises(StudyError, match="is a study of a recipe, and not of a problem"):
+        ProblemStudy.open(tmp_path / "other", toy())
     with pytest.raises(StudyError, match=r"is a study of the problem `toy`.*ProblemStudy\.open"):
         _ = StudyFolder.open(folder).recipe
 
@@ -169,3 +171,11 @@ def test_metrics_of_another_set_are_refused_where_nothing_is_measured(folder: Pa
         ProblemStudy.open(folder, other, read_only=True),
     ):
         pass
+
+
+def test_settings_that_were_edited_in_the_folder_are_taken_and_told(folder: Path) -> None:
+    file = folder / "recipe.yaml"
+    file.write_text(file.read_text().replace("horizon_examples: 400", "horizon_examples: 500"))
+    with pytest.warns(MixwiseWarning, match=r"recipe\.yaml: is not what the study was made with"):
+        study = ProblemStudy.open(folder, toy())
+    assert study.recipe.run_tokens == 500
