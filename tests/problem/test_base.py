@@ -10,7 +10,7 @@ from tests.problem.toys import build, evaluate, recalibrate, toy, with_norm
 from torch import Tensor, nn
 
 from mixwise.errors import CheckpointError, EvaluationError
-from mixwise.problem.base import try_base
+from mixwise.problem.base import require_measured_anew, try_base
 
 COUNTED = itertools.count()
 
@@ -179,3 +179,33 @@ def test_a_recalibration_leaves_the_base_that_is_kept() -> None:
     kept = try_base(toy(build=with_norm, recalibrate=recalibrate)).module.state_dict()
     for name, tensor in with_norm().state_dict().items():
         assert torch.equal(kept[name], tensor)
+
+
+class Caching(nn.Module):
+    """Keeps what follows from its weights, until it trains where it clears that."""
+
+    def __init__(self, *, clears: bool) -> None:
+        super().__init__()
+        self.network, self.clears = build(), clears
+        self.kept: Tensor | None = None
+
+    def train(self, mode: bool = True) -> nn.Module:
+        if mode and self.clears:
+            self.kept = None
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kept is None:
+            self.kept = self.network[0].weight.detach() * 2
+        return self.network(x @ self.kept.T @ self.kept)
+
+
+def test_values_that_stay_behind_the_weights_are_refused() -> None:
+    for problem in (
+        toy(evaluate=cache(evaluate)),
+        toy(build=lambda: Caching(clears=False)),
+    ):
+        with pytest.raises(EvaluationError, match=r"`target/loss` of `toy` does not follow"):
+            require_measured_anew(problem)
+    require_measured_anew(toy(build=lambda: Caching(clears=True)))
+    require_measured_anew(toy())

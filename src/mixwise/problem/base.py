@@ -23,6 +23,8 @@ from mixwise.problem.measuring import Values, as_array, evaluate_module, lengths
 from mixwise.problem.problem import Problem
 from mixwise.problem.states import build_module, changed_tensors, difference, not_finite
 
+_FACTOR, _SHIFT = 1.1, 0.01  # make other weights of the base's
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TriedBase:
@@ -84,6 +86,31 @@ def try_base(problem: Problem) -> TriedBase:
     for name, found in values.items():
         Measurement(name, found, np.ones(len(found)))  # refuses what is not finite
     return TriedBase(module, values, lengths_of(problem, first), seconds)
+
+
+def require_measured_anew(problem: Problem) -> None:
+    """Refuse values that come from earlier weights of a module, as from a cache of `evaluate`.
+
+    Merges are written into one module, one after the other. So a base that has been evaluated and
+    one that has not get the same other weights, and must measure the same.
+
+    Raises:
+        EvaluationError: Names the metric that they do not agree on.
+    """
+    used, fresh = build_module(problem), build_module(problem)
+    evaluate_module(problem, used)
+    for module in (used, fresh):
+        for parameter in module.parameters():
+            if parameter.is_floating_point():
+                parameter.data.mul_(_FACTOR).add_(_SHIFT)
+    values, expected = (evaluate_module(problem, module) for module in (used, fresh))
+    for name in values:
+        if not np.array_equal(as_array(values[name]), as_array(expected[name]), equal_nan=True):
+            raise EvaluationError(
+                f"`{name}` of `{problem.name}` does not follow a module whose weights are changed "
+                "after it was evaluated: `evaluate` or the module keeps something of the old ones, "
+                "as in a cache: compute it anew each time"
+            )
 
 
 def _require_apart(where: str, one: nn.Module, other: nn.Module) -> None:

@@ -45,7 +45,7 @@ def evaluate_module(
         EvaluationError: If `evaluate` fails, or returns anything but a value for each example of
             each metric; names the metric.
     """
-    module.eval()
+    module.train().eval()  # some modules keep what follows from their weights until they train
     places = places_of(module)
     try:
         with torch.set_grad_enabled(has_graph), seeded(seed):

@@ -24,7 +24,7 @@ from torch import Tensor
 from mixwise.errors import DamagedError, MixwiseWarning, RecipeError, StudyError
 from mixwise.files import hash_file, replace_file
 from mixwise.models.checkpoint import FULL_FILE
-from mixwise.problem.base import TriedBase, try_base
+from mixwise.problem.base import TriedBase, require_measured_anew, try_base
 from mixwise.problem.problem import Problem
 from mixwise.problem.question import ProblemQuestion
 from mixwise.problem.sources import source_hash
@@ -124,6 +124,7 @@ def open_record(study: StudyFolder, question: ProblemQuestion, *, read_only: boo
         return known
     tried = try_base(problem)
     if known is None:
+        require_measured_anew(problem)
         return _keep(study, problem, sources, tried)
     _require_same_base(study, problem, known, tried)
     return known
