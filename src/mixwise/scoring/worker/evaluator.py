@@ -126,6 +126,7 @@ class LiveEvaluator:
     def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
         """Measure the subjects of a job, one result each."""
         with _counting_passes(self._live.module, on_step):
+            self._forget()
             unmerged = self._evaluate_unmerged(job)
             if unmerged is not None:
                 return unmerged
@@ -134,6 +135,7 @@ class LiveEvaluator:
     def read(self, job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
         """Token likelihoods of a checkpoint."""
         with _counting_passes(self._live.module, on_step):
+            self._forget()
             write_scaled(self._live, job.checkpoint, job.coefficient)
             if self._statistics is not None and job.coefficient != 1:
                 assert job.mixture is not None  # whoever scales an expert names its domain
@@ -148,8 +150,13 @@ class LiveEvaluator:
                 )
         return found
 
+    def _forget(self) -> None:
+        """Let modules drop what follows from their last weights: LeViT keeps it until it trains."""
+        self._live.module.train().eval()
+
     def _evaluate(self, subject: Mixture | Checkpoint, job: EvaluationJob) -> Evaluated:
         started = time.perf_counter()
+        self._forget()
         try:
             if isinstance(subject, Checkpoint):
                 write_checkpoint(self._live, subject)
