@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.problem.toys import build, evaluate, toy
+from tests.problem.toys import build, evaluate, recalibrate, toy, with_norm
 from torch import Tensor, nn
 
 from mixwise.errors import CheckpointError, EvaluationError
-from mixwise.problem.base import try_base
+from mixwise.problem.base import require_measured_anew, try_base
 
 COUNTED = itertools.count()
 
@@ -121,3 +121,91 @@ def test_a_base_is_measured_as_it_is() -> None:
     assert tried.n_parameters == 2 * 6 + 6 + 6 * 2 + 2
     for name, values in plain.items():
         assert np.array_equal(tried.values[name], values.detach().double().numpy())
+
+
+def test_an_evaluation_that_moves_the_tensors_elsewhere_is_refused() -> None:
+    def elsewhere(network: nn.Module) -> dict[str, Tensor]:
+        for parameter in network.parameters():  # as `to` does, where the device is another
+            parameter.data = parameter.data.clone()
+        return evaluate(network)
+
+    with pytest.raises(EvaluationError, match=r"replaces tensor `0\.weight`.*build the module on"):
+        try_base(toy(evaluate=elsewhere))
+
+
+def test_values_may_be_a_list_of_tensors() -> None:
+    listed = changed(lambda v: v | {"target/loss": list(v["target/loss"])})
+    assert np.array_equal(
+        try_base(toy(evaluate=listed)).values["target/loss"], try_base(toy()).values["target/loss"]
+    )
+
+
+def moving_by_data(network: nn.Module) -> None:
+    network[0].bias.data.add_(1)  # which autograd does not count
+
+
+def moving_in_place(network: nn.Module) -> None:
+    with torch.no_grad():
+        network[0].bias.add_(1)
+
+
+def replacing(network: nn.Module) -> None:
+    network[1].running_mean = torch.zeros(6)
+
+
+def going_on(network: nn.Module) -> None:
+    recalibrate(network)
+    network[1].running_mean += next(COUNTED)
+
+
+@pytest.mark.parametrize(
+    ("recalibrate", "match"),
+    [
+        (moving_by_data, r"has changed parameter `0\.bias`"),
+        (moving_in_place, r"has changed parameter `0\.bias`"),
+        (replacing, r"moves or replaces tensor `1\.running_mean`"),
+        (going_on, r"gave another `1\.running_mean` for the same module"),
+        (lambda network: 1 / 0, r"`recalibrate` of `toy` failed \(ZeroDivision"),
+    ],
+)
+def test_a_recalibration_that_could_not_be_compared_is_refused_before_training(
+    recalibrate: Callable[..., Any], match: str
+) -> None:
+    with pytest.raises(EvaluationError, match=match):
+        try_base(toy(build=with_norm, recalibrate=recalibrate))
+
+
+def test_a_recalibration_leaves_the_base_that_is_kept() -> None:
+    kept = try_base(toy(build=with_norm, recalibrate=recalibrate)).module.state_dict()
+    for name, tensor in with_norm().state_dict().items():
+        assert torch.equal(kept[name], tensor)
+
+
+class Caching(nn.Module):
+    """Keeps what follows from its weights, until it trains where it clears that."""
+
+    def __init__(self, *, clears: bool) -> None:
+        super().__init__()
+        self.network, self.clears = build(), clears
+        self.kept: Tensor | None = None
+
+    def train(self, mode: bool = True) -> nn.Module:
+        if mode and self.clears:
+            self.kept = None
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kept is None:
+            self.kept = self.network[0].weight.detach() * 2
+        return self.network(x @ self.kept.T @ self.kept)
+
+
+def test_values_that_stay_behind_the_weights_are_refused() -> None:
+    for problem in (
+        toy(evaluate=cache(evaluate)),
+        toy(build=lambda: Caching(clears=False)),
+    ):
+        with pytest.raises(EvaluationError, match=r"`target/loss` of `toy` does not follow"):
+            require_measured_anew(problem)
+    require_measured_anew(toy(build=lambda: Caching(clears=True)))
+    require_measured_anew(toy())

@@ -1,6 +1,7 @@
 """Merges of a problem's networks against plain PyTorch."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tests.problem.toys import (
 from torch import Tensor, nn
 
 from mixwise.api import ProblemStudy
-from mixwise.errors import CheckpointError, EvaluationError, MixwiseWarning
+from mixwise.errors import CheckpointError, EvaluationError, MixwiseWarning, RecipeError
 from mixwise.mixture import Mixture
 from mixwise.problem.problem import Problem
 from mixwise.scorer import Request
@@ -182,6 +183,18 @@ def test_tied_and_frozen_parts_stay_so_and_counters_are_the_bases(trained: Made)
     assert int(seen[-1].steps) == 66  # share 1 is the expert with all that it has
 
 
+def test_whole_numbers_that_are_parameters_are_told_too(trained: Made) -> None:
+    def counted() -> nn.Module:
+        network = build()
+        steps = torch.zeros((), dtype=torch.int64)
+        network.register_parameter("steps", nn.Parameter(steps, requires_grad=False))
+        return network
+
+    study = trained(toy(build=counted, train=train_and_count))
+    with pytest.warns(MixwiseWarning, match="training changes `steps`, whole numbers"):
+        examples(study, BY_TWO)
+
+
 def test_running_statistics_are_estimated_anew_and_never_averaged(trained: Made) -> None:
     problem = toy(build=with_norm, recalibrate=recalibrate)
     study = trained(problem)
@@ -210,25 +223,6 @@ def test_moved_statistics_without_a_recalibration_are_refused_by_name(trained: M
         trained(toy(build=with_norm))
 
 
-def test_a_recalibration_that_moves_a_weight_or_fails_is_refused(trained: Made) -> None:
-    def moving(network: nn.Module) -> None:
-        with torch.no_grad():
-            network[0].bias.add_(1)
-
-    study = trained(toy(name="moving", build=with_norm, recalibrate=moving))
-    with (
-        pytest.warns(MixwiseWarning, match="num_batches_tracked"),
-        pytest.raises(EvaluationError, match=r"has changed parameter `0\.bias`"),
-    ):
-        study.score([BY_TWO])
-    study = trained(toy(name="failing", build=with_norm, recalibrate=lambda network: 1 / 0))
-    with (
-        pytest.warns(MixwiseWarning, match="num_batches_tracked"),
-        pytest.raises(EvaluationError, match=r"`recalibrate` of `failing` failed \(ZeroDivision"),
-    ):
-        study.score([BY_TWO])
-
-
 def test_values_of_a_merge_that_are_none_or_too_few_name_the_merge(trained: Made) -> None:
     left = []
 
@@ -245,3 +239,47 @@ def test_values_of_a_merge_that_are_none_or_too_few_name_the_merge(trained: Made
     left[0] = lambda values: values / 0
     with pytest.raises(EvaluationError, match=r"left=0.3.*`target/loss` must be finite"):
         study.score([BY_TWO])
+
+
+def test_a_mixture_in_another_order_is_the_same_and_other_domains_are_refused(
+    trained: Made,
+) -> None:
+    study = trained(toy(log_likelihoods=("target/loss",)), ASKED)
+    wanted = examples(study, BY_TWO)["target/loss"]
+    turned = Mixture(("right", "both", "left"), (0.7, 0.0, 0.3))
+    assert np.array_equal(examples(study, turned)["target/loss"], wanted)
+    [found] = study.score([dict(zip(("right", "left"), np.array([0.7, 0.3]), strict=True))])
+    assert np.array_equal(found.measurements[0].examples, wanted)
+    for answer in ("proxy", "reference"):
+        with pytest.raises(RecipeError, match="`middle` is not a domain"):
+            study.score([Mixture(("left", "middle"), (0.3, 0.7))], answer=answer)  # type: ignore[arg-type]
+
+
+def test_studies_that_are_open_at_once_do_not_measure_each_others_data(trained: Made) -> None:
+    def shifted(shift: Tensor) -> Callable[[nn.Module], dict[str, Tensor]]:
+        return lambda network: {"target/loss": evaluate(network)["target/loss"] + shift}
+
+    problems = [toy(metrics=(LOSS,), evaluate=shifted(torch.tensor(shift))) for shift in (0.0, 5.0)]
+    first = trained(problems[0])
+    second = ProblemStudy.create(first.folder.parent / "second", problems[1], MERGED)
+    with second:
+        second.train_experts()
+        low = examples(first, BY_TWO)["target/loss"]
+        high = examples(second, BY_TWO)["target/loss"]
+    assert np.allclose(high, low + 5)
+
+
+def test_values_that_share_memory_with_the_next_ones_are_copied(trained: Made) -> None:
+    kept = [np.empty(24)]  # of an object, and so in no source
+
+    def reusing(network: nn.Module) -> dict[str, Any]:
+        kept[0][:] = evaluate(network)["target/loss"].detach().double().numpy()
+        return {"target/loss": kept[0]}
+
+    loss = replace(LOSS, is_differentiable=False)
+    study = trained(toy(metrics=(loss,), evaluate=reusing, version="1"))
+    names = [Mixture.single(NAMES, "left"), BY_TWO]
+    found = [o.measurements[0].examples for o in study.score(names)]
+    alone = measured(build(), expert(study, "left"))["target/loss"]
+    assert np.array_equal(found[0], alone)
+    assert not np.array_equal(found[1], alone)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from tests.problem.toys import ACCURACY, ASKED, DOMAINS, LOSS, toy
 
@@ -102,3 +103,24 @@ def test_the_public_names_are_there() -> None:
     assert (mixwise.Problem, mixwise.ProblemStudy) == (Problem, ProblemStudy)
     assert list(toy().domains) == list(DOMAINS)
     assert toy().metrics == (LOSS, ACCURACY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"metrics": LOSS}, "`metrics` must be a tuple or list of `Metric`, but got Metric"),
+        ({"metrics": ("target/loss",)}, "`metrics` must be a tuple or list of `Metric`, but got"),
+        ({"domains": ["left", "right"]}, "`domains` must be numbers of training examples by name"),
+    ],
+)
+def test_parts_of_another_kind_are_refused(changes: dict[str, object], match: str) -> None:
+    with pytest.raises(RecipeError, match=match):
+        toy(**changes)
+
+
+def test_counts_of_numpy_are_numbers_and_the_callers_dict_may_change() -> None:
+    domains = {"left": np.int64(3), "right": 4}
+    problem = toy(domains=domains)
+    domains["left"] = 5
+    assert problem.domains == {"left": 3, "right": 4}
+    assert type(problem.domains["left"]) is int

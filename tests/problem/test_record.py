@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.problem.toys import ASKED, build, evaluate, toy, train
+from tests.problem.toys import ACCURACY, ASKED, LOSS, build, evaluate, toy, train
 from torch import Tensor, nn
 
 from mixwise.api import ProblemStudy
@@ -132,5 +132,50 @@ def test_a_study_of_a_recipe_and_one_of_a_problem_are_not_each_other(
         ProblemStudy.create(tmp_path / "other", toy(), ASKED),
     ):
         pass
+    with pytest.raises(StudyError, match="is a study of a recipe, and not of a problem"):
+        ProblemStudy.open(tmp_path / "other", toy())
     with pytest.raises(StudyError, match=r"is a study of the problem `toy`.*ProblemStudy\.open"):
         _ = StudyFolder.open(folder).recipe
+
+
+def test_a_base_of_another_shape_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shaped() -> nn.Module:
+        network = build()
+        network.append(nn.Linear(2, STATE.width).requires_grad_(False))
+        for parameter in network[-1].parameters():
+            nn.init.zeros_(parameter)
+        return network if STATE.width > 1 else network[:-1]
+
+    def first_layers(network: nn.Module) -> dict[str, Tensor]:
+        return evaluate(network[:3])
+
+    problem = toy(build=shaped, evaluate=first_layers)
+    monkeypatch.setattr(STATE, "width", 2, raising=False)
+    with ProblemStudy.create(tmp_path, problem, ASKED):
+        pass
+    for width in (3, 1):
+        STATE.width = width
+        with (
+            pytest.raises(StudyError, match=r"makes another base .*tensor `3\.bias`"),
+            ProblemStudy.open(tmp_path, problem),
+        ):
+            pass
+
+
+def test_metrics_of_another_set_are_refused_where_nothing_is_measured(folder: Path) -> None:
+    other = toy(metrics=(LOSS, ACCURACY, replace(LOSS, set_name="other")))
+    with (
+        pytest.raises(StudyError, match="metrics of set `other` are not measured"),
+        ProblemStudy.open(folder, other, read_only=True),
+    ):
+        pass
+
+
+def test_settings_that_were_edited_in_the_folder_are_taken_and_told(folder: Path) -> None:
+    file = folder / "recipe.yaml"
+    file.write_text(file.read_text().replace("horizon_examples: 400", "horizon_examples: 500"))
+    with pytest.warns(MixwiseWarning, match=r"recipe\.yaml: is not what the study was made with"):
+        study = ProblemStudy.open(folder, toy())
+    assert study.recipe.run_tokens == 500

@@ -11,7 +11,7 @@ from tests.problem.toys import ASKED, recalibrate, toy, train, with_norm
 from torch import nn
 
 from mixwise.api import ProblemStudy
-from mixwise.errors import StudyError
+from mixwise.errors import RecipeError, StudyError
 from mixwise.study.results import Recommendation
 
 VERIFIED: dict[str, Any] = ASKED | {
@@ -126,3 +126,13 @@ def test_what_reads_data_cannot_be_exported(tmp_path: Path, problem: Any) -> Non
         study.search()
         with pytest.raises(StudyError, match="`stream` writes data that mixwise reads"):
             study.export("stream")
+
+
+def test_a_rule_that_runs_leave_too_little_for_is_refused_as_an_option_too(
+    tmp_path: Path, problem: Any
+) -> None:
+    with (
+        pytest.raises(RecipeError, match=r"`merge\.rule: blend` needs trajectories of the runs"),
+        ProblemStudy.create(tmp_path, problem, ASKED, rule="blend"),
+    ):
+        pass

@@ -119,3 +119,19 @@ def study_value(folder: Path, problem: Any) -> float:
     with ProblemStudy.open(folder, problem, read_only=True) as study:
         [run] = [o for o in study.workspace.ledger.observations("reference") if o.seeds == (1,)]
     return run.values["target/loss"]
+
+
+def test_what_train_returns_may_be_moved_to_where_it_is_evaluated(tmp_path: Path) -> None:
+    def returned(network: nn.Module, *rest: Any) -> nn.Module:
+        train(network, *rest)
+        network.is_elsewhere = True
+        return network
+
+    def moving(network: nn.Module) -> dict[str, Tensor]:
+        if getattr(network, "is_elsewhere", False):
+            for parameter in network.parameters():  # as `to` does, where the device is another
+                parameter.data = parameter.data.clone()
+        return evaluate(network)
+
+    with ProblemStudy.create(tmp_path, toy(train=returned, evaluate=moving), ASKED) as study:
+        assert len(study.train_experts()) == 3

@@ -10,6 +10,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
@@ -185,7 +186,8 @@ class OpenedStudy(ABC, Generic[Bench]):
         """Score mixtures by merging, or by training on them.
 
         Args:
-            mixtures: Each a mixture, or shares by domain; domains that are left out have none.
+            mixtures: Each a mixture, or shares by domain, in any order; domains that are left out
+                have none.
             answer: ``proxy`` merges the experts; ``reference`` trains, with as many seeds as the
                 recipe's validation.
             request: Whether slopes are wanted; None for values.
@@ -305,10 +307,12 @@ class OpenedStudy(ABC, Generic[Bench]):
         return results
 
     def _mixture(self, mixture: Mixture | Mapping[str, float]) -> Mixture:
-        if isinstance(mixture, Mixture):
-            return mixture
-        shares = ",".join(f"{name}={share!r}" for name, share in mixture.items())
-        return Mixture.parse(shares, self.domains)
+        shares = mixture.as_dict() if isinstance(mixture, Mixture) else mixture
+        text = ",".join(
+            f"{name}={float(share) if isinstance(share, Real) else share!r}"
+            for name, share in shares.items()
+        )
+        return Mixture.parse(text, self.domains)
 
     def _begin(self) -> None:
         """Before a stage: the study may be written, and what is new is checked."""

@@ -9,6 +9,7 @@ with ProblemStudy.create("study", problem, {"horizon_examples": 20_000}) as stud
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from mixwise.api.opened import OpenedStudy
 from mixwise.console.notices import keeping_warnings
+from mixwise.errors import MixwiseWarning
+from mixwise.files import hash_file
 from mixwise.problem.problem import Problem
 from mixwise.problem.question import ProblemQuestion
 from mixwise.problem.settings import parse_settings, read_settings
@@ -104,8 +107,18 @@ class ProblemStudy(OpenedStudy["ProblemBench"]):
         Raises:
             StudyError: If there is none, or it is of something else.
         """
+        from mixwise.problem.record import load_record
+
         opened = StudyFolder.open(Path(folder))
-        settings = read_settings(opened.folder / RECIPE_FILE)
+        load_record(opened)  # refuses a study of a recipe, before its keys are
+        file = opened.folder / RECIPE_FILE
+        settings = read_settings(file)
+        if opened.recipe_hash != hash_file(file):
+            warnings.warn(
+                f"{file}: is not what the study was made with: it is taken as it is now",
+                MixwiseWarning,
+                stacklevel=2,
+            )
         return cls(opened, ProblemQuestion(problem, settings), **options)
 
     def _open(self, held: ExitStack) -> ProblemBench:
@@ -119,6 +132,8 @@ class ProblemStudy(OpenedStudy["ProblemBench"]):
 
         question = self._question
         _ = question.space, question.horizons  # refused before anything is built
+        if self._rule is not None:
+            question.require_rule(self._rule)
         record = open_record(self._folder, question, read_only=self._is_read_only)
         opened = ProblemBench(
             self._folder,

@@ -2,7 +2,7 @@
 
 Method:
     `build` is called twice and `evaluate` twice, with other global random numbers the second time:
-    what does not repeat itself cannot be compared.
+    what does not repeat itself cannot be compared. So is `recalibrate`, on two more bases.
     A metric that is called differentiable must reach a tensor of the module by its graph.
 """
 
@@ -18,9 +18,12 @@ from torch import Tensor, nn
 from mixwise.arrays import Array
 from mixwise.errors import CheckpointError, EvaluationError
 from mixwise.observation import Measurement
+from mixwise.problem.buffers import require_recalibrated_alike
 from mixwise.problem.measuring import Values, as_array, evaluate_module, lengths_of
 from mixwise.problem.problem import Problem
 from mixwise.problem.states import build_module, changed_tensors, difference, not_finite
+
+_FACTOR, _SHIFT = 1.1, 0.01  # make other weights of the base's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +53,8 @@ def try_base(problem: Problem) -> TriedBase:
 
     Raises:
         CheckpointError: If the base cannot be merged, or `build` does not repeat itself.
-        EvaluationError: If `evaluate` does not give what was promised, does not repeat itself, or
-            changes the module.
+        EvaluationError: If `evaluate` does not give what was promised, or changes the module; if
+            `recalibrate` fails or changes a parameter; if one of them does not repeat itself.
     """
     where = f"`build` of `{problem.name}`"
     module, again = build_module(problem), build_module(problem, seed=1)
@@ -76,11 +79,38 @@ def try_base(problem: Problem) -> TriedBase:
             f"`evaluate` of `{problem.name}` changes tensor `{min(moved)}` of the module: it must "
             "leave the module as it is"
         )
+    if problem.recalibrate is not None:
+        require_recalibrated_alike(problem, module, (again, build_module(problem)))
     _require_graphs(problem, again)
     values = {name: as_array(found) for name, found in first.items()}
     for name, found in values.items():
         Measurement(name, found, np.ones(len(found)))  # refuses what is not finite
     return TriedBase(module, values, lengths_of(problem, first), seconds)
+
+
+def require_measured_anew(problem: Problem) -> None:
+    """Refuse values that come from earlier weights of a module, as from a cache of `evaluate`.
+
+    Merges are written into one module, one after the other. So a base that has been evaluated and
+    one that has not get the same other weights, and must measure the same.
+
+    Raises:
+        EvaluationError: Names the metric that they do not agree on.
+    """
+    used, fresh = build_module(problem), build_module(problem)
+    evaluate_module(problem, used)
+    for module in (used, fresh):
+        for parameter in module.parameters():
+            if parameter.is_floating_point():
+                parameter.data.mul_(_FACTOR).add_(_SHIFT)
+    values, expected = (evaluate_module(problem, module) for module in (used, fresh))
+    for name in values:
+        if not np.array_equal(as_array(values[name]), as_array(expected[name]), equal_nan=True):
+            raise EvaluationError(
+                f"`{name}` of `{problem.name}` does not follow a module whose weights are changed "
+                "after it was evaluated: `evaluate` or the module keeps something of the old ones, "
+                "as in a cache: compute it anew each time"
+            )
 
 
 def _require_apart(where: str, one: nn.Module, other: nn.Module) -> None:

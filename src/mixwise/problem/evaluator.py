@@ -69,6 +69,11 @@ class ModuleSource:
         }
 
     @property
+    def process_key(self) -> str:
+        """See `ModelSource.process_key`: functions of one source may read other data."""
+        return str(id(self.problem))  # of no other while an evaluator that holds it is kept
+
+    @property
     def measures_statistics(self) -> bool:
         """See `ModelSource.measures_statistics`: `recalibrate` knows no mixture."""
         return False

@@ -18,13 +18,19 @@ from mixwise.evaluation.likelihood.sets import Differentiable, DifferentiableMet
 from mixwise.observation import Measurement
 from mixwise.problem.problem import Problem
 from mixwise.problem.seeds import seeded
+from mixwise.problem.states import first_moved, places_of
 from mixwise.recipe import hash_section
 
 Values = Mapping[str, Tensor]  # of each metric, one an example
 
 
 def evaluate_module(
-    problem: Problem, module: nn.Module, *, has_graph: bool = False, seed: int = 0
+    problem: Problem,
+    module: nn.Module,
+    *,
+    has_graph: bool = False,
+    seed: int = 0,
+    may_move: bool = False,
 ) -> Values:
     """Values of every metric of a module, in the order of the problem's metrics.
 
@@ -33,12 +39,14 @@ def evaluate_module(
         module: A module of its kind; it is put into evaluation mode.
         has_graph: Whether gradients are recorded.
         seed: Of the global random numbers, which `evaluate` must not depend on.
+        may_move: Whether its tensors may be moved to another device: nothing is written into them.
 
     Raises:
         EvaluationError: If `evaluate` fails, or returns anything but a value for each example of
             each metric; names the metric.
     """
-    module.eval()
+    module.train().eval()  # some modules keep what follows from their weights until they train
+    places = places_of(module)
     try:
         with torch.set_grad_enabled(has_graph), seeded(seed):
             found = problem.evaluate(module)
@@ -49,6 +57,13 @@ def evaluate_module(
             f"`evaluate` of `{problem.name}` failed ({type(error).__name__}: {first_line(error)}): "
             "mend it"
         ) from error
+    moved = None if may_move else first_moved(module, places)
+    if moved is not None:
+        raise EvaluationError(
+            f"`evaluate` of `{problem.name}` moves or replaces tensor `{moved}` of the module, so "
+            "that a merge could not be written into it: build the module on the device on which "
+            "it is evaluated, and leave its tensors where they are"
+        )
     if not isinstance(found, Mapping):
         raise EvaluationError(
             f"`evaluate` of `{problem.name}` must return values by metric, but returned "
@@ -72,8 +87,11 @@ def evaluate_module(
 
 def _as_values(name: str, found: Any) -> Tensor:
     try:
-        values = found if isinstance(found, Tensor) else torch.as_tensor(np.asarray(found))
-    except (TypeError, ValueError):
+        if isinstance(found, list | tuple) and found and all(isinstance(v, Tensor) for v in found):
+            found = torch.stack(list(found))
+        # a copy: `evaluate` may write into the same memory when it is called again
+        values = found.clone() if isinstance(found, Tensor) else torch.as_tensor(np.array(found))
+    except (TypeError, ValueError, RuntimeError):
         raise EvaluationError(f"`{name}` must be numbers, but is {shown(found)}") from None
     if values.ndim != 1 or not values.numel():
         raise EvaluationError(
@@ -196,13 +214,20 @@ class ModuleSuite:
         likelihoods = sorted(self.problem.log_likelihoods)
         return hash_section("module 1", self.evaluation_key, *metrics, *lengths, *likelihoods)
 
-    def measure(self, module: nn.Module, *, has_graph: bool = False) -> Values:
+    def measure(
+        self, module: nn.Module, *, has_graph: bool = False, may_move: bool = False
+    ) -> Values:
         """Values of every metric of a module, of as many examples as the base has.
+
+        Args:
+            module: A module of the problem's kind.
+            has_graph: Whether gradients are recorded.
+            may_move: See `evaluate_module`.
 
         Raises:
             EvaluationError: See `evaluate_module`; or if the numbers of examples differ.
         """
-        values = evaluate_module(self.problem, module, has_graph=has_graph)
+        values = evaluate_module(self.problem, module, has_graph=has_graph, may_move=may_move)
         for metric in self.problem.metrics:
             n, expected = len(values[metric.name]), self.lengths[metric.set_name]
             if n != expected:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from mixwise.errors import RecipeError, nearest, printable, shown
@@ -41,7 +42,8 @@ class Problem:
             in evaluation mode, and gradients are recorded where slopes are wanted.
         recalibrate: Estimates buffers anew that training moves and that must not be averaged, as
             the running statistics of batch norm: ``recalibrate(module)``, called after each merge
-            of two experts or more. The module's buffers are the base's then.
+            of two experts or more, and tried on the base before anything is trained. The module's
+            buffers are the base's then; they are changed in place, and no parameter is.
         log_likelihoods: Metrics that are −log p of the right answer in nats, an example each: of
             them the experts' *predictions* can be averaged; at most one of each set.
         version: Raise it when a change of the functions changes what they compute. Without one,
@@ -62,11 +64,13 @@ class Problem:
     version: str | None = None
 
     def __post_init__(self) -> None:
+        kinds = self._kind_problems()
         problems = [
             *self._name_problems(),
-            *self._domain_problems(),
-            *self._metric_problems(),
-            *self._likelihood_problems(),
+            *kinds,
+            *([] if kinds else self._domain_problems()),
+            *([] if kinds else self._metric_problems()),
+            *([] if kinds else self._likelihood_problems()),
             *(
                 f"`{key}`: must be a function"
                 for key, f in self.functions.items()
@@ -75,6 +79,8 @@ class Problem:
         ]
         if problems:
             raise RecipeError(*(f"problem `{printable(str(self.name))}`: {p}" for p in problems))
+        counts = {name: int(count) for name, count in self.domains.items()}  # numpy's are no JSON
+        object.__setattr__(self, "domains", counts)
 
     @property
     def functions(self) -> dict[str, Callable[..., Any]]:
@@ -98,6 +104,21 @@ class Problem:
             return []
         return [f"`name` must consist of {_LEGAL}, but got {shown(self.name)}: rename it"]
 
+    def _kind_problems(self) -> list[str]:
+        problems = []
+        if not isinstance(self.domains, Mapping):
+            problems.append(
+                "`domains` must be numbers of training examples by name, but got "
+                f"{shown(self.domains)}: write a dict"
+            )
+        is_listed = isinstance(self.metrics, Sequence)
+        if not is_listed or not all(isinstance(metric, Metric) for metric in self.metrics):
+            problems.append(
+                f"`metrics` must be a tuple or list of `Metric`, but got {shown(self.metrics)}: "
+                "write one"
+            )
+        return problems
+
     def _domain_problems(self) -> list[str]:
         names = list(self.domains)
         problems = [
@@ -115,7 +136,7 @@ class Problem:
             f"`domains.{name}` must be the number of its training examples, at least 1, but got "
             f"{shown(count)}: correct it"
             for name, count in self.domains.items()
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1
+            if isinstance(count, bool) or not isinstance(count, Integral) or count < 1
         ]
 
     def _metric_problems(self) -> list[str]:

@@ -231,6 +231,16 @@ class ProblemQuestion:
 
     # --- what cannot be asked --------------------------------------------------------------------
 
+    def require_rule(self, rule: str) -> None:
+        """Refuse a merge rule that needs more of the runs than `train` leaves.
+
+        Raises:
+            RecipeError: If it does, or there is no such rule.
+        """
+        found = _rule_problems(rule)
+        if found:
+            raise RecipeError(*(f"problem `{self.problem.name}`: {line}" for line in found))
+
     def _objective_problems(self) -> list[str]:
         objective, known_names = self.settings.objective, [m.name for m in self.problem.metrics]
         problems = []
@@ -275,13 +285,7 @@ class ProblemQuestion:
                 f"`search.method: {self.search.method}` measures models part by part, and "
                 "`evaluate` gives all examples at once: use subsets or subsets-fast"
             )
-        needs = find_rule(self.chosen_rule).needs
-        problems += [
-            f"`merge.rule: {self.chosen_rule}` needs {need} of the runs, which `train` does not "
-            "leave: use another, such as auto"
-            for need in _UNFIT_NEEDS
-            if need in needs
-        ]
+        problems += _rule_problems(self.chosen_rule)
         answers = self.settings.proxy.answer
         if answers in ("predictions", "both") and not self.problem.log_likelihoods:
             problems.append(
@@ -304,3 +308,13 @@ class ProblemQuestion:
                 f"({self.n_steps:,}), but got {wanted:,}: lower it"
             )
         return problems
+
+
+def _rule_problems(rule: str) -> list[str]:
+    """What a merge rule needs and `train` does not leave."""
+    return [
+        f"`merge.rule: {rule}` needs {need} of the runs, which `train` does not leave: use "
+        "another, such as auto"
+        for need in _UNFIT_NEEDS
+        if need in find_rule(rule).needs
+    ]

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
+from torch import Tensor
 
 from mixwise.errors import DamagedError, MixwiseWarning, RecipeError, StudyError
 from mixwise.files import hash_file, replace_file
 from mixwise.models.checkpoint import FULL_FILE
-from mixwise.problem.base import TriedBase, try_base
+from mixwise.problem.base import TriedBase, require_measured_anew, try_base
 from mixwise.problem.problem import Problem
 from mixwise.problem.question import ProblemQuestion
 from mixwise.problem.sources import source_hash
@@ -118,9 +120,11 @@ def open_record(study: StudyFolder, question: ProblemQuestion, *, read_only: boo
     if read_only:
         if known is None:
             raise StudyError(f"{study.folder}: nothing to read yet: open it for writing first")
+        _require_same_sets(study, problem, known)
         return known
     tried = try_base(problem)
     if known is None:
+        require_measured_anew(problem)
         return _keep(study, problem, sources, tried)
     _require_same_base(study, problem, known, tried)
     return known
@@ -176,6 +180,16 @@ def _require_same_functions(
         )
 
 
+def _require_same_sets(study: StudyFolder, problem: Problem, known: ProblemRecord) -> None:
+    """Refuse metrics of sets that were never measured, where nothing is measured now."""
+    changed = sorted(set(problem.set_names) ^ known.lengths.keys())
+    if changed:
+        raise StudyError(
+            f"{study.folder}: metrics of set `{changed[0]}` are not measured in the study, or not "
+            "asked for now: use a new study folder, or put them back"
+        )
+
+
 def _require_same_base(
     study: StudyFolder, problem: Problem, known: ProblemRecord, tried: TriedBase
 ) -> None:
@@ -186,26 +200,30 @@ def _require_same_base(
                 f"{folder / name}: is missing, or not what was written: restore it, or use a new "
                 "study folder"
             )
-    kept = _load(folder / FULL_FILE, framework="pt")
-    for name, tensor in tried.module.state_dict().items():
-        if name not in kept or not bool((kept.pop(name) == tensor.cpu()).all()):
+    kept, found = _load(folder / FULL_FILE, framework="pt"), tried.module.state_dict()
+    for name in {**kept, **found}:
+        if name not in kept or name not in found or not _is_same(kept[name], found[name]):
             raise StudyError(
                 f"{study.folder}: `build` of problem `{problem.name}` makes another base than the "
                 f"study was made with (tensor `{name}`): use a new study folder, or put it back"
             )
     values = _load(folder / _VALUES, framework="np")
-    for name, found in tried.values.items():
+    for name, measured in tried.values.items():
         before = values.get(name)
-        if before is None or before.shape != found.shape:
+        if before is None or before.shape != measured.shape:
             is_same = False
         else:
-            is_same = np.allclose(before, found, rtol=_RELATIVE, atol=_ABSOLUTE)
+            is_same = np.allclose(before, measured, rtol=_RELATIVE, atol=_ABSOLUTE)
         if not is_same:
             raise StudyError(
                 f"{study.folder}: `evaluate` of problem `{problem.name}` gives other values of "
                 f"`{name}` for the base than when the study was made: its data have changed; use "
                 "a new study folder, or put them back"
             )
+
+
+def _is_same(kept: Tensor, found: Tensor) -> bool:
+    return kept.dtype == found.dtype and torch.equal(kept, found.cpu())
 
 
 def _load(file: Path, *, framework: str) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 Method:
     The hash is of the syntax without comments, docstrings and formatting; of the numbers and texts,
     and tuples, lists and dicts of them, that the function finds in its closure, its defaults and
-    its module; and of the functions and classes of its own module that it names, and so on. What
-    stands in other modules, in files and in objects is not seen: a version tells of that.
+    its module; and of the functions and classes of its own module that it names or that stand
+    around it as decorators, and so on. What stands in other modules, in files and in objects is not
+    seen: a version tells of that.
 """
 
 from __future__ import annotations
@@ -41,15 +42,18 @@ def _collect(thing: Any, pieces: list[str], seen: set[int]) -> bool:
     if isinstance(thing, functools.partial):
         pieces += _plain({"args": thing.args, **thing.keywords})
         return _collect(thing.func, pieces, seen)
-    thing = inspect.unwrap(thing) if callable(thing) else thing
     if inspect.ismethod(thing):
         pieces += _plain(getattr(thing.__self__, "__dict__", {}))
         return _collect(thing.__func__, pieces, seen)
+    if callable(thing):
+        _collect_wrappers(thing, pieces, seen)
+        thing = inspect.unwrap(thing)
     if not isinstance(thing, FunctionType | type):  # an object that is called
         pieces += _plain(getattr(thing, "__dict__", {}))
         thing = type(thing)
     if isinstance(thing, type):
-        pieces += _plain({n: value for n, value in vars(thing).items() if not n.startswith("__")})
+        for kind in _own_bases(thing):
+            pieces += _plain({n: v for n, v in vars(kind).items() if not n.startswith("__")})
         found = [_collect(function, pieces, seen) for function in _methods(thing)]
         return bool(found) and all(found)
     syntax = _syntax(thing)
@@ -58,6 +62,17 @@ def _collect(thing: Any, pieces: list[str], seen: set[int]) -> bool:
     pieces.append(syntax)
     _collect_known(thing, pieces, seen)
     return True
+
+
+def _collect_wrappers(wrapper: Any, pieces: list[str], seen: set[int]) -> None:
+    """Append what is around a function, where it is of the function's own module."""
+    inner = getattr(inspect.unwrap(wrapper), "__globals__", None)
+    while hasattr(wrapper, "__wrapped__"):
+        if isinstance(wrapper, FunctionType) and wrapper.__globals__ is inner:
+            syntax = _syntax(wrapper.__code__)
+            pieces += [] if syntax is None else [syntax]
+            _collect_known(wrapper, pieces, seen)
+        wrapper = wrapper.__wrapped__
 
 
 def _collect_known(function: FunctionType, pieces: list[str], seen: set[int]) -> None:
@@ -73,7 +88,7 @@ def _collect_known(function: FunctionType, pieces: list[str], seen: set[int]) ->
             is_code = isinstance(value, FunctionType | type | functools.partial)
             place = getattr(getattr(value, "func", value), "__module__", None)
             if is_code and place == function.__module__:
-                _collect(value, pieces, seen)
+                _collect(known[name], pieces, seen)
 
 
 def _closure(function: FunctionType) -> dict[str, Any]:
@@ -96,13 +111,32 @@ def _names(function: FunctionType) -> list[str]:
     return sorted(set(of(function.__code__)))
 
 
-def _methods(kind: type) -> list[FunctionType]:
+def _own_bases(kind: type) -> list[type]:
+    """A class and its bases in the same module."""
+    return [base for base in kind.__mro__ if base.__module__ == kind.__module__]
+
+
+def _methods(kind: type) -> list[Any]:
     """Functions of a class and of its bases in the same module; those made of texts have none."""
-    bases = [base for base in kind.__mro__ if base.__module__ == kind.__module__]
-    found = [vars(base)[name] for base in bases for name in sorted(vars(base))]
-    plain = [getattr(each, "__func__", getattr(each, "fget", each)) for each in found]
-    functions = [each for each in plain if isinstance(each, FunctionType)]
-    return [each for each in functions if each.__code__.co_filename != "<string>"]
+    members = [vars(base)[name] for base in _own_bases(kind) for name in sorted(vars(base))]
+    found = [function for member in members for function in _functions_of(member)]
+    plain = [(each, inspect.unwrap(each)) for each in found]
+    return [
+        each
+        for each, inner in plain
+        if isinstance(inner, FunctionType) and inner.__code__.co_filename != "<string>"
+    ]
+
+
+def _functions_of(member: Any) -> list[Any]:
+    """Functions behind a member of a class: of a property, a method of any kind, a cached one."""
+    if isinstance(member, property):
+        return [each for each in (member.fget, member.fset, member.fdel) if each is not None]
+    if isinstance(member, functools.cached_property):
+        return [member.func]
+    if isinstance(member, classmethod | staticmethod):
+        return [member.__func__]
+    return [member] if callable(member) and not isinstance(member, type) else []
 
 
 def _plain(known: Mapping[str, Any]) -> list[str]:
@@ -118,7 +152,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN)
 
 
-def _syntax(thing: FunctionType) -> str | None:
+def _syntax(thing: FunctionType | CodeType) -> str | None:
     """Source without comments, docstrings and formatting; as it stands in the middle of a line."""
     try:
         text = textwrap.dedent(inspect.getsource(thing))

@@ -9,7 +9,7 @@ Method:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,6 +156,17 @@ def changed_tensors(base: nn.Module, other: nn.Module) -> set[str]:
     """Names whose values differ."""
     ours, theirs = base.state_dict(), other.state_dict()
     return {name for name in ours if not torch.equal(ours[name].cpu(), theirs[name].cpu())}
+
+
+def places_of(module: nn.Module) -> dict[str, tuple[torch.device, int]]:
+    """Device and address of every tensor."""
+    return {name: (t.device, t.data_ptr()) for name, t in module.state_dict().items()}
+
+
+def first_moved(module: nn.Module, places: Mapping[str, tuple[torch.device, int]]) -> str | None:
+    """The first tensor that is no longer in its place; None where all are."""
+    found = places_of(module)
+    return next((name for name in {**places, **found} if places.get(name) != found.get(name)), None)
 
 
 def save_state(module: nn.Module, folder: Path) -> None:

@@ -162,7 +162,7 @@ def _require_kept(run: ModuleRun, trained: nn.Module) -> None:
     from safetensors.torch import load_file
 
     try:
-        before = run.suite.measure(trained)
+        before = run.suite.measure(trained, may_move=True)
         again = build_module(run.suite.problem)
         again.load_state_dict(load_file(run.output / FULL_FILE))
         after = run.suite.measure(again)

@@ -66,8 +66,7 @@ def evaluate(job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
     Raises:
         EvaluationError: If a value is not finite; names the metric and the model.
     """
-    key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
-    return resident(key, lambda: job.model.open(job.suite)).evaluate(job, on_step)
+    return _opened(job).evaluate(job, on_step)
 
 
 def read_likelihoods(job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
@@ -83,9 +82,13 @@ def read_likelihoods(job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[
     Raises:
         EvaluationError: If one is not finite, or the model is read layer by layer.
     """
-    key = hash_section(*job.model.provenance.values(), job.suite.fingerprint)
-    opened = resident(key, lambda: job.model.open(job.suite))
-    return opened.read(job, on_step)
+    return _opened(job).read(job, on_step)
+
+
+def _opened(job: EvaluationJob | ReadingJob) -> Evaluator:
+    """What this process keeps for jobs with this model and suite."""
+    key = hash_section(*job.model.provenance.values(), job.model.process_key, job.suite.fingerprint)
+    return resident(key, lambda: job.model.open(job.suite))
 
 
 def open_evaluator(model: ModelSettings, suite: EvaluationSuite) -> Evaluator:
@@ -123,6 +126,7 @@ class LiveEvaluator:
     def evaluate(self, job: EvaluationJob, on_step: OnStep) -> tuple[Evaluated, ...]:
         """Measure the subjects of a job, one result each."""
         with _counting_passes(self._live.module, on_step):
+            self._forget()
             unmerged = self._evaluate_unmerged(job)
             if unmerged is not None:
                 return unmerged
@@ -131,6 +135,7 @@ class LiveEvaluator:
     def read(self, job: ReadingJob, on_step: OnStep) -> dict[str, npt.NDArray[np.float32]]:
         """Token likelihoods of a checkpoint."""
         with _counting_passes(self._live.module, on_step):
+            self._forget()
             write_scaled(self._live, job.checkpoint, job.coefficient)
             if self._statistics is not None and job.coefficient != 1:
                 assert job.mixture is not None  # whoever scales an expert names its domain
@@ -145,8 +150,13 @@ class LiveEvaluator:
                 )
         return found
 
+    def _forget(self) -> None:
+        """Let modules drop what follows from their last weights: LeViT keeps it until it trains."""
+        self._live.module.train().eval()
+
     def _evaluate(self, subject: Mixture | Checkpoint, job: EvaluationJob) -> Evaluated:
         started = time.perf_counter()
+        self._forget()
         try:
             if isinstance(subject, Checkpoint):
                 write_checkpoint(self._live, subject)

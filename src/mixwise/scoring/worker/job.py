@@ -92,6 +92,11 @@ class ModelSource(Protocol):
         ...
 
     @property
+    def process_key(self) -> str:
+        """What tells it from another of the same provenance in one process."""
+        ...
+
+    @property
     def measures_statistics(self) -> bool:
         """Whether statistics of a changed model are measured on the data that it was trained on."""
         ...
@@ -139,6 +144,11 @@ class ModelSettings:
             "placement": self.placement,
             **measured,
         }
+
+    @property
+    def process_key(self) -> str:
+        """See `ModelSource.process_key`: the provenance tells all."""
+        return ""
 
     @property
     def measures_statistics(self) -> bool:
