@@ -189,6 +189,7 @@ A, B = {"files": "a.jsonl"}, {"files": "b.jsonl"}
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Domain, {"files": ["a", "b"], "weights": {"a": 1}}, "must name each entry of `files`"),
     (Domain, {"files": ["a", "b"], "weights": {"a": 1, "c": 1}}, "must name each entry of `files`"),
+    (Domain, {"files": ["a", "a"], "weights": {"a": 1}}, "two or more that all differ"),
     (Domain, {"sources": [A | {"weight": 1}, B]}, r"`sources\.1` has none: give it one"),
     (Domain, {"sources": [A, B | {"weight": 0}]}, "greater than 0"),
     (Domain, {"sources": [A, B], "files": "c"}, "`files` has no effect beside `sources`"),

@@ -47,6 +47,17 @@ from mixwise.recipe import load_recipe, parse_recipe
         ({"final": {"seed": 3}}, "final.seed", "seeds"),
         ({"engine": {"worker": 1}}, "engine.worker", "workers"),
         ({"validation": {"mixture": 1}}, "validation.mixture", "mixtures"),
+        (
+            {"domains": {}, "domains_from": {"column": "c", "hub": {"dataset": "a/b", "splt": "x"}}},
+            "domains_from.hub.splt",
+            "split",
+        ),
+        ({"domains": {"fields": {"files": "f", "recrds": "x"}}}, "domains.fields.recrds", "records"),
+        (
+            {"domains": {"web": {"sources": [{"hub": {"dataset": "a/b", "splt": "x"}}]}}},
+            "domains.web.sources.0.hub.splt",
+            "split",
+        ),
     ],
 )
 def test_an_unknown_key_at_any_depth_names_the_nearest_valid_one(

@@ -54,9 +54,9 @@ class SplitSource(TextSource):
                     "`weight` must stand in each of the `sources` or in none, but "
                     f"`sources.{given.index(False)}` has none: give it one"
                 )
-        if self.weights and (set(self.weights) != set(self.files) or len(self.files) < 2):
+        if self.weights and (sorted(self.weights) != sorted(self.files) or len(self.files) < 2):
             raise ValueError(
-                "`weights` must name each entry of `files`, of which there are two or more, but "
+                "`weights` must name each entry of `files`, two or more that all differ, but "
                 f"names {printable(', '.join(self.weights), 200)}: correct one of the two"
             )
         return self
