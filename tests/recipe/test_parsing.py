@@ -48,11 +48,18 @@ from mixwise.recipe import load_recipe, parse_recipe
         ({"engine": {"worker": 1}}, "engine.worker", "workers"),
         ({"validation": {"mixture": 1}}, "validation.mixture", "mixtures"),
         (
-            {"domains": {}, "domains_from": {"column": "c", "hub": {"dataset": "a/b", "splt": "x"}}},
+            {
+                "domains": {},
+                "domains_from": {"column": "c", "hub": {"dataset": "a/b", "splt": "x"}},
+            },
             "domains_from.hub.splt",
             "split",
         ),
-        ({"domains": {"fields": {"files": "f", "recrds": "x"}}}, "domains.fields.recrds", "records"),
+        (
+            {"domains": {"fields": {"files": "f", "recrds": "x"}}},
+            "domains.fields.recrds",
+            "records",
+        ),
         (
             {"domains": {"web": {"sources": [{"hub": {"dataset": "a/b", "splt": "x"}}]}}},
             "domains.web.sources.0.hub.splt",

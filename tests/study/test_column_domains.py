@@ -12,7 +12,7 @@ from tests.data.rows import write_lines, write_parquet
 from tests.recipe.minimal import recipe
 
 from mixwise import Study
-from mixwise.errors import DataError, MixwiseWarning, RecipeError
+from mixwise.errors import DataError, MixwiseWarning, RecipeError, ResourceError
 from mixwise.recipe import Recipe, add_domains, load_recipe, parse_recipe
 from mixwise.study.column_domains import find_values
 
@@ -137,6 +137,19 @@ def test_a_damaged_memory_is_made_anew(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("wiki", "news"))
     with pytest.warns(MixwiseWarning, match="the column's values are counted anew"):
         assert find_values(split(), tmp_path, tmp_path / "cache") == values
+
+
+def test_a_value_that_utf8_cannot_hold_is_refused_with_its_row(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text('{"text": "a", "source": "a\\ud800"}\n')
+    with pytest.raises(DataError, match=r"d\.jsonl:1: `source` is no valid Unicode"):
+        find_values(split(), tmp_path, tmp_path / "cache")
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    write_lines(tmp_path / "d.jsonl", *ROWS)
+    (tmp_path / "cache").symlink_to("a disk that is not there")
+    with pytest.raises(ResourceError, match="or set MIXWISE_CACHE to another folder"):
+        find_values(split(), tmp_path, tmp_path / "cache")
 
 
 def test_the_domains_must_fit_the_rest_of_the_recipe() -> None:

@@ -8,7 +8,6 @@ Method:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,11 +16,11 @@ from typing import Any
 from mixwise.data.contamination import Passage, RowIndex
 from mixwise.data.corpus import Corpus
 from mixwise.data.tokenising import hash_text
-from mixwise.errors import DamagedError, DataError, MixwiseWarning, StudyError, printable
-from mixwise.files import load_sealed, replace_file, seal
+from mixwise.errors import printable
 from mixwise.progress import OnProgress, Progress
 from mixwise.recipe import Contamination, hash_section
 from mixwise.records.record import Document
+from mixwise.study.kept_findings import load_found, save_found
 
 _SHOWN = 2  # rows that are named
 
@@ -94,12 +93,10 @@ class ContaminationSearch:
         """
         key = self._key(sets, corpora)
         file = self._cache / f"contamination-{key}.json"
-        known = _load(file)
+        known = load_found(file, _parse, "test texts are looked for anew")
         if known is None:
             known = self._search(sets, corpora, documents)
-            self._cache.mkdir(parents=True, exist_ok=True)
-            content = {name: asdict(found) for name, found in known.items()}
-            replace_file(file, seal({"sets": content}))
+            save_found(file, {"sets": {name: asdict(found) for name, found in known.items()}})
         return known
 
     def _search(
@@ -176,22 +173,10 @@ def _training_side(corpus: Corpus, documents: Iterator[Document]) -> Iterator[Pa
             yield Passage(document.text, document.place)
 
 
-def _load(file: Path) -> dict[str, SetLeaks] | None:
-    """What a file of the cache holds; None where it must be found anew, which is said."""
-    try:
-        content: Mapping[str, Any] = load_sealed(file, "it is made anew")["sets"]
-        return {
-            name: SetLeaks(
-                found["n_rows"], found["n_short"], tuple(Leak(**leak) for leak in found["leaks"])
-            )
-            for name, found in content.items()
-        }
-    except FileNotFoundError:
-        return None
-    except (StudyError, DamagedError, DataError, KeyError, TypeError) as error:
-        warnings.warn(
-            f"{file}: is damaged ({type(error).__name__}): test texts are looked for anew",
-            MixwiseWarning,
-            stacklevel=3,
+def _parse(content: Mapping[str, Any]) -> dict[str, SetLeaks]:
+    return {
+        name: SetLeaks(
+            found["n_rows"], found["n_short"], tuple(Leak(**leak) for leak in found["leaks"])
         )
-        return None
+        for name, found in content["sets"].items()
+    }
