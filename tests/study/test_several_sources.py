@@ -55,6 +55,18 @@ def test_leaks_are_found_in_each_source_that_is_read(inputs: Inputs) -> None:
     assert Path(leak.document.rpartition(":")[0]).name in ("alpha.jsonl", "talks.jsonl")
 
 
+def test_rows_of_a_set_that_its_weights_leave_out_are_no_leaks(pico: Path) -> None:
+    mixed = (pico / "mixed.jsonl").read_text().splitlines()
+    alpha = (pico / "alpha.jsonl").read_text().splitlines()
+    (pico / "mixed.jsonl").write_text("\n".join(mixed[:2]) + "\n")
+    (pico / "more.jsonl").write_text("\n".join([*mixed, *alpha]) + "\n")
+    found = "mixed: {sources: [{files: mixed.jsonl, weight: 1}, {files: more.jsonl, weight: 1}]}"
+    inputs = inputs_of(pico, ("mixed: {files: mixed.jsonl}", found))
+    assert sum(inputs.corpus("mixed").facts.n_by_source) < 9
+    assert inputs.leaks["mixed"].n_rows < 9
+    assert not inputs.leaks["mixed"].leaks
+
+
 def test_weights_count_what_shares_count(inputs: Inputs, pico: Path) -> None:
     rows = inputs_of(pico, (ONE, TWO), ("budget: 100", "budget: 100\nshares_by: rows"))
     assert rows.corpus_key("alpha") != inputs.corpus_key("alpha")

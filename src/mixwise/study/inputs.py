@@ -452,9 +452,17 @@ class Inputs:
             return
         if self._task.has_images:  # equal ones are found by their pixels: see `overlap`
             return
+        let_in = self._let_in(name)
         for record in self.records(name):
-            if hasattr(record, "text") and hasattr(record, "place"):
+            is_text = hasattr(record, "text") and hasattr(record, "place")
+            if is_text and (let_in is None or hash_text(record.text) in let_in):
                 yield Passage(record.text, record.place)
+
+    def _let_in(self, name: str) -> frozenset[int] | None:
+        """Hashes of the rows that the weights of a set let in; None where it has no weights."""
+        if all(each.weight is None for each in self.portions(name)):
+            return None
+        return frozenset(self.corpus(name).document_hashes(heldout=True).tolist())
 
     def reads_records(self, name: str) -> bool:
         """Whether an extra evaluation set reads records, which may be left out one by one."""
