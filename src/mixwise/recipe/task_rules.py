@@ -79,11 +79,6 @@ def task_problems(recipe: Recipe) -> list[str]:
         "domains_from": recipe.domains_from is not None,
         "shares_by": recipe.shares_by == "supervised_tokens",
     }
-    refused |= {
-        f"domains.{name}.weights": bool(domain.weights)
-        for name, domain in recipe.domains.items()
-        if task.has_images  # images have no characters to count
-    }
     return problems + [
         f"`{key}`: what it asks for cannot be with `task: {task.name}` yet: leave it out"
         for key, is_asked in refused.items()
