@@ -186,6 +186,7 @@ def test_an_error_names_the_source(tmp_path: Path) -> None:
 
 
 A, B = {"files": "a.jsonl"}, {"files": "b.jsonl"}
+C = {"hub": {"dataset": "c/c", "stream_rows": 9}}
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Domain, {"files": ["a", "b"], "weights": {"a": 1}}, "must name each entry of `files`"),
     (Domain, {"files": ["a", "b"], "weights": {"a": 1, "c": 1}}, "must name each entry of `files`"),
@@ -196,6 +197,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Domain, {"sources": [A, B], "learn": "all"}, "`learn` has no effect beside `sources`"),
     (Domain, {"sources": [A, B], "weights": {"a": 1}}, "`weights` has no effect beside `sources`"),
     (Domain, {"sources": [A, B], "heldout_files": "c"}, "`heldout_files` cannot be beside"),
+    (Domain, {"sources": [C, C | {"hub": {"dataset": "c/c"}}]}, "read the same dataset"),
     (Domain, {"sources": [A, {"sources": [B]}]}, "Extra inputs are not permitted"),
     (Domain, {"sources": [A, {"weight": 1}]}, "either `files` .* or `hub`"),
     (ColumnDomains, {"sources": [A, B], "column": "c"}, "`sources` cannot be here"),
