@@ -205,6 +205,13 @@ def test_a_recipe_of_a_megabyte_is_refused(tmp_path: Path) -> None:
         load_recipe(path)
 
 
+@pytest.mark.parametrize("value", [1.5, None, ["wiki"]])
+def test_a_value_that_rows_cannot_be_chosen_by_is_told_in_one_line(value: object) -> None:
+    web = {"files": "web.jsonl", "where": {"source": value}}
+    rule = r"`domains\.web\.where\.source`: must be a text, a whole number, or true or false, but"
+    assert "\n" not in refuse(rule, domains={"web": web, "code": {"files": "code.jsonl"}})
+
+
 def test_a_long_value_is_shortened_in_the_error() -> None:
     told = refuse("`sequence_length`: .*, but got 'xxx", sequence_length="x" * 100_000)
     assert len(told) < 300
