@@ -83,6 +83,7 @@ class ContaminationSearch:
         sets: Mapping[str, Sequence[Passage]],
         corpora: Mapping[str, Corpus],
         documents: Callable[[str], Iterator[Document]],
+        files: Callable[[str], Sequence[str]],
     ) -> dict[str, SetLeaks]:
         """Find the rows of each set.
 
@@ -90,8 +91,9 @@ class ContaminationSearch:
             sets: Rows by set.
             corpora: The domains, tokenised.
             documents: Reads a domain's documents, of both sides.
+            files: Names the files of a domain, which findings name too.
         """
-        key = self._key(sets, corpora)
+        key = self._key(sets, {name: (corpora[name].key, *files(name)) for name in corpora})
         file = self._cache / f"contamination-{key}.json"
         known = load_found(file, _parse, "test texts are looked for anew")
         if known is None:
@@ -130,12 +132,14 @@ class ContaminationSearch:
     def _tell(self, done: int, n_domains: int) -> None:
         self._on_progress(Progress("looking for test texts", done, n_domains, "domains"))
 
-    def _key(self, sets: Mapping[str, Sequence[Passage]], corpora: Mapping[str, Corpus]) -> str:
+    def _key(
+        self, sets: Mapping[str, Sequence[Passage]], domains: Mapping[str, Sequence[str]]
+    ) -> str:
         of_sets = (
             hash_section(name, *(f"{row.place} {hash_text(row.text)}" for row in rows))
             for name, rows in sets.items()
         )
-        of_domains = (f"{name} {corpus.key}" for name, corpus in corpora.items())
+        of_domains = (hash_section(name, *parts) for name, parts in domains.items())
         asked = self._settings.model_dump_json(exclude={"action"})
         return hash_section(asked, *of_sets, *of_domains)
 

@@ -26,7 +26,12 @@ from mixwise.data.examples import ExampleEncoder
 from mixwise.data.heldout import HeldoutRows
 from mixwise.data.hub import KeptStream
 from mixwise.data.image_processor import open_image_encoder
-from mixwise.data.matching import expand_user, warn_of_left_out
+from mixwise.data.matching import (
+    expand_user,
+    file_patterns,
+    resolve_files,
+    warn_of_left_out,
+)
 from mixwise.data.sources import open_documents, read_documents, read_records
 from mixwise.data.tokenising import hash_text
 from mixwise.data.tokenizer import BaseTokenizer
@@ -434,6 +439,7 @@ class Inputs:
             {name: rows for name, rows in sets.items() if rows},
             {name: self.corpus(name) for name in recipe.domains},
             documents,
+            self._files,
         )
         lines = [
             f"{describe_leaks(self.key(name), leaks, recipe.contamination, folder)}: remove them "
@@ -443,6 +449,17 @@ class Inputs:
         ]
         if lines:
             raise DataError(*lines)
+        return found
+
+    def _files(self, name: str) -> list[str]:
+        """The files of a domain or set by their paths; datasets of the hub by their names."""
+        found = []
+        for each in self.portions(name):
+            source, folder = each.source, self.settings.recipe_folder
+            patterns = file_patterns(source, folder)
+            files = resolve_files(patterns, folder, each.key, source.format) if patterns else ()
+            found += [str(file) for file in files]
+            found += [source.hub.dataset] if source.hub is not None else []
         return found
 
     def _passages(self, name: str) -> Iterator[Passage]:
