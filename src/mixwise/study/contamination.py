@@ -174,7 +174,7 @@ def _training_side(corpus: Corpus, documents: Iterator[Document]) -> Iterator[Pa
     trained = set(corpus.document_hashes(heldout=False).tolist())
     for document in documents:
         if hash_text(document.text) in trained:
-            yield Passage(document.text, document.place)
+            yield Passage(document.text, printable(document.place))
 
 
 def _parse(content: Mapping[str, Any]) -> dict[str, SetLeaks]:
