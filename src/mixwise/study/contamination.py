@@ -23,6 +23,7 @@ from mixwise.records.record import Document
 from mixwise.study.kept_findings import load_found, save_found
 
 _SHOWN = 2  # rows that are named
+_FORMAT = 2  # of what is kept; raise it when texts are compared in another way
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class ContaminationSearch:
         )
         of_domains = (hash_section(name, *parts) for name, parts in domains.items())
         asked = self._settings.model_dump_json(exclude={"action"})
-        return hash_section(asked, *of_sets, *of_domains)
+        return hash_section(_FORMAT, asked, *of_sets, *of_domains)
 
 
 def describe_leaks(key: str, found: SetLeaks, settings: Contamination, folder: Path) -> str:
