@@ -198,11 +198,16 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Domain, {"sources": [A, B], "weights": {"a": 1}}, "`weights` has no effect beside `sources`"),
     (Domain, {"sources": [A, B], "heldout_files": "c"}, "`heldout_files` cannot be beside"),
     (Domain, {"sources": [C, C | {"hub": {"dataset": "c/c"}}]}, "read the same dataset"),
+    (Domain, C | {"format": "jsonl"}, "`format` has no effect on a dataset of the hub"),
     (Domain, {"sources": [A, {"sources": [B]}]}, "Extra inputs are not permitted"),
     (Domain, {"sources": [A, {"weight": 1}]}, "either `files` .* or `hub`"),
     (ColumnDomains, {"sources": [A, B], "column": "c"}, "`sources` cannot be here"),
     (EvaluationSource, {"sources": [A, B], "kind": "choice"}, "for records that are documents"),
 ]
+
+
+def test_heldout_files_beside_a_dataset_of_the_hub_may_have_a_format() -> None:
+    assert Domain.model_validate(C | {"format": "jsonl", "heldout_files": "h"}).format == "jsonl"
 
 
 @pytest.mark.parametrize(("kind", "values", "rule"), REFUSED)

@@ -216,6 +216,8 @@ class TextSource(Section):
         if self._keys_stand_elsewhere:
             self._refuse(_OF_RECORDS, self._keys_stand_elsewhere)
             return self
+        if self.hub is not None and not getattr(self, "heldout_files", ()):  # which have a format
+            self._refuse(("format", "document_characters"), "on a dataset of the hub: leave it out")
         name = self.record_format.name
         if self.names_records or self.record_format.gives is not Document:
             self._require_fitting_learn()  # of others, what they are is not known yet
