@@ -75,7 +75,7 @@ class HashMemo:
         Raises:
             DataError: If it cannot be read.
         """
-        name = str(path.absolute())
+        name = os.fsencode(path.absolute()).decode(errors="backslashreplace")
         try:
             stat = path.stat()
         except OSError as error:

@@ -72,9 +72,15 @@ def test_a_short_row_is_compared_whole_and_a_very_short_one_not_at_all() -> None
 
 def test_characters_of_a_script_without_spaces_are_words() -> None:
     assert split_words("太陽系で一番") == list("太陽系で一番")
+    assert split_words("3つの惑星 NASAの星") == ["3", *"つの惑星", "nasa", *"の星"]
     row = "太陽系で一番短い年を持つ惑星はどれですか"
     [found] = RowIndex(passages(row), 8).covered_by(passages(f"問題:{row}。"))
     assert found.coverage == 1.0
+
+
+def test_vowels_that_are_marks_belong_to_their_word() -> None:
+    assert split_words("मराठी भाषा। की, का") == ["मराठी", "भाषा", "की", "का"]
+    assert split_words("مُحَمَّد x\u0302y") == ["مُحَمَّد", "x\u0302y"]
 
 
 @pytest.mark.parametrize("n", [1, 3, 8])

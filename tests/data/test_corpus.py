@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.data.corpora import END, TEXTS, ByteTokenizer, CharacterTokenizer, prepare, sides, write
 
 from mixwise.data.corpus import Corpus, find_overlap, locate_hash, map_sequences
-from mixwise.errors import DataError
+from mixwise.errors import DataError, MixwiseWarning
 from mixwise.progress import Progress
 from mixwise.recipe import HubDataset, TextSource
 
@@ -137,6 +137,15 @@ def test_heldout_files_are_the_heldout_side_and_nothing_is_split_off(folder: Pat
     corpus = prepare(folder, heldout_files=("h.jsonl",))
     assert sides(corpus) == (TEXTS, ["held out", "and more"])
     assert corpus.facts.n_heldout_documents == 2
+
+
+def test_what_a_folder_of_heldout_files_leaves_out_is_said(folder: Path) -> None:
+    (folder / "held").mkdir()
+    write(folder / "held", "held out")
+    write(folder / "held", "forgotten", name="more.jsnl")
+    with pytest.warns(MixwiseWarning, match=r"`domains\.math\.heldout_files.*more\.jsnl: unknown"):
+        corpus = prepare(folder, heldout_files=("held",))
+    assert corpus.facts.n_heldout_documents == 1
 
 
 def test_a_changed_heldout_file_changes_the_key(folder: Path) -> None:

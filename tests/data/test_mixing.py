@@ -186,20 +186,28 @@ def test_an_error_names_the_source(tmp_path: Path) -> None:
 
 
 A, B = {"files": "a.jsonl"}, {"files": "b.jsonl"}
+C = {"hub": {"dataset": "c/c", "stream_rows": 9}}
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Domain, {"files": ["a", "b"], "weights": {"a": 1}}, "must name each entry of `files`"),
     (Domain, {"files": ["a", "b"], "weights": {"a": 1, "c": 1}}, "must name each entry of `files`"),
+    (Domain, {"files": ["a", "a"], "weights": {"a": 1}}, "two or more that all differ"),
     (Domain, {"sources": [A | {"weight": 1}, B]}, r"`sources\.1` has none: give it one"),
     (Domain, {"sources": [A, B | {"weight": 0}]}, "greater than 0"),
     (Domain, {"sources": [A, B], "files": "c"}, "`files` has no effect beside `sources`"),
     (Domain, {"sources": [A, B], "learn": "all"}, "`learn` has no effect beside `sources`"),
     (Domain, {"sources": [A, B], "weights": {"a": 1}}, "`weights` has no effect beside `sources`"),
     (Domain, {"sources": [A, B], "heldout_files": "c"}, "`heldout_files` cannot be beside"),
+    (Domain, {"sources": [C, C | {"hub": {"dataset": "c/c"}}]}, "read the same dataset"),
+    (Domain, C | {"format": "jsonl"}, "`format` has no effect on a dataset of the hub"),
     (Domain, {"sources": [A, {"sources": [B]}]}, "Extra inputs are not permitted"),
     (Domain, {"sources": [A, {"weight": 1}]}, "either `files` .* or `hub`"),
     (ColumnDomains, {"sources": [A, B], "column": "c"}, "`sources` cannot be here"),
     (EvaluationSource, {"sources": [A, B], "kind": "choice"}, "for records that are documents"),
 ]
+
+
+def test_heldout_files_beside_a_dataset_of_the_hub_may_have_a_format() -> None:
+    assert Domain.model_validate(C | {"format": "jsonl", "heldout_files": "h"}).format == "jsonl"
 
 
 @pytest.mark.parametrize(("kind", "values", "rule"), REFUSED)

@@ -49,6 +49,7 @@ def test_compressed_plain_text_reads_alike(tmp_path: Path) -> None:
     [
         ({"source": "wiki"}, ["a", "c"]),
         ({"source": "wiki", "n": 1}, ["a"]),
+        ({"n": 1.0}, ["a"]),
         ({"meta.ok": True}, ["b"]),
         ({"n": 2}, ["c"]),
         ({"source": "none"}, []),

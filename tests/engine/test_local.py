@@ -149,6 +149,17 @@ def test_a_killed_worker_is_a_clear_error(engine: LocalEngine) -> None:
     engine.close()
 
 
+def test_a_worker_that_was_killed_while_it_waited_is_a_clear_error(engine: LocalEngine) -> None:
+    list(engine.run(square, [1, 2], ignore))
+    assert engine._executor is not None
+    for worker in list(engine._executor._processes):
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda pid=worker: not is_running(pid))
+    with pytest.raises(ResourceError, match="a worker process was killed"):
+        list(engine.run(square, [3], ignore))
+    assert [f.result for f in engine.run(square, [6], ignore)] == [36], "it can be used again"
+
+
 def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(MAIN)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}

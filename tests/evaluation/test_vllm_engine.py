@@ -143,6 +143,22 @@ def test_an_engine_that_keeps_other_weights_is_an_error(
         chosen.evaluate(scaled(pico, 3.0))
 
 
+@pytest.mark.parametrize(
+    ("call", "task"),
+    [("collective_rpc", "take the weights of a merged model"), ("generate", "write answers")],
+)
+def test_an_engine_that_fails_is_an_error_of_ours(
+    pico: Path, monkeypatch: pytest.MonkeyPatch, call: str, task: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(LLM, call, fail)
+    rule = rf"vLLM could not {task} \(CUDA out of memory\): set `generator"
+    with pytest.raises(EvaluationError, match=rule):
+        open_set(pico, VLLM).evaluate(scaled(pico, 2.0))
+
+
 def test_samples_are_seeded_by_question(pico: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 

@@ -47,6 +47,24 @@ from mixwise.recipe import load_recipe, parse_recipe
         ({"final": {"seed": 3}}, "final.seed", "seeds"),
         ({"engine": {"worker": 1}}, "engine.worker", "workers"),
         ({"validation": {"mixture": 1}}, "validation.mixture", "mixtures"),
+        (
+            {
+                "domains": {},
+                "domains_from": {"column": "c", "hub": {"dataset": "a/b", "splt": "x"}},
+            },
+            "domains_from.hub.splt",
+            "split",
+        ),
+        (
+            {"domains": {"fields": {"files": "f", "recrds": "x"}}},
+            "domains.fields.recrds",
+            "records",
+        ),
+        (
+            {"domains": {"web": {"sources": [{"hub": {"dataset": "a/b", "splt": "x"}}]}}},
+            "domains.web.sources.0.hub.splt",
+            "split",
+        ),
     ],
 )
 def test_an_unknown_key_at_any_depth_names_the_nearest_valid_one(
@@ -185,6 +203,13 @@ def test_a_recipe_of_a_megabyte_is_refused(tmp_path: Path) -> None:
     path.write_text("#" * 2**20 + "\n")
     with pytest.raises(RecipeError, match="larger than 1,048,576 bytes"):
         load_recipe(path)
+
+
+@pytest.mark.parametrize("value", [1.5, None, ["wiki"]])
+def test_a_value_that_rows_cannot_be_chosen_by_is_told_in_one_line(value: object) -> None:
+    web = {"files": "web.jsonl", "where": {"source": value}}
+    rule = r"`domains\.web\.where\.source`: must be a text, a whole number, or true or false, but"
+    assert "\n" not in refuse(rule, domains={"web": web, "code": {"files": "code.jsonl"}})
 
 
 def test_a_long_value_is_shortened_in_the_error() -> None:

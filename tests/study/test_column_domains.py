@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ from tests.data.rows import write_lines, write_parquet
 from tests.recipe.minimal import recipe
 
 from mixwise import Study
-from mixwise.errors import DataError, MixwiseWarning, RecipeError
+from mixwise.errors import DataError, MixwiseWarning, RecipeError, ResourceError
+from mixwise.files import HashMemo
 from mixwise.recipe import Recipe, add_domains, load_recipe, parse_recipe
 from mixwise.study.column_domains import find_values
 
@@ -137,6 +141,28 @@ def test_a_damaged_memory_is_made_anew(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("wiki", "news"))
     with pytest.warns(MixwiseWarning, match="the column's values are counted anew"):
         assert find_values(split(), tmp_path, tmp_path / "cache") == values
+
+
+def test_a_value_that_utf8_cannot_hold_is_refused_with_its_row(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text('{"text": "a", "source": "a\\ud800"}\n')
+    with pytest.raises(DataError, match=r"d\.jsonl:1: `source` is no valid Unicode"):
+        find_values(split(), tmp_path, tmp_path / "cache")
+
+
+def test_a_file_may_have_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"caf\xe9.jsonl")
+    write_lines(file, *ROWS)
+    values = find_values(split(files="*.jsonl"), tmp_path, tmp_path / "cache")
+    assert find_values(split(files="*.jsonl"), tmp_path, tmp_path / "cache") == values
+    memo, clock = tmp_path / "memo.json", itertools.count(time.time() + 60).__next__
+    assert HashMemo(memo, clock=clock)(file) == HashMemo(memo, hash_file=str, clock=clock)(file)
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    write_lines(tmp_path / "d.jsonl", *ROWS)
+    (tmp_path / "cache").symlink_to("a disk that is not there")
+    with pytest.raises(ResourceError, match="or set MIXWISE_CACHE to another folder"):
+        find_values(split(), tmp_path, tmp_path / "cache")
 
 
 def test_the_domains_must_fit_the_rest_of_the_recipe() -> None:

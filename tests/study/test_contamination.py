@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -92,3 +93,11 @@ def test_what_was_found_is_kept_and_a_damaged_file_found_anew(
     file.write_text(file.read_text().replace("alpha", "gamma"))
     with pytest.warns(MixwiseWarning, match="test texts are looked for anew"):
         assert inputs_of(planted, "warn").leaks == before
+
+
+def test_a_file_that_has_moved_is_named_where_it_is_now(planted: Path) -> None:
+    assert "alpha.jsonl:" in inputs_of(planted, "warn").leaks["quiz"].leaks[0].document
+    (planted / "alpha.jsonl").rename(planted / os.fsdecode(b"moved-\xe9.jsonl"))
+    recipe = planted / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("files: alpha.jsonl", "files: moved*.jsonl"))
+    assert "moved-\\udce9.jsonl:" in inputs_of(planted, "warn").leaks["quiz"].leaks[0].document

@@ -293,11 +293,6 @@ def test_an_expert_of_another_processor_is_refused(small: Path) -> None:
         ("horizon_examples", "horizon_tokens", "`horizon_tokens` cannot be with"),
         ("budget: 100", "budget: 100\nexample_tokens: 9", "`example_tokens` cannot be with"),
         ("files: red", "files: red, records: labelled", "rows must be image records"),
-        (
-            "files: red",
-            "files: [red, blue], weights: {red: 1, blue: 1}",
-            r"`domains\.red\.weights`",
-        ),
         ("device: cpu", "device: cpu, method: lora", r"`training\.method`"),
         (
             "files: red",
@@ -321,6 +316,17 @@ def test_a_label_of_another_folder_and_a_damaged_image_are_named(small: Path) ->
     (small / "red" / "disc").rename(small / "red" / "disk")
     with pytest.raises(DataError, match=r"the label `disk` is none of .*`disc`"):
         inputs_of(small, RECIPE).corpus("red")
+
+
+def test_folders_of_images_have_weights_as_sources_have(small: Path) -> None:
+    files = "red: {files: [red, blue], weights: {red: 3, blue: 1}}"
+    sources = "red: {sources: [{files: red, weight: 3}, {files: blue, weight: 1}]}"
+    by_files, by_sources = (
+        inputs_of(small, RECIPE.replace("red: {files: red}", each)).corpus("red")
+        for each in (files, sources)
+    )
+    assert by_files.key == by_sources.key
+    assert by_files.facts.n_by_source == (40, 14)
 
 
 def test_pixels_follow_the_files_and_are_found_again(small: Path) -> None:

@@ -10,6 +10,7 @@ from tests.conftest import sentences, write_rows
 from tests.study.test_inputs import inputs_of, talk_in
 
 from mixwise.stages.check import run_check
+from mixwise.stages.notes import notes_of
 from mixwise.study.inputs import Inputs
 
 ONE = "alpha: {files: alpha.jsonl}"
@@ -53,6 +54,22 @@ def test_leaks_are_found_in_each_source_that_is_read(inputs: Inputs) -> None:
     [leak] = inputs.leaks["quiz"].leaks
     assert leak.domain == "alpha"
     assert Path(leak.document.rpartition(":")[0]).name in ("alpha.jsonl", "talks.jsonl")
+
+
+def test_rows_of_a_set_that_its_weights_leave_out_are_counted_and_no_leaks(pico: Path) -> None:
+    mixed = (pico / "mixed.jsonl").read_text().splitlines()
+    alpha = (pico / "alpha.jsonl").read_text().splitlines()
+    (pico / "mixed.jsonl").write_text("\n".join(mixed[:2]) + "\n")
+    (pico / "more.jsonl").write_text("\n".join([*mixed, *alpha]) + "\n")
+    found = "mixed: {sources: [{files: mixed.jsonl, weight: 1}, {files: more.jsonl, weight: 1}]}"
+    inputs = inputs_of(pico, ("mixed: {files: mixed.jsonl}", found))
+    assert sum(inputs.corpus("mixed").facts.n_by_source) < 9
+    assert inputs.leaks["mixed"].n_rows < 9
+    assert not inputs.leaks["mixed"].leaks
+    told = (
+        "`evaluation.sets.mixed`: of its sources are read, by their weights of all tokens, 2 of 2"
+    )
+    assert any(note.startswith(told) for note in notes_of(inputs))
 
 
 def test_weights_count_what_shares_count(inputs: Inputs, pico: Path) -> None:

@@ -5,8 +5,8 @@ Notation:
     n-gram which the document holds too.
 
 Method:
-    Texts are compared as words: compatibility forms and case are folded, whatever is neither letter
-    nor digit separates, and each character of a script without spaces is a word. Rows are
+    Texts are compared as words: compatibility forms and case are folded, what is neither letter,
+    mark nor digit separates, and each character of a script without spaces is a word. Rows are
     indexed by the hashes of their n-grams; documents are read once, one after the other, and each
     row keeps its largest coverage by one of them. A row of fewer than n words is one n-gram.
 
@@ -30,7 +30,11 @@ import numpy as np
 import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
-_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
+_ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_MARKS = (  # vowels and accents that are no letters to `re`, with the letters of Indic scripts
+    r"\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0900-\u0963\u0966-\u0dff\u0f71-\u0fbc"
+)
+_WORD = re.compile(rf"[{_ALONE}]|(?:[^\W_{_ALONE}]+|[{_MARKS}]+)+")
 _FEWEST_WORDS = 4
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # multiplier of the rolling hash: 2⁶⁴ over the golden ratio
 

@@ -243,6 +243,8 @@ def prepare_corpus(
     for each in found:
         warn_of_left_out(each.source, folder, each.key)
     heldout_source = source.model_copy(update=_as_heldout(heldout_files))
+    if heldout_files:
+        warn_of_left_out(heldout_source, folder, f"{key}.heldout_files")
     corpus_key = find_corpus_key(
         source,
         folder=folder,

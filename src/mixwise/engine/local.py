@@ -71,11 +71,11 @@ class LocalEngine:
         """Run a function over jobs and yield each as it finishes; see `Engine.run`."""
         self._stop.value = 0
         self._n_runs += 1
-        futures: dict[Future[_Done[Result]], int] = {
-            self._pool().submit(_call, function, job, (self._n_runs, index)): index
-            for index, job in enumerate(jobs)
-        }
+        futures: dict[Future[_Done[Result]], int] = {}
         try:
+            for index, job in enumerate(jobs):
+                place = (self._n_runs, index)
+                futures[self._pool().submit(_call, function, job, place)] = index
             while futures:
                 done, _ = wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
                 self._drain(on_step)

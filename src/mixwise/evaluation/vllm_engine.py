@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -81,10 +82,15 @@ class VllmEngine:
         self._sampling_params = sampling_params
 
     def load(self, model: Any) -> None:
-        """Put the weights of a live model into the place of those that it holds."""
+        """Put the weights of a live model into the place of those that it holds.
+
+        Raises:
+            EvaluationError: If it does not take them.
+        """
         with tempfile.TemporaryDirectory(prefix="mixwise-vllm-") as folder:
             model.save_pretrained(folder)
-            self._llm.collective_rpc("reload_weights", kwargs={"weights_path": folder})
+            with _explained("take the weights of a merged model"):
+                self._llm.collective_rpc("reload_weights", kwargs={"weights_path": folder})
 
     def write(
         self,
@@ -102,7 +108,7 @@ class VllmEngine:
             ends: Tokens that end an answer.
 
         Raises:
-            EvaluationError: If a request was given up.
+            EvaluationError: If a request was given up, or the engine has failed.
         """
         params = [
             self._sampling_params(
@@ -117,8 +123,21 @@ class VllmEngine:
             for k in questions
         ]
         asked = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
-        found = self._llm.generate(asked, params, use_tqdm=False)
+        with _explained("write answers"):
+            found = self._llm.generate(asked, params, use_tqdm=False)
         return [_read(each.outputs[0]) for each in found]
+
+
+@contextmanager
+def _explained(task: str) -> Iterator[None]:
+    """Say what a running engine could not do; vLLM raises errors of many libraries."""
+    try:
+        yield
+    except Exception as error:
+        raise EvaluationError(
+            f"vLLM could not {task} ({printable(first_line(error), 300)}): set "
+            "`generator: transformers`, or change `generator_memory`"
+        ) from error
 
 
 def _read(output: Any) -> Written:

@@ -54,12 +54,25 @@ class SplitSource(TextSource):
                     "`weight` must stand in each of the `sources` or in none, but "
                     f"`sources.{given.index(False)}` has none: give it one"
                 )
-        if self.weights and (set(self.weights) != set(self.files) or len(self.files) < 2):
+            self._require_different_datasets()
+        if self.weights and (sorted(self.weights) != sorted(self.files) or len(self.files) < 2):
             raise ValueError(
-                "`weights` must name each entry of `files`, of which there are two or more, but "
+                "`weights` must name each entry of `files`, two or more that all differ, but "
                 f"names {printable(', '.join(self.weights), 200)}: correct one of the two"
             )
         return self
+
+    def _require_different_datasets(self) -> None:
+        """Refuse a dataset that is read twice in the same way, be it by more rows of a stream."""
+        seen: dict[str, int] = {}
+        for i, each in enumerate(self.sources):
+            how = each.model_dump_json(exclude={"weight": True, "hub": {"stream_rows"}})
+            first = i if each.hub is None else seen.setdefault(how, i)
+            if first != i:
+                raise ValueError(
+                    f"`sources.{first}` and `sources.{i}` read the same dataset in the same way: "
+                    "change one"
+                )
 
 
 @dataclass(frozen=True, slots=True)

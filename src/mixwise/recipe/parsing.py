@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,7 +13,7 @@ from mixwise.errors import RecipeError, nearest, printable, shown
 from mixwise.kinds import KINDS
 from mixwise.recipe.domains import EvaluationSource
 from mixwise.recipe.recipe import Recipe
-from mixwise.recipe.sources import HubDataset
+from mixwise.recipe.sources import TextSource
 from mixwise.records.formats import FORMATS
 
 _MOST_BYTES = 2**20  # of a recipe
@@ -225,16 +225,17 @@ def _place(location: tuple[object, ...]) -> tuple[object, ...]:
 
 def _valid_keys(place: tuple[object, ...], whole: type[BaseModel]) -> list[str]:
     """The keys that are valid in the section at a place of the recipe."""
-    if place and place[-1] == "fields":
-        return list(
-            dict.fromkeys(key for row in FORMATS.values() for key in row.fields.model_fields)
-        )
     section = whole
     parts = list(place)
     while parts:
-        annotation = section.model_fields[str(parts.pop(0))].annotation
+        key = str(parts.pop(0))
+        if key == "fields" and issubclass(section, TextSource):
+            return list(
+                dict.fromkeys(key for row in FORMATS.values() for key in row.fields.model_fields)
+            )
+        annotation = section.model_fields[key].annotation
         models = [m for m in (annotation, *get_args(annotation)) if _is_model(m)]
-        if not _is_model(annotation) and parts and models and models[0] is not HubDataset:
+        if parts and get_origin(annotation) in (dict, tuple):
             parts.pop(0)  # the name of an entry, or its number
         section = models[0]
     own = [key for row in KINDS.values() for key in row.keys.model_fields]

@@ -340,5 +340,5 @@ def hash_section(*sections: BaseModel | str | int) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for section in sections:
         text = section.model_dump_json() if isinstance(section, BaseModel) else str(section)
-        digest.update(text.encode() + b"\0")
+        digest.update(text.encode(errors="backslashreplace") + b"\0")  # names of files may need it
     return digest.hexdigest()

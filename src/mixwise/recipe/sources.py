@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from mixwise.errors import MixwiseError, printable
+from mixwise.errors import MixwiseError, printable, shown
 from mixwise.records.formats import FORMATS, RecordFormat
 from mixwise.records.record import Document
 from mixwise.records.text import TextFields
@@ -27,6 +27,17 @@ from mixwise.section import Section
 
 def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
+
+
+def _whole(value: object) -> object:
+    """A value that rows can be chosen by; a whole number may be written with a point."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, bool | int | str):
+        raise ValueError(
+            f"must be a text, a whole number, or true or false, but got {shown(value)}: change it"
+        )
+    return value
 
 
 def _fits_file_system(path: str) -> str:
@@ -92,7 +103,9 @@ class TextSource(Section):
 
     files: Patterns = ()
     hub: HubDataset | None = None
-    where: dict[str, bool | int | str] = Field(default_factory=dict)
+    where: dict[str, Annotated[bool | int | str, BeforeValidator(_whole)]] = Field(
+        default_factory=dict
+    )
     records: Annotated[str, AfterValidator(FORMATS.known)] | None = None
     field: str = "text"
     fields: SerializeAsAny[Section] | None = None
@@ -203,6 +216,8 @@ class TextSource(Section):
         if self._keys_stand_elsewhere:
             self._refuse(_OF_RECORDS, self._keys_stand_elsewhere)
             return self
+        if self.hub is not None and not getattr(self, "heldout_files", ()):  # which have a format
+            self._refuse(("format", "document_characters"), "on a dataset of the hub: leave it out")
         name = self.record_format.name
         if self.names_records or self.record_format.gives is not Document:
             self._require_fitting_learn()  # of others, what they are is not known yet

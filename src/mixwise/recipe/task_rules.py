@@ -80,11 +80,6 @@ def task_problems(recipe: Recipe) -> list[str]:
         "domains_from": recipe.domains_from is not None,
         "shares_by": recipe.shares_by == "supervised_tokens",
     }
-    refused |= {
-        f"domains.{name}.weights": bool(domain.weights)
-        for name, domain in recipe.domains.items()
-        if task.has_images  # images have no characters to count
-    }
     refused |= {  # rows of a stream are kept as JSON, which holds no images
         f"{each.key}.hub.stream_rows": each.source.hub is not None
         and each.source.hub.stream_rows is not None

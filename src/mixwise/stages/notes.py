@@ -29,7 +29,7 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
                 f"{facts.n_train_tokens:,} training tokens are learned, the others are read only; "
                 f"shares count {UNIT_WORDS[inputs.recipe.shares_by]}"
             )
-    for name in inputs.recipe.domains:
+    for name in inputs.recipe.tokenised_sets:
         read = inputs.corpus(name).facts.n_by_source
         if read:
             every = [sum(not d.is_empty for d in each) for each in inputs.documents(name)]

@@ -17,11 +17,12 @@ from typing import Any
 from mixwise.data.formats import format_of
 from mixwise.data.matching import resolve_files
 from mixwise.data.sources import read_column
-from mixwise.errors import DamagedError, DataError, MixwiseWarning, StudyError, printable, shown
-from mixwise.files import MEMO_FILE, HashMemo, load_sealed, replace_file, seal
+from mixwise.errors import DataError, MixwiseWarning, printable, shown
+from mixwise.files import MEMO_FILE, HashMemo
 from mixwise.recipe import ColumnDomains, Recipe, hash_section
 from mixwise.recipe.names import legal_name
-from mixwise.records.row import Wanted, pick
+from mixwise.records.row import Wanted, pick, require_unicode
+from mixwise.study.kept_findings import load_found, save_found
 
 _KEY = "domains_from"
 _MOST_DOMAINS = 64  # each costs an expert
@@ -51,6 +52,7 @@ def find_values(recipe: Recipe, folder: Path, cache: Path | None) -> dict[str, s
     Raises:
         DataError: If the source cannot be read; if a value is no text, or none that a name can be
             made of; if two make the same name; or if there are too many.
+        ResourceError: If the cache cannot be written.
         MissingDependencyError: If Parquet or the hub is asked for without its package.
     """
     source = recipe.domains_from
@@ -117,12 +119,10 @@ def _counted(source: ColumnDomains, folder: Path, cache: Path | None) -> dict[st
     if source.hub is not None or cache is None:
         return _count(source, folder)
     file = cache / f"column-{_key(source, folder, cache)}.json"
-    known = _load(file)
+    known = load_found(file, _parse, "the column's values are counted anew")
     if known is None:
         known = _count(source, folder)
-        cache.mkdir(parents=True, exist_ok=True)
-        content = {value: asdict(each) for value, each in known.items()}
-        replace_file(file, seal({"values": content}))
+        save_found(file, {"values": {value: asdict(each) for value, each in known.items()}})
     return known
 
 
@@ -134,20 +134,8 @@ def _key(source: ColumnDomains, folder: Path, cache: Path) -> str:
     return hash_section(asked, *parts)
 
 
-def _load(file: Path) -> dict[str, _Value] | None:
-    """What a file of the cache holds; None where it must be counted anew, which is said."""
-    try:
-        content: Mapping[str, Any] = load_sealed(file, "it is made anew")["values"]
-        return {value: _Value(**each) for value, each in content.items()}
-    except FileNotFoundError:
-        return None
-    except (StudyError, DamagedError, DataError, KeyError, TypeError) as error:
-        warnings.warn(
-            f"{file}: is damaged ({type(error).__name__}): the column's values are counted anew",
-            MixwiseWarning,
-            stacklevel=3,
-        )
-        return None
+def _parse(content: Mapping[str, Any]) -> dict[str, _Value]:
+    return {value: _Value(**each) for value, each in content["values"].items()}
 
 
 def _count(source: ColumnDomains, folder: Path) -> dict[str, _Value]:
@@ -175,4 +163,5 @@ def _read(source: ColumnDomains, folder: Path) -> Iterator[tuple[str, str]]:
                 f"row's domain (`{column.key}`), but got {shown(value)}: fill it, or remove the "
                 "row"
             )
+        require_unicode(value, row, column)
         yield value, row.place

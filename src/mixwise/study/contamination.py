@@ -8,7 +8,6 @@ Method:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,13 +16,14 @@ from typing import Any
 from mixwise.data.contamination import Passage, RowIndex
 from mixwise.data.corpus import Corpus
 from mixwise.data.tokenising import hash_text
-from mixwise.errors import DamagedError, DataError, MixwiseWarning, StudyError, printable
-from mixwise.files import load_sealed, replace_file, seal
+from mixwise.errors import printable
 from mixwise.progress import OnProgress, Progress
 from mixwise.recipe import Contamination, hash_section
 from mixwise.records.record import Document
+from mixwise.study.kept_findings import load_found, save_found
 
 _SHOWN = 2  # rows that are named
+_FORMAT = 2  # of what is kept; raise it when texts are compared in another way
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class ContaminationSearch:
         sets: Mapping[str, Sequence[Passage]],
         corpora: Mapping[str, Corpus],
         documents: Callable[[str], Iterator[Document]],
+        files: Callable[[str], Sequence[str]],
     ) -> dict[str, SetLeaks]:
         """Find the rows of each set.
 
@@ -91,15 +92,14 @@ class ContaminationSearch:
             sets: Rows by set.
             corpora: The domains, tokenised.
             documents: Reads a domain's documents, of both sides.
+            files: Names the files of a domain, which findings name too.
         """
-        key = self._key(sets, corpora)
+        key = self._key(sets, {name: (corpora[name].key, *files(name)) for name in corpora})
         file = self._cache / f"contamination-{key}.json"
-        known = _load(file)
+        known = load_found(file, _parse, "test texts are looked for anew")
         if known is None:
             known = self._search(sets, corpora, documents)
-            self._cache.mkdir(parents=True, exist_ok=True)
-            content = {name: asdict(found) for name, found in known.items()}
-            replace_file(file, seal({"sets": content}))
+            save_found(file, {"sets": {name: asdict(found) for name, found in known.items()}})
         return known
 
     def _search(
@@ -133,14 +133,16 @@ class ContaminationSearch:
     def _tell(self, done: int, n_domains: int) -> None:
         self._on_progress(Progress("looking for test texts", done, n_domains, "domains"))
 
-    def _key(self, sets: Mapping[str, Sequence[Passage]], corpora: Mapping[str, Corpus]) -> str:
+    def _key(
+        self, sets: Mapping[str, Sequence[Passage]], domains: Mapping[str, Sequence[str]]
+    ) -> str:
         of_sets = (
             hash_section(name, *(f"{row.place} {hash_text(row.text)}" for row in rows))
             for name, rows in sets.items()
         )
-        of_domains = (f"{name} {corpus.key}" for name, corpus in corpora.items())
+        of_domains = (hash_section(name, *parts) for name, parts in domains.items())
         asked = self._settings.model_dump_json(exclude={"action"})
-        return hash_section(asked, *of_sets, *of_domains)
+        return hash_section(_FORMAT, asked, *of_sets, *of_domains)
 
 
 def describe_leaks(key: str, found: SetLeaks, settings: Contamination, folder: Path) -> str:
@@ -173,25 +175,13 @@ def _training_side(corpus: Corpus, documents: Iterator[Document]) -> Iterator[Pa
     trained = set(corpus.document_hashes(heldout=False).tolist())
     for document in documents:
         if hash_text(document.text) in trained:
-            yield Passage(document.text, document.place)
+            yield Passage(document.text, printable(document.place))
 
 
-def _load(file: Path) -> dict[str, SetLeaks] | None:
-    """What a file of the cache holds; None where it must be found anew, which is said."""
-    try:
-        content: Mapping[str, Any] = load_sealed(file, "it is made anew")["sets"]
-        return {
-            name: SetLeaks(
-                found["n_rows"], found["n_short"], tuple(Leak(**leak) for leak in found["leaks"])
-            )
-            for name, found in content.items()
-        }
-    except FileNotFoundError:
-        return None
-    except (StudyError, DamagedError, DataError, KeyError, TypeError) as error:
-        warnings.warn(
-            f"{file}: is damaged ({type(error).__name__}): test texts are looked for anew",
-            MixwiseWarning,
-            stacklevel=3,
+def _parse(content: Mapping[str, Any]) -> dict[str, SetLeaks]:
+    return {
+        name: SetLeaks(
+            found["n_rows"], found["n_short"], tuple(Leak(**leak) for leak in found["leaks"])
         )
-        return None
+        for name, found in content["sets"].items()
+    }

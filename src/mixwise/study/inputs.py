@@ -27,7 +27,12 @@ from mixwise.data.examples import ExampleEncoder
 from mixwise.data.heldout import HeldoutRows
 from mixwise.data.hub import KeptStream
 from mixwise.data.image_processor import open_image_encoder
-from mixwise.data.matching import expand_user, warn_of_left_out
+from mixwise.data.matching import (
+    expand_user,
+    file_patterns,
+    resolve_files,
+    warn_of_left_out,
+)
 from mixwise.data.sources import open_documents, read_documents, read_records
 from mixwise.data.tokenising import hash_text
 from mixwise.data.tokenizer import BaseTokenizer
@@ -435,6 +440,7 @@ class Inputs:
             {name: rows for name, rows in sets.items() if rows},
             {name: self.corpus(name) for name in recipe.domains},
             documents,
+            self._files,
         )
         lines = [
             f"{describe_leaks(self.key(name), leaks, recipe.contamination, folder)}: remove them "
@@ -446,6 +452,17 @@ class Inputs:
             raise DataError(*lines)
         return found
 
+    def _files(self, name: str) -> list[str]:
+        """The files of a domain or set by their paths; datasets of the hub by their names."""
+        found = []
+        for each in self.portions(name):
+            source, folder = each.source, self.settings.recipe_folder
+            patterns = file_patterns(source, folder)
+            files = resolve_files(patterns, folder, each.key, source.format) if patterns else ()
+            found += [str(file) for file in files]
+            found += [source.hub.dataset] if source.hub is not None else []
+        return found
+
     def _passages(self, name: str) -> Iterator[Passage]:
         """The rows of an extra evaluation set as training data may hold them."""
         if not self.reads_records(name):
@@ -453,9 +470,17 @@ class Inputs:
             return
         if self._task.has_images:  # equal ones are found by their pixels: see `overlap`
             return
+        let_in = self._let_in(name)
         for record in self.records(name):
-            if hasattr(record, "text") and hasattr(record, "place"):
+            is_text = hasattr(record, "text") and hasattr(record, "place")
+            if is_text and (let_in is None or hash_text(record.text) in let_in):
                 yield Passage(record.text, record.place)
+
+    def _let_in(self, name: str) -> frozenset[int] | None:
+        """Hashes of the rows that the weights of a set let in; None where it has no weights."""
+        if all(each.weight is None for each in self.portions(name)):
+            return None
+        return frozenset(self.corpus(name).document_hashes(heldout=True).tolist())
 
     def reads_records(self, name: str) -> bool:
         """Whether an extra evaluation set reads records, which may be left out one by one."""
