@@ -1,4 +1,4 @@
-"""Sixteen domains: an expert each that is short, or longer ones of groups of domains.
+"""Sixteen domains: an expert each that is short, longer ones of groups, or gradients at the base.
 
     python -m benchmarks.many
 
@@ -7,8 +7,10 @@ Method:
     eight targets, a final run of 256 steps. A price buys experts of all domains, or four times as
     long ones of four groups, an equal part of each domain inside; the groups are what anyone can
     see (programs, prose, catalogues, administration). Experts of groups know a mixture by its
-    groups' shares alone. Both are put together in the same ways as in `benchmarks.horizons`, and
-    held against the same trained mixtures; its ρ, regret and intervals.
+    groups' shares alone. Or it buys as many batches of each domain for a gradient at the base, the
+    limit of a short expert (`benchmarks.truth.gradients`). All are put together in the same ways as
+    in `benchmarks.horizons`, and held against the same trained mixtures; its ρ, regret and
+    intervals.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
 from benchmarks.horizons import MIXWISE, WAYS, Bed, ceiling_of, regret_of, rho_interval
 from benchmarks.truth.families import GROUPS
+from benchmarks.truth.gradients import BED as GRADIENTS
+from benchmarks.truth.horizon_table import load
 
 Array = npt.NDArray[np.float64]
 LENGTHS = ((4, 16), (8, 32), (16, 64))  # of experts of domains and of groups, at one price
@@ -39,6 +43,18 @@ def group_rows(many: Bed, groups: Bed) -> npt.NDArray[np.int64]:
     return apart.argmin(axis=1)
 
 
+def gradients(many: Bed, n_batches: int) -> dict[str, Array]:
+    """Losses of the mixtures by gradients of so many batches, by way; none before they are made."""
+    found: dict[str, dict[tuple[float, ...], list[float]]] = {}
+    for row in load(GRADIENTS):
+        if row.steps == n_batches:
+            losses = [row.losses[name] for name in many.sets]
+            found.setdefault(row.answer, {})[tuple(row.shares.values())] = losses
+    return {
+        way: np.array([by[tuple(m)] for m in many.shares.tolist()]) for way, by in found.items()
+    }
+
+
 def main() -> None:
     """Print a table for each objective, and keep the figures."""
     many, groups = Bed.of("many"), Bed.of("many-groups")
@@ -58,10 +74,11 @@ def main() -> None:
                 f"16 of {single} steps": many.scores(single),
                 f"4 groups of {grouped} steps": {way: y[rows][:, columns] for way, y in by_groups},
             }
+            answers[f"gradients of {single} batches"] = gradients(many, single)
             price = f"{many.domains * single / many.steps:g}"
             for experts, by_way in answers.items():
-                for way in (*WAYS[:2], WAYS[3], MIXWISE):
-                    if way in by_way:
+                for way in by_way:
+                    if way in (*WAYS[:2], WAYS[3], MIXWISE) or "gradient" in experts:
                         scores = -by_way[way][many.domains + 1 :, sets].mean(axis=1)
                         claims.append(_report((objective, price, experts, way), scores, truth))
     save_claims("many", claims)
