@@ -203,7 +203,7 @@ def test_without_references_ranks_are_foreseen(
     is_longer = any("train experts twice as long" in remedy for remedy in verdict.remedies)
     assert is_longer == (word == "do not trust")
     place = 0 if ranks is RANKED and path == (MOVING,) else 1  # what decides is said first
-    assert "10 % of the final run's tokens" in verdict.reasons[place]
+    assert "10 % of what the final run reads" in verdict.reasons[place]
     assert ("is not known" in verdict.reasons[place]) == (not path)
 
 

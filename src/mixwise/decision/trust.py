@@ -222,13 +222,13 @@ def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float
         where = 0 if works and moves else 1  # what decides is said first
         reasons.insert(
             where,
-            f"experts read {_percent(share)} of the final run's tokens and their scores are "
+            f"experts read {_percent(share)} of what the final run reads, and their scores are "
             f"continued; the best mixture {words}: that of their end would lose "
             f"{path[-1].behind:.2f} at the final horizon",
         )
     elif share < 1:
         reasons.append(
-            f"experts read {_percent(share)} of the final run's tokens, and how the best mixture "
+            f"experts read {_percent(share)} of what the final run reads, and how the best mixture "
             "moves from there is not known: not all of the objective is continued"
         )
     if not works or moves:
