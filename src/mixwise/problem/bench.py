@@ -10,11 +10,9 @@ from mixwise.problem.measuring import ModuleSuite
 from mixwise.problem.question import ProblemQuestion
 from mixwise.problem.record import BASE_FOLDER, ProblemRecord
 from mixwise.problem.runs import ProblemRuns
-from mixwise.problem.training import train_module
 from mixwise.progress import OnProgress
 from mixwise.recipe import hash_section
 from mixwise.scoring.evaluations import Evaluations
-from mixwise.scoring.reference import Trainer
 from mixwise.scoring.weighing import Means
 from mixwise.study.answers import Answers
 from mixwise.study.folder import StudyFolder
@@ -35,6 +33,10 @@ class ProblemBench(Workbench):
         read_only: Whether nothing is measured and nothing written.
     """
 
+    recipe: ProblemQuestion
+    inputs: ProblemInputs
+    runs: ProblemRuns
+
     def __init__(
         self,
         study: StudyFolder,
@@ -46,42 +48,19 @@ class ProblemBench(Workbench):
         read_only: bool,
     ) -> None:
         super().__init__(study, rule or question.chosen_rule, on_progress, read_only=read_only)
-        self._recipe = question
+        self.recipe = question
         suite = ModuleSuite(question.problem, record.lengths, record.evaluation_key)
         folder = study.folder / BASE_FOLDER
-        self._inputs = ProblemInputs(question, record.keys, suite, folder, self.hash_file)
-        self._runs = ProblemRuns(
+        self.inputs = ProblemInputs(question, record.keys, suite, folder, self.hash_file)
+        self.runs = ProblemRuns(
             study,
-            self._inputs,
+            self.inputs,
             self.rule,
             self.ledger,
             self.hash_file,
             on_progress,
             read_only=read_only,
         )
-
-    @property
-    def recipe(self) -> ProblemQuestion:
-        """See `Workbench.recipe`."""
-        return self._recipe
-
-    @property
-    def inputs(self) -> ProblemInputs:
-        """See `Workbench.inputs`."""
-        return self._inputs
-
-    @property
-    def runs(self) -> ProblemRuns:
-        """See `Workbench.runs`."""
-        return self._runs
-
-    @property
-    def trainer(self) -> Trainer:
-        """See `Workbench.trainer`."""
-        return train_module
-
-    def stop(self) -> None:
-        """Nothing works elsewhere."""
 
     @cached_property
     def evaluations(self) -> Evaluations:

@@ -19,7 +19,7 @@ from mixwise.study.horizons import Horizons
 
 @dataclass(frozen=True)
 class ProblemInputs:
-    """Inputs of a problem's study: a `mixwise.study.protocols.StudyInputs`.
+    """Inputs of a problem's study: a `mixwise.study.study_inputs.StudyInputs`.
 
     Args:
         recipe: What is asked.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mixwise.engine.nothing import NoEngine
 from mixwise.engine.protocol import Engine
 from mixwise.engine.serial import HereEngine
@@ -17,13 +15,12 @@ from mixwise.problem.inputs import ProblemInputs
 from mixwise.problem.training import ModuleRun, train_module
 from mixwise.progress import OnProgress
 from mixwise.recipe import hash_section
-from mixwise.scoring.reference import open_trained, train_jobs
 from mixwise.study.folder import StudyFolder
-from mixwise.training.job import load_record
+from mixwise.study.study_runs import StudyRuns
 
 
-class ProblemRuns:
-    """Every run that the study may train: a `mixwise.study.protocols.StudyRuns`.
+class ProblemRuns(StudyRuns[ModuleRun]):
+    """The runs of a problem.
 
     Functions of the user cannot be sent to other processes, so all of them run in this one.
 
@@ -37,6 +34,10 @@ class ProblemRuns:
         read_only: Whether nothing may be trained.
     """
 
+    made_with = "functions or settings"
+    how_to_train = "study.train_experts()"
+    trainer = staticmethod(train_module)
+
     def __init__(
         self,
         study: StudyFolder,
@@ -48,93 +49,37 @@ class ProblemRuns:
         *,
         read_only: bool,
     ) -> None:
-        self._study = study
+        seed = inputs.recipe.training.seed
+        super().__init__(study, rule, ledger, hash_file, on_progress, seed=seed)
         self._inputs = inputs
-        self._rule = rule
-        self._ledger = ledger
-        self._hash_file = hash_file
-        self._on_progress = on_progress
-        self.engine: Engine = NoEngine() if read_only else HereEngine()
+        self._engine: Engine = NoEngine() if read_only else HereEngine()
 
-    def reference_seeds(self, n: int) -> tuple[int, ...]:
-        """Seeds of references; never the experts'."""
-        first = self._inputs.recipe.training.seed + 1
-        return tuple(range(first, first + n))
-
-    def require_own_experts(self) -> None:
-        """Refuse a study whose experts were trained with other functions or settings.
-
-        Raises:
-            StudyError: Names the first such expert.
-        """
-        for run in self.expert_jobs():
-            record = load_record(run.output)
-            if record is not None and record.fingerprint != run.fingerprint:
-                raise StudyError(
-                    f"{run.output}: this expert was trained with other functions or settings than "
-                    "are asked for: use a new study folder, or delete the expert's"
-                )
-
-    def train_experts(self) -> None:
-        """Train every expert that is missing, and every run that the merge rule needs."""
-        self.require_own_experts()
-        self._train([*self.expert_jobs(), *self.extra_jobs()])
-
-    def train_extra_runs(self) -> None:
-        """Train what the rule needs besides the experts."""
-        self._train(self.extra_jobs())
-
-    def _train(self, runs: Sequence[ModuleRun]) -> None:
-        for _ in train_jobs(
-            runs,
-            self.engine,
-            self._on_progress,
-            ledger=self._ledger,
-            hash_file=self._hash_file,
-            trainer=train_module,
-        ):
-            pass
+    @property
+    def engine(self) -> Engine:
+        """See `StudyRuns.engine`."""
+        return self._engine
 
     def expert_jobs(self) -> list[ModuleRun]:
-        """The run of each domain's expert."""
+        """See `StudyRuns.expert_jobs`."""
         return [self._expert_job(name) for name in self._inputs.recipe.domains]
 
     def extra_jobs(self) -> list[ModuleRun]:
-        """Runs that correct the merge; they share the experts' seed and horizon."""
+        """See `StudyRuns.extra_jobs`."""
         recipe = self._inputs.recipe
         steps, seed = self._inputs.horizons.expert_steps, recipe.training.seed
         mixtures = self._rule.extra_runs(recipe.domain_names)
         return [self._run(mixture, seed, steps) for mixture in mixtures]
 
     def expert(self, domain: str) -> Checkpoint:
-        """The opened expert of a domain.
-
-        Raises:
-            StudyError: If it is not trained yet.
-        """
+        """See `StudyRuns.expert`."""
         return self.trained(self._expert_job(domain), f"the expert of `{domain}`")
 
     def expert_at(self, domain: str, steps: int) -> Checkpoint:
         """Nothing: `train` leaves no checkpoints on its way; experts are merged at their end."""
         raise StudyError(f"the expert of `{domain}` was not kept after {steps:,} examples")
 
-    def trained(self, job: ModuleRun, what: str) -> Checkpoint:
-        """The opened checkpoint of a finished run.
-
-        Raises:
-            StudyError: If it is not trained yet.
-            DamagedError: If a file of it is not what was written.
-        """
-        checkpoint = open_trained(job, self._ledger, self._hash_file)
-        if checkpoint is None:
-            raise StudyError(
-                f"{job.output}: {what} is not trained yet with these functions and settings: run "
-                "`study.train_experts()` first"
-            )
-        return checkpoint
-
     def job(self, mixture: Mixture, seed: int) -> ModuleRun:
-        """The run of the final horizon that trains on a mixture with a seed."""
+        """See `StudyRuns.job`."""
         return self._run(mixture, seed, self._inputs.recipe.n_steps)
 
     def _expert_job(self, domain: str) -> ModuleRun:

@@ -15,9 +15,9 @@ from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
 from mixwise.search.method_table import method_for
-from mixwise.study.protocols import StudyInputs
 from mixwise.study.result_files import FILES
 from mixwise.study.results import ValidationFound
+from mixwise.study.study_inputs import StudyInputs
 from mixwise.study.workbench import Workbench
 
 

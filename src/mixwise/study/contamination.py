@@ -8,19 +8,24 @@ Method:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mixwise.data.contamination import Passage, RowIndex
 from mixwise.data.corpus import Corpus
+from mixwise.data.matching import file_patterns, resolve_files
 from mixwise.data.tokenising import hash_text
-from mixwise.errors import printable
+from mixwise.errors import DataError, printable
 from mixwise.progress import OnProgress, Progress
 from mixwise.recipe import Contamination, hash_section
 from mixwise.records.record import Document
 from mixwise.study.kept_findings import load_found, save_found
+
+if TYPE_CHECKING:
+    from mixwise.study.inputs import Inputs
 
 _SHOWN = 2  # rows that are named
 _FORMAT = 2  # of what is kept; raise it when texts are compared in another way
@@ -143,6 +148,65 @@ class ContaminationSearch:
         of_domains = (hash_section(name, *parts) for name, parts in domains.items())
         asked = self._settings.model_dump_json(exclude={"action"})
         return hash_section(_FORMAT, asked, *of_sets, *of_domains)
+
+
+def find_leaks(inputs: Inputs) -> dict[str, SetLeaks]:
+    """Rows of a recipe's extra evaluation sets that stand in training documents, by set.
+
+    Raises:
+        DataError: If there are any and the recipe refuses them.
+    """
+    recipe, folder = inputs.recipe, inputs.settings.recipe_folder
+    sets = {name: tuple(_passages(inputs, name)) for name in recipe.evaluation.sets}
+    search = ContaminationSearch(recipe.contamination, inputs.settings.cache, inputs.on_progress)
+    found = search.run(
+        {name: rows for name, rows in sets.items() if rows},
+        {name: inputs.corpus(name) for name in recipe.domains},
+        lambda name: itertools.chain.from_iterable(inputs.documents(name)),
+        lambda name: _file_names(inputs, name),
+    )
+    lines = [
+        f"{describe_leaks(inputs.key(name), leaks, recipe.contamination, folder)}: remove them "
+        "from the training data, or set `contamination.action` to `drop` (the rows) or `warn`"
+        for name, leaks in found.items()
+        if leaks.leaks and recipe.contamination.action == "refuse"
+    ]
+    if lines:
+        raise DataError(*lines)
+    return found
+
+
+def _passages(inputs: Inputs, name: str) -> Iterator[Passage]:
+    """The rows of an extra evaluation set as training data may hold them."""
+    if not inputs.reads_records(name):
+        yield from getattr(inputs.build_set(name), "passages", ())
+        return
+    if inputs.recipe.task_facts.has_images:  # equal ones are found by their pixels
+        return
+    let_in = _let_in(inputs, name)
+    for record in inputs.records(name):
+        is_text = hasattr(record, "text") and hasattr(record, "place")
+        if is_text and (let_in is None or hash_text(record.text) in let_in):
+            yield Passage(record.text, record.place)
+
+
+def _let_in(inputs: Inputs, name: str) -> frozenset[int] | None:
+    """Hashes of the rows that the weights of a set let in; None where it has no weights."""
+    if all(each.weight is None for each in inputs.portions(name)):
+        return None
+    return frozenset(inputs.corpus(name).document_hashes(heldout=True).tolist())
+
+
+def _file_names(inputs: Inputs, name: str) -> list[str]:
+    """The files of a domain or set by their paths; datasets of the hub by their names."""
+    found = []
+    for each in inputs.portions(name):
+        source, folder = each.source, inputs.settings.recipe_folder
+        patterns = file_patterns(source, folder)
+        files = resolve_files(patterns, folder, each.key, source.format) if patterns else ()
+        found += [str(file) for file in files]
+        found += [source.hub.dataset] if source.hub is not None else []
+    return found
 
 
 def describe_leaks(key: str, found: SetLeaks, settings: Contamination, folder: Path) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mixwise.data.chat_template import ChatTemplate
-from mixwise.data.contamination import Passage
 from mixwise.data.corpus import (
     Corpus,
     Encoder,
@@ -29,15 +28,13 @@ from mixwise.data.hub import KeptStream
 from mixwise.data.image_processor import open_image_encoder
 from mixwise.data.matching import (
     expand_user,
-    file_patterns,
-    resolve_files,
     warn_of_left_out,
 )
-from mixwise.data.sources import open_documents, read_documents, read_records
+from mixwise.data.sources import open_documents, read_records
 from mixwise.data.tokenising import hash_text
 from mixwise.data.tokenizer import BaseTokenizer
-from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError, first_line
-from mixwise.evaluation.context import context_tokens, length_boundaries
+from mixwise.errors import DataError, MixwiseError, RecipeError
+from mixwise.evaluation.context import length_boundaries
 from mixwise.evaluation.sets import EvaluationSet, Opening, open_set
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
@@ -52,13 +49,12 @@ from mixwise.recipe import Portion, Recipe, TextSource, portions
 from mixwise.records.record import Document
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, convert_shares
-from mixwise.study.contamination import ContaminationSearch, SetLeaks, describe_leaks
+from mixwise.study.contamination import SetLeaks, find_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.label_names import name_labels, read_labels, read_numbered
+from mixwise.study.opened_base import OpenedBase
 from mixwise.study.sources import OpenedSources
 from mixwise.study.token_needs import unmet_token_needs
-
-_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,83 +94,40 @@ class Inputs:
         self.settings = settings
         self._task = recipe.task_facts
         self._hash_file = hash_file
-        self._on_progress = on_progress
+        self.on_progress = on_progress
+        self._base = OpenedBase(
+            recipe,
+            settings.recipe_folder,
+            trust_remote_code=settings.trust_remote_code,
+            hash_file=hash_file,
+        )
         self._corpora: dict[str, Corpus] = {}
         self._sources = OpenedSources(recipe, settings.recipe_folder, settings.cache, on_progress)
 
-    @cached_property
+    @property
     def base_folder(self) -> Path:
-        """Folder of the base model; a model of the hub is downloaded first.
+        """See `OpenedBase.folder`."""
+        return self._base.folder
 
-        Raises:
-            CheckpointError: If there is no such folder and no such model.
-        """
-        local = self.settings.recipe_folder / expand_user(self.recipe.base)
-        if local.is_dir():
-            return local.resolve()
-        name, _, revision = self.recipe.base.partition("@")
-        if name.startswith((".", "/", "~")) or name.count("/") > 1:
-            raise CheckpointError(f"`base`: {local} is no folder: correct the path")
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-        try:
-            wanted = [*_HUB_FILES, *(["*.py"] if self.settings.trust_remote_code else [])]
-            return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
-        except (OSError, ValueError, HFValidationError, HfHubHTTPError) as error:
-            reason = first_line(error)
-            raise CheckpointError(
-                f"`base`: `{name}` is neither a folder beside the recipe nor a "
-                f"model of the hub that can be reached ({reason}): correct the "
-                "name or the path"
-            ) from None
-
-    @cached_property
+    @property
     def base(self) -> Checkpoint:
-        """The base's opened checkpoint."""
-        checkpoint = open_checkpoint(self.base_folder, hash_file=self._hash_file)
-        if checkpoint.is_adapter:
-            raise CheckpointError(f"`base`: {self.base_folder} is an adapter: give a full model")
-        return checkpoint
+        """See `OpenedBase.checkpoint`."""
+        return self._base.checkpoint
 
-    @cached_property
+    @property
     def config(self) -> Any:
-        """The base's configuration (its text part, where it has several)."""
-        from transformers import AutoConfig
+        """See `OpenedBase.config`."""
+        return self._base.config
 
-        try:
-            config = AutoConfig.from_pretrained(
-                self.base_folder, trust_remote_code=self.settings.trust_remote_code
-            )
-        except Exception as error:  # whatever the architecture's own code raises
-            reason = first_line(error)
-            raise CheckpointError(
-                f"{self.base_folder}: config.json cannot be used ({reason}): "
-                "give a folder that transformers can open"
-            ) from None
-        return config.get_text_config()
-
-    @cached_property
+    @property
     def tokenizer(self) -> BaseTokenizer:
-        """The base's tokenizer.
+        """See `OpenedBase.tokenizer`."""
+        return self._base.tokenizer
 
-        Raises:
-            CheckpointError: If it can give ids that the embedding has no row for.
-        """
-        tokenizer = BaseTokenizer(
-            self.base_folder,
-            trust_remote_code=self.settings.trust_remote_code,
-            bos="never" if self._task.has_labels else self.recipe.bos,
-            architecture=self.config.model_type,
-            joins_documents=not self._task.has_labels,
-        )
-        if tokenizer.vocabulary_size > self.config.vocab_size:
-            raise CheckpointError(
-                f"{self.base_folder}: the tokenizer has {tokenizer.vocabulary_size} tokens, but "
-                f"the embedding only {self.config.vocab_size} rows: use the tokenizer that "
-                "belongs to the model"
-            )
-        return tokenizer
+    @property
+    def context_tokens(self) -> int:
+        """See `OpenedBase.context_tokens`."""
+        return self._base.context_tokens
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -280,15 +233,6 @@ class Inputs:
             )
         return length
 
-    @cached_property
-    def context_tokens(self) -> int:
-        """Longest input of the model; 2³¹ where its configuration names none."""
-        if self._task.has_images:
-            return 2**31
-        trusts, opener = self.settings.trust_remote_code, self._task.auto_class
-        found = context_tokens(self.config, trust_remote_code=trusts, auto_class=opener)
-        return found or 2**31
-
     def corpus(self, name: str) -> Corpus:
         """A domain or text evaluation set, tokenised."""
         if name not in self._corpora:
@@ -316,7 +260,7 @@ class Inputs:
             document_masking=recipe.document_masking,
             unit=recipe.shares_by,
             hash_file=self._hash_file,
-            on_progress=self._on_progress,
+            on_progress=self.on_progress,
         )
 
     def data_key(self, domain: str) -> str:
@@ -429,58 +373,7 @@ class Inputs:
         Raises:
             DataError: If there are any and the recipe refuses them.
         """
-        recipe, folder = self.recipe, self.settings.recipe_folder
-
-        def documents(name: str) -> Iterator[Document]:
-            return read_documents(self.source(name), folder, self.key(name), self._chat(name))
-
-        sets = {name: tuple(self._passages(name)) for name in recipe.evaluation.sets}
-        search = ContaminationSearch(recipe.contamination, self.settings.cache, self._on_progress)
-        found = search.run(
-            {name: rows for name, rows in sets.items() if rows},
-            {name: self.corpus(name) for name in recipe.domains},
-            documents,
-            self._files,
-        )
-        lines = [
-            f"{describe_leaks(self.key(name), leaks, recipe.contamination, folder)}: remove them "
-            "from the training data, or set `contamination.action` to `drop` (the rows) or `warn`"
-            for name, leaks in found.items()
-            if leaks.leaks and recipe.contamination.action == "refuse"
-        ]
-        if lines:
-            raise DataError(*lines)
-        return found
-
-    def _files(self, name: str) -> list[str]:
-        """The files of a domain or set by their paths; datasets of the hub by their names."""
-        found = []
-        for each in self.portions(name):
-            source, folder = each.source, self.settings.recipe_folder
-            patterns = file_patterns(source, folder)
-            files = resolve_files(patterns, folder, each.key, source.format) if patterns else ()
-            found += [str(file) for file in files]
-            found += [source.hub.dataset] if source.hub is not None else []
-        return found
-
-    def _passages(self, name: str) -> Iterator[Passage]:
-        """The rows of an extra evaluation set as training data may hold them."""
-        if not self.reads_records(name):
-            yield from getattr(self.build_set(name), "passages", ())
-            return
-        if self._task.has_images:  # equal ones are found by their pixels: see `overlap`
-            return
-        let_in = self._let_in(name)
-        for record in self.records(name):
-            is_text = hasattr(record, "text") and hasattr(record, "place")
-            if is_text and (let_in is None or hash_text(record.text) in let_in):
-                yield Passage(record.text, record.place)
-
-    def _let_in(self, name: str) -> frozenset[int] | None:
-        """Hashes of the rows that the weights of a set let in; None where it has no weights."""
-        if all(each.weight is None for each in self.portions(name)):
-            return None
-        return frozenset(self.corpus(name).document_hashes(heldout=True).tolist())
+        return find_leaks(self)
 
     def reads_records(self, name: str) -> bool:
         """Whether an extra evaluation set reads records, which may be left out one by one."""

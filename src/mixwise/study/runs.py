@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
 
 from mixwise.engine.engines import ENGINES
 from mixwise.engine.nothing import NoEngine
 from mixwise.engine.protocol import Engine
-from mixwise.errors import StudyError
 from mixwise.files import HashMemo
 from mixwise.ledger import Ledger
 from mixwise.merging.rule_table import NamedRule
@@ -17,12 +16,13 @@ from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress
 from mixwise.recipe import Training, hash_section
-from mixwise.scoring.reference import open_trained, train_jobs
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs
 from mixwise.study.repetition import short_run_rows
+from mixwise.study.study_runs import StudyRuns
 from mixwise.study.workers import choose_seats
-from mixwise.training.job import TrainingJob, load_record
+from mixwise.training.job import TrainingJob
+from mixwise.training.launch import train
 
 _NOT_IN_RESULT = {
     "seed",
@@ -33,8 +33,8 @@ _NOT_IN_RESULT = {
 }
 
 
-class Runs:
-    """Every run that a study may train: experts, runs that its merge rule needs, references.
+class Runs(StudyRuns[TrainingJob]):
+    """The runs of a recipe.
 
     Args:
         study: The study's folder.
@@ -45,6 +45,9 @@ class Runs:
         on_progress: Told how far training has come.
         read_only: Whether nothing may be trained.
     """
+
+    made_with = "data or settings"
+    trainer = staticmethod(train)
 
     def __init__(
         self,
@@ -58,111 +61,51 @@ class Runs:
         read_only: bool = False,
     ) -> None:
         self.recipe = inputs.recipe
-        self._study = study
+        seed = self.recipe.training.seed
+        super().__init__(study, rule, ledger, hash_file, on_progress, seed=seed)
         self._inputs = inputs
-        self._rule = rule
-        self._ledger = ledger
-        self._hash_file = hash_file
-        self._on_progress = on_progress
         self._is_read_only = read_only
 
     def close(self) -> None:
-        """Stop the workers."""
+        """See `StudyRuns.close`."""
         if "engine" in self.__dict__:
             self.engine.close()
 
     @cached_property
     def engine(self) -> Engine:
-        """Where training runs."""
+        """See `StudyRuns.engine`."""
         if self._is_read_only:
             return NoEngine()
         seats = choose_seats(self.recipe)
         named = ENGINES.find(self.recipe.engine.cluster)
         return named.open(seats.n_workers, seats.n_threads, seats.n_devices)
 
-    def reference_seeds(self, n: int) -> tuple[int, ...]:
-        """Seeds of references; never the experts', whose data order a reference must not share."""
-        first = self.recipe.training.seed + 1
-        return tuple(range(first, first + n))
-
-    def require_own_experts(self) -> None:
-        """Refuse a study whose experts were trained with other data or settings.
-
-        Raises:
-            StudyError: Names the first such expert.
-        """
-        for job in self.expert_jobs():
-            record = load_record(job.output)
-            if record is not None and record.fingerprint != job.fingerprint:
-                raise StudyError(
-                    f"{job.output}: this expert was trained with other data or settings than the "
-                    "recipe asks for: use a new study folder, or delete the expert's"
-                )
-
-    def train_experts(self) -> None:
-        """Train every expert that the user does not bring, and every run that the rule needs.
-
-        Raises:
-            StudyError: If the folder of an expert holds a run with other settings.
-        """
-        self.require_own_experts()
-        self._train([*self.expert_jobs(), *self.extra_jobs()])
-
-    def train_extra_runs(self) -> None:
-        """Train what the rule needs besides the experts."""
-        self._train(self.extra_jobs())
-
-    def _train(self, jobs: Sequence[TrainingJob]) -> None:
-        for _ in train_jobs(
-            jobs, self.engine, self._on_progress, ledger=self._ledger, hash_file=self._hash_file
-        ):
-            pass
+    @property
+    def how_to_train(self) -> str:
+        """See `StudyRuns.how_to_train`."""
+        return f"mixwise experts {self._study.folder}"
 
     def expert_jobs(self) -> list[TrainingJob]:
-        """The runs of the experts that the user does not bring."""
+        """See `StudyRuns.expert_jobs`."""
         domains = self.recipe.domains.items()
         return [self.expert_job(name) for name, domain in domains if domain.expert is None]
 
     def extra_jobs(self) -> list[TrainingJob]:
-        """Runs that correct the merge; they share the experts' seed, as no reference does."""
+        """See `StudyRuns.extra_jobs`."""
         mixtures = self._rule.extra_runs(self.recipe.domain_names)
         return [self._short_job(mixture) for mixture in mixtures]
 
     def expert(self, domain: str) -> Checkpoint:
-        """The opened expert of a domain.
-
-        Raises:
-            StudyError: If it is not trained yet.
-        """
+        """See `StudyRuns.expert`."""
         brought = self._inputs.expert_checkpoint(domain)
         if brought is not None:
             return brought
         return self.trained(self.expert_job(domain), f"the expert of `{domain}`")
 
     def expert_at(self, domain: str, steps: int) -> Checkpoint:
-        """The expert of a domain as it was after some steps, kept where it is merged.
-
-        Raises:
-            StudyError: If it is not trained yet.
-            DamagedError: If a file of it is not what was written.
-        """
+        """See `StudyRuns.expert_at`."""
         folder = self.expert(domain).folder / "trajectory" / str(steps)
         return open_checkpoint(folder, hash_file=self._hash_file)
-
-    def trained(self, job: TrainingJob, what: str) -> Checkpoint:
-        """The opened checkpoint of a finished run.
-
-        Raises:
-            StudyError: If it is not trained yet.
-            DamagedError: If a file of it is not what was written.
-        """
-        checkpoint = open_trained(job, self._ledger, self._hash_file)
-        if checkpoint is None:
-            raise StudyError(
-                f"{job.output}: {what} is not trained yet with this "
-                f"recipe: run `mixwise experts {self._study.folder}` first"
-            )
-        return checkpoint
 
     def expert_job(self, domain: str) -> TrainingJob:
         """The run that trains the expert of a domain."""
@@ -192,7 +135,7 @@ class Runs:
         return self._job(mixture, recipe.training.seed, settings, steps, rows)
 
     def job(self, mixture: Mixture, seed: int) -> TrainingJob:
-        """The run of the final horizon that trains on a mixture with a seed."""
+        """See `StudyRuns.job`."""
         return self._job(mixture, seed, self.recipe.training, self.recipe.n_steps)
 
     def _job(

@@ -16,7 +16,6 @@ from mixwise.models.live_model import LiveModel
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, hash_section
 from mixwise.scoring.evaluations import Evaluations
-from mixwise.scoring.reference import Trainer
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.job import ModelSettings
 from mixwise.scoring.worker.running_statistics import StatisticsData
@@ -27,7 +26,6 @@ from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.runs import Runs
 from mixwise.study.workbench import Workbench
 from mixwise.study.workers import choose_seats
-from mixwise.training.launch import train
 
 _RESULTS = "results 4"  # form of the result files; one of another form is made anew
 
@@ -44,6 +42,10 @@ class Workspace(Workbench):
         read_only: Whether nothing is measured and nothing written: what is not known is refused.
     """
 
+    recipe: Recipe
+    inputs: Inputs
+    runs: Runs
+
     def __init__(
         self,
         study: StudyFolder,
@@ -54,44 +56,20 @@ class Workspace(Workbench):
         *,
         read_only: bool = False,
     ) -> None:
-        self._recipe = recipe or study.recipe
-        super().__init__(study, rule or self._recipe.chosen_rule, on_progress, read_only=read_only)
-        self._inputs = Inputs(
-            self._recipe, settings, hash_file=self.hash_file, on_progress=on_progress
+        self.recipe = recipe or study.recipe
+        super().__init__(study, rule or self.recipe.chosen_rule, on_progress, read_only=read_only)
+        self.inputs = Inputs(
+            self.recipe, settings, hash_file=self.hash_file, on_progress=on_progress
         )
-        self._runs = Runs(
+        self.runs = Runs(
             study,
-            self._inputs,
+            self.inputs,
             self.rule,
             self.ledger,
             self.hash_file,
             on_progress,
             read_only=read_only,
         )
-
-    @property
-    def recipe(self) -> Recipe:
-        """See `Workbench.recipe`."""
-        return self._recipe
-
-    @property
-    def inputs(self) -> Inputs:
-        """See `Workbench.inputs`."""
-        return self._inputs
-
-    @property
-    def runs(self) -> Runs:
-        """See `Workbench.runs`."""
-        return self._runs
-
-    @property
-    def trainer(self) -> Trainer:
-        """See `Workbench.trainer`."""
-        return train
-
-    def stop(self) -> None:
-        """See `Workbench.stop`."""
-        self.runs.close()
 
     @cached_property
     def model_settings(self) -> ModelSettings:

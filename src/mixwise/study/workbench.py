@@ -33,15 +33,16 @@ from mixwise.scorer import VALUES
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.merged import MergedScorer
 from mixwise.scoring.proxy import ProxyScorer
-from mixwise.scoring.reference import ReferenceScorer, Trainer
+from mixwise.scoring.reference import ReferenceScorer
 from mixwise.scoring.worker.job import MergeSettings
 from mixwise.search.problem import distinct
 from mixwise.study.answers import Answers
 from mixwise.study.folder import StudyFolder
-from mixwise.study.protocols import StudyInputs, StudyRuns
 from mixwise.study.proxy_parts import make_parts
 from mixwise.study.result_files import FILES, load_result, result_to_json
 from mixwise.study.results import BothAnswers, CalibrationFound, SeedScore, ValidationFound
+from mixwise.study.study_inputs import StudyInputs
+from mixwise.study.study_runs import StudyRuns
 from mixwise.training.job import Run
 
 Result = TypeVar("Result")
@@ -55,7 +56,16 @@ class Workbench(ABC):
         rule: Name of the proxy's merge rule.
         on_progress: Told how far each stage has come.
         read_only: Whether nothing is measured and nothing written: what is not known is refused.
+
+    Attributes:
+        recipe: What is asked.
+        inputs: What it is asked about.
+        runs: The training runs.
     """
+
+    recipe: Question
+    inputs: StudyInputs
+    runs: StudyRuns[Any]
 
     def __init__(
         self, study: StudyFolder, rule: str, on_progress: OnProgress, *, read_only: bool
@@ -70,30 +80,10 @@ class Workbench(ABC):
     def close(self) -> None:
         """Stop the workers and close the ledger."""
         release_resident()
-        self.stop()
+        self.runs.close()
         self.ledger.close()
 
     # --- what the kinds of studies differ in -----------------------------------------------------
-
-    @property
-    @abstractmethod
-    def recipe(self) -> Question:
-        """What is asked."""
-
-    @property
-    @abstractmethod
-    def inputs(self) -> StudyInputs:
-        """What it is asked about."""
-
-    @property
-    @abstractmethod
-    def runs(self) -> StudyRuns:
-        """The training runs."""
-
-    @property
-    @abstractmethod
-    def trainer(self) -> Trainer:
-        """Trains one of them."""
 
     @property
     @abstractmethod
@@ -113,10 +103,6 @@ class Workbench(ABC):
     @abstractmethod
     def save_heldout(self) -> dict[str, str]:
         """Keep what models are scored on in the study's folder, where it can be; hashes by name."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """Stop what works elsewhere."""
 
     # --- the two answers -------------------------------------------------------------------------
 
@@ -281,7 +267,7 @@ class Workbench(ABC):
             self.evaluations,
             self.ledger,
             seeds=seeds,
-            trainer=self.trainer,
+            trainer=self.runs.trainer,
             hash_file=self.hash_file,
             on_progress=self.on_progress,
         )

@@ -1,0 +1,124 @@
+"""The base that a recipe names, opened: its folder, checkpoint, configuration and tokenizer."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mixwise.data.matching import expand_user
+from mixwise.data.tokenizer import BaseTokenizer
+from mixwise.errors import CheckpointError, first_line
+from mixwise.evaluation.context import context_tokens
+from mixwise.files import HashFile
+from mixwise.models.checkpoint import Checkpoint, open_checkpoint
+from mixwise.recipe import Recipe
+
+_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+_NO_LIMIT = 2**31
+
+
+class OpenedBase:
+    """The base of a recipe; each part is opened when it is first asked for.
+
+    Args:
+        recipe: The recipe.
+        recipe_folder: Where its relative paths start from.
+        trust_remote_code: Whether code from the base's folder may run.
+        hash_file: Hashes files.
+    """
+
+    def __init__(
+        self, recipe: Recipe, recipe_folder: Path, *, trust_remote_code: bool, hash_file: HashFile
+    ) -> None:
+        self._recipe = recipe
+        self._task = recipe.task_facts
+        self._recipe_folder = recipe_folder
+        self._trusts = trust_remote_code
+        self._hash_file = hash_file
+
+    @cached_property
+    def folder(self) -> Path:
+        """Folder of the base model; a model of the hub is downloaded first.
+
+        Raises:
+            CheckpointError: If there is no such folder and no such model.
+        """
+        local = self._recipe_folder / expand_user(self._recipe.base)
+        if local.is_dir():
+            return local.resolve()
+        name, _, revision = self._recipe.base.partition("@")
+        if name.startswith((".", "/", "~")) or name.count("/") > 1:
+            raise CheckpointError(f"`base`: {local} is no folder: correct the path")
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+        try:
+            wanted = [*_HUB_FILES, *(["*.py"] if self._trusts else [])]
+            return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+        except (OSError, ValueError, HFValidationError, HfHubHTTPError) as error:
+            reason = first_line(error)
+            raise CheckpointError(
+                f"`base`: `{name}` is neither a folder beside the recipe nor a "
+                f"model of the hub that can be reached ({reason}): correct the "
+                "name or the path"
+            ) from None
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The opened checkpoint.
+
+        Raises:
+            CheckpointError: If it is an adapter.
+        """
+        checkpoint = open_checkpoint(self.folder, hash_file=self._hash_file)
+        if checkpoint.is_adapter:
+            raise CheckpointError(f"`base`: {self.folder} is an adapter: give a full model")
+        return checkpoint
+
+    @cached_property
+    def config(self) -> Any:
+        """Its configuration (its text part, where it has several)."""
+        from transformers import AutoConfig
+
+        try:
+            config = AutoConfig.from_pretrained(self.folder, trust_remote_code=self._trusts)
+        except Exception as error:  # whatever the architecture's own code raises
+            reason = first_line(error)
+            raise CheckpointError(
+                f"{self.folder}: config.json cannot be used ({reason}): "
+                "give a folder that transformers can open"
+            ) from None
+        return config.get_text_config()
+
+    @cached_property
+    def tokenizer(self) -> BaseTokenizer:
+        """Its tokenizer.
+
+        Raises:
+            CheckpointError: If it can give ids that the embedding has no row for.
+        """
+        tokenizer = BaseTokenizer(
+            self.folder,
+            trust_remote_code=self._trusts,
+            bos="never" if self._task.has_labels else self._recipe.bos,
+            architecture=self.config.model_type,
+            joins_documents=not self._task.has_labels,
+        )
+        if tokenizer.vocabulary_size > self.config.vocab_size:
+            raise CheckpointError(
+                f"{self.folder}: the tokenizer has {tokenizer.vocabulary_size} tokens, but "
+                f"the embedding only {self.config.vocab_size} rows: use the tokenizer that "
+                "belongs to the model"
+            )
+        return tokenizer
+
+    @cached_property
+    def context_tokens(self) -> int:
+        """Longest input of the model; 2³¹ where its configuration names none."""
+        if self._task.has_images:
+            return _NO_LIMIT
+        found = context_tokens(
+            self.config, trust_remote_code=self._trusts, auto_class=self._task.auto_class
+        )
+        return found or _NO_LIMIT
