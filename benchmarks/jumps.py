@@ -217,7 +217,7 @@ def compare(bed: str, merges: Merges, n_draws: int, file: Path) -> list[Outcome]
         bed: Its name.
         merges: Of its experts.
         n_draws: Wanted.
-        file: Keeps what was found.
+        file: Keeps what was found; remove it where a way to search has changed.
     """
     space = MixtureSpace.whole(merges.material.domains)
     dense = low_discrepancy(space, _N_DENSE, seed=0)
@@ -270,7 +270,8 @@ def main() -> None:
     outcomes = []
     for bed in options.beds:
         merges = Merges.of(bed, options.scratch, STEPS)
-        outcomes += compare(bed, merges, options.draws, options.scratch / f"jumps-{bed}.json")
+        kept = options.scratch / f"jumps-{bed}-{STEPS}.json"
+        outcomes += compare(bed, merges, options.draws, kept)
     save_claims(
         "jumps",
         claims_of(outcomes),

@@ -189,7 +189,7 @@ def replace_file(path: Path, content: str | bytes) -> None:
     Raises:
         ResourceError: If it cannot be written, as on a full disk.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.partial.{os.getpid()}")  # others may write it too
     try:
         with partial.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

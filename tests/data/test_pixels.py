@@ -93,6 +93,18 @@ def test_a_base_without_a_processor_is_refused(tmp_path: Path) -> None:
         load_image_processor(tmp_path)
 
 
+def test_a_processor_that_does_not_run_on_pillow_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_processor(tmp_path)
+    other = SimpleNamespace(backend="torchvision")
+    monkeypatch.setattr(
+        "transformers.AutoImageProcessor.from_pretrained", lambda *given, **how: other
+    )
+    with pytest.raises(CheckpointError, match="does not run on Pillow"):
+        load_image_processor(tmp_path)
+
+
 def test_a_model_wrapped_from_timm_is_refused(tmp_path: Path) -> None:
     config = SimpleNamespace(model_type="timm_wrapper", num_channels=3)
     with pytest.raises(CheckpointError, match="wraps a model of timm"):

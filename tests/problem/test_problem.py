@@ -58,6 +58,10 @@ def test_a_problem_that_does_not_fit_together_is_refused_by_name(
         ({"search": {"method": "subsets-race"}}, "measures models part by part"),
         ({"merge": {"rule": "trajectory"}}, "needs trajectories of the runs"),
         ({"proxy": {"answer": "predictions"}}, "needs `log_likelihoods` of the problem"),
+        (
+            {"proxy": {"answer": "predictions"}, "merge": {"rule": "centre"}},
+            "the merge rule `centre` has no effect",
+        ),
         ({"validation": {"mixtures": 2}}, "must be 0 or at least 4"),
         ({"experts": {"horizon_examples": 1000}}, "must not exceed `horizon_examples`"),
     ],

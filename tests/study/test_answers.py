@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mixwise.errors import RecipeError
 from mixwise.merging.rule_table import find_rule
 from mixwise.recipe import load_recipe
 from mixwise.scorer import SLOPES, VALUES
@@ -18,14 +19,14 @@ SHORT = (
 )
 
 
-def answers_of(pico: Path, *edits: tuple[str, str]) -> Answers:
+def answers_of(pico: Path, *edits: tuple[str, str], rule: str = "linear") -> Answers:
     text = (pico / "recipe.yaml").read_text()
     for old, new in (*edits, *SHORT):
         assert old in text
         text = text.replace(old, new)
     (pico / "recipe.yaml").write_text(text)
     inputs = Inputs(load_recipe(pico / "recipe.yaml"), Settings(pico, pico / "tokens"))
-    return choose_answers(inputs, find_rule("linear"))
+    return choose_answers(inputs, find_rule(rule))
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,8 @@ def test_what_scoring_a_candidate_and_reading_an_expert_take(
     assert len(answers.points) == 3
     assert (answers.passes(VALUES), answers.passes(SLOPES)) == (values, slopes)
     assert answers.readings == readings
+
+
+def test_a_rule_where_nothing_is_merged_is_refused(pico: Path) -> None:
+    with pytest.raises(RecipeError, match="the merge rule `centre` has no effect"):
+        answers_of(pico, ("answer: merged", "answer: predictions"), rule="centre")

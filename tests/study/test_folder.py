@@ -198,7 +198,7 @@ def test_content_that_is_no_json_leaves_the_old_content(study: StudyFolder) -> N
 
 def test_no_partial_file_is_left_after_a_write(study: StudyFolder) -> None:
     study.save_json(SEARCH_FILE, {"a": 1})
-    assert not list(study.folder.glob("*.partial")) + list(study.folder.glob(".*.partial"))
+    assert not list(study.folder.glob("*.partial")) + list(study.folder.glob(".*.partial*"))
 
 
 def test_the_lock_can_be_taken_again_after_use_and_after_an_error(study: StudyFolder) -> None:

@@ -54,7 +54,7 @@ def load_image_processor(folder: Path, *, trust_remote_code: bool = False) -> An
             "image processor there with `save_pretrained`"
         )
     try:
-        return AutoImageProcessor.from_pretrained(
+        found = AutoImageProcessor.from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=trust_remote_code,
@@ -65,3 +65,10 @@ def load_image_processor(folder: Path, *, trust_remote_code: bool = False) -> An
             f"{folder}: its image processor cannot be opened ({first_line(error)}): give a {FILE} "
             "that `AutoImageProcessor` can open"
         ) from None
+    if getattr(found, "backend", "pil") != "pil":  # transformers takes another where it has none
+        raise CheckpointError(
+            f"{folder}: its image processor ({type(found).__name__}) does not run on Pillow, so "
+            "that its pixels would depend on what is installed: give another in "
+            f"{FILE}"
+        )
+    return found

@@ -34,7 +34,7 @@ from mixwise.problem.problem import Problem
 from mixwise.problem.slopes import differentiate
 from mixwise.problem.states import build_module
 from mixwise.recipe import hash_section
-from mixwise.scoring.worker.evaluator import open_pool
+from mixwise.scoring.worker.evaluator import open_pool, require_finite
 from mixwise.scoring.worker.job import Evaluated, EvaluationJob, MergeSettings, ReadingJob
 
 if TYPE_CHECKING:
@@ -127,12 +127,7 @@ class ModuleEvaluator:
             if job.names is None or chosen.name in job.names
         }
         on_step(1)
-        for name, nats in read.items():
-            if not np.isfinite(nats).all():
-                raise EvaluationError(
-                    f"{job.checkpoint.folder}: the likelihoods of `{name}` must be finite, but "
-                    "some are not: training has diverged, or an answer has no probability at all"
-                )
+        require_finite(read, job.checkpoint, "an answer has no probability at all")
         return read
 
     def _evaluate(self, subject: Mixture | Checkpoint, job: EvaluationJob) -> Evaluated:

@@ -21,12 +21,12 @@ from mixwise.recipe.sections import (
     ObjectiveChoice,
     Search,
     Validation,
+    idle_rule,
 )
 from mixwise.share_units import ShareUnit
 from mixwise.study.horizons import Horizons, spend_budget
 from mixwise.tasks import Unit
 
-_LEAST_REFERENCES = 4
 _UNFIT_METHODS = ("subsets-race",)  # it measures models part by part
 _UNFIT_NEEDS = ("trajectories", "second moments")
 _WITHOUT_FLOORS = ("demix",)
@@ -287,6 +287,7 @@ class ProblemQuestion:
             )
         problems += _rule_problems(self.chosen_rule)
         answers = self.settings.proxy.answer
+        problems += idle_rule(answers, self.chosen_rule)
         if answers in ("predictions", "both") and not self.problem.log_likelihoods:
             problems.append(
                 f"`proxy.answer: {answers}` needs `log_likelihoods` of the problem: name them, or "
@@ -295,12 +296,7 @@ class ProblemQuestion:
         return problems
 
     def _size_problems(self) -> list[str]:
-        problems = []
-        if 0 < self.validation.mixtures < _LEAST_REFERENCES:
-            problems.append(
-                f"`validation.mixtures` must be 0 or at least {_LEAST_REFERENCES}, because fewer "
-                f"say nothing about ranks, but got {self.validation.mixtures}: change it"
-            )
+        problems = self.validation.problems
         wanted = self.settings.experts.horizon_examples
         if wanted is not None and wanted > self.n_steps:
             problems.append(

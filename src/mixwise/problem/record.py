@@ -25,6 +25,7 @@ from mixwise.errors import DamagedError, MixwiseWarning, RecipeError, StudyError
 from mixwise.files import hash_file, replace_file
 from mixwise.models.checkpoint import FULL_FILE
 from mixwise.problem.base import TriedBase, require_measured_anew, try_base
+from mixwise.problem.graphs import warn_of_cut_graphs
 from mixwise.problem.problem import Problem
 from mixwise.problem.question import ProblemQuestion
 from mixwise.problem.sources import source_hash
@@ -125,6 +126,7 @@ def open_record(study: StudyFolder, question: ProblemQuestion, *, read_only: boo
     tried = try_base(problem)
     if known is None:
         require_measured_anew(problem)
+        warn_of_cut_graphs(problem)
         return _keep(study, problem, sources, tried)
     _require_same_base(study, problem, known, tried)
     return known

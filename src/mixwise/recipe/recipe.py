@@ -38,7 +38,6 @@ from mixwise.section import Section
 from mixwise.share_units import ShareUnit, safe_caps
 from mixwise.tasks import CAUSAL_LM, TASKS, Task, Unit
 
-_LEAST_REFERENCES = 4
 _WITHOUT_FLOORS = ("subsets-race", "demix")
 _WITHOUT_FRONT = ("subsets-race", "subsets-fast")
 
@@ -316,11 +315,7 @@ class Recipe(Section):
                 for name, kind in self.set_kinds.items()
                 if KINDS.find(kind).needs_whole_model
             ]
-        if 0 < self.validation.mixtures < _LEAST_REFERENCES:
-            problems.append(
-                f"`validation.mixtures` must be 0 or at least {_LEAST_REFERENCES}, because fewer "
-                f"say nothing about ranks, but got {self.validation.mixtures}: change it"
-            )
+        problems += self.validation.problems
         horizons = {
             "horizon_tokens": self.horizon_tokens,
             "experts.horizon_tokens": self.experts.horizon_tokens,

@@ -23,6 +23,7 @@ Points = Annotated[int, Field(ge=0, le=1000)]  # checkpoints of one run, each as
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1001)]  # reference seeds are counted up from it
 Share = Annotated[float, Field(ge=0, le=1)]
 Schedule = Literal["constant", "cosine", "linear"]
+_LEAST_REFERENCES = 4
 
 
 class Heldout(Section):
@@ -139,6 +140,16 @@ class Proxy(Section):
 
     answer: Literal["auto", "merged", "predictions", "both"] = "auto"
     continued: bool = True
+
+
+def idle_rule(answer: str, rule: str) -> list[str]:
+    """That a merge rule is chosen where nothing is merged, in a line; empty where it is of use."""
+    if answer != "predictions" or rule == "linear":
+        return []
+    return [
+        f"`proxy.answer: predictions` merges nothing, so that the merge rule `{rule}` has no effect: "
+        "leave the rule out, or use merged or both"
+    ]
 
 
 class MeasureChoice(Section):
@@ -295,6 +306,16 @@ class Validation(Section):
 
     mixtures: Annotated[int, Field(ge=0, le=10_000)] = 0
     seeds: Annotated[int, Field(gt=0, le=1000)] = 2
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with it, a line each."""
+        if not 0 < self.mixtures < _LEAST_REFERENCES:
+            return []
+        return [
+            f"`validation.mixtures` must be 0 or at least {_LEAST_REFERENCES}, because fewer say "
+            f"nothing about ranks, but got {self.mixtures}: change it"
+        ]
 
 
 Baseline = Literal["uniform", "available", "single"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mixwise.errors import RecipeError
 from mixwise.merging.rule_table import NamedRule
 from mixwise.objective import Metric
+from mixwise.recipe.sections import idle_rule
 from mixwise.scorer import Request
 from mixwise.scoring.weighing import Means
 from mixwise.study.inputs import Inputs
@@ -66,9 +67,12 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
         rule: Merge rule of the proxy.
 
     Raises:
-        RecipeError: If predictions alone are wanted of what has none.
+        RecipeError: If predictions alone are wanted of what has none, or beside a merge rule.
     """
     recipe, suite, points = inputs.recipe, inputs.suite, inputs.horizons.points
+    idle = idle_rule(recipe.proxy.answer, rule.name)
+    if idle:
+        raise RecipeError(*idle)
     if rule.needs or rule.extra_runs(recipe.domain_names):
         points = points[-1:]
     read = {chosen.name for chosen in suite.likelihood_sets}

@@ -43,9 +43,14 @@ def require_batch_norm(inputs: Inputs, answers: Answers) -> None:
         RecipeError: If a search needs slopes of merges, which have none, or statistics would be
             rounded, or be those of single examples.
     """
+    recipe = inputs.recipe
+    if not inputs.labels and has_running_statistics(inputs.base.tensors):
+        raise RecipeError(
+            "`base`: keeps running statistics of batch norm, which are no weights to average and "
+            f"cannot be measured anew with `task: {recipe.task}`: use another base"
+        )
     if not keeps_statistics(inputs):
         return
-    recipe = inputs.recipe
     problems = []
     if "merged" in answers.averaged and recipe.search.method in _NEEDS_SLOPES:
         problems.append(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -141,13 +141,7 @@ class LiveEvaluator:
                 assert job.mixture is not None  # whoever scales an expert names its domain
                 measure_statistics(self._live, job.mixture, self._statistics)
             found = self._suite.token_log_likelihoods(self._live.module, job.names)
-        folder = job.checkpoint.folder
-        for name, values in found.items():
-            if not np.isfinite(values).all():
-                raise EvaluationError(
-                    f"{folder}: the likelihoods of `{name}` must be finite, but some "
-                    "are not: training has diverged, or a file of the model is damaged"
-                )
+        require_finite(found, job.checkpoint, "a file of the model is damaged")
         return found
 
     def _forget(self) -> None:
@@ -330,6 +324,27 @@ class _Pools:
             devices = {tensor.device for tensor in self._live.tensors.values()}
             pool.place({d: _free_bytes(str(d)) // 2 for d in devices if d.type == "cuda"})
         return self._opened[key]
+
+
+def require_finite(
+    likelihoods: Mapping[str, npt.NDArray[np.float32]], model: Checkpoint, or_else: str
+) -> None:
+    """Refuse likelihoods of a model that are not finite.
+
+    Args:
+        likelihoods: By set.
+        model: Whose they are.
+        or_else: Why that may be, besides training that has diverged.
+
+    Raises:
+        EvaluationError: Names the first such set.
+    """
+    for name, values in likelihoods.items():
+        if not np.isfinite(values).all():
+            raise EvaluationError(
+                f"{model.folder}: the likelihoods of `{name}` must be finite, but some are not: "
+                f"training has diverged, or {or_else}"
+            )
 
 
 def open_pool(
