@@ -147,7 +147,7 @@ def idle_rule(answer: str, rule: str) -> list[str]:
     if answer != "predictions" or rule == "linear":
         return []
     return [
-        f"`proxy.answer: predictions` merges nothing, so that the merge rule `{rule}` has no effect: "
+        f"`proxy.answer: predictions` merges nothing, so the merge rule `{rule}` has no effect: "
         "leave the rule out, or use merged or both"
     ]
 
