@@ -324,14 +324,24 @@ def status(study: StudyPath, as_json: Json = False) -> None:
 def export(
     study: StudyPath,
     to: Annotated[
-        str,
+        str | None,
         typer.Option(
+            "--to",
             "--format",
-            help="shares: token counts as JSON; stream: the exact token stream as JSONL; or the "
-            "name of an exporter of yours.",
+            help="shares (default): token counts as JSON; csv: a table of them; rows: the blended "
+            "rows; stream: the exact token stream as JSONL; trl, axolotl, llamafactory, "
+            "llamafactory-v1, ms-swift, megatron, nemo, olmo-core, torchtitan, huggingface: a "
+            "configuration of that trainer; or the name of an exporter of yours.",
         ),
-    ] = "shares",
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="File to write.")] = None,
+    materialise: Annotated[
+        Literal["jsonl", "parquet"] | None,
+        typer.Option(
+            help="Write the blended rows themselves beside it, exact to the row, and name that "
+            "file in place of your own."
+        ),
+    ] = None,
     as_json: Json = False,
     trust_remote_code: Trust = False,
 ) -> None:
@@ -340,12 +350,17 @@ def export(
     from mixwise.export.exporters import export as write_export
     from mixwise.study.folder import StudyFolder
 
-    exporter = EXPORTERS.find(to)
+    exporter = EXPORTERS.find(to or ("shares" if materialise is None else "rows"))
     if exporter.needs_study:
-        content = _read_study(study, lambda opened: opened.export(to, output), trust_remote_code)
+        content = _read_study(
+            study,
+            lambda opened: opened.export(exporter.name, output, materialise),
+            trust_remote_code,
+        )
     else:  # neither the base nor the data has to be there
-        content = write_export(exporter, StudyFolder.open(study), output=output)
-    _show(content, as_json, lambda: console.print_text(f"Wrote {content['file']}"))
+        content = write_export(exporter, StudyFolder.open(study), output=output, rows=materialise)
+    written = ", ".join([content["file"], *content.get("beside", [])])
+    _show(content, as_json, lambda: console.print_text(f"Wrote {written}"))
 
 
 def _run_main_job(

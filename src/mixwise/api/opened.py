@@ -211,12 +211,20 @@ class OpenedStudy(ABC, Generic[Bench]):
 
         return save_report(self.folder, Path(output) if output else None)
 
-    def export(self, to: str = "shares", output: str | Path | None = None) -> dict[str, Any]:
+    def export(
+        self,
+        to: str = "shares",
+        output: str | Path | None = None,
+        materialise: Literal["jsonl", "parquet"] | None = None,
+    ) -> dict[str, Any]:
         """Write the recommended mixture as a trainer takes it.
 
         Args:
-            to: Name of an exporter: ``shares``, ``stream``, or one that was registered.
+            to: Name of an exporter: ``shares``, ``stream``, ``rows``, ``csv``, a trainer such as
+                ``trl``, or one that was registered.
             output: The file; by default the exporter's, in the study's folder.
+            materialise: Format of a file of the blended rows that is written beside it; None for
+                none.
 
         Returns:
             ``file``, and the shares and counts that were written.
@@ -228,7 +236,7 @@ class OpenedStudy(ABC, Generic[Bench]):
         from mixwise.export.exporters import EXPORTERS, export
 
         path = Path(output) if output else None
-        return export(EXPORTERS.find(to), self._folder, self.workspace, path)
+        return export(EXPORTERS.find(to), self._folder, self.workspace, path, materialise)
 
     # --- results ---------------------------------------------------------------------------------
 

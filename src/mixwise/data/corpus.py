@@ -197,8 +197,14 @@ class Corpus:
             return map_file(self.folder / "heldout_mask.u8", np.uint8)
         return np.ones(self.facts.n_heldout_tokens, dtype=np.uint8)
 
+    def document_lengths(self, *, heldout: bool) -> npt.NDArray[np.int64]:
+        """Tokens of each document of one side, in the order of its stream."""
+        return np.load(
+            self.folder / f"{'heldout' if heldout else 'train'}_lengths.npy", allow_pickle=False
+        )
+
     def _heldout_lengths(self) -> npt.NDArray[np.int64]:
-        return np.load(self.folder / "heldout_lengths.npy", allow_pickle=False)
+        return self.document_lengths(heldout=True)
 
 
 def prepare_corpus(

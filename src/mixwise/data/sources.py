@@ -68,15 +68,22 @@ def open_portions(
 
 
 def _read_portion(portion: Portion, folder: Path, chat: ChatTemplate | None) -> Iterator[Any]:
-    source = portion.source
-    for record in _read_records(source, folder, portion.key):
-        if source.record_format.is_chat:
-            assert chat is not None  # `Inputs` opens it for such sources
-            yield chat.render(record, source.learned)
-        elif source.learn == "all":
-            yield replace(record, supervised=None)
-        else:
-            yield record
+    for record in _read_records(portion.source, folder, portion.key):
+        yield as_document(record, portion.source, chat)
+
+
+def as_document(record: Any, source: TextSource, chat: ChatTemplate | None) -> Any:
+    """A record as it is learned: conversations rendered, and all of it where all is learned.
+
+    Args:
+        record: As its format reads it.
+        source: Where it comes from.
+        chat: Makes documents of conversations.
+    """
+    if source.record_format.is_chat:
+        assert chat is not None  # `Inputs` opens it for such sources
+        return chat.render(record, source.learned)
+    return replace(record, supervised=None) if source.learn == "all" else record
 
 
 def _require_apart(found: Sequence[Portion], folder: Path) -> None:
@@ -122,11 +129,11 @@ def no_documents(portion: Portion, name: str = "the source") -> DataError:
 def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
     """The records of a source as its rows hold them."""
     reader = source.record_format.reader(source.parts, key)
-    conditions = _conditions(source, key)
+    conditions = conditions_of(source, key)
     wanted = (*reader.wanted, *(each for each, _ in conditions))
 
     def read(rows: Iterator[FileRow]) -> Iterator[Any]:
-        return (reader.read(row) for row in _fitting(rows, conditions))
+        return (reader.read(row) for row in rows_that_fit(rows, conditions))
 
     if source.record_format.is_image:
         yield from read(read_image_rows(source, folder, key, wanted))
@@ -144,7 +151,7 @@ def _read_records(source: TextSource, folder: Path, key: str) -> Iterator[Any]:
                 "give JSONL or Parquet, or leave it out"
             )
         elif source.record_format.fields is TextFields:
-            yield from _read_text(path, source.document_characters)
+            yield from read_text_documents(path, source.document_characters)
         else:
             raise DataError(
                 f"{printable(str(path))}: plain text, but {source.record_format.name} records "
@@ -159,14 +166,14 @@ def read_column(source: TextSource, folder: Path, key: str, column: Wanted) -> I
         DataError: If a file is missing, broken or plain text, or a table lacks the field.
         MissingDependencyError: If Parquet or the hub is asked for without its package.
     """
-    conditions = _conditions(source, key)
+    conditions = conditions_of(source, key)
     wanted = (column, *(each for each, _ in conditions))
     if source.record_format.is_image:
-        yield from _fitting(read_image_rows(source, folder, key, wanted), conditions)
+        yield from rows_that_fit(read_image_rows(source, folder, key, wanted), conditions)
         return
     if source.hub is not None:
         rows = read_hub(source.hub, key, wanted, named=_label_column(source))
-        yield from _fitting(rows, conditions)
+        yield from rows_that_fit(rows, conditions)
         return
     for path in resolve_files(source.files, folder, f"{key}.files", source.format):
         kind = format_of(path, source.format)
@@ -175,7 +182,7 @@ def read_column(source: TextSource, folder: Path, key: str, column: Wanted) -> I
                 f"{printable(str(path))}: plain text has no fields, which `{column.key}` needs: "
                 "give JSONL or Parquet"
             )
-        yield from _fitting(read_rows(path, kind, wanted), conditions)
+        yield from rows_that_fit(read_rows(path, kind, wanted), conditions)
 
 
 def _label_column(source: TextSource) -> str | None:
@@ -186,11 +193,13 @@ def _label_column(source: TextSource) -> str | None:
 _Condition = tuple[Wanted, bool | int | str]
 
 
-def _conditions(source: TextSource, key: str) -> list[_Condition]:
+def conditions_of(source: TextSource, key: str) -> list[_Condition]:
+    """What ``where`` asks of a row: fields, and the values that they must have."""
     return [(Wanted(name, f"{key}.where"), value) for name, value in source.where.items()]
 
 
-def _fitting(rows: Iterator[FileRow], conditions: Sequence[_Condition]) -> Iterator[FileRow]:
+def rows_that_fit(rows: Iterator[FileRow], conditions: Sequence[_Condition]) -> Iterator[FileRow]:
+    """The rows that have these values."""
     for row in rows:
         if all(_is(pick(row, each), value) for each, value in conditions):
             yield row
@@ -239,7 +248,7 @@ def _checked(documents: Iterator[Document], row_format: RecordFormat) -> Iterato
         yield document
 
 
-def _read_text(path: Path, document_characters: int) -> Iterator[Document]:
+def read_text_documents(path: Path, document_characters: int) -> Iterator[Document]:
     """Cut plain text into documents: at the first blank line after so many characters.
 
     Where blank lines are rare, a document also ends at the first line end after four times as many.

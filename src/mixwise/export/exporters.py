@@ -10,10 +10,26 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from mixwise.errors import ResourceError, StudyError
-from mixwise.export.exporter import Export, Exporter
+from mixwise.errors import RecipeError, ResourceError, StudyError
+from mixwise.export.exporter import Delivery, Export, Exporter, RowsFormat, SideFile
 from mixwise.export.shares import make_shares
 from mixwise.export.stream import make_stream
+from mixwise.export.trainer_exports import (
+    deliver_csv,
+    deliver_rows,
+    delivering,
+    trainer_exporter,
+)
+from mixwise.export.trainers.axolotl import AXOLOTL
+from mixwise.export.trainers.huggingface import HUGGINGFACE
+from mixwise.export.trainers.llamafactory import LLAMAFACTORY
+from mixwise.export.trainers.llamafactory_v1 import LLAMAFACTORY_V1
+from mixwise.export.trainers.megatron import MEGATRON
+from mixwise.export.trainers.ms_swift import MS_SWIFT
+from mixwise.export.trainers.nemo import NEMO
+from mixwise.export.trainers.olmo_core import OLMO_CORE
+from mixwise.export.trainers.torchtitan import TORCHTITAN
+from mixwise.export.trainers.trl import TRL
 from mixwise.registry import Table
 from mixwise.shortages import explain_failed_write
 from mixwise.study.folder import StudyFolder
@@ -22,6 +38,18 @@ from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
 from mixwise.study.workbench import Workbench
 
+TRAINERS = (
+    TRL,
+    AXOLOTL,
+    LLAMAFACTORY,
+    LLAMAFACTORY_V1,
+    MS_SWIFT,
+    MEGATRON,
+    NEMO,
+    OLMO_CORE,
+    TORCHTITAN,
+    HUGGINGFACE,
+)
 EXPORTERS: Table[Exporter] = Table(
     "exporter",
     (
@@ -33,6 +61,9 @@ EXPORTERS: Table[Exporter] = Table(
             make_stream,
             needs_study=True,
         ),
+        delivering("rows", "the blended rows themselves", "materialised.json", deliver_rows),
+        delivering("csv", "shares and counts as a table", "mixture.csv", deliver_csv),
+        *(trainer_exporter(trainer) for trainer in TRAINERS),
     ),
 )
 
@@ -54,6 +85,7 @@ def export(
     study: StudyFolder,
     workspace: Workbench | None = None,
     output: Path | None = None,
+    rows: RowsFormat | None = None,
 ) -> dict[str, Any]:
     """Write the recommended mixture to a file.
 
@@ -62,11 +94,14 @@ def export(
         study: The study; its search must have ended.
         workspace: The same study, opened, for an exporter that needs it.
         output: The file; by default the exporter's, in the study's folder.
+        rows: Format of a file of the blended rows that is written beside it; None for none.
 
     Returns:
         ``file``, and the facts that the exporter gives.
 
     Raises:
+        RecipeError: If rows are asked for that the exporter cannot write, or the trainer could not
+            be told what the recipe says.
         StudyError: If the study has no recommendation, or one that was made from something else;
             or if its data, which the exporter writes, are read by functions of the user alone.
         ResourceError: If the file cannot be written.
@@ -87,10 +122,19 @@ def export(
             f"{study.folder}: exporter `{exporter.name}` writes data that mixwise reads, and here "
             "functions of yours read them: use `shares`"
         )
-    made = exporter.make(recommendation, opened)
     path = output or study.folder / exporter.file
-    _write(made, path)
-    return {"file": str(path), **made.facts}
+    if exporter.deliver is not None and opened is not None:
+        made = exporter.deliver(recommendation, opened, Delivery(path.absolute(), rows))
+    elif rows is not None:
+        raise RecipeError(
+            f"`--materialise`: exporter `{exporter.name}` writes no rows: use `--to rows`, or name "
+            "a trainer"
+        )
+    else:
+        made = exporter.make(recommendation, opened)
+    _write_all(made, path)
+    beside = {"beside": [str(each.path) for each in made.beside]} if made.beside else {}
+    return {"file": str(path), **beside, **made.facts}
 
 
 def _stale(study: StudyFolder, how: str) -> StudyError:
@@ -100,15 +144,27 @@ def _stale(study: StudyFolder, how: str) -> StudyError:
     )
 
 
-def _write(made: Export, path: Path) -> None:
+def _write_all(made: Export, path: Path) -> None:
+    """Write the files beside it, and then the exporter's own, each at once or not at all."""
+
+    def write_lines(target: Path) -> None:
+        with target.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in made.lines)
+
+    for each in (*made.beside, SideFile(path, write_lines)):
+        _write(each)
+
+
+def _write(file: SideFile) -> None:
+    path = file.path
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in made.lines)
+        file.write(partial)
         partial.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise ResourceError(
             f"{explain_failed_write(error, path)}, or name another file with `--output`"
         ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -197,14 +197,15 @@ class Inputs:
     def records(self, name: str) -> Iterator[Any]:
         """The records of a domain or evaluation set, conversations as documents."""
         folder = self.settings.recipe_folder
-        return read_records(self.source(name), folder, self.key(name), self._chat(name))
+        return read_records(self.source(name), folder, self.key(name), self.chat_of(name))
 
     def documents(self, name: str) -> list[Iterator[Document]]:
         """The documents of each source of a domain or set, whatever their weights let in."""
         folder = self.settings.recipe_folder
-        return open_documents(self.source(name), folder, self.key(name), self._chat(name))
+        return open_documents(self.source(name), folder, self.key(name), self.chat_of(name))
 
-    def _chat(self, name: str) -> ChatTemplate | None:
+    def chat_of(self, name: str) -> ChatTemplate | None:
+        """What makes documents of its conversations; None for a domain or set without any."""
         return self.chat_template if self._holds_chats(name) else None
 
     def _holds_chats(self, name: str) -> bool:
@@ -256,7 +257,7 @@ class Inputs:
             cache=self.settings.cache,
             heldout_fraction=recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
-            chat=self._chat(name),
+            chat=self.chat_of(name),
             document_masking=recipe.document_masking,
             unit=recipe.shares_by,
             hash_file=self._hash_file,
@@ -277,7 +278,7 @@ class Inputs:
             tokenizer=self.encoder,
             heldout_fraction=self.recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
-            chat=self._chat(name),
+            chat=self.chat_of(name),
             unit=self.recipe.shares_by,
             hash_file=self._hash_file,
         )
@@ -355,7 +356,7 @@ class Inputs:
                     self.settings.recipe_folder,
                     self.key(domain),
                     int(found[0]),
-                    self._chat(domain),
+                    self.chat_of(domain),
                 )
                 raise DataError(
                     f"`{self.key(name)}`: {len(found)} held-out text(s) also stand in the training "

@@ -1,0 +1,1 @@
+"""Trainers that a mixture is handed over to, one a file."""

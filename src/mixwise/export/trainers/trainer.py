@@ -1,0 +1,195 @@
+"""What a trainer is to an exporter: what it reads, what a weight means there, and its file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mixwise.errors import RecipeError, printable
+from mixwise.export.handover import HandedDomain, HandedSource, Handover, LongRows
+
+Layout = Literal["as it stands", "text", "prompt-completion", "messages", "sharegpt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What rows a trainer takes from where they lie.
+
+    Args:
+        records: Record formats, each with the layout of its parts that is usual there.
+        suffixes: Last suffixes of files that it opens, compressions among them.
+        renames: Record formats whose parts may have other names than the usual ones.
+        many_files: Whether a dataset may be several files.
+        revisions: Whether a dataset of the hub may be pinned to a revision.
+        one_layout: Whether all datasets must have the same columns.
+    """
+
+    records: tuple[str, ...]
+    suffixes: tuple[str, ...]
+    renames: tuple[str, ...] = ()
+    many_files: bool = True
+    revisions: bool = False
+    one_layout: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A trainer's files.
+
+    Args:
+        lines: Of the file, without line ends and without the comment at its head.
+        weights: What the trainer is told of each domain.
+        beside: Other files that it names: their texts, by path.
+    """
+
+    lines: tuple[str, ...]
+    weights: Mapping[str, float]
+    beside: Mapping[Path, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """A row of the table of trainers.
+
+    Args:
+        name: Name on the command line.
+        title: Its name and the release that this was written for.
+        file: Name of its file.
+        weight: What a weight means there, in a sentence.
+        use: How the file is used, in a sentence.
+        long_rows: What it makes of rows beyond the sequence length, as its file sets it.
+        reads: What rows it takes.
+        render: A hand-over in and the path of the file, its text out.
+        most_epochs: How often it can read a file in one run; None for any number.
+        layouts: In what layouts written rows may be, the first that fits.
+    """
+
+    name: str
+    title: str
+    file: str
+    weight: str
+    use: str
+    long_rows: LongRows
+    reads: Reads
+    render: Callable[[Handover, Path], Rendered]
+    most_epochs: float | None = None
+    layouts: tuple[Layout, ...] = ("as it stands", "text", "prompt-completion", "messages")
+
+
+_USUAL: Mapping[str, Mapping[str, str]] = {
+    "text": {"text": "text"},
+    "prompt-completion": {"prompt": "prompt", "completion": "completion"},
+    "chat": {"messages": "messages"},
+    "sharegpt": {"conversations": "conversations"},
+    "alpaca": {"instruction": "instruction", "input": "input", "output": "output"},
+}  # names of parts that every trainer knows
+
+
+def require_readable(handover: Handover, trainer: Trainer) -> None:
+    """Refuse what the trainer could not be told, or would read otherwise than was measured.
+
+    Raises:
+        RecipeError: Names the first domain that it cannot take as it lies, and the remedy.
+    """
+    for domain in handover.domains:
+        for reason in _reasons(domain, trainer):
+            raise _refused(domain.name, trainer, reason)
+    first = handover.domains[0]
+    for other in handover.domains[1:] if trainer.reads.one_layout else ():
+        if _layout(other.source) != _layout(first.source):
+            raise _refused(
+                other.name,
+                trainer,
+                f"one kind of rows, but these are other ones than those of `{first.name}`",
+            )
+
+
+def _refused(name: str, trainer: Trainer, takes: str) -> RecipeError:
+    return RecipeError(
+        f"`domains.{name}`: {trainer.title} takes {takes}: add `--materialise`, which writes the "
+        "rows themselves"
+    )
+
+
+def _layout(source: HandedSource) -> tuple[str, Mapping[str, object]]:
+    return source.records, source.fields
+
+
+def _reasons(domain: HandedDomain, trainer: Trainer) -> Iterator[str]:
+    reads, source = trainer.reads, domain.source
+    if len(domain.sources) > 1:
+        yield f"one source a dataset, but this domain has {len(domain.sources)}"
+    if source.where:
+        yield f"whole files, but `where` chooses rows ({printable(str(dict(source.where)), 80)})"
+    yield from _reasons_of_records(source, reads)
+    if source.hub is not None:
+        if source.hub.revision is not None and not reads.revisions:
+            yield f"no revision of a dataset of the hub, but it is `{source.hub.revision}`"
+    else:
+        yield from _reasons_of_files(source, reads)
+    epochs = domain.epochs(trainer.long_rows)
+    if trainer.most_epochs is not None and epochs > trainer.most_epochs:
+        yield f"each row once, but the mixture reads these {epochs:.2f} times"
+
+
+def _reasons_of_records(source: HandedSource, reads: Reads) -> Iterator[str]:
+    if source.records not in reads.records:
+        yield f"{' and '.join(reads.records)} records, but these are {source.records}"
+    elif source.records not in reads.renames:
+        for part, name in _USUAL[source.records].items():
+            if source.fields.get(part) != name:
+                yield f"`{name}` by this name alone, but it is `{source.fields.get(part)}`"
+    if source.fields.get("separator"):
+        yield "prompts without a separator, but there is one"
+    more = [p for p in ("system", "prompt") if source.fields.get(p) and source.records != "alpaca"]
+    if more and source.records in ("chat", "sharegpt"):
+        yield f"turns alone, but `{more[0]}` stands beside them"
+
+
+def _reasons_of_files(source: HandedSource, reads: Reads) -> Iterator[str]:
+    if source.format == "text":
+        yield "rows, but this is plain text, which mixwise cuts into documents"
+    for file in source.files:
+        if file.suffix.lower() not in reads.suffixes:
+            yield f"files that end in {', '.join(reads.suffixes)}, but this is {file.name}"
+    if len(source.files) > 1 and not reads.many_files:
+        yield f"one file a dataset, but this domain has {len(source.files)}"
+
+
+def is_read_as_it_stands(source: HandedSource, reads: Reads) -> bool:
+    """Whether a trainer takes rows of this kind as the user's files have them."""
+    return not any(_reasons_of_records(source, reads))
+
+
+def agreed_learning(handover: Handover, trainer: str, known: tuple[str, ...]) -> str:
+    """What is learned of the rows of all domains, of which one run can say one thing.
+
+    Args:
+        handover: The mixture.
+        trainer: Name of the trainer, for the error text.
+        known: What the trainer can learn.
+
+    Raises:
+        RecipeError: If domains differ in it, or the trainer cannot do it.
+    """
+    learned = {domain.source.learn for domain in handover.domains}
+    if len(learned) > 1 or not learned <= set(known):
+        raise RecipeError(
+            f"`learn`: {trainer} learns {' or '.join(known)} of all domains, but they have "
+            f"{', '.join(sorted(learned))}: set `learn` alike, or export the stream, whose labels "
+            "say it"
+        )
+    return learned.pop()
+
+
+def base_keys(handover: Handover, base: str, revision: str) -> dict[str, Any]:
+    """The base by a trainer's own keys.
+
+    Args:
+        handover: The mixture.
+        base: Key of the base.
+        revision: Key of its revision on the hub.
+    """
+    return {base: handover.base} | ({revision: handover.revision} if handover.revision else {})
