@@ -20,6 +20,31 @@ def test_export_hands_over_shares_and_stream(finished: Path, mixwise: Cli) -> No
     assert all(len(json.loads(line)["input_ids"]) == 16 for line in lines)
 
 
+def test_export_hands_over_to_a_trainer_and_writes_rows(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    output = tmp_path / "mine.yaml"
+    command = ("export", finished, "--to", "llamafactory", "--output", output)
+    code, out, err = mixwise(*command, "--materialise", "jsonl", "--json")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert facts["beside"] == [
+        str(tmp_path / "mine-rows.jsonl"),
+        str(tmp_path / "mine-data" / "dataset_info.json"),
+    ]
+    assert all(Path(path).is_file() for path in facts["beside"])
+    rows = (tmp_path / "mine-rows.jsonl").read_text().splitlines()
+    assert sum(facts["rows"].values()) == len(rows)
+    assert output.read_text().startswith("# The mixture that mixwise ")
+    code, out, _ = mixwise("export", finished, "--materialise", "jsonl", "--output", output)
+    assert code == 0
+    assert "mine-rows.jsonl" in out
+    for to in ("shares", "stream"):
+        code, _, err = mixwise("export", finished, "--to", to, "--materialise", "jsonl")
+        assert code == 1
+        assert f"exporter `{to}` writes no rows" in err
+
+
 def test_shares_are_exported_without_base_and_data(
     finished: Path, tmp_path: Path, mixwise: Cli
 ) -> None:

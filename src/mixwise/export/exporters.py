@@ -132,7 +132,7 @@ def export(
         )
     else:
         made = exporter.make(recommendation, opened)
-    _write_all(made, path)
+    write_export(made, path)
     beside = {"beside": [str(each.path) for each in made.beside]} if made.beside else {}
     return {"file": str(path), **beside, **made.facts}
 
@@ -144,8 +144,16 @@ def _stale(study: StudyFolder, how: str) -> StudyError:
     )
 
 
-def _write_all(made: Export, path: Path) -> None:
-    """Write the files beside it, and then the exporter's own, each at once or not at all."""
+def write_export(made: Export, path: Path) -> None:
+    """Write the files beside it, and then the exporter's own, each at once or not at all.
+
+    Args:
+        made: What an exporter gives.
+        path: Its own file.
+
+    Raises:
+        ResourceError: If one cannot be written.
+    """
 
     def write_lines(target: Path) -> None:
         with target.open("w", encoding="utf-8") as file:

@@ -11,13 +11,19 @@ from mixwise.data.formats import format_of
 from mixwise.data.matching import expand_user, resolve_files
 from mixwise.errors import RecipeError
 from mixwise.export.handover import HandedDomain, HandedSource, Handover, RowCounts
+from mixwise.mixture import Mixture
 from mixwise.recipe import Portion
-from mixwise.study.results import Recommendation
+from mixwise.study.results import FinalRun
 from mixwise.study.session import Workspace
 
 
-def make_handover(recommendation: Recommendation, workspace: Workspace) -> Handover:
+def make_handover(mixture: Mixture, run: FinalRun, workspace: Workspace) -> Handover:
     """What trainers have to be told.
+
+    Args:
+        mixture: Shares by tokens.
+        run: That it is for.
+        workspace: The opened study.
 
     Raises:
         RecipeError: If the study's domains hold labelled examples.
@@ -29,9 +35,8 @@ def make_handover(recommendation: Recommendation, workspace: Workspace) -> Hando
             "`export`: trainers of language models are handed over to, but the study's domains "
             "hold labelled examples: export the shares instead"
         )
-    run = recommendation.run
     horizon = run.n_sequences * run.sequence_length
-    shares = recommendation.by_tokens.as_dict()
+    shares = mixture.as_dict()
     base, revision = _base(workspace)
     return Handover(
         tuple(

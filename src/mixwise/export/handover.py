@@ -9,8 +9,9 @@ Method:
     rᵢ rows, whatever it calls that: rᵢ itself (a count), rᵢ / Σ r (a share or a probability) or
     rᵢ / Nᵢ (a kept fraction, a multiplier, epochs). mᵢ counts tokens of the study's base, with
     those that end a row, over all rows of the files, those that the study holds out among them,
-    since the trainer reads these too. Where a trainer cuts rows at the sequence length, mᵢ is the
-    mean of rows cut there.
+    since the trainer reads these too. Where a trainer cuts conversations or pairs at the sequence
+    length, mᵢ is the mean of rows cut there; texts are packed or split by all of them, so that
+    these count whole.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mixwise.data.formats import Format
 from mixwise.recipe import HubDataset
 
 LongRows = Literal["whole", "cut"]  # what a trainer makes of rows beyond the sequence length
+TEXT = "text"  # records of which no trainer loses the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,18 @@ class HandedDomain:
         """The first source, of most domains the only one."""
         return self.sources[0]
 
+    @property
+    def is_text(self) -> bool:
+        """Whether all its rows are texts."""
+        return all(source.records == TEXT for source in self.sources)
+
+    def mean_tokens(self, long_rows: LongRows) -> float:
+        """Tokens of a row, m; of texts always those of the whole."""
+        return self.counts.mean_tokens("whole" if self.is_text else long_rows)
+
     def rows(self, long_rows: LongRows) -> float:
         """Rows of the final run, r."""
-        return self.tokens / self.counts.mean_tokens(long_rows)
+        return self.tokens / self.mean_tokens(long_rows)
 
     def epochs(self, long_rows: LongRows) -> float:
         """How often its files are read, r / N."""

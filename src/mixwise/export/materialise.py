@@ -126,13 +126,12 @@ def choose_layout(handover: Handover, trainer: Trainer | None) -> Layout:
 
 def _lengths(handover: Handover, workspace: Workspace, long_rows: LongRows) -> dict[str, Indices]:
     """Tokens of each training row, as the trainer reads it."""
-    found = {
-        d.name: workspace.inputs.corpus(d.name).document_lengths(heldout=False)
-        for d in handover.domains
-    }
-    if long_rows == "whole":
-        return found
-    return {name: np.minimum(n, handover.sequence_length) for name, n in found.items()}
+    found = {}
+    for domain in handover.domains:
+        whole = workspace.inputs.corpus(domain.name).document_lengths(heldout=False)
+        is_cut = long_rows == "cut" and not domain.is_text
+        found[domain.name] = np.minimum(whole, handover.sequence_length) if is_cut else whole
+    return found
 
 
 def _tokens(chosen: ChosenRows, lengths: Mapping[str, Indices]) -> dict[str, int]:

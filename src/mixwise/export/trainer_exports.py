@@ -43,8 +43,26 @@ def delivering(name: str, about: str, file: str, deliver: Deliver) -> Exporter:
 def _deliver(
     trainer: Trainer, recommendation: Recommendation, workspace: Workspace, delivery: Delivery
 ) -> Export:
-    handover = make_handover(recommendation, workspace)
-    facts: dict[str, Any] = {**share_facts(recommendation), **_facts(handover)}
+    handover = make_handover(recommendation.by_tokens, recommendation.run, workspace)
+    made = hand_over(trainer, handover, workspace, delivery)
+    return replace(made, facts=share_facts(recommendation) | made.facts)
+
+
+def hand_over(
+    trainer: Trainer, handover: Handover, workspace: Workspace, delivery: Delivery
+) -> Export:
+    """A trainer's file, and the rows where they are asked for.
+
+    Args:
+        trainer: A row of the table of trainers.
+        handover: The mixture.
+        workspace: The opened study that it was made from.
+        delivery: Where it goes.
+
+    Raises:
+        RecipeError: If the trainer cannot be told it, or cannot read the rows.
+    """
+    facts = _facts(handover)
     beside: tuple[SideFile, ...] = ()
     if delivery.rows is None:
         require_readable(handover, trainer)
@@ -54,7 +72,7 @@ def _deliver(
         handover, beside = made.handover, (made.file,)
         facts |= made.facts
     rendered = trainer.render(handover, delivery.file)
-    comment = comment_lines(handover, trainer, rendered.weights)
+    comment = (*comment_lines(handover, trainer, rendered.weights), *rendered.notes)
     texts = (_text_file(path, text) for path, text in rendered.beside.items())
     facts |= {"trainer": trainer.title, "weight_means": trainer.weight}
     facts |= {"weights": dict(rendered.weights)} if delivery.rows is None else {}
@@ -92,7 +110,7 @@ def deliver_csv(recommendation: Recommendation, workspace: Workspace, delivery: 
         raise RecipeError(
             "`--materialise`: a table of shares names no rows: use `--to rows`, or a trainer"
         )
-    handover = make_handover(recommendation, workspace)
+    handover = make_handover(recommendation.by_tokens, recommendation.run, workspace)
     facts = {**share_facts(recommendation), **_facts(handover)}
     return Export(csv_table.render(handover, delivery.file).lines, facts)
 
@@ -101,7 +119,7 @@ def deliver_rows(
     recommendation: Recommendation, workspace: Workspace, delivery: Delivery
 ) -> Export:
     """The blended rows, as JSON lines where nothing else is asked for, and what they are."""
-    handover = make_handover(recommendation, workspace)
+    handover = make_handover(recommendation.by_tokens, recommendation.run, workspace)
     chosen = delivery if delivery.rows else replace(delivery, rows="jsonl")
     made = materialise(handover, workspace, chosen, None)
     facts = {**share_facts(recommendation), **_facts(handover), **made.facts}

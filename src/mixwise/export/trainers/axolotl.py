@@ -5,8 +5,8 @@ Source:
     ``int(weight × N)`` rows of a dataset, 0 < weight ≤ 1.
 
 Method:
-    A weight is rᵢ / Nᵢ. Rows beyond ``sequence_len`` are cut, where Axolotl's usual strategy drops
-    them whole.
+    A weight is rᵢ / Nᵢ. Texts (``completion``) are split at ``sequence_len``, up to 64 pieces;
+    conversations beyond it are cut, where Axolotl's usual strategy drops them whole.
 """
 
 from __future__ import annotations

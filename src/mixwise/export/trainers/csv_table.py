@@ -25,7 +25,7 @@ def render(handover: Handover, file: Path) -> Rendered:
                 f"{domain.share:.8f}",
                 f"{shares[domain.name]:.8f}",
                 round(domain.tokens),
-                f"{domain.counts.mean_tokens('whole'):.2f}",
+                f"{domain.mean_tokens('whole'):.2f}",
                 round(domain.rows("whole")),
                 f"{domain.epochs('whole'):.6f}",
             )

@@ -29,7 +29,8 @@ def comment_lines(
     if handover.materialised:
         return (*head, *_written(handover))
     means = "tokens of this base's tokenizer, row ends counted"
-    means += f", rows cut at {handover.sequence_length}" if trainer.long_rows == "cut" else ""
+    if trainer.long_rows == "cut" and not all(domain.is_text for domain in handover.domains):
+        means += f", conversations and pairs cut at {handover.sequence_length}"
     head.append(
         f"Converted from shares of tokens: rows = share x {handover.horizon_tokens:,} tokens / "
         f"tokens a row ({means}); epochs = rows / rows of the files."
@@ -58,7 +59,7 @@ def _row(domain: HandedDomain, trainer: Trainer, weights: Mapping[str, float]) -
     return (
         domain.name,
         f"{domain.share:.4f}",
-        f"{domain.counts.mean_tokens(trainer.long_rows):.1f}",
+        f"{domain.mean_tokens(trainer.long_rows):.1f}",
         f"{domain.rows(trainer.long_rows):.0f}",
         f"{domain.epochs(trainer.long_rows):.2f}",
         f"{weights[domain.name]:.6g}",

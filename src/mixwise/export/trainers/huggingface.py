@@ -15,6 +15,7 @@ import math
 from pathlib import Path
 
 from mixwise.export.handover import HandedDomain, Handover
+from mixwise.export.trainers.chance import draw_note, largest_deviation
 from mixwise.export.trainers.datasets_library import HUGGING_FACE_SUFFIXES
 from mixwise.export.trainers.python_lines import load_call
 from mixwise.export.trainers.trainer import Reads, Rendered, Trainer
@@ -44,7 +45,9 @@ def render(handover: Handover, file: Path) -> Rendered:
         '    stopping_strategy="first_exhausted",',
         f").take({n_rows})",
     )
-    return Rendered(lines, shares)
+    each = {d.name: d.mean_tokens("whole") for d in handover.domains}
+    notes = (draw_note(largest_deviation(shares, each, n_rows)),) if len(shares) > 1 else ()
+    return Rendered(lines, shares, notes=notes)
 
 
 def _part(domain: HandedDomain, shares: dict[str, float], n_rows: int, seed: int) -> str:

@@ -2,7 +2,8 @@
 
 Source:
     ``DatasetAttr`` and ``_load_single_dataset`` of LLaMA-Factory 0.9.5: ``num_samples`` rows of a
-    dataset, shuffled; beyond its size drawn with replacement. Datasets are described in a
+    dataset, shuffled; beyond its size drawn with replacement. Texts (``stage: pt``) are packed,
+    conversations cut at ``cutoff_len``. Datasets are described in a
     ``dataset_info.json``, in a folder of its own here, so that none of the user's is overwritten.
 """
 

@@ -3,6 +3,10 @@
 Source:
     ``DatasetSyntax.parse`` and ``sample_dataset`` of ms-swift 4.6: ``path#count`` reads a dataset
     ⌊count / N⌋ times, and a random rest.
+
+Method:
+    Texts are for `swift pt`, which splits long ones; conversations for `swift sft`, where long ones
+    are cut, and not left out as is usual there.
 """
 
 from __future__ import annotations

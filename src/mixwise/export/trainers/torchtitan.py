@@ -15,6 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mixwise.export.handover import Handover
+from mixwise.export.trainers.chance import draw_note, largest_deviation
 from mixwise.export.trainers.datasets_library import HUGGING_FACE_SUFFIXES
 from mixwise.export.trainers.python_lines import load_call
 from mixwise.export.trainers.trainer import Reads, Rendered, Trainer
@@ -57,7 +58,10 @@ def render(handover: Handover, file: Path) -> Rendered:
         f"seq_len = {handover.sequence_length}",
         f"steps = {handover.n_steps}",
     ]
-    return Rendered(tuple(lines), weights)
+    n_sequences = handover.horizon_tokens / handover.sequence_length
+    deviation = largest_deviation(weights, dict.fromkeys(weights, 1.0), n_sequences)
+    notes = (draw_note(deviation),) if len(weights) > 1 else ()
+    return Rendered(tuple(lines), weights, notes=notes)
 
 
 TORCHTITAN = Trainer(

@@ -42,11 +42,13 @@ class Rendered:
         lines: Of the file, without line ends and without the comment at its head.
         weights: What the trainer is told of each domain.
         beside: Other files that it names: their texts, by path.
+        notes: More lines of the comment.
     """
 
     lines: tuple[str, ...]
     weights: Mapping[str, float]
     beside: Mapping[Path, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Trainer:
         file: Name of its file.
         weight: What a weight means there, in a sentence.
         use: How the file is used, in a sentence.
-        long_rows: What it makes of rows beyond the sequence length, as its file sets it.
+        long_rows: What it makes of conversations and pairs beyond the sequence length, as its file
+            sets it; texts it packs or splits.
         reads: What rows it takes.
         render: A hand-over in and the path of the file, its text out.
         most_epochs: How often it can read a file in one run; None for any number.
@@ -151,6 +154,8 @@ def _reasons_of_records(source: HandedSource, reads: Reads) -> Iterator[str]:
 def _reasons_of_files(source: HandedSource, reads: Reads) -> Iterator[str]:
     if source.format == "text":
         yield "rows, but this is plain text, which mixwise cuts into documents"
+    if source.format == "tsv":
+        yield "tables of commas, but this one has tabs"
     for file in source.files:
         if file.suffix.lower() not in reads.suffixes:
             yield f"files that end in {', '.join(reads.suffixes)}, but this is {file.name}"

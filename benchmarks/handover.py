@@ -1,0 +1,167 @@
+"""What trainers draw from exported mixtures, against what was recommended: a round trip a trainer.
+
+Notation:
+    drawn: shares of tokens of what the trainer's own code draws from the exported file.
+    off: the largest difference to the recommended shares, in points.
+    batch: tokens of one batch over those of the run, in points.
+
+Method:
+    Two studies of texts and one of conversations are written, whose domains have rows of a few,
+    of some ninety and of several hundred tokens. Each trainer that is installed here reads what
+    was exported to it: by its loader, by its compiled sampler, or, where it does not run here, by
+    the schema of its source. Shares of tokens are given to `interleave_datasets` as they are, too,
+    for what that costs. Then rows are written, exact to the row, and the trainer loads them. What
+    `mixwise init` takes over from an exported configuration must be the files that it was made
+    from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.handover_bed import BATCH_TOKENS, SHARES, Bed, open_bed, trainer_named
+from benchmarks.handover_peers import PEERS, Peer, Tokens
+
+from mixwise.errors import MixwiseError
+from mixwise.stages.trainers.read import read_config
+
+_ONCE = {"short": 0.4, "long": 0.6}  # each row at most once
+_TOKENS = 2**18
+_TOKENS_ONCE = 2**16
+_READ_BY_INIT = ("trl", "axolotl", "llamafactory")
+_WRITTEN = ("trl", "axolotl", "llamafactory", "llamafactory-v1", "ms-swift", "huggingface")
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """What came back of one export.
+
+    Args:
+        peer: The trainer.
+        wanted: Recommended shares.
+        drawn: Drawn shares; None where it is not installed.
+        off: Largest difference, in points.
+        written_off: The same of rows that were written; None where that was not tried.
+        init: Whether `init` reads the configuration back; None where it reads none of this trainer.
+    """
+
+    peer: Peer
+    wanted: Mapping[str, float]
+    drawn: Mapping[str, float] | None
+    off: float | None
+    written_off: float | None
+    init: bool | None
+
+
+def shares_of(tokens: Tokens) -> dict[str, float]:
+    """Shares of tokens."""
+    total = sum(tokens.values())
+    return {name: n / total for name, n in tokens.items()}
+
+
+def points_off(drawn: Mapping[str, float], wanted: Mapping[str, float]) -> float:
+    """Largest difference of two mixtures, in points."""
+    return 100 * max(abs(drawn.get(name, 0.0) - share) for name, share in wanted.items())
+
+
+def round_trip(peer: Peer, bed: Bed) -> RoundTrip:
+    """Export to a trainer, and let it draw."""
+    wanted = {domain.name: domain.share for domain in bed.handover.domains}
+    trainer = trainer_named(peer.name)
+    file, _ = bed.export(trainer)
+    init = _reads_back(file, bed) if peer.name in _READ_BY_INIT else None
+    if not peer.version:
+        return RoundTrip(peer, wanted, None, None, None, init)
+    drawn = shares_of(peer.draw(bed, file))
+    written_off = None
+    if peer.name in _WRITTEN:
+        rows, _ = bed.export(trainer, "jsonl")
+        written_off = points_off(shares_of(peer.draw(bed, rows)), wanted)
+    return RoundTrip(peer, wanted, drawn, points_off(drawn, wanted), written_off, init)
+
+
+def _reads_back(file: Path, bed: Bed) -> bool:
+    try:
+        taken = read_config(file, bed.folder)
+    except MixwiseError:
+        return False
+    found = [(bed.folder / str(domain.keys["files"])).resolve() for domain in taken.domains]
+    return found == [domain.source.file.resolve() for domain in bed.handover.domains]
+
+
+def naive_shares(shares: Mapping[str, float], bed: Bed) -> dict[str, float]:
+    """Shares of tokens that `interleave_datasets` draws where these are its probabilities."""
+    from datasets import interleave_datasets, load_dataset
+
+    files = {d.name: str(d.source.file) for d in bed.handover.domains if d.name in shares}
+    parts = [load_dataset("json", data_files=file, split="train") for file in files.values()]
+    rows = interleave_datasets(parts, probabilities=[shares[name] for name in files], seed=1)
+    return shares_of(bed.count(rows["text"], trainer_named("huggingface")))
+
+
+def print_table(trips: list[RoundTrip], batches: Mapping[str, float]) -> None:
+    """A row a trainer, in Markdown."""
+    print("| exporter | read by | recommended | drawn | off | a batch | rows written: off | init |")
+    print("|---|---|---|---|---|---|---|---|")
+    for trip in trips:
+        peer = trip.peer
+        by = f"{peer.by} of {peer.package} {peer.version}" if peer.version else "not installed"
+        drawn = "–" if trip.drawn is None else _listed({n: trip.drawn[n] for n in trip.wanted})
+        cells = (
+            peer.name,
+            by,
+            _listed(trip.wanted),
+            drawn,
+            _points(trip.off),
+            _points(batches[peer.name]),
+            _points(trip.written_off),
+            {None: "–", True: "same files", False: "OTHER FILES"}[trip.init],
+        )
+        print(f"| {' | '.join(cells)} |")
+
+
+def _listed(shares: Mapping[str, float]) -> str:
+    return " / ".join(f"{100 * share:.1f}" for share in shares.values())
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def main() -> None:
+    """Make all round trips, and print them."""
+    parser = argparse.ArgumentParser(description="Round trips of exported mixtures.")
+    parser.add_argument("--only", choices=[peer.name for peer in PEERS], help="one trainer")
+    chosen = parser.parse_args().only
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        beds = {
+            "once": open_bed(place / "once", "text", _ONCE, _TOKENS_ONCE),
+            "text": open_bed(place / "text", "text", SHARES, _TOKENS),
+            "sharegpt": open_bed(place / "talks", "sharegpt", SHARES, _TOKENS),
+        }
+        trips, batches = [], {}
+        for peer in PEERS if chosen is None else [p for p in PEERS if p.name == chosen]:
+            bed = beds[peer.records if peer.repeats else "once"]
+            batches[peer.name] = 100 * BATCH_TOKENS / bed.handover.horizon_tokens
+            with contextlib.redirect_stdout(io.StringIO()):
+                trips.append(round_trip(peer, bed))
+        print_table(trips, batches)
+        if chosen is None:
+            half = {"short": 0.5, "long": 0.5}
+            drawn = _listed(naive_shares(half, beds["once"]))
+            print(f"\n50 / 50 by tokens as probabilities of rows: {drawn}")
+
+
+if __name__ == "__main__":
+    main()
