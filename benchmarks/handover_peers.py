@@ -23,7 +23,7 @@ import numpy as np
 import yaml
 from benchmarks.handover_bed import SEQUENCE_LENGTH, Bed, domain_of, trainer_named
 
-By = Literal["loader", "sampler", "parser", "schema"]
+By = Literal["loader", "sampler", "parser"]
 Tokens = Mapping[str, int]
 
 
@@ -35,9 +35,8 @@ class Peer:
         name: Of the exporter.
         package: Its distribution.
         records: Rows that are handed over to it here.
-        by: Its loader draws whole datasets, its sampler an order; its parser reads the file and
-            another trainer's sampler draws, which is the same; its schema checks the file, and what
-            is drawn follows the rule of its source, written out here.
+        by: Its loader draws whole datasets, its sampler an order; its parser reads the file, and
+            the sampler that it shares with Megatron draws.
         repeats: Whether it can read a domain more than once.
         draw: Reads the file and draws.
     """
@@ -69,19 +68,23 @@ def _draw_trl(bed: Bed, file: Path) -> Tokens:
 
 
 def _draw_axolotl(bed: Bed, file: Path) -> Tokens:
-    from axolotl.utils.schemas.datasets import SFTDataset
-    from datasets import load_dataset
+    from axolotl.utils.data.sft import _load_and_process_single_dataset
+    from axolotl.utils.dict import DictDefault
+    from axolotl.utils.schemas.config import AxolotlInputConfig
 
     values = yaml.safe_load(file.read_text())
-    texts: list[str] = []
-    for given in values["datasets"]:
-        dataset = SFTDataset(**given)
-        rows = load_dataset(str(dataset.ds_type), data_files=dataset.path, split="train")
-        n_kept = len(rows)
-        if dataset.weight is not None and dataset.weight < 1:  # as utils/data/sft.py has it
-            n_kept = min(n_kept, max(1, int(n_kept * dataset.weight)))
-        texts += rows.shuffle(seed=values["seed"]).select(range(n_kept))["text"]
-    return bed.count(texts, trainer_named("axolotl"))
+    batch = {"micro_batch_size": 1, "gradient_accumulation_steps": 16, "learning_rate": 1e-4}
+    config = AxolotlInputConfig(**values, **batch)
+    given = DictDefault(config.model_dump(exclude_none=True) | {"dataset_num_proc": 1})
+    tokenizer = bed.workspace.inputs.tokenizer.tokenizer
+    found: Counter[str] = Counter()
+    for each in given.datasets:
+        rows, _ = _load_and_process_single_dataset(
+            DictDefault(each), given, tokenizer, "train", given.seed
+        )
+        for ids in rows["input_ids"]:
+            found[_domain_of_packed(tokenizer.decode(ids), bed)] += len(ids)
+    return found
 
 
 def _without_sound() -> None:
@@ -269,7 +272,7 @@ def _draw_huggingface(bed: Bed, file: Path) -> Tokens:
 
 PEERS = (
     Peer("trl", "trl", "text", "loader", False, _draw_trl),
-    Peer("axolotl", "axolotl", "text", "schema", False, _draw_axolotl),
+    Peer("axolotl", "axolotl", "text", "loader", False, _draw_axolotl),
     Peer("llamafactory", "llamafactory", "text", "loader", True, _draw_llamafactory),
     Peer("llamafactory-v1", "llamafactory", "sharegpt", "loader", True, _draw_llamafactory_v1),
     Peer("ms-swift", "ms-swift", "text", "loader", True, _draw_ms_swift),

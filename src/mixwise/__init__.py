@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mixwise.decision.recommend import Decision, recommend
     from mixwise.engine.engines import NamedEngine, register_engine
     from mixwise.errors import MixwiseError, MixwiseWarning
-    from mixwise.export.exporter import Export, Exporter
+    from mixwise.export.exporter import Delivery, Export, Exporter, SideFile
     from mixwise.export.exporters import register_exporter
     from mixwise.kinds import EvaluationKind, register_kind
     from mixwise.merging.rule_table import NamedRule, register_rule
@@ -44,7 +44,7 @@ _PLACES = {
     "decision.recommend": ("Decision", "recommend"),
     "engine.engines": ("NamedEngine", "register_engine"),
     "errors": ("MixwiseError", "MixwiseWarning"),
-    "export.exporter": ("Export", "Exporter"),
+    "export.exporter": ("Delivery", "Export", "Exporter", "SideFile"),
     "export.exporters": ("register_exporter",),
     "kinds": ("EvaluationKind", "register_kind"),
     "mixture": ("Mixture", "MixtureSpace"),
@@ -68,6 +68,7 @@ __all__ = [
     "SLOPES",
     "VALUES",
     "Decision",
+    "Delivery",
     "Document",
     "EvaluationKind",
     "Export",
@@ -99,6 +100,7 @@ __all__ = [
     "SearchMethod",
     "SearchProblem",
     "SearchResult",
+    "SideFile",
     "Study",
     "TableRow",
     "TableScorer",

@@ -23,12 +23,12 @@ def test_tokens_become_rows_by_the_mean_tokens_of_a_row() -> None:
 def test_rows_give_back_the_shares_of_tokens(long_rows: str) -> None:
     mixture = hand(
         handed("a", 0.2, n_rows=50, mean=7),
-        handed("b", 0.7, n_rows=90, mean=33),
+        handed("b", 0.7, n_rows=90, mean=33, records="chat"),
         handed("c", 0.1, n_rows=20, mean=16),
     )
     shares = mixture.row_shares(long_rows)  # type: ignore[arg-type]
     tokens = {
-        d.name: shares[d.name] * d.counts.mean_tokens(long_rows)  # type: ignore[arg-type]
+        d.name: shares[d.name] * d.mean_tokens(long_rows)  # type: ignore[arg-type]
         for d in mixture.domains
     }
     total = sum(tokens.values())

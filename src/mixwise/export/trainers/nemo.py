@@ -28,7 +28,9 @@ def render(handover: Handover, file: Path) -> Rendered:
         "dataset": {
             "paths": [text for name, path in paths.items() for text in (str(weights[name]), path)],
             "seq_length": handover.sequence_length,
+            "num_train_samples": handover.horizon_tokens // handover.sequence_length,
             "split": "100,0,0",
+            "seed": handover.seed,
         }
     }
     if len(weights) > 1:
