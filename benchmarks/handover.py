@@ -8,10 +8,10 @@ Notation:
 Method:
     Two studies of texts and one of conversations are written, whose domains have rows of a few,
     of some ninety and of several hundred tokens. Each trainer that is installed here reads what
-    was exported to it, by its loader or its compiled sampler; the others are told. Shares of tokens are given to `interleave_datasets` as they are, too,
-    for what that costs. Then rows are written, exact to the row, and the trainer loads them. What
-    `mixwise init` takes over from an exported configuration must be the files that it was made
-    from.
+    was exported to it, by its loader or its compiled sampler; of others that is said. Shares of
+    tokens are given to `interleave_datasets` as they are, too, for what that costs. Then rows are
+    written, exact to the row, and the trainer loads them. What `mixwise init` takes over from an
+    exported configuration must be the files that it was made from.
 """
 
 from __future__ import annotations
