@@ -3,6 +3,7 @@
 Notation:
     drawn: shares of tokens of what the trainer's own code draws from the exported file.
     off: the largest difference to the recommended shares, in points.
+    mean off: the same of the mean over four seeds of the run, which chance moves half as far.
     batch: tokens of one batch over those of the run, in points.
 
 Method:
@@ -25,6 +26,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from benchmarks.handover_bed import BATCH_TOKENS, SHARES, Bed, open_bed, trainer_named
 from benchmarks.handover_peers import PEERS, Peer, Tokens
@@ -33,6 +35,7 @@ from mixwise.errors import MixwiseError
 from mixwise.stages.trainers.read import read_config
 
 _ONCE = {"short": 0.4, "long": 0.6}  # each row at most once
+_MORE_SEEDS = (2, 3, 4)
 _TOKENS = 2**18
 _TOKENS_ONCE = 2**16
 _READ_BY_INIT = ("trl", "axolotl", "llamafactory")
@@ -48,6 +51,7 @@ class RoundTrip:
         wanted: Recommended shares.
         drawn: Drawn shares; None where it is not installed.
         off: Largest difference, in points.
+        mean_off: The same of the mean over seeds.
         written_off: The same of rows that were written; None where that was not tried.
         init: Whether `init` reads the configuration back; None where it reads none of this trainer.
     """
@@ -56,6 +60,7 @@ class RoundTrip:
     wanted: Mapping[str, float]
     drawn: Mapping[str, float] | None
     off: float | None
+    mean_off: float | None
     written_off: float | None
     init: bool | None
 
@@ -78,13 +83,23 @@ def round_trip(peer: Peer, bed: Bed) -> RoundTrip:
     file, _ = bed.export(trainer)
     init = _reads_back(file, bed) if peer.name in _READ_BY_INIT else None
     if not peer.version:
-        return RoundTrip(peer, wanted, None, None, None, init)
-    drawn = shares_of(peer.draw(bed, file))
+        return RoundTrip(peer, wanted, None, None, None, None, init)
+    draws = [shares_of(peer.draw(bed, file)), *(_draw_again(peer, bed, s) for s in _MORE_SEEDS)]
+    drawn = draws[0]
+    mean = {name: fmean(each[name] for each in draws) for name in wanted}
     written_off = None
     if peer.name in _WRITTEN:
         rows, _ = bed.export(trainer, "jsonl")
         written_off = points_off(shares_of(peer.draw(bed, rows)), wanted)
-    return RoundTrip(peer, wanted, drawn, points_off(drawn, wanted), written_off, init)
+    off, mean_off = points_off(drawn, wanted), points_off(mean, wanted)
+    return RoundTrip(peer, wanted, drawn, off, mean_off, written_off, init)
+
+
+def _draw_again(peer: Peer, bed: Bed, seed: int) -> dict[str, float]:
+    """Shares of another draw."""
+    other = bed.with_seed(seed)
+    file, _ = other.export(trainer_named(peer.name))
+    return shares_of(peer.draw(other, file))
 
 
 def _reads_back(file: Path, bed: Bed) -> bool:
@@ -108,8 +123,11 @@ def naive_shares(shares: Mapping[str, float], bed: Bed) -> dict[str, float]:
 
 def print_table(trips: list[RoundTrip], batches: Mapping[str, float]) -> None:
     """A row a trainer, in Markdown."""
-    print("| exporter | read by | recommended | drawn | off | a batch | rows written: off | init |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| exporter | read by | recommended | drawn | off | mean off | a batch | rows written: off "
+        "| init |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for trip in trips:
         peer = trip.peer
         by = f"{peer.by} of {peer.package} {peer.version}" if peer.version else "not installed"
@@ -120,6 +138,7 @@ def print_table(trips: list[RoundTrip], batches: Mapping[str, float]) -> None:
             _listed(trip.wanted),
             drawn,
             _points(trip.off),
+            _points(trip.mean_off),
             _points(batches[peer.name]),
             _points(trip.written_off),
             {None: "–", True: "same files", False: "OTHER FILES"}[trip.init],

@@ -10,7 +10,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -57,6 +57,10 @@ class Bed:
     workspace: Workspace
     handover: Handover
     folder: Path
+
+    def with_seed(self, seed: int) -> Bed:
+        """The same mixture for a run of another seed."""
+        return replace(self, handover=replace(self.handover, seed=seed))
 
     def export(self, trainer: Trainer, rows: RowsFormat | None = None) -> tuple[Path, Export]:
         """Write a trainer's file; its path, and what it holds."""

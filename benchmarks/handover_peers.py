@@ -121,7 +121,7 @@ def _draw_llamafactory_v1(bed: Bed, file: Path) -> Tokens:
 
     from llamafactory.v1.core.data_engine import DataEngine
 
-    random.seed(1)
+    random.seed(bed.handover.seed)
     engine = DataEngine(str(file))
     rows = (engine[k]["messages"] for k in range(len(engine)))
     texts = [

@@ -45,7 +45,7 @@ def _deliver(
 ) -> Export:
     handover = make_handover(recommendation.by_tokens, recommendation.run, workspace)
     made = hand_over(trainer, handover, workspace, delivery)
-    return replace(made, facts=share_facts(recommendation) | made.facts)
+    return replace(made, facts={**share_facts(recommendation), **made.facts})
 
 
 def hand_over(
