@@ -177,8 +177,9 @@ def main() -> None:
         print_table(trips, batches)
         if chosen is None:
             half = {"short": 0.5, "long": 0.5}
-            drawn = _listed(naive_shares(half, beds["once"]))
-            print(f"\n50 / 50 by tokens as probabilities of rows: {drawn}")
+            naive = naive_shares(half, beds["once"])
+            drawn = _listed({name: naive[name] for name in half})
+            print(f"\n50 / 50 by tokens as probabilities of rows, short / long: {drawn}")
 
 
 if __name__ == "__main__":

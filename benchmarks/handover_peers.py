@@ -153,7 +153,12 @@ def _draw_ms_swift(bed: Bed, file: Path) -> Tokens:
 
     words = _shell_arguments(file)
     seed = int(_option(words, "--data_seed")[0])
-    rows, _ = load_dataset(_option(words, "--dataset"), split_dataset_ratio=0.0, seed=seed)
+    rows, _ = load_dataset(
+        _option(words, "--dataset"),
+        split_dataset_ratio=0.0,
+        seed=seed,
+        shuffle=_option(words, "--dataset_shuffle") == ["true"],
+    )
     texts = [messages[-1]["content"] for messages in rows["messages"]]
     return bed.count(texts, trainer_named("ms-swift"))
 
