@@ -1,6 +1,9 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.export.studies import hand, handed
 
 
@@ -34,6 +37,16 @@ def test_rows_give_back_the_shares_of_tokens(long_rows: str) -> None:
     total = sum(tokens.values())
     for domain in mixture.domains:
         assert tokens[domain.name] / total == pytest.approx(domain.share)
+
+
+@given(st.integers(1, 10**6), st.floats(0.01, 3.0))
+def test_a_factor_gives_whole_rows_though_the_fraction_is_dropped(
+    n_rows: int, epochs: float
+) -> None:
+    domain = handed("a", 1.0, n_rows=n_rows, mean=8, horizon=1000)
+    domain = replace(domain, tokens=8 * n_rows * epochs)
+    wanted = hand(domain).row_counts("whole")["a"]
+    assert int(n_rows * round(domain.factor("whole"), 8)) == wanted
 
 
 def test_steps_are_those_of_the_horizon_and_a_tiny_share_is_a_row() -> None:

@@ -119,6 +119,13 @@ class HandedDomain:
         """How often its files are read, r / N."""
         return self.rows(long_rows) / self.counts.n_rows
 
+    def factor(self, long_rows: LongRows) -> float:
+        """What a trainer multiplies N by, and drops the fraction of, to get r as a whole number.
+
+        A quarter of a row more than that, so that neither digits nor the dropping lose a row.
+        """
+        return (max(1, round(self.rows(long_rows))) + 0.25) / self.counts.n_rows
+
 
 @dataclass(frozen=True, slots=True)
 class Handover:

@@ -19,5 +19,5 @@ def test_weights_multiply_rows() -> None:
             "converter": "sharegpt",
             "weight": weight,
         }
-        for name, weight in {"a": 2.5, "b": 0.5}.items()
+        for name, weight in {"a": 2.50625, "b": 0.5025}.items()  # 100 and 50 rows
     }

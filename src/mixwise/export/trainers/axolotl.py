@@ -5,8 +5,9 @@ Source:
     ``int(weight × N)`` rows of a dataset, 0 < weight ≤ 1.
 
 Method:
-    A weight is rᵢ / Nᵢ. Texts (``completion``) are split at ``sequence_len``, up to 64 pieces;
-    conversations beyond it are cut, where Axolotl's usual strategy drops them whole.
+    A weight is rᵢ / Nᵢ, and a little more, as Axolotl drops fractions of a row. Texts
+    (``completion``) are split at ``sequence_len``, up to 64 pieces; conversations beyond it are
+    cut, where Axolotl's usual strategy drops them whole.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from mixwise.export.trainers.yaml_lines import as_yaml
 
 def render(handover: Handover, file: Path) -> Rendered:
     """Datasets, and the keys that their meaning hangs on."""
-    weights = {d.name: min(1.0, d.epochs("cut")) for d in handover.domains}
+    weights = {d.name: min(1.0, d.factor("cut")) for d in handover.domains}
     is_written = bool(handover.materialised)
     has_turns = any(d.source.records != "text" for d in handover.domains)
     learned = agreed_learning(handover, "Axolotl", ("assistant", "all")) if has_turns else "all"

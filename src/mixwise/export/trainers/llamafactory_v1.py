@@ -23,7 +23,7 @@ from mixwise.export.trainers.yaml_lines import as_yaml
 def render(handover: Handover, file: Path) -> Rendered:
     """The description of the datasets, which `train_dataset` names."""
     agreed_learning(handover, "LLaMA-Factory v1", ("assistant",))
-    weights = {d.name: d.epochs("cut") for d in handover.domains}
+    weights = {d.name: d.factor("cut") for d in handover.domains}
     is_written = bool(handover.materialised)
     values = {
         d.name: _dataset(d.source) | ({} if is_written else {"weight": round(weights[d.name], 8)})
