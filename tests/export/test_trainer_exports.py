@@ -232,7 +232,6 @@ def test_every_trainers_file_says_what_a_weight_is(texts: Workspace) -> None:
         assert "A weight here: " in comment
         assert "rows that the study only measures on" in comment
         assert "share of tokens" in comment
-    assert replace(recommendation).by_tokens.as_dict() == {"short": 0.3, "long": 0.7}
 
 
 def test_a_mixture_that_reads_rows_twice_is_refused_where_that_cannot_be_said(
@@ -248,3 +247,26 @@ def test_a_mixture_that_reads_rows_twice_is_refused_where_that_cannot_be_said(
     assert "fraction" not in content["datasets"][0]
     with pytest.raises(RecipeError, match=r"Megatron.*use `--materialise jsonl`"):
         delivered(texts, twice, "megatron", "parquet")
+
+
+def test_a_run_of_less_than_half_a_row_is_refused(texts: Workspace) -> None:
+    long = recommend(texts, {"short": 0.0, "long": 1.0})
+    tiny = replace(long, run=replace(long.run, n_sequences=1))
+    with pytest.raises(RecipeError, match="16 tokens are less than half of a row"):
+        delivered(texts, tiny, "rows")
+
+
+def test_rows_that_are_learned_in_two_ways_are_refused(pico: Path) -> None:
+    (pico / "talk.jinja").write_text("{% for m in messages %}{{ m.content }}\n{% endfor %}")
+    for name in ("a", "b"):
+        write_talks(pico / f"{name}.jsonl", 30, "chat")
+    domains = {"a": "{files: a.jsonl}", "b": "{files: b.jsonl, learn: all}"}
+    study = open_study(pico, domains, 512, "chat_template: talk.jinja\n")
+    recommendation = recommend(study, {"a": 0.5, "b": 0.5})
+    with pytest.raises(RecipeError, match="TRL learns assistant or all of all domains"):
+        delivered(study, recommendation, "trl")
+    with pytest.raises(RecipeError, match="one file of rows is learned in one way"):
+        delivered(study, recommendation, "trl", "jsonl")
+    made = delivered(study, recommendation, "rows", "jsonl")
+    rows = read_rows(Path(made.facts["rows_file"]))
+    assert all(set(row) == {"messages", "id"} for row in rows)  # as they stand, kept as chat

@@ -8,23 +8,21 @@ Method:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mixwise.data.tokenising import hash_text
-from mixwise.data.whole_rows import WholeRow, read_whole_rows
-from mixwise.errors import DataError, RecipeError
+from mixwise.errors import RecipeError
 from mixwise.export.chosen_rows import ChosenRows, Indices, choose_rows, order_rows
 from mixwise.export.exporter import Delivery, SideFile
 from mixwise.export.handover import HandedDomain, HandedSource, Handover, LongRows, RowCounts
 from mixwise.export.layouts import FIELDS, KINDS, RECORDS, values_of
 from mixwise.export.row_file import row_spool, write_jsonl, write_parquet
 from mixwise.export.trainers.trainer import Layout, Trainer, is_read_as_it_stands
+from mixwise.export.training_rows import training_rows
 from mixwise.study.session import Workspace
 
 _MIXTURE = "mixture"  # name of the one dataset
@@ -61,42 +59,47 @@ def materialise(
         RecipeError: If rows of these kinds cannot be in one file, or the trainer cannot read it.
     """
     layout = choose_layout(handover, trainer)
-    learn = {source.learn for domain in handover.domains for source in domain.sources}
-    if trainer is not None and len(learn) > 1:
-        raise RecipeError(
-            f"`learn`: one file of rows is learned in one way, but domains have "
-            f"{', '.join(sorted(learn))}: set it alike, or export the stream, whose labels say it"
-        )
+    if trainer is not None:
+        _require_one_learning(handover)
     lengths = _lengths(handover, workspace, trainer.long_rows if trainer else "whole")
-    chosen = order_rows(
-        {
-            d.name: choose_rows(lengths[d.name], d.tokens, d.name, handover.seed)
-            for d in handover.domains
-        },
-        handover.seed,
-    )
-    if not len(chosen.row):
-        raise RecipeError(
-            f"`horizon_tokens`: {handover.horizon_tokens:,} tokens are less than half of a row: "
-            "raise it"
-        )
+    chosen = _choose(handover, lengths)
+    written = _tokens(chosen, lengths)
     file = SideFile(
         delivery.rows_file,
         lambda path: _write(path, delivery, handover, workspace, chosen, layout),
     )
-    written = _tokens(chosen, lengths)
     facts = {
         "rows_file": str(delivery.rows_file),
-        "rows": {d.name: len(chosen.rows_of(d.name)) for d in handover.domains},
+        "rows": {name: len(chosen.rows_of(name)) for name in chosen.domains},
         "row_tokens": written,
         "layout": layout,
     }
-    source = _written_source(handover, delivery.rows_file, layout, delivery)
-    counts = _written_counts(handover, workspace, chosen)
     total = sum(written.values())
+    source = _written_source(handover, layout, delivery)
+    counts = _written_counts(handover, workspace, chosen)
     domain = HandedDomain(_MIXTURE, 1.0, float(total), counts, (source,))
     parts = tuple(replace(d, share=written[d.name] / total) for d in handover.domains)
     return Materialised(replace(handover, domains=(domain,), materialised=parts), file, facts)
+
+
+def _require_one_learning(handover: Handover) -> None:
+    learned = {source.learn for domain in handover.domains for source in domain.sources}
+    if len(learned) > 1:
+        raise RecipeError(
+            f"`learn`: one file of rows is learned in one way, but domains have "
+            f"{', '.join(sorted(learned))}: set it alike, or export the stream, whose labels say it"
+        )
+
+
+def _choose(handover: Handover, lengths: Mapping[str, Indices]) -> ChosenRows:
+    seed = handover.seed
+    rows = {d.name: choose_rows(lengths[d.name], d.tokens, d.name, seed) for d in handover.domains}
+    if not any(len(numbers) for numbers in rows.values()):
+        raise RecipeError(
+            f"`horizon_tokens`: {handover.horizon_tokens:,} tokens are less than half of a row: "
+            "raise it"
+        )
+    return order_rows(rows, seed)
 
 
 def choose_layout(handover: Handover, trainer: Trainer | None) -> Layout:
@@ -146,12 +149,10 @@ def _written_counts(handover: Handover, workspace: Workspace, chosen: ChosenRows
     return RowCounts(len(chosen.row), 0, whole, cut)
 
 
-def _written_source(
-    handover: Handover, file: Path, layout: Layout, delivery: Delivery
-) -> HandedSource:
+def _written_source(handover: Handover, layout: Layout, delivery: Delivery) -> HandedSource:
     assert delivery.rows is not None  # rows are written
     first = handover.domains[0].source
-    written = replace(first, files=(file,), hub=None, format=delivery.rows, where={})
+    written = replace(first, files=(delivery.rows_file,), hub=None, format=delivery.rows, where={})
     if layout == "as it stands":
         return written
     fields = dict(FIELDS[layout])
@@ -184,54 +185,3 @@ def _write(
                     spool.keep(first + number, values_of(row, layout), row.document.place)
         write = write_parquet if delivery.rows == "parquet" else write_jsonl
         write(path, spool, firsts[chosen.domain] + chosen.row)
-
-
-def training_rows(name: str, workspace: Workspace) -> Iterator[tuple[int, WholeRow]]:
-    """The rows of a domain's training side, each with its number in the study's order.
-
-    Raises:
-        DataError: If they are not those that the study has counted.
-    """
-    corpus, inputs = workspace.inputs.corpus(name), workspace.inputs
-    heldout: frozenset[int] = frozenset()
-    if not workspace.recipe.domains[name].heldout_files:
-        heldout = frozenset(corpus.document_hashes(heldout=True).tolist())
-    numbers = _Numbers(corpus.document_hashes(heldout=False))
-    for k, portion in enumerate(inputs.portions(name)):
-        rows = read_whole_rows(portion, inputs.settings.recipe_folder, inputs.chat_of(name))
-        filled = (row for row in rows if not row.document.is_empty)
-        limits = corpus.facts.n_by_source
-        for row in islice(filled, limits[k]) if limits else filled:
-            text = hash_text(row.document.text)
-            if text not in heldout:
-                yield numbers.next(text, row.document.place), row
-    numbers.require_all(name)
-
-
-class _Numbers:
-    """Numbers of rows by the hash of their text; of equal texts one after the other."""
-
-    def __init__(self, hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> None:
-        self._order = np.argsort(hashes, kind="stable")
-        self._sorted = hashes[self._order]
-        self._taken = np.zeros(len(hashes), dtype=np.int64)
-        self._n_taken = 0
-
-    def next(self, text: int, place: str) -> int:
-        first = int(np.searchsorted(self._sorted, np.uint64(text)))
-        at = first + int(self._taken[first]) if first < len(self._sorted) else first
-        if at >= len(self._sorted) or int(self._sorted[at]) != text:
-            raise DataError(
-                f"{place}: the row was not there when the study counted tokens: run `mixwise run` "
-                "again"
-            )
-        self._taken[first] += 1
-        self._n_taken += 1
-        return int(self._order[at])
-
-    def require_all(self, name: str) -> None:
-        if self._n_taken < len(self._order):
-            raise DataError(
-                f"`domains.{name}`: {len(self._order) - self._n_taken:,} rows that the study "
-                "counted are gone: run `mixwise run` again"
-            )
