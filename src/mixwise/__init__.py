@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mixwise.search.method_table import register_method
     from mixwise.search.problem import SearchMethod, SearchProblem, SearchResult
     from mixwise.study.results import Recommendation
-    from mixwise.swarm import Asked, SwarmFit, SwarmTable, fit_swarm, read_swarm
+    from mixwise.swarm import Asked, Swarm, SwarmFit, SwarmTable, fit_swarm, read_swarm
 
 __version__ = "0.1.0"
 
@@ -62,7 +62,7 @@ _PLACES = {
     "search.method_table": ("register_method",),
     "search.problem": ("SearchMethod", "SearchProblem", "SearchResult"),
     "study.results": ("Recommendation",),
-    "swarm": ("Asked", "SwarmFit", "SwarmTable", "fit_swarm", "read_swarm"),
+    "swarm": ("Asked", "Swarm", "SwarmFit", "SwarmTable", "fit_swarm", "read_swarm"),
 }
 _PLACE_OF = {name: f"mixwise.{place}" for place, names in _PLACES.items() for name in names}
 
@@ -103,6 +103,7 @@ __all__ = [
     "SearchProblem",
     "SearchResult",
     "Study",
+    "Swarm",
     "SwarmFit",
     "SwarmTable",
     "TableRow",

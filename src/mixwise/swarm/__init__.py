@@ -6,6 +6,7 @@ A *swarm* is what the field calls many runs on random mixtures (RegMix, Olmix).
 from mixwise.swarm.asked import parse_asked, parse_space
 from mixwise.swarm.findings import MetricFit, NextRun, RunOfTable, SwarmFit
 from mixwise.swarm.fit import fit_swarm
+from mixwise.swarm.loop import Swarm
 from mixwise.swarm.reading import read_swarm
 from mixwise.swarm.table import Asked, SwarmTable
 
@@ -14,6 +15,7 @@ __all__ = [
     "MetricFit",
     "NextRun",
     "RunOfTable",
+    "Swarm",
     "SwarmFit",
     "SwarmTable",
     "fit_swarm",
