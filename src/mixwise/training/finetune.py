@@ -17,6 +17,8 @@ import errno
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,9 @@ from mixwise.errors import (
 )
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.models.loading import load_module
-from mixwise.recipe import Training
 from mixwise.shortages import explain_failed_write, explain_shortage
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
+from mixwise.training.mean_gradient import MeanGradient
 from mixwise.training.preparing import label_loss, prepare_module
 from mixwise.training.run_files import hash_run_files
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
@@ -79,20 +81,34 @@ def finetune(job: TrainingJob, on_step: OnStep) -> RunRecord:
 
 def finetune_prepared(job: TrainingJob, on_step: OnStep) -> RunRecord:
     """Train one run in a folder that `prepare_folder` has been through; for spread runs too."""
+    with failures_explained(job.output):
+        return _train(TrainerRun(job, on_step))
+
+
+@contextmanager
+def failures_explained(folder: Path) -> Iterator[None]:
+    """Say in one line what was full: the GPU's memory, the machine's, or the disk.
+
+    Args:
+        folder: Of the run.
+
+    Raises:
+        ResourceError: Instead of the error of what was full.
+    """
     try:
-        return _Run(job, on_step).train()
+        yield
     except torch.OutOfMemoryError as error:
         raise ResourceError(
-            f"{job.output}: not enough memory on the GPU ({first_line(error)}): lower "
+            f"{folder}: not enough memory on the GPU ({first_line(error)}): lower "
             "`training.batch_sequences` or raise `training.gradient_accumulation_steps`"
         ) from None
     except (OSError, SafetensorError, RuntimeError, MemoryError) as error:
-        shortage = explain_shortage(error, job.output)
+        shortage = explain_shortage(error, folder)
         if shortage is not None:
             raise shortage from None
         if not (isinstance(error, OSError | SafetensorError) or _is_failed_write(error)):
             raise
-        raise explain_failed_write(_reason(error, job.output), job.output) from None
+        raise explain_failed_write(_reason(error, folder), folder) from None
 
 
 def _is_failed_write(error: Exception) -> bool:
@@ -107,8 +123,28 @@ def _reason(error: Exception, folder: Path) -> Exception:
     return error
 
 
-class _Run:
-    """One run in this process: its model, its trainer and its folders."""
+def _train(run: TrainerRun) -> RunRecord:
+    """Train to the end, and leave checkpoint and record."""
+    seconds, folder = run.train(), run.job.output
+    if not run.trainer.accelerator.is_main_process:
+        _leave_together()
+        return run.record(seconds)
+    run.save_checkpoint()
+    record = run.record(seconds)
+    record = record.model_copy(update={"files": hash_run_files(folder)})
+    save_record(record, folder)
+    shutil.rmtree(run.work, ignore_errors=True)
+    _leave_together()
+    return record
+
+
+class TrainerRun:
+    """One run in this process: its model, its trainer and its folders.
+
+    Args:
+        job: The run; one that has a folder for gradients stays at the base.
+        on_step: Called with the number of finished steps.
+    """
 
     def __init__(self, job: TrainingJob, on_step: OnStep) -> None:
         transformers_logging.set_verbosity_error()
@@ -118,32 +154,24 @@ class _Run:
         self.blend = job.blend()
         set_seed(job.seed)  # Trainer, dropout and PEFT's initialisation read the global generators
         self.trainer = _ExactTrainer(
-            model=_build_model(job),
+            model=build_model(job),
             args=_arguments(job, self.work),
             train_dataset=_Sequences(job, self.blend),
             data_collator=_collate,
             compute_loss_func=label_loss if job.labels else None,
             callbacks=[_Callbacks(job, on_step)],
-            optimizer_cls_and_kwargs=_optimizer(job.settings),
+            optimizer_cls_and_kwargs=_optimizer(job),
         )
         self.trainer.blend = self.blend
         self.trainer.remove_callback(PrinterCallback)  # it prints on stdout, which is ours
 
-    def train(self) -> RunRecord:
+    def train(self) -> float:
+        """Train to the end, from the last snapshot; its seconds."""
         started = time.perf_counter()
         self.trainer.train(resume_from_checkpoint=last_snapshot(self.work))
-        if not self.trainer.accelerator.is_main_process:
-            _leave_together()
-            return self._record(time.perf_counter() - started)
-        self._save_checkpoint()
-        record = self._record(time.perf_counter() - started)
-        record = record.model_copy(update={"files": hash_run_files(self.job.output)})
-        save_record(record, self.job.output)
-        shutil.rmtree(self.work, ignore_errors=True)
-        _leave_together()
-        return record
+        return time.perf_counter() - started
 
-    def _save_checkpoint(self) -> None:
+    def save_checkpoint(self) -> None:
         """Save into the working folder, then move file by file: what stands outside is whole."""
         self._require_finite()
         final = self.work / "final"
@@ -166,7 +194,12 @@ class _Run:
                     f"`training.learning_rate` ({self.job.settings.learning_rate:g})"
                 )
 
-    def _record(self, seconds: float) -> RunRecord:
+    def record(self, seconds: float) -> RunRecord:
+        """What is known of the run.
+
+        Args:
+            seconds: That it took.
+        """
         import transformers
 
         from mixwise import __version__
@@ -342,7 +375,15 @@ def _leave_together() -> None:
         torch.distributed.barrier()
 
 
-def _build_model(job: TrainingJob) -> Any:
+def build_model(job: TrainingJob) -> Any:
+    """The base as a run trains it.
+
+    Args:
+        job: The run.
+
+    Raises:
+        CheckpointError: If the base has changed, or cannot be loaded.
+    """
     if open_checkpoint(job.base).fingerprint != job.base_fingerprint:
         raise CheckpointError(
             f"{job.base}: the base has changed since the study was opened: put the old one back, "
@@ -357,8 +398,11 @@ def _build_model(job: TrainingJob) -> Any:
     return prepare_module(model, job.settings)
 
 
-def _optimizer(settings: Training) -> tuple[type[torch.optim.Optimizer], dict[str, Any]] | None:
+def _optimizer(job: TrainingJob) -> tuple[type[torch.optim.Optimizer], dict[str, Any]] | None:
     """What Trainer has no argument for: it knows SGD, but not its momentum."""
+    settings = job.settings
+    if job.gradients is not None:
+        return MeanGradient, {"lr": settings.learning_rate}
     if settings.optimizer == "adamw":
         return None
     return torch.optim.SGD, {"lr": settings.learning_rate, "momentum": settings.momentum}
@@ -390,7 +434,7 @@ def _arguments(job: TrainingJob, work: Path) -> TrainingArguments:
         weight_decay=settings.weight_decay,
         adam_beta1=settings.adam_beta1,
         adam_beta2=settings.adam_beta2,
-        max_grad_norm=settings.max_grad_norm,
+        max_grad_norm=0.0 if job.gradients is not None else settings.max_grad_norm,  # 0: uncut
         optim="adamw_torch",
         seed=job.seed,
         bf16=settings.precision == "bfloat16",
