@@ -10,9 +10,10 @@ Method:
 
         N(λ) = Σ_j G_a⁻¹(G_j(λ_j T)) ,   gain(λ) = G_a(N(λ)) .
 
-    Steps that lower the metric count as steps taken back. Curves are straight from 0 to the first
-    point, straight in log n between points, and beyond the last on the line from the third last:
-    with experts of a quarter, a mixture of five domains reads of each what its expert has read.
+    Steps of an expert that loses ground count for nothing: what one domain alone makes the model
+    forget, the others keep up in a mixture. Curves are straight from 0 to the first point, straight
+    in log n between points, and beyond the last on the line from the third last: with experts of a
+    quarter, a mixture of five domains reads of each what its expert has read.
 
 Source:
     Hernandez et al. 2021 (arXiv 2102.01293): data of another distribution, in effective data of
@@ -59,9 +60,9 @@ def add_curves(gains: Array, points: Sequence[float], shares: Array, target: flo
     n_steps = 0.0
     for j, (curve, share) in enumerate(zip(gains, shares.tolist(), strict=True)):
         gained = float(_follow(curve, points, np.array([share * target]))[0])
-        worth = share * target if j == best else float(np.interp(abs(gained), rising, grid))
-        n_steps += worth if j == best or gained > 0 else -worth
-    reached = np.clip(np.array([n_steps]), 0, target)
+        worth = share * target if j == best else float(np.interp(max(gained, 0.0), rising, grid))
+        n_steps += worth
+    reached = np.array([min(n_steps, target)])
     return float(_follow(gains[best], points, reached)[0])
 
 

@@ -73,6 +73,11 @@ def test_settings_that_cannot_be_are_refused_by_key(
         ProblemQuestion(toy(), parse_settings(ASKED | settings, "settings"))
 
 
+def test_settings_that_are_no_mapping_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"must be a mapping of keys, but are recipe\.yaml"):
+        parse_settings("recipe.yaml", "settings")  # type: ignore[arg-type]
+
+
 def test_the_only_metric_is_the_objective() -> None:
     question = ProblemQuestion(
         toy(metrics=(LOSS,)), parse_settings({"horizon_examples": 100}, "settings")

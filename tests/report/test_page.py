@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -179,7 +180,7 @@ def test_the_same_study_gives_the_same_page(make_study: MakeStudy) -> None:
 def test_a_page_that_cannot_be_written_leaves_the_old_one(make_study: MakeStudy) -> None:
     folder = make_study()
     old = save_report(folder).read_bytes()
-    (folder / ".report.html.partial").mkdir()
+    (folder / f".report.html.partial.{os.getpid()}").mkdir()
     with pytest.raises(ResourceError, match=r"report\.html: cannot be written"):
         save_report(folder)
     assert (folder / "report.html").read_bytes() == old

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from mixwise.errors import RecipeError, first_line
+from mixwise.errors import RecipeError, first_line, printable
 from mixwise.recipe.parsing import explain
 from mixwise.recipe.sections import (
     Calibration,
@@ -92,6 +92,8 @@ def parse_settings(values: Mapping[str, Any], origin: str) -> Settings:
     Raises:
         RecipeError: All problems, one a line.
     """
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{origin}: must be a mapping of keys, but are {printable(str(values))}")
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

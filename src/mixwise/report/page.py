@@ -16,11 +16,11 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from mixwise.errors import ResourceError, StudyError
+from mixwise.files import replace_file
 from mixwise.report import front, notices, sections, trust
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
-from mixwise.shortages import explain_failed_write
 from mixwise.study.folder import REPORT_FILE
 
 _SECTIONS = {
@@ -54,14 +54,10 @@ def save_report(folder: Path, output: Path | None = None) -> Path:
     """
     path = output or folder / REPORT_FILE
     text = render_page(load_contents(folder))
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(text.encode("utf-8", errors="replace"))  # JSON may hold half a pair
-        partial.replace(path)
-    except OSError as error:
-        raise ResourceError(
-            f"{explain_failed_write(error, path)}, or name another file with `--output`"
-        ) from None
+        replace_file(path, text.encode("utf-8", errors="replace"))  # JSON may hold half a pair
+    except ResourceError as error:
+        raise ResourceError(f"{error}, or name another file with `--output`") from None
     return path
 
 

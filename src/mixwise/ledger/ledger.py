@@ -13,64 +13,23 @@ Method:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sqlite3
-import struct
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import fields
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
-from mixwise.arrays import Array
 from mixwise.errors import MixwiseWarning, StudyError
+from mixwise.ledger.copies import copy_to_memory
+from mixwise.ledger.rows import checksum_of, decode_text, insert_observation, read_observation
+from mixwise.ledger.schema import READABLE, SCHEMA, TABLES, VERSION, columns_of
 from mixwise.mixture import Mixture
-from mixwise.observation import Answer, Derivatives, Measurement, Observation
+from mixwise.observation import Answer, Observation
 from mixwise.shortages import explain_failed_write, explain_shortage
 
-_VERSION = 3
-_READABLE = (0, 1, 2, _VERSION)  # 0: an empty file; 1 knew no derivatives, 2 no checksums
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS observation (
-    id INTEGER PRIMARY KEY,
-    fingerprint TEXT NOT NULL UNIQUE,
-    answer TEXT NOT NULL,
-    rule TEXT NOT NULL,
-    mixture TEXT,
-    seeds TEXT NOT NULL,
-    seconds REAL NOT NULL,
-    tokens_trained INTEGER NOT NULL,
-    tokens_evaluated INTEGER NOT NULL,
-    provenance TEXT NOT NULL,
-    checksum TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE IF NOT EXISTS measurement (
-    observation INTEGER NOT NULL REFERENCES observation(id),
-    metric TEXT NOT NULL,
-    value REAL NOT NULL,
-    examples BLOB NOT NULL,
-    example_weights BLOB NOT NULL,
-    PRIMARY KEY (observation, metric)
-);
-CREATE TABLE IF NOT EXISTS derivative (
-    observation INTEGER NOT NULL REFERENCES observation(id),
-    metric TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    shape TEXT NOT NULL,
-    numbers BLOB NOT NULL,
-    PRIMARY KEY (observation, metric, kind)
-);
-"""
-_TABLES = ("observation", "measurement", "derivative")
-_COLUMNS = (
-    "fingerprint, answer, rule, mixture, seeds, seconds, tokens_trained, tokens_evaluated, "
-    "provenance"
-)
 _NOT_DAMAGED = {"SQLITE_FULL", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PERM"}
 _CURE = (
     "restore it, or delete it together with its -wal and -shm files: everything is then evaluated "
@@ -97,9 +56,9 @@ class Ledger:
         self._keep_damaged = keep_damaged
         with self._guarded():
             self._connection = (
-                _copy_to_memory(path) if read_only else sqlite3.connect(path, isolation_level=None)
+                copy_to_memory(path) if read_only else sqlite3.connect(path, isolation_level=None)
             )
-            self._connection.text_factory = _decode
+            self._connection.text_factory = decode_text
             try:
                 self._prepare()
             except BaseException:
@@ -109,13 +68,13 @@ class Ledger:
     def _prepare(self) -> None:
         self._connection.execute("PRAGMA journal_mode=WAL")
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
-        if version not in _READABLE:
+        if version not in READABLE:
             raise StudyError(
                 f"{self._path}: the ledger has version {version}, but this mixwise reads version "
-                f"{_VERSION}: use the mixwise that wrote it"
+                f"{VERSION}: use the mixwise that wrote it"
             )
         self._require_sound_pages()
-        if version < _VERSION:
+        if version < VERSION:
             self._bring_up()
         self._require_schema()
         if not self._keep_damaged:
@@ -129,9 +88,9 @@ class Ledger:
 
     def _require_schema(self) -> None:
         expected = sqlite3.connect(":memory:")
-        expected.executescript(_SCHEMA)
-        for table in _TABLES:
-            if _columns(self._connection, table) != _columns(expected, table):
+        expected.executescript(SCHEMA)
+        for table in TABLES:
+            if columns_of(self._connection, table) != columns_of(expected, table):
                 raise self._odd_table(table)
         expected.close()
 
@@ -146,25 +105,25 @@ class Ledger:
         numbers: list[int] = []
         with self._transaction() as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            if version == _VERSION:  # another process has been faster
+            if version == VERSION:  # another process has been faster
                 return
-            columns = {name for name, _ in _columns(connection, "observation")}
+            columns = {name for name, _ in columns_of(connection, "observation")}
             if bool(version) != bool(columns) or "checksum" in columns:
                 raise self._odd_table("observation")
             if version:
                 connection.execute(
                     "ALTER TABLE observation ADD COLUMN checksum TEXT NOT NULL DEFAULT ''"
                 )
-            for statement in _SCHEMA.split(";"):
+            for statement in SCHEMA.split(";"):
                 connection.execute(statement)
             connection.execute("DROP TABLE IF EXISTS file_hash")
             numbers += [row[0] for row in connection.execute("SELECT id FROM observation")]
             for number in numbers:
                 connection.execute(
                     "UPDATE observation SET checksum = ? WHERE id = ?",
-                    (self._checksum(number), number),
+                    (checksum_of(self._connection, number), number),
                 )
-            connection.execute(f"PRAGMA user_version={_VERSION}")
+            connection.execute(f"PRAGMA user_version={VERSION}")
         if numbers:
             warnings.warn(
                 f"{self._path}: an older mixwise recorded no checksums: its {len(numbers)} rows "
@@ -184,45 +143,7 @@ class Ledger:
             ResourceError: If the file cannot be written, as on a full disk.
         """
         with self._transaction() as connection:
-            mixture = observation.mixture
-            cursor = connection.execute(
-                "INSERT OR IGNORE INTO observation (fingerprint, answer, rule, mixture, seeds, "
-                "seconds, tokens_trained, tokens_evaluated, provenance) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    observation.fingerprint,
-                    observation.answer,
-                    observation.rule,
-                    None if mixture is None else json.dumps(mixture.as_dict()),
-                    json.dumps(observation.seeds),
-                    observation.seconds,
-                    observation.tokens_trained,
-                    observation.tokens_evaluated,
-                    json.dumps(dict(observation.provenance)),
-                ),
-            )
-            if cursor.rowcount == 0:
-                return
-            number = cursor.lastrowid
-            assert number is not None  # a row was inserted
-            connection.executemany(
-                "INSERT INTO measurement VALUES (?, ?, ?, ?, ?)",
-                [
-                    (number, m.metric, m.value, _blob(m.examples), _blob(m.example_weights))
-                    for m in observation.measurements
-                ],
-            )
-            connection.executemany(
-                "INSERT INTO derivative VALUES (?, ?, ?, ?, ?)",
-                [
-                    (number, m.metric, kind, json.dumps(numbers.shape), _blob(numbers))
-                    for m in observation.measurements
-                    for kind, numbers in _derivatives(m).items()
-                ],
-            )
-            connection.execute(
-                "UPDATE observation SET checksum = ? WHERE id = ?", (self._checksum(number), number)
-            )
+            insert_observation(connection, observation)
 
     def find(self, fingerprint: str) -> Observation | None:
         """The observation with this fingerprint, or None."""
@@ -255,7 +176,7 @@ class Ledger:
             return tuple(
                 str(fingerprint)
                 for number, fingerprint, checksum in rows
-                if checksum != self._checksum(number)
+                if checksum != checksum_of(self._connection, number)
             )
 
     def __len__(self) -> int:
@@ -319,23 +240,6 @@ class Ledger:
                     connection.execute(f"DELETE FROM {table} WHERE observation = ?", (number,))
                 connection.execute("DELETE FROM observation WHERE id = ?", (number,))
 
-    def _checksum(self, number: int) -> str:
-        """Hash of all that an observation consists of, as it stands in the file."""
-        digest = hashlib.blake2b(digest_size=16)
-        for query in (
-            f"SELECT {_COLUMNS} FROM observation WHERE id = ?",
-            "SELECT metric, value, examples, example_weights FROM measurement "
-            "WHERE observation = ? ORDER BY rowid",
-            "SELECT metric, kind, shape, numbers FROM derivative WHERE observation = ? "
-            "ORDER BY rowid",
-        ):
-            for row in self._connection.execute(query, (number,)):
-                for value in row:
-                    content = _bytes(value)
-                    digest.update(f"{type(value).__name__} {len(content)} ".encode() + content)
-            digest.update(b"end")
-        return digest.hexdigest()
-
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """Tell a full or locked disk from a damaged file."""
@@ -367,44 +271,12 @@ class Ledger:
     def _sound_observation(self, number: int) -> Observation | None:
         """An observation that is what was written; otherwise it is taken out, and None."""
         row = self._connection.execute(
-            f"SELECT id, {_COLUMNS}, checksum FROM observation WHERE id = ?", (number,)
+            "SELECT checksum FROM observation WHERE id = ?", (number,)
         ).fetchone()
-        if row[-1] == self._checksum(number):
-            return self._observation(row[:-1])
+        if row[0] == checksum_of(self._connection, number):
+            return read_observation(self._connection, number)
         self._drop_damaged()
         return None
-
-    def _observation(self, row: tuple[object, ...]) -> Observation:
-        number, fingerprint, answer, rule, mixture, seeds, seconds, trained, evaluated, source = row
-        shares = None if mixture is None else json.loads(str(mixture))
-        measurements = self._connection.execute(
-            "SELECT metric, examples, example_weights FROM measurement WHERE observation = ? "
-            "ORDER BY rowid",
-            (number,),
-        ).fetchall()
-        return Observation(
-            mixture=None if shares is None else Mixture(tuple(shares), tuple(shares.values())),
-            answer=answer,  # type: ignore[arg-type]  # one of three, as written by `add`
-            rule=str(rule),
-            seeds=tuple(json.loads(str(seeds))),
-            measurements=tuple(
-                Measurement(name, _array(values), _array(weights), self._derivatives(number, name))
-                for name, values, weights in measurements
-            ),
-            seconds=float(str(seconds)),
-            tokens_trained=int(str(trained)),
-            tokens_evaluated=int(str(evaluated)),
-            fingerprint=str(fingerprint),
-            provenance=json.loads(str(source)),
-        )
-
-    def _derivatives(self, number: object, metric: str) -> Derivatives | None:
-        rows = self._connection.execute(
-            "SELECT kind, shape, numbers FROM derivative WHERE observation = ? AND metric = ?",
-            (number, metric),
-        ).fetchall()
-        kinds = {kind: _array(blob).reshape(json.loads(shape)) for kind, shape, blob in rows}
-        return Derivatives(**kinds) if kinds else None
 
 
 def check_ledger(path: Path) -> tuple[int, tuple[str, ...]]:
@@ -429,67 +301,3 @@ def check_ledger(path: Path) -> tuple[int, tuple[str, ...]]:
             return len(ledger), ledger.damaged()
         finally:
             ledger.close()
-
-
-def _derivatives(measurement: Measurement) -> dict[str, Array]:
-    """Arrays of a measurement's derivatives by the name of their field; none when it has none."""
-    if measurement.derivatives is None:
-        return {}
-    kinds = {
-        field.name: getattr(measurement.derivatives, field.name) for field in fields(Derivatives)
-    }
-    return {kind: numbers for kind, numbers in kinds.items() if numbers is not None}
-
-
-def _columns(connection: sqlite3.Connection, table: str) -> list[tuple[str, str]]:
-    """Name and type of each column of a table; none where it is missing."""
-    return [(row[1], row[2]) for row in connection.execute(f"PRAGMA table_info({table})")]
-
-
-def _bytes(value: object) -> bytes:
-    """A value of SQLite as bytes, exactly."""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, float):
-        return struct.pack("<d", value)
-    return str(value).encode("utf-8", "surrogateescape")
-
-
-def _decode(text: bytes) -> str:
-    """Text of SQLite; bytes that are no UTF-8 stay told apart, for the checksum to differ."""
-    return text.decode("utf-8", "surrogateescape")
-
-
-def _blob(numbers: Array) -> bytes:
-    return numbers.astype("<f8").tobytes()
-
-
-def _array(blob: bytes) -> Array:
-    return np.frombuffer(blob, dtype="<f8").astype(np.float64)
-
-
-def _copy_to_memory(path: Path) -> sqlite3.Connection:
-    """What a ledger holds now, without writing anything beside it; nothing where there is none.
-
-    A write-ahead log beside the file is read too. SQLite wants to write next to it, and where that
-    is not allowed, a copy of both is read.
-    """
-    memory = sqlite3.connect(":memory:", isolation_level=None)
-    log = path.with_name(f"{path.name}-wal")
-    if not path.is_file():
-        return memory
-    if not log.exists():  # nobody has it open
-        return _fill(memory, path, "immutable=1")
-    try:
-        return _fill(memory, path, "mode=ro")
-    except sqlite3.OperationalError:
-        with tempfile.TemporaryDirectory() as folder:
-            for file in (path, log):
-                shutil.copyfile(file, Path(folder, file.name))
-            return _fill(memory, Path(folder, path.name), "mode=ro")
-
-
-def _fill(memory: sqlite3.Connection, path: Path, mode: str) -> sqlite3.Connection:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as source:
-        source.backup(memory)
-    return memory
