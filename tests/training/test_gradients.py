@@ -29,6 +29,7 @@ NAMES = ("alpha", "beta")
 
 
 def jobs(base: Path, folder: Path, **settings: object) -> list[TrainingJob]:
+    folder.mkdir(exist_ok=True)
     whole = make_job(base, folder, "unused", **settings)
     return [
         whole.model_copy(

@@ -28,7 +28,7 @@ from mixwise.recipe.sections import Calibration, ExpertMethod
 
 _LONG_ENOUGH = 0.5  # t / T from which a calibration run is worth more than longer experts
 _MOST_CALIBRATION = 2  # mixtures that a budget buys by itself
-_FEW_STEPS = 16  # up to which experts of many domains are made by gradients
+_FEW_STEPS = 7  # up to which experts of many domains are made by gradients
 _MANY_DOMAINS = 12
 
 
