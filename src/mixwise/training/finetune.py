@@ -13,17 +13,12 @@ Departures:
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
@@ -34,13 +29,11 @@ from mixwise.engine.devices import choose_device
 from mixwise.engine.protocol import Stopped
 from mixwise.errors import (
     CheckpointError,
-    ResourceError,
     TrainingError,
-    first_line,
 )
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.models.loading import load_module
-from mixwise.shortages import explain_failed_write, explain_shortage
+from mixwise.training.failures import failures_explained
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
 from mixwise.training.mean_gradient import MeanGradient
 from mixwise.training.preparing import label_loss, prepare_module
@@ -52,7 +45,6 @@ from mixwise.training.saving import (
     save_second_moments,
 )
 
-_NEXT_TO_NOTHING_BYTES = 2**20
 _SCHEDULES = {"constant": "constant_with_warmup", "cosine": "cosine", "linear": "linear"}
 
 
@@ -83,44 +75,6 @@ def finetune_prepared(job: TrainingJob, on_step: OnStep) -> RunRecord:
     """Train one run in a folder that `prepare_folder` has been through; for spread runs too."""
     with failures_explained(job.output):
         return _train(TrainerRun(job, on_step))
-
-
-@contextmanager
-def failures_explained(folder: Path) -> Iterator[None]:
-    """Say in one line what was full: the GPU's memory, the machine's, or the disk.
-
-    Args:
-        folder: Of the run.
-
-    Raises:
-        ResourceError: Instead of the error of what was full.
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise ResourceError(
-            f"{folder}: not enough memory on the GPU ({first_line(error)}): lower "
-            "`training.batch_sequences` or raise `training.gradient_accumulation_steps`"
-        ) from None
-    except (OSError, SafetensorError, RuntimeError, MemoryError) as error:
-        shortage = explain_shortage(error, folder)
-        if shortage is not None:
-            raise shortage from None
-        if not (isinstance(error, OSError | SafetensorError) or _is_failed_write(error)):
-            raise
-        raise explain_failed_write(_reason(error, folder), folder) from None
-
-
-def _is_failed_write(error: Exception) -> bool:
-    """Whether torch could not write a snapshot."""
-    return any(sign in str(error) for sign in ("PytorchStreamWriter", "inline_container"))
-
-
-def _reason(error: Exception, folder: Path) -> Exception:
-    """The error, or that of a full disk where torch does not say what was wrong with it."""
-    if _is_failed_write(error) and shutil.disk_usage(folder).free < _NEXT_TO_NOTHING_BYTES:
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    return error
 
 
 def _train(run: TrainerRun) -> RunRecord:

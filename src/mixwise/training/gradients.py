@@ -32,7 +32,8 @@ from safetensors.torch import save_file
 from mixwise.engine.worker_cache import release_resident
 from mixwise.errors import TrainingError
 from mixwise.models.checkpoint import SECOND_MOMENTS_FILE
-from mixwise.training.finetune import TrainerRun, build_model, failures_explained
+from mixwise.training.failures import failures_explained
+from mixwise.training.finetune import TrainerRun, build_model
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
 from mixwise.training.launch import run_lock
 from mixwise.training.mean_gradient import MeanGradient
