@@ -11,6 +11,7 @@ import pytest
 import yaml
 from tests.study.test_folder import make_study
 
+from mixwise.errors import RecipeError
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
@@ -49,6 +50,14 @@ def test_an_expert_depends_on_the_data_of_all_domains(source: Path, tmp_path: Pa
         found.append(workspace.runs.expert_job("alpha").fingerprint)
         workspace.close()
     assert found[0] != found[1]
+
+
+def test_another_merge_rule_is_refused(source: Path, tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study", source / "recipe.yaml")
+    workspace = Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"), rule="centre")
+    with pytest.raises(RecipeError, match=r"rule `centre` cannot merge experts by gradients"):
+        _ = workspace.answers
+    workspace.close()
 
 
 def test_check_run_and_report_say_what_was_done(

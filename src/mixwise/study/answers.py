@@ -70,7 +70,8 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
         rule: Merge rule of the proxy.
 
     Raises:
-        RecipeError: If predictions alone are wanted of what has none, or beside a merge rule.
+        RecipeError: If predictions alone are wanted of what has none, or beside a merge rule; if a
+            rule is to merge experts by gradients.
     """
     recipe, suite, points = inputs.recipe, inputs.suite, inputs.horizons.points
     idle = idle_rule(recipe.proxy.answer, rule.name)
@@ -82,6 +83,11 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
     metrics = [m for m in recipe.metrics if m.is_differentiable and m.set_name in read]
     likelihoods = tuple(metrics)
     if inputs.horizons.expert_method == "gradients":  # of which the recipe allows nothing else
+        if rule.name != "linear":
+            raise RecipeError(
+                f"the merge rule `{rule.name}` cannot merge experts by gradients, whose steps have "
+                "no length of their own: set `experts.method: training` in a new study"
+            )
         read_alone: tuple[Means, ...] = ("predictions",)
         return Answers(read_alone, read_alone, likelihoods, points, len(STEP_LENGTHS))
     wanted = recipe.proxy.answer

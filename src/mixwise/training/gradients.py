@@ -118,7 +118,7 @@ def average_squares(jobs: Sequence[TrainingJob]) -> None:
         jobs: All experts'; their gradients must be measured.
     """
     files = [measuring(job).output / SECOND_MOMENTS_FILE for job in jobs]
-    opened = [safe_open(file, framework="pt") for file in files]
+    opened: list[Any] = [safe_open(file, framework="pt") for file in files]
     names = dict.fromkeys(name for one in opened for name in one.keys())  # noqa: SIM118
     averaged: dict[str, torch.Tensor] = {}
     for name in names:
