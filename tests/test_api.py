@@ -217,7 +217,7 @@ def test_the_package_loads_next_to_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("own_runs", "train on math="), ("own_measure", "echo/repeated")]
+    ("name", "said"), [("own_runs", "Train on 47 % math"), ("own_measure", "echo/repeated")]
 )
 def test_examples_run(name: str, said: str, tmp_path: Path) -> None:
     path = Path(__file__).parents[1] / "examples" / f"{name}.py"

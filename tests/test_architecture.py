@@ -21,7 +21,7 @@ FLOORS = (
     {"data", "models", "engine"},
     {"merging", "training", "evaluation", "search", "ledger"},
     {"scoring", "decision", "diagnostics"},
-    {"study"},
+    {"study", "swarm"},
     {"problem"},
     {"report", "export"},
     {"stages"},

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mixwise.search.method_table import register_method
     from mixwise.search.problem import SearchMethod, SearchProblem, SearchResult
     from mixwise.study.results import Recommendation
+    from mixwise.swarm import Asked, Swarm, SwarmFit, SwarmTable, fit_swarm, read_swarm
 
 __version__ = "0.1.0"
 
@@ -61,12 +62,14 @@ _PLACES = {
     "search.method_table": ("register_method",),
     "search.problem": ("SearchMethod", "SearchProblem", "SearchResult"),
     "study.results": ("Recommendation",),
+    "swarm": ("Asked", "Swarm", "SwarmFit", "SwarmTable", "fit_swarm", "read_swarm"),
 }
 _PLACE_OF = {name: f"mixwise.{place}" for place, names in _PLACES.items() for name in names}
 
 __all__ = [
     "SLOPES",
     "VALUES",
+    "Asked",
     "Decision",
     "Document",
     "EvaluationKind",
@@ -100,13 +103,18 @@ __all__ = [
     "SearchProblem",
     "SearchResult",
     "Study",
+    "Swarm",
+    "SwarmFit",
+    "SwarmTable",
     "TableRow",
     "TableScorer",
     "Term",
     "Wanted",
     "__version__",
     "baselines",
+    "fit_swarm",
     "load_recipe",
+    "read_swarm",
     "recommend",
     "register_engine",
     "register_exporter",

@@ -9,6 +9,7 @@ from mixwise.console.answer import (
 from mixwise.console.data_review import print_review
 from mixwise.console.diagnosis import print_diagnosis, print_units
 from mixwise.console.ending import run_to_exit_code
+from mixwise.console.fit import print_fit
 from mixwise.console.notices import keeping_warnings
 from mixwise.console.plan import print_plan, summarise_plan
 from mixwise.console.progress import Display, progress
@@ -22,6 +23,7 @@ __all__ = [
     "print_diagnosis",
     "print_fidelity",
     "print_findings",
+    "print_fit",
     "print_json",
     "print_lines",
     "print_note",

@@ -169,20 +169,20 @@ def print_fidelity(fidelity: Fidelity) -> None:
         return
     line = (
         f"Fidelity of the objective on {fidelity.n_mixtures} references × "
-        f"{fidelity.n_seeds} seeds: Spearman ρ {_estimate(fidelity.spearman)}"
+        f"{fidelity.n_seeds} seeds: Spearman ρ {estimate_words(fidelity.spearman)}"
     )
     if fidelity.seed_spearman is not None:
         line += f"; one seed against another {fidelity.seed_spearman:.2f}"
     if fidelity.ceiling is not None:
         line += f"; the noise allows {fidelity.ceiling:.2f}"
-    print_text(f"{line}; chance gives {_estimate(fidelity.chance.spearman)}.")
+    print_text(f"{line}; chance gives {estimate_words(fidelity.chance.spearman)}.")
     print_text("  " + "; ".join(_picks(fidelity)) + ".")
 
 
 def _print_calibrated(calibrated: Fidelity, plain: Fidelity) -> None:
     """Print what calibration adds, each reference predicted from all the others."""
     print_text(
-        f"Calibrated by the other references: Spearman ρ {_estimate(calibrated.spearman)}; "
+        f"Calibrated by the other references: Spearman ρ {estimate_words(calibrated.spearman)}; "
         f"mean absolute error {calibrated.mean_absolute_error.value:.2f}, of the proxy alone "
         f"{plain.mean_absolute_error.value:.2f}."
     )
@@ -196,14 +196,14 @@ def _picks(fidelity: Fidelity) -> list[str]:
         ("ρ among the best quarter", fidelity.top_quarter, chance.top_quarter),
     )
     return [
-        f"{words} {_estimate(found)}, by chance {_estimate(by_chance)}"
+        f"{words} {estimate_words(found)}, by chance {estimate_words(by_chance)}"
         if found.value is not None
         else f"{words} undefined for so few references"
         for words, found, by_chance in rows
     ]
 
 
-def _estimate(found: Estimate) -> str:
+def estimate_words(found: Estimate) -> str:
     """A figure with its interval."""
     if found.value is None:
         return "undefined"

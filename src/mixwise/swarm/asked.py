@@ -1,0 +1,76 @@
+"""What the command line says of a table's columns and of the shares that may be recommended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+from mixwise.errors import RecipeError, nearest, printable
+from mixwise.mixture import MixtureSpace
+from mixwise.objective import Direction
+from mixwise.swarm.table import Asked
+
+
+def parse_asked(domains: str = "", metrics: Sequence[str] = (), by: Sequence[str] = ()) -> Asked:
+    """Read what is said of the columns.
+
+    Args:
+        domains: Columns of shares, separated by commas; empty for those that add up to 1.
+        metrics: ``NAME``, ``NAME:min`` or ``NAME:max`` each.
+        by: Columns that tell runs apart.
+
+    Example:
+        >>> parse_asked("math,code", ["dev/loss:min"]).metrics
+        {'dev/loss': 'min'}
+    """
+    found: dict[str, Direction | None] = {}
+    for text in metrics:
+        name, _, way = text.rpartition(":")
+        is_told = name and way in get_args(Direction)
+        found[name if is_told else text] = way if is_told else None  # type: ignore[assignment]
+    names = tuple(name for name in (part.strip() for part in domains.split(",")) if name)
+    return Asked(names, found, tuple(by))
+
+
+def parse_space(
+    domains: Sequence[str], smallest: Sequence[str] = (), largest: Sequence[str] = ()
+) -> MixtureSpace:
+    """The mixtures that may be recommended.
+
+    Args:
+        domains: Of the table.
+        smallest: ``NAME=SHARE`` each: no less of the domain.
+        largest: The same: no more of it.
+
+    Raises:
+        RecipeError: If a name or a share is none, or no mixture satisfies them.
+
+    Example:
+        >>> parse_space(["a", "b"], largest=["a=0.3"]).upper
+        (0.3, 1.0)
+    """
+    low = _bounds("--min-share", smallest, domains)
+    high = _bounds("--max-share", largest, domains)
+    return MixtureSpace(
+        tuple(domains),
+        tuple(low.get(name, 0.0) for name in domains),
+        tuple(high.get(name, 1.0) for name in domains),
+    )
+
+
+def _bounds(option: str, texts: Sequence[str], domains: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        if name not in domains:
+            raise RecipeError(
+                f"`{option} {printable(text, 80)}`: `{printable(name, 80)}` is not a domain: "
+                f"{nearest(name, domains)}"
+            )
+        try:
+            found[name] = float(number)
+        except ValueError:
+            raise RecipeError(
+                f"`{option} {printable(text, 80)}`: the share must be a number: write `{name}=0.3`"
+            ) from None
+    return found

@@ -1,0 +1,251 @@
+"""From runs that exist to a recommendation, how far to trust it, and what to train next.
+
+Method:
+    Surrogates of all metrics (`cross_validation`) give the objective over the whole space. The
+    mixture with the largest expected objective is recommended, or the uniform one where that is
+    within a standard deviation of it, as in every study (`mixwise.decision.equals`). What to train
+    next is the mixture whose run is expected to save most regret (`next_reference`), among those
+    near the top, the table's own and random ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mixwise.arrays import Array
+from mixwise.decision.answer import answer_words
+from mixwise.decision.fidelity import measure_fidelity
+from mixwise.decision.next_reference import choose_next
+from mixwise.errors import DataError
+from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.progress import OnProgress, silent
+from mixwise.search.space.designs import centre
+from mixwise.search.space.optimum import maximise
+from mixwise.search.space.simplex import project, sample
+from mixwise.swarm.cross_validation import CrossValidated, cross_validate
+from mixwise.swarm.findings import MetricFit, NextRun, RunOfTable, SwarmFit
+from mixwise.swarm.surface import Surface
+from mixwise.swarm.table import SwarmTable
+
+LEAST_MIXTURES = 8
+_TOLD_APART = 1.96  # standard deviations of a difference
+_TAKEN_AS_EQUAL = 1.0  # the same, for the uniform mixture to be preferred
+_N_DRAWS = 400
+_N_RANDOM = 200
+_NEAR = (0.02, 0.05, 0.1, 0.2)  # of the way from the top to a random mixture
+_N_NEAR = 60  # at each of these
+_MOST_RUNS = 200  # of the table that are compared, the best
+_DECIMALS = 3
+
+
+def fit_swarm(
+    table: SwarmTable,
+    space: MixtureSpace | None = None,
+    *,
+    prefer: Literal["uniform", "none"] = "uniform",
+    seed: int = 0,
+    on_progress: OnProgress = silent,
+) -> SwarmFit:
+    """Recommend a mixture by the runs of a table.
+
+    Args:
+        table: The runs.
+        space: Where the recommendation must lie; None for all mixtures of the table's domains.
+        prefer: What is taken among equals.
+        seed: Decides folds, starting points and draws.
+        on_progress: Told how many metrics are fitted.
+
+    Raises:
+        DataError: If the table has too few mixtures, or all runs have the same scores.
+        RecipeError: If the space is empty.
+    """
+    mixture = table.mixture_of_run
+    n_mixtures = int(mixture.max()) + 1
+    if n_mixtures < LEAST_MIXTURES:
+        raise DataError(
+            f"the runs have {n_mixtures} different mixtures, but a fit needs {LEAST_MIXTURES}: "
+            "train more"
+        )
+    if not table.values.std(axis=0).any():
+        raise DataError("all runs have the same scores: nothing can be learned from them")
+    space = space or MixtureSpace.whole(table.domains)
+    validated = cross_validate(table, seed=seed, on_progress=on_progress)
+    surface = validated.surface
+    highest = maximise(surface.value, space, seed=seed)
+    pool = _Pool.of(table, space, surface, highest, seed=seed)
+    uniform, top = pool.uniform, pool.top
+    ahead = max(float(pool.means[top] - pool.means[uniform]), 0.0)
+    apart = pool.deviation_from(top)[uniform]
+    is_equal = prefer == "uniform" and ahead <= _TAKEN_AS_EQUAL * apart
+    chosen = centre(space) if is_equal else highest
+    place = uniform if is_equal else top
+    behind = pool.means[place] - pool.means
+    is_near = behind <= _TOLD_APART * pool.deviation_from(place)
+    inside = is_near & pool.is_inside
+    expected = float(pool.means[place])
+    reach = _TOLD_APART * float(surface.run_deviation(chosen.array[None])[0])
+    runs = pool.runs
+    objective = surface.units.objective(table.values)
+    return SwarmFit(
+        answer=answer_words(chosen, preferred=prefer, is_anchor=is_equal, outcome=None),
+        mixture=chosen,
+        expected=expected,
+        interval=(expected - reach, expected + reach),
+        highest=highest,
+        ahead=ahead,
+        ahead_deviation=float(apart),
+        n_runs=len(table.shares),
+        n_mixtures=n_mixtures,
+        sums=table.sums,
+        n_alone=table.n_alone,
+        best_run=max(runs, key=lambda run: run.objective),
+        equals=tuple(
+            run for run, near in zip(runs, is_near[-len(runs) :].tolist(), strict=True) if near
+        ),
+        ranges={
+            name: (float(column.min()), float(column.max()))
+            for name, column in zip(table.domains, pool.points[inside].T, strict=True)
+        },
+        beyond={
+            name: most
+            for name, share, most in zip(
+                table.domains, chosen.shares, table.shares.max(axis=0).tolist(), strict=True
+            )
+            if share > most
+        },
+        metrics=_metrics(table, validated, chosen, objective, seed=seed),
+        fidelity=measure_fidelity(
+            _by_mixture(surface.units.objective(validated.predicted), mixture),
+            table.runs_of(objective),
+            sign=1,
+            seed=seed,
+        ),
+        error=_relative_error(surface.units.objective(validated.predicted), objective),
+        widened=surface.widened,
+        next_run=pool.next_run(space, surface.noise),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pool:
+    """Mixtures that are compared: the top, the uniform one, random ones, and the best runs.
+
+    Args:
+        points: Shares, ``(n, n_domains)``; runs of the table stand last.
+        means: Expected J, ``(n,)``.
+        draws: Of J, ``(n_draws, n)``.
+        is_inside: Whether each lies in the space.
+        runs: The table's own.
+    """
+
+    points: Array
+    means: Array
+    draws: Array
+    is_inside: npt.NDArray[np.bool_]
+    runs: tuple[RunOfTable, ...]
+    top = 0
+    uniform = 1
+
+    @classmethod
+    def of(
+        cls,
+        table: SwarmTable,
+        space: MixtureSpace,
+        surface: Surface,
+        highest: Mixture,
+        *,
+        seed: int,
+    ) -> _Pool:
+        runs = _runs(table, surface)
+        rng = np.random.default_rng(seed)
+        anywhere = sample(space, _N_RANDOM, seed=seed)
+        others = anywhere[rng.integers(len(anywhere), size=(len(_NEAR), _N_NEAR))]
+        near = highest.array + np.array(_NEAR)[:, None, None] * (others - highest.array)
+        points = np.concatenate(
+            [
+                highest.array[None],
+                centre(space).array[None],
+                anywhere,
+                project(near.reshape(-1, len(space.domains)), space),
+                np.array([run.mixture.shares for run in runs]),
+            ]
+        )
+        is_inside = np.array([True] * (len(points) - len(runs)))
+        own = np.array([space.contains(run.mixture) for run in runs])
+        return cls(
+            points,
+            surface.value(points),
+            surface.draws(points, _N_DRAWS, seed=seed),
+            np.concatenate([is_inside, own]),
+            runs,
+        )
+
+    def deviation_from(self, place: int) -> Array:
+        """Standard deviation of the difference between each mixture and one of them, ``(n,)``."""
+        return np.asarray((self.draws - self.draws[:, place, None]).std(axis=0))
+
+    def next_run(self, space: MixtureSpace, noise: float) -> NextRun:
+        """What to train next."""
+        inside = np.flatnonzero(self.is_inside)
+        worth = choose_next(self.means[inside], np.cov(self.draws[:, inside].T), noise)
+        return NextRun(space.rounded(self.points[inside[worth.index]], _DECIMALS), worth.gain)
+
+
+def _runs(table: SwarmTable, surface: Surface) -> tuple[RunOfTable, ...]:
+    """The mixtures of the table with the largest expected or found objectives."""
+    mixture = table.mixture_of_run
+    firsts = np.unique(mixture, return_index=True)[1]
+    found = _by_mixture(surface.units.objective(table.values), mixture)
+    expected = surface.value(table.shares[firsts])
+    order = np.argsort(-np.maximum(found, expected), kind="stable")[:_MOST_RUNS]
+    return tuple(
+        RunOfTable(
+            table.places[firsts[k]],
+            Mixture(table.domains, tuple(table.shares[firsts[k]].tolist())),
+            float(found[k]),
+            float(expected[k]),
+        )
+        for k in order.tolist()
+    )
+
+
+def _metrics(
+    table: SwarmTable, validated: CrossValidated, chosen: Mixture, objective: Array, *, seed: int
+) -> dict[str, MetricFit]:
+    mixture, best = table.mixture_of_run, int(objective.argmax())
+    found = {}
+    for m, (name, direction) in enumerate(table.metrics.items()):
+        held, values = validated.metrics[m], table.values[:, m]
+        expected = float(held.model.predict(chosen.array[None])[0])
+        reach = _TOLD_APART * validated.surface.widened
+        reach *= float(held.model.deviation(chosen.array[None])[0])
+        found[name] = MetricFit(
+            direction=direction,
+            length_per_domain=held.length_per_domain,
+            expected=expected,
+            interval=(expected - reach, expected + reach),
+            best_run=float(values[best]),
+            fidelity=measure_fidelity(
+                _by_mixture(held.predicted, mixture),
+                table.runs_of(values),
+                sign=int(table.signs[m]),
+                seed=seed,
+            ),
+            error=_relative_error(held.predicted, values),
+        )
+    return found
+
+
+def _by_mixture(column: Array, mixture: npt.NDArray[np.intp]) -> Array:
+    """The mean of a number a run over the runs of each mixture."""
+    return np.asarray(np.bincount(mixture, column) / np.bincount(mixture))
+
+
+def _relative_error(predicted: Array, values: Array) -> float:
+    """Root mean square error over the spread; 0 where nothing varies."""
+    spread = float(values.std())
+    return float(np.sqrt(((predicted - values) ** 2).mean())) / spread if spread > 0 else 0.0

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.command_line import Cli
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    lines = ["run,math,web,dev/loss"]
+    for k, shares in enumerate(rng.dirichlet(np.ones(2), 12).round(3)):
+        loss = 2 + abs(shares[0] - 0.7) + 0.01 * rng.standard_normal()
+        lines.append(f"{k},{shares[0]},{1 - shares[0]:.4f},{loss:.4f}")
+    path = tmp_path_factory.mktemp("runs") / "runs.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_runs_are_fitted_and_the_answer_is_printed(runs: Path, mixwise: Cli) -> None:
+    code, out, _ = mixwise("fit", str(runs), "--metric", "dev/loss", "--max-share", "web=0.9")
+    assert code == 0
+    assert "Train on" in out
+    assert "12 runs of 12 mixtures" in out
+    assert "Train next: math " in out
+    assert f"{runs}:" in out, "runs are named by their place"
+
+
+def test_the_same_as_json(runs: Path, mixwise: Cli) -> None:
+    _, out, _ = mixwise("fit", str(runs), "--metric", "dev/loss:min", "--json")
+    found = json.loads(out)
+    assert set(found["mixture"]) == {"math", "web"}
+    assert found["n_runs"] == 12
+    assert found["metrics"]["dev/loss"]["direction"] == "min"
+
+
+@pytest.mark.parametrize(
+    ("bound", "text"),
+    [
+        ("maths=0.2", "`maths` is not a domain: did you mean `math`"),
+        ("math=some", "the share must be a number: write `math=0.3`"),
+    ],
+)
+def test_bad_options_are_errors_of_one_line(
+    bound: str, text: str, runs: Path, mixwise: Cli
+) -> None:
+    code, _, err = mixwise("fit", str(runs), "--metric", "dev/loss", "--min-share", bound)
+    assert code == 1
+    assert text in err

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mixwise.errors import DataError
+from mixwise.mixture import MixtureSpace
+from mixwise.objective import Direction
+from mixwise.swarm import SwarmTable, fit_swarm
+from mixwise.swarm.cross_validation import cross_validate
+
+BEST = np.array([0.6, 0.3, 0.1])
+DOMAINS = ("math", "code", "web")
+
+
+def make(
+    n: int, *, noise: float = 0.01, seed: int = 0, metrics: int = 2, shuffled: bool = False
+) -> SwarmTable:
+    """Runs whose losses are least at a known mixture, for which each metric has its own weight."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.ones(3), n)
+    distance = ((np.sqrt(shares) - np.sqrt(BEST)) ** 2).sum(axis=1)
+    both = noise * rng.standard_normal(n)[:, None]  # a run is better or worse in everything
+    values = 2 + np.outer(distance, 1 + np.arange(metrics)) + both
+    if shuffled:
+        values = rng.permutation(values)
+    names: dict[str, Direction] = {f"m{k}/loss": "min" for k in range(metrics)}
+    return SwarmTable(DOMAINS, names, shares, values, tuple(f"runs.csv:{k + 2}" for k in range(n)))
+
+
+def test_the_known_optimum_is_found_and_held_out_runs_are_predicted() -> None:
+    found = fit_swarm(make(40))
+    assert np.abs(found.mixture.array - BEST).sum() / 2 < 0.06
+    assert found.fidelity.spearman.value is not None
+    assert found.fidelity.spearman.value > 0.9
+    assert found.error < 0.35
+    assert found.interval[0] < found.expected < found.interval[1]
+    assert found.answer.startswith("Train on 5") or found.answer.startswith("Train on 6")
+    assert set(found.metrics) == {"m0/loss", "m1/loss"}
+    assert found.ranges["math"][0] < found.mixture.array[0] < found.ranges["math"][1]
+
+
+def test_shuffled_scores_say_nothing_and_uniform_is_taken() -> None:
+    found = fit_swarm(make(40, shuffled=True))
+    assert found.fidelity.spearman.value is not None
+    assert found.fidelity.spearman.value < 0.5
+    assert found.error > 0.9
+    assert found.answer.startswith("Cannot be told from uniform")
+
+
+def test_intervals_hold_what_runs_give() -> None:
+    found = fit_swarm(make(40, noise=0.05, seed=3))
+    fresh = make(400, noise=0.05, seed=4)
+    validated = cross_validate(make(40, noise=0.05, seed=3), seed=0)
+    surface = validated.surface
+    off = surface.units.objective(fresh.values) - surface.value(fresh.shares)
+    held = np.abs(off) < 1.96 * surface.run_deviation(fresh.shares)
+    assert held.mean() > 0.85
+    assert found.widened >= 1
+
+
+def test_metrics_that_fail_together_are_not_averaged_away() -> None:
+    surface = cross_validate(make(40, noise=0.1, seed=5), seed=0).surface
+    assert surface.correlation[0, 1] > 0.5
+    apart = replace(surface, correlation=np.eye(2))
+    assert apart.noise < surface.noise
+
+
+def test_draws_have_the_posterior_s_mean_and_no_noise_of_runs() -> None:
+    surface = cross_validate(make(30), seed=0).surface
+    points = make(6, seed=9).shares
+    draws = surface.draws(points, 4000, seed=0)
+    assert draws.mean(axis=0) == pytest.approx(surface.value(points), abs=0.02)
+    assert (draws.std(axis=0) < surface.run_deviation(points)).all()
+
+
+def test_bounds_are_held_and_a_share_that_no_run_has_had_is_told() -> None:
+    table = make(40)
+    few = replace(
+        table,
+        shares=table.shares[table.shares[:, 0] < 0.5],
+        values=table.values[table.shares[:, 0] < 0.5],
+        places=tuple(np.array(table.places)[table.shares[:, 0] < 0.5].tolist()),
+    )
+    found = fit_swarm(few, MixtureSpace(DOMAINS, (0.55, 0.0, 0.0), (1.0, 1.0, 0.2)))
+    assert found.mixture.array[0] >= 0.55
+    assert found.next_run.mixture.array[2] <= 0.2 + 1e-6
+    assert "math" in found.beyond
+
+
+def test_several_runs_of_a_mixture_stay_together_and_tell_their_noise() -> None:
+    table = make(15, noise=0.0)
+    twice = replace(
+        table,
+        shares=np.repeat(table.shares, 2, axis=0),
+        values=np.repeat(table.values, 2, axis=0)
+        + 0.05 * np.random.default_rng(0).standard_normal((30, 1)),
+        places=tuple(f"runs.csv:{k}" for k in range(30)),
+    )
+    found = fit_swarm(twice)
+    assert (found.n_runs, found.n_mixtures) == (30, 15)
+    assert found.fidelity.ceiling is not None
+
+
+def test_too_few_mixtures_and_equal_scores_are_refused() -> None:
+    with pytest.raises(DataError, match="have 5 different mixtures, but a fit needs 8"):
+        fit_swarm(make(5))
+    table = make(10)
+    with pytest.raises(DataError, match="all runs have the same scores"):
+        fit_swarm(replace(table, values=np.ones_like(table.values)))
+
+
+def test_the_same_runs_give_the_same_answer() -> None:
+    first, second = fit_swarm(make(20, metrics=1)), fit_swarm(make(20, metrics=1))
+    assert first == second

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.swarm.test_fit import BEST, DOMAINS, make
+
+from mixwise.errors import EvaluationError
+from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.objective import Direction
+from mixwise.swarm import Swarm
+
+METRICS: dict[str, Direction] = {"loss": "min"}
+
+
+def loss_of(mixture: Mixture) -> float:
+    return 2 + float(((np.sqrt(mixture.array) - np.sqrt(BEST)) ** 2).sum())
+
+
+def test_what_is_asked_for_leads_to_the_known_optimum() -> None:
+    swarm = Swarm(DOMAINS, METRICS)
+    for _ in range(14):
+        mixture = swarm.ask()
+        swarm.tell(mixture, {"loss": loss_of(mixture)})
+    found = swarm.fit()
+    assert loss_of(found.mixture) - 2 < 0.01
+    assert found.n_runs == 14
+
+
+def test_first_come_uniform_and_mixtures_apart() -> None:
+    swarm = Swarm(DOMAINS, METRICS)
+    asked = [swarm.ask() for _ in range(8)]
+    assert asked[0] == Mixture.uniform(DOMAINS)
+    assert len(set(asked)) == 8
+    assert min(a.distance(b) for k, a in enumerate(asked) for b in asked[:k]) > 0.1
+
+
+def test_several_trainings_at_once_are_given_different_mixtures() -> None:
+    swarm = Swarm(DOMAINS, METRICS)
+    for mixture in [swarm.ask() for _ in range(8)]:
+        swarm.tell(mixture, {"loss": loss_of(mixture)})
+    first, second = swarm.ask(), swarm.ask()
+    assert first != second
+
+
+def test_bounds_are_held() -> None:
+    space = MixtureSpace(DOMAINS, (0.0, 0.0, 0.0), (0.5, 1.0, 1.0))
+    swarm = Swarm(DOMAINS, METRICS, space=space)
+    for _ in range(10):
+        mixture = swarm.ask()
+        assert space.contains(mixture)
+        swarm.tell(mixture, {"loss": loss_of(mixture)})
+    assert space.contains(swarm.fit().mixture)
+
+
+def test_known_runs_are_where_it_starts() -> None:
+    table = make(20, metrics=1)
+    swarm = Swarm(DOMAINS, table.metrics, known=table)
+    assert len(swarm.table.shares) == 20
+    swarm.tell(Mixture.uniform(DOMAINS), {"m0/loss": 2.1})
+    assert swarm.table.places[-1] == "run 21"
+
+
+@pytest.mark.parametrize(
+    ("mixture", "metrics", "match"),
+    [
+        (Mixture.uniform(("a", "b")), {"loss": 1.0}, "the mixture's domains are a, b, but"),
+        (Mixture.uniform(DOMAINS), {"los": 1.0}, "`los` is no metric of the swarm: did you mean"),
+        (Mixture.uniform(DOMAINS), {}, "the score `loss` of .* is missing"),
+        (Mixture.uniform(DOMAINS), {"loss": float("nan")}, "the score `loss` of .* is nan"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(
+    mixture: Mixture, metrics: dict[str, float], match: str
+) -> None:
+    with pytest.raises(EvaluationError, match=match):
+        Swarm(DOMAINS, METRICS).tell(mixture, metrics)
+
+
+def test_known_runs_of_others_are_refused_and_nothing_is_no_table() -> None:
+    with pytest.raises(EvaluationError, match="other domains or metrics"):
+        Swarm(DOMAINS, METRICS, known=make(10))
+    with pytest.raises(EvaluationError, match="no run was told yet"):
+        Swarm(DOMAINS, METRICS).fit()

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mixwise.errors import DataError
+from mixwise.swarm import Asked, parse_asked, parse_space, read_swarm
+
+MIXTURES = "index,run,math,code,web\n1,a,0.5,0.3,0.2\n2,b,0.1,0.6,0.3\n3,c,0.2,0.2,0.6\n"
+LOSSES = "index,run,val/loss,val/acc\n3,c,2.3,0.1\n1,a,2.1,0.4\n2,b,2.2,0.3\n"
+
+
+def write(folder: Path, **texts: str) -> list[Path]:
+    for name, text in texts.items():
+        (folder / f"{name}.csv").write_text(text)
+    return [folder / f"{name}.csv" for name in texts]
+
+
+def test_by_hand_mixtures_and_scores_in_two_files_are_joined(tmp_path: Path) -> None:
+    table = read_swarm(write(tmp_path, mixtures=MIXTURES, losses=LOSSES))
+    assert table.domains == ("math", "code", "web")
+    assert table.metrics == {"val/loss": "min", "val/acc": "max"}
+    assert table.values.tolist() == [[2.1, 0.4], [2.2, 0.3], [2.3, 0.1]]
+    assert table.shares[1].tolist() == [0.1, 0.6, 0.3]
+    assert table.places[0] == f"{tmp_path}/mixtures.csv:2"
+    assert table.n_alone == 0
+
+
+def test_the_column_that_finds_most_runs_again_joins(tmp_path: Path) -> None:
+    shifted = LOSSES.replace("3,c", "30,c").replace("1,a", "10,a").replace("2,b", "20,b")
+    table = read_swarm(write(tmp_path, mixtures=MIXTURES, losses=shifted))
+    assert table.values[:, 0].tolist() == [2.1, 2.2, 2.3]
+
+
+def test_one_export_with_other_columns_beside(tmp_path: Path) -> None:
+    rows = [
+        {"name": "a", "math": 50, "web": 50, "step": 100, "eval/loss": 2.0, "note": None},
+        {"name": "b", "math": 25, "web": 75, "step": 100, "eval/loss": "1.9", "note": "x"},
+    ]
+    path = tmp_path / "runs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = read_swarm([path], parse_asked("math, web", ["eval/loss"]))
+    assert table.shares.tolist() == [[0.5, 0.5], [0.25, 0.75]]
+    assert table.values[:, 0].tolist() == [2.0, 1.9]
+
+
+def test_rounded_shares_are_divided_by_their_sum_which_is_kept(tmp_path: Path) -> None:
+    text = "math,web,loss\n0.333,0.666,2\n0.5,0.505,1\n"
+    table = read_swarm(write(tmp_path, runs=text))
+    assert table.shares.sum(axis=1) == pytest.approx([1, 1])
+    assert table.sums == pytest.approx((0.999, 1.005))
+
+
+def test_runs_of_one_mixture_are_told(tmp_path: Path) -> None:
+    text = "math,web,loss\n0.5,0.5,2\n0.2,0.8,1\n0.5,0.5,3\n"
+    table = read_swarm(write(tmp_path, runs=text))
+    assert table.mixture_of_run.tolist() == [0, 1, 0]
+    assert table.runs_of(table.values[:, 0]) == [[2.0, 3.0], [1.0]]
+
+
+def test_rows_without_a_counterpart_are_counted(tmp_path: Path) -> None:
+    table = read_swarm(write(tmp_path, m=MIXTURES, l="".join(LOSSES.splitlines(True)[:3])))
+    assert (len(table.shares), table.n_alone) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("texts", "asked", "match"),
+    [
+        ({"r": "math,web,loss\n0.5,0.2,2\n0.1,0.1,1\n"}, Asked(), "no columns were found whose"),
+        (
+            {"r": "math,web,loss\n0.5,0.2,2\n0.5,0.5,1\n"},
+            Asked(domains=("math", "web")),
+            r"run 1: shares must be at least 0 and add up to 1 .* are 0\.5, 0\.2",
+        ),
+        (
+            {"r": "math,web,loss\n0.5,0.5,2\n0.5,0.5,\n"},
+            Asked(metrics={"loss": None}),
+            r"r\.csv:3: the metric `loss` is empty",
+        ),
+        (
+            {"r": "math,web,loss\n0.5,0.5,2\n0.5,0.5,nan\n"},
+            Asked(metrics={"loss": None}),
+            r"r\.csv:3: the metric `loss` is nan, which is no number",
+        ),
+        (
+            {"r": "math,web,speed\n0.5,0.5,2\n0.5,0.5,1\n"},
+            Asked(),
+            "`speed` does not tell whether less or more",
+        ),
+        (
+            {"r": "math,web,loss\n0.5,0.5,2\n0.5,0.5,1\n"},
+            Asked(metrics={"los": None}),
+            "metric `los` is no column of numbers: did you mean `loss`",
+        ),
+        (
+            {"r": "math,web,loss\n0.5,0.5,2\n0.5,0.5,1\n"},
+            Asked(domains=("math", "wep")),
+            "the column `wep` is missing",
+        ),
+        ({"r": "math,web\n0.5,0.5\n0.5,0.5\n"}, Asked(), "no column of scores is left"),
+        ({"m": "a,b\n0.5,0.5\n", "l": "loss\n1\n"}, Asked(), "no column in common"),
+        ({"m": "i,a,b\n1,0.5,0.5\n", "l": "i,loss\n2,1\n"}, Asked(), "no rows .* equal in `i`"),
+        ({"m": MIXTURES, "l": LOSSES}, Asked(by=("id",)), r"column `id` \(`--by`\) is not in"),
+        (
+            {"m": "i,a,b\n1,0.5,0.5\n1,0.2,0.8\n", "l": "i,loss\n1,1\n1,2\n"},
+            Asked(),
+            r"m\.csv:3: the row is equal in `i` to that of",
+        ),
+        ({"r": "math,web,loss\n"}, Asked(), "holds no rows"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(
+    texts: dict[str, str], asked: Asked, match: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=match):
+        read_swarm(write(tmp_path, **texts), asked)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"runs\.csv: there is no such file"):
+        read_swarm([tmp_path / "runs.csv"])
+
+
+def test_directions_can_be_said() -> None:
+    assert parse_asked(metrics=["a:min", "b/c:x", "d:max"]).metrics == {
+        "a": "min",
+        "b/c:x": None,
+        "d": "max",
+    }
+
+
+def test_bounds_of_shares() -> None:
+    space = parse_space(["a", "b"], ["a=0.1"], ["b=0.5"])
+    assert np.allclose([space.lower, space.upper], [[0.1, 0], [1, 0.5]])
