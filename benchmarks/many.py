@@ -12,7 +12,7 @@ Method:
     product finds it (`weigh_steps`), and with every length. All are put together in the same ways
     as in `benchmarks.horizons`, and held against the same trained mixtures; its ρ, regret and
     intervals. ``dozen``, twelve other domains, was named when the rule was fixed, and looked at
-    once.
+    once; the two development beds of five domains are beside them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
 from benchmarks.horizons import LOST, MIXWISE, WAYS, Bed, regret_of, rho_interval
 from benchmarks.mixwise_pick import metrics_of
-from benchmarks.truth.families import GROUPS
+from benchmarks.truth.families import GROUPS, MANY
 from benchmarks.truth.gradients import FACTORS, answer_of, table_of
 from benchmarks.truth.horizon_table import load
 
@@ -37,6 +37,7 @@ from mixwise.scoring.weighing import ProxyPart
 Array = npt.NDArray[np.float64]
 LENGTHS = ((4, 16), (8, 32), (16, 64))  # of experts of domains and of groups, at one price
 RULE = "length at which uniform scores best (mixwise)"
+BATCHES = {MANY: (4, 8, 16), "dozen": (4, 8), "demo": (4, 8, 16), "languages": (4, 8, 16)}
 KEPT = (*WAYS[:2], WAYS[3], MIXWISE)
 _SAME = 1e-4  # shares in a table are rounded
 
@@ -94,29 +95,45 @@ def by_rule(bed: Bed, n_batches: int) -> Array:
 
 
 def answers_of(bed: Bed, length: int) -> dict[str, dict[str, Array]]:
-    """Losses of the mixtures by what a price pays for, and by way."""
-    trained = {way: y for way, y in bed.scores(length).items() if way in KEPT}
-    moved = {RULE: by_rule(bed, length), **gradients(bed, length)}
+    """Losses of the mixtures by what a price pays for, and by way.
+
+    Args:
+        bed: The bed.
+        length: Steps of the experts, and batches of the gradients. Experts of a length that the
+            product does not have there are averaged as they are.
+    """
+    trained = {WAYS[1]: bed.losses["predictions", length]}
+    if length in bed.lengths:
+        trained = {way: y for way, y in bed.scores(length).items() if way in KEPT}
+    moved = {RULE: by_rule(bed, length), **(gradients(bed, length) if bed.name == MANY else {})}
     return {
         f"{bed.domains} of {length} steps": trained,
         f"gradients of {length} batches": moved,
     }
 
 
-def main() -> None:
-    """Print a table for each bed and objective, and keep the figures."""
-    many, groups = Bed.of("many"), Bed.of("many-groups")
+def by_groups(many: Bed) -> dict[int, dict[str, Array]]:
+    """Losses of the mixtures by experts of groups, by the length of the domains' at that price."""
+    groups = Bed.of("many-groups")
     rows = group_rows(many, groups)
     columns = [groups.sets.index(name) for name in many.sets]
+    return {
+        single: {
+            way: y[rows][:, columns] for way, y in groups.scores(grouped).items() if way in KEPT
+        }
+        for single, grouped in LENGTHS
+    }
+
+
+def main() -> None:
+    """Print a table for each bed and objective, and keep the figures."""
     claims = []
-    for bed, lengths in ((many, LENGTHS), (Bed.of("dozen"), LENGTHS[:2])):
-        answers = {single: answers_of(bed, single) for single, _ in lengths}
-        if bed is many:
-            for single, grouped in lengths:
-                by_groups = groups.scores(grouped).items()
-                answers[single][f"4 groups of {grouped} steps"] = {
-                    way: y[rows][:, columns] for way, y in by_groups if way in KEPT
-                }
+    for name, lengths in BATCHES.items():
+        bed = Bed.of(name)
+        answers = {length: answers_of(bed, length) for length in lengths}
+        if name == MANY:
+            for single, of_groups in by_groups(bed).items():
+                answers[single][f"4 groups, {dict(LENGTHS)[single]} steps"] = of_groups
         claims += _report_bed(bed, answers)
     save_claims("many", claims)
 
