@@ -77,7 +77,9 @@ def test_check_run_and_report_say_what_was_done(
     assert horizons["error"]["single"] > 0
     assert horizons["error"]["level"] > 0
     assert found["cost"]["price"] == pytest.approx(3 * 128 / 1024)
-    assert "moved once along the mean gradient" in (study / "report.html").read_text()
+    report = (study / "report.html").read_text()
+    assert "moved once along the mean gradient" in report
+    assert "Experts, by gradients" in report
     code, out, err = mixwise("verify", study)
     assert code == 0, out + err
     _make_one_anew(study, tmp_path)
