@@ -67,6 +67,7 @@ _OTHERS: Mapping[str, Lengths] = {
         20: (6, 10, 20),
     },
     "many": {16: (6, 9, 16), 8: (5, 8), 4: (4,)},
+    "dozen": {8: (5, 8), 4: (4,)},
     "many-groups": {64: (18, 33, 64), 32: (10, 17, 32), 16: (6, 9, 16)},
 }  # of beds whose final runs are longer
 LOST = 2.0  # steps of the warm-up that do not count

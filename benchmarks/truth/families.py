@@ -64,11 +64,16 @@ class Family:
 
 
 _ANSIBLE = "ansible==12.0.0"
+_LEARN = "scikit-learn==1.9.1"
+_SYMPY = "sympy==1.14.0"
+_LICENCES = "scancode-toolkit-mini==32.5.0"
+_ARROW = "pyarrow==26.0.1"
+_DJANGO = "django==5.2.19"
 _TORCH = ""  # the installed one, of the Makefile's version: its wheel is large
 
 
 def _catalogue(language: str) -> Text:
-    return Text("django==5.2.19", f"django/**/locale/{language}/LC_MESSAGES/*.po", translated=True)
+    return Text(_DJANGO, f"django/**/locale/{language}/LC_MESSAGES/*.po", translated=True)
 
 
 FAMILIES: Mapping[str, Family | None] = {
@@ -81,15 +86,13 @@ FAMILIES: Mapping[str, Family | None] = {
         {
             "stubs": Text("mypy==2.4.1", "mypy/typeshed/stdlib/**/*.pyi"),
             "headers": Text(_TORCH, "torch/include/c10/**/*.h"),
-            "cython": Text("scikit-learn==1.9.1", "sklearn/**/*.pyx"),
-            "tests": Text("sympy==1.14.0", "sympy/**/tests/*.py"),
-            "licences": Text(
-                "scancode-toolkit-mini==32.5.0", "licensedcode/data/licenses/*.LICENSE"
-            ),
+            "cython": Text(_LEARN, "sklearn/**/*.pyx"),
+            "tests": Text(_SYMPY, "sympy/**/tests/*.py"),
+            "licences": Text(_LICENCES, "licensedcode/data/licenses/*.LICENSE"),
         },
         {
             "kernels": Text(_TORCH, "torch/include/**/*.cuh"),
-            "arrow": Text("pyarrow==26.0.1", "pyarrow/include/**/*.h"),
+            "arrow": Text(_ARROW, "pyarrow/include/**/*.h"),
         },
     ),
     "administration": Family(
@@ -105,9 +108,29 @@ FAMILIES: Mapping[str, Family | None] = {
             "json": Text(_ANSIBLE, "**/*.json"),
         },
     ),
+    "dozen": Family(
+        {
+            **{name: _catalogue(name) for name in ("tr", "fa", "ko", "fi")},
+            "cython": Text(_LEARN, "sklearn/**/*.pyx"),
+            "tests": Text(_SYMPY, "sympy/**/tests/*.py"),
+            "modules": Text(_TORCH, "torch/nn/**/*.py"),
+            "switches": Text(_ANSIBLE, "ansible_collections/cisco/meraki/plugins/modules/*.py"),
+            "changes": Text(_ANSIBLE, "**/*.rst"),
+            "rules": Text(_LICENCES, "licensedcode/data/rules/b*.RULE"),
+            "pages": Text(_DJANGO, "django/**/*.html"),
+            "scripts": Text(_DJANGO, "django/**/*.js"),
+        },
+        {
+            "bg": _catalogue("bg"),
+            "kernels": Text(_TORCH, "torch/include/**/*.cuh"),
+            "arrow": Text(_ARROW, "pyarrow/include/**/*.h"),
+            "json": Text(_ANSIBLE, "**/*.json"),
+        },
+    ),
 }
 
-MANY = "many"  # sixteen domains, of all families
+MANY = "many"  # sixteen domains, of all families of five
+_OF_MANY = ("demo", "languages", "code", "administration")
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "programs": ("python", "c", "stubs", "headers"),
     "prose": ("german", "french", "glosses", "licences"),
@@ -127,7 +150,7 @@ def write_family(name: str, folder: Path) -> tuple[dict[str, Path], dict[str, Pa
         Files of the domains and of the targets, by name.
     """
     if name == MANY:
-        written = [write_family(one, folder) for one in FAMILIES]
+        written = [write_family(one, folder) for one in _OF_MANY]
         domains = {n: path for one, _ in written for n, path in one.items()}
         chosen = [n for group in GROUPS.values() for n in group]
         return {n: domains[n] for n in chosen}, {n: p for _, one in written for n, p in one.items()}

@@ -1,6 +1,6 @@
-"""Gradients at the base as experts of no training: what they say of sixteen domains' mixtures.
+"""Gradients at the base as experts of no training: what they say of a bed's mixtures.
 
-    python -m benchmarks.truth.gradients [--scratch .bench/horizons]
+    python -m benchmarks.truth.gradients [BED …] [--scratch .bench/horizons]
 
 Notation:
     θ₀: base.  g_b: gradient of a domain's loss on batch b.  g = mean g_b, v = mean g_b².
@@ -10,7 +10,8 @@ Method:
     The expert of a domain in the limit of a short run is θ₀ − η n P g. P is 1 / √v of the domain's
     own batches (``own``), as Adam divides, or of all domains' (``shared``), so that a mixture of
     gradients is the gradient of the mixture. Its predictions are averaged as those of any expert,
-    and its step is taken longer too. Price: n batches of every domain, one backward pass each.
+    and its step is taken shorter and longer too. Price: n batches of every domain, one backward
+    pass each. One table a bed, `tables/horizon-BED-gradients.csv`.
 
 Source:
     Xie et al. 2023 (DoReMi, arXiv 2305.10429) and Fan et al. 2024 (DoGE, arXiv 2310.15393) weigh
@@ -27,8 +28,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from benchmarks.truth.families import MANY
-from benchmarks.truth.horizon_table import append, key_of, load, row_of
-from benchmarks.truth.horizons import BATCH, LENGTH, RATE, asked_of, open_bed
+from benchmarks.truth.horizon_table import append, key_of, load, note_tokens, row_of
+from benchmarks.truth.horizons import BATCH, LENGTH, RATE, SETTINGS, asked_of, open_bed
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -36,9 +37,10 @@ from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.scoring.predictions import PredictionScorer
 from mixwise.study.session import Workspace
 
-BED = "many-gradients"
+BEDS = (MANY, "dozen", "demo", "languages")
 BATCHES = (4, 8, 16)  # n
-FACTORS = (1.0, 3.0)  # that the step is taken longer by
+FACTORS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0)  # that the step is taken longer by
+_OWN = (1.0, 3.0)  # the same, where each domain has a P of its own, of many domains alone
 _EPSILON = 1e-8
 _WEIGHTS = "model.safetensors"
 Moments = tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]  # g and v, by tensor
@@ -93,29 +95,55 @@ def write_experts(
     return experts
 
 
-def main() -> None:
-    """Score the mixtures of the bed of sixteen domains by gradients."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--scratch", type=Path, default=Path(".bench/horizons"))
-    scratch = parser.parse_args().scratch
-    done = {row.key for row in load(BED)}
-    with open_bed(MANY, scratch) as workspace:
-        asked = asked_of(MANY, workspace.recipe.domain_names)
-        folder = scratch / BED
-        for n in BATCHES:
-            found = {name: moments(workspace, name, n) for name in workspace.recipe.domains}
-            for kind in ("own", "shared"):
-                experts = write_experts(workspace, found, n, kind, folder)
-                for factor in FACTORS:
-                    answer = f"gradients, {kind}, {factor:g}"
-                    if key_of(answer, n, 0, asked[-1].shares) in done:
-                        continue
+def table_of(bed: str) -> str:
+    """What a bed's table of gradients is called."""
+    return f"{bed}-gradients"
+
+
+def answer_of(kind: str, factor: float) -> str:
+    """What rows of a kind of P and of a length of the step are called."""
+    return f"gradients, {kind}, {factor:g}"
+
+
+def generate(bed: str, scratch: Path) -> None:
+    """Score the mixtures of a bed by gradients, where they are not scored yet."""
+    name = table_of(bed)
+    done = {row.key for row in load(name)}
+    with open_bed(bed, scratch) as workspace:
+        note_tokens(SETTINGS[bed].family, workspace.inputs.available_tokens)
+        asked = asked_of(bed, workspace.recipe.domain_names)
+        kinds = {"own": _OWN if bed == MANY else (), "shared": FACTORS}
+        for n in (n for n in BATCHES if n <= (SETTINGS[bed].expert_steps or n)):
+            missing = {
+                kind: [
+                    factor
+                    for factor in factors
+                    if key_of(answer_of(kind, factor), n, 0, asked[-1].shares) not in done
+                ]
+                for kind, factors in kinds.items()
+            }
+            if not any(missing.values()):
+                continue
+            found = {domain: moments(workspace, domain, n) for domain in workspace.recipe.domains}
+            for kind, factors in missing.items():
+                experts = write_experts(workspace, found, n, kind, scratch / name)
+                for factor in factors:
                     scorer = PredictionScorer(
-                        experts, workspace.evaluations, folder / "of", coefficient=factor
+                        experts, workspace.evaluations, scratch / name / "of", coefficient=factor
                     )
                     scores = zip(asked, scorer.score(asked), strict=True)
-                    append(BED, [row_of(answer, n, 0, m, o) for m, o in scores])
-            print(f"{BED}: {n} batches of each domain", flush=True)
+                    append(name, [row_of(answer_of(kind, factor), n, 0, m, o) for m, o in scores])
+            print(f"{name}: {n} batches of each domain", flush=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("beds", nargs="*", metavar="BED", help=f"of {', '.join(BEDS)} by default")
+    parser.add_argument("--scratch", type=Path, default=Path(".bench/horizons"))
+    options = parser.parse_args()
+    for bed in options.beds or BEDS:
+        generate(bed, options.scratch)
 
 
 if __name__ == "__main__":

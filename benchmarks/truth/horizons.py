@@ -116,6 +116,15 @@ _MANY = Setting(
     expert_steps=32,
     sequences=12,
 )
+_DOZEN = replace(
+    _MANY,
+    family="dozen",
+    steps=128,
+    points=(4, 5, 8),
+    merged_points=(4, 8),
+    longer_points=(4, 8),
+    expert_steps=8,
+)
 _GROUPS = replace(
     _MANY,
     points=(6, 9, 10, 16, 17, 18, 32, 33, 64),
@@ -150,6 +159,7 @@ SETTINGS: Mapping[str, Setting] = {
     "administration": Setting("administration"),
     "many": _MANY,
     "many-groups": _GROUPS,
+    "dozen": _DOZEN,
     **_LARGER,
 }
 

@@ -79,3 +79,40 @@ def test_a_budget_that_buys_no_step_is_refused() -> None:
 def test_experts_that_end_in_the_warm_up_are_refused() -> None:
     with pytest.raises(RecipeError, match=r"experts of 6 steps end while .* `budget` to 0\.44"):
         plan_horizons(recipe(training={"batch_sequences": 4, "warmup_steps": 10}))
+
+
+MANY = {f"d{k}": {"files": f"d{k}"} for k in range(12)}
+
+
+def test_many_domains_with_few_steps_are_moved_along_gradients() -> None:
+    found = plan_horizons(recipe(domains=MANY, budget=0.25))
+    assert (found.expert_method, found.points, found.price) == ("gradients", (2,), 12 * 2 / 100)
+    long = {"horizon_tokens": 40_000, "budget": 1.0, "domains": MANY}
+    assert plan_horizons(recipe(**long)).expert_method == "training"  # 83 steps each
+    few = dict(list(MANY.items())[:11])
+    assert plan_horizons(recipe(domains=few, budget=1.0)).expert_method == "training"
+
+
+def test_how_experts_are_made_can_be_asked_for() -> None:
+    asked = plan_horizons(recipe(budget=1.0, experts={"method": "gradients"}))
+    assert (asked.expert_method, asked.points) == ("gradients", (25,))
+    trained = recipe(domains=MANY, budget=0.5, experts={"method": "training"})
+    assert plan_horizons(trained).expert_method == "training"
+
+
+def test_what_gradients_cannot_do_is_trained_by_itself() -> None:
+    lora = {"batch_sequences": 4, "warmup_steps": 1, "method": "lora"}
+    found = plan_horizons(recipe(domains=MANY, budget=0.5, training=lora))
+    assert found.expert_method == "training"
+
+
+def test_gradients_have_no_warm_up() -> None:
+    late = {"batch_sequences": 4, "warmup_steps": 10}
+    found = plan_horizons(recipe(domains=MANY, training=late))
+    assert (found.expert_method, found.expert_steps) == ("gradients", 2)
+
+
+def test_gradients_stand_for_short_runs_alone() -> None:
+    by_hand = {"method": "gradients", "horizon_tokens": 4000}
+    with pytest.raises(RecipeError, match=r"`experts.method: gradients` stands for short runs"):
+        plan_horizons(recipe(experts=by_hand))

@@ -104,8 +104,9 @@ def _print_proxy(proxy: ProxyForecast, *, is_predicted: bool) -> None:
 def _print_horizons(found: Recommendation) -> None:
     """Print at what horizon the proxy was measured, what it cost, and whether its answer moves."""
     horizons = found.horizons
+    made = ", by gradients at the base," if horizons.expert_method == "gradients" else ""
     line = (
-        f"Experts read {horizons.expert_tokens:,} {horizons.unit} each, the final model "
+        f"Experts{made} read {horizons.expert_tokens:,} {horizons.unit} each, the final model "
         f"{horizons.run_tokens:,}; all that was trained for the answer is "
         f"{found.cost.price:.3g} of a final run."
     )

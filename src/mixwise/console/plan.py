@@ -65,10 +65,9 @@ def print_plan(plan: Plan, warnings: tuple[str, ...], notes: tuple[str, ...] = (
 
 def _prices(plan: Plan) -> Iterator[tuple[str, str]]:
     """What each stage trains, in tokens or examples and in final runs."""
-    steps = plan.expert_points[-1]
     yield (
         "experts",
-        f"{plan.n_experts} of {plan.expert_tokens:,} {plan.unit} ({steps:,} steps): "
+        f"{plan.n_experts} of {plan.expert_tokens:,} {plan.unit} ({_made_by(plan)}): "
         f"{plan.expert_price:.2f} final runs",
     )
     if plan.n_calibration:
@@ -92,6 +91,13 @@ def _prices(plan: Plan) -> Iterator[tuple[str, str]]:
         else "none (`--verify`): what the answer should reach is predicted, not checked",
     )
     yield f"{plan.unit} in all", f"{plan.trained_tokens:,}, {plan.n_workers} runs at once"
+
+
+def _made_by(plan: Plan) -> str:
+    steps = plan.expert_points[-1]
+    if plan.expert_method == "training":
+        return f"{steps:,} steps"
+    return f"by gradients: one step along the mean of {steps:,} batches"
 
 
 def _worth(price: float, n_domains: int) -> str:

@@ -13,6 +13,7 @@ from mixwise.kinds import KINDS
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import Measure, Metric, Objective
 from mixwise.recipe.domains import ColumnDomains, Domain, SplitSource
+from mixwise.recipe.gradient_rules import gradient_problems
 from mixwise.recipe.names import NAME
 from mixwise.recipe.sections import (
     Calibration,
@@ -233,6 +234,8 @@ class Recipe(Section):
         problems = [*task_problems(self), *self._size_problems()]
         if self.domains_from is None:
             problems = [*self._name_problems(), *self._reference_problems(), *problems]
+        if not problems and self.experts.method == "gradients":
+            problems = gradient_problems(self)
         if problems:
             raise ValueError(*problems)
         return self

@@ -23,6 +23,7 @@ Points = Annotated[int, Field(ge=0, le=1000)]  # checkpoints of one run, each as
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1001)]  # reference seeds are counted up from it
 Share = Annotated[float, Field(ge=0, le=1)]
 Schedule = Literal["constant", "cosine", "linear"]
+ExpertMethod = Literal["training", "gradients"]
 _LEAST_REFERENCES = 4
 
 
@@ -122,12 +123,15 @@ class Experts(Section):
     shorter one, which is what continuing rests on.
     ``match_repetition``: whether an expert repeats a scarce text as often as the final run will,
     which it does on a part of it.
+    ``method``: whether experts are trained, or the base is moved once along each domain's mean
+    gradient; by default the latter where many domains leave each a few steps.
     """
 
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)] | None = None
     halvings: Annotated[int, Field(ge=0, le=10)] = 2
     schedule: Schedule = "constant"
     match_repetition: bool = True
+    method: ExpertMethod | Literal["auto"] = "auto"
 
 
 class Proxy(Section):

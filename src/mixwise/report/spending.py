@@ -26,7 +26,9 @@ def spent_on_experts(records: list[RunRecord]) -> list[Spent]:
     if not records:
         return []
     tokens, seconds = sum(r.n_tokens for r in records), sum(r.seconds for r in records)
-    return [Spent("Experts, trained", len(records), tokens, None, seconds)]
+    is_moved = all(record.method == "gradients" for record in records)
+    words = "Experts, by gradients" if is_moved else "Experts, trained"
+    return [Spent(words, len(records), tokens, None, seconds)]
 
 
 def spent_in_ledger(path: Path) -> list[Spent]:

@@ -16,6 +16,7 @@ from mixwise.share_units import UNIT_WORDS
 from mixwise.study.results import (
     Cost,
     FinalFound,
+    HorizonFacts,
     Recommendation,
     ReferenceForecast,
     ValidationFound,
@@ -274,6 +275,8 @@ def horizon_words(found: Recommendation | None) -> str:
         f"{number(found.cost.price)} of a final run. The proxy is "
         f"{' and '.join(_ANSWERS[answer] for answer in horizons.answers)}."
     )
+    if horizons.expert_method == "gradients":
+        return f"{words} {_step_words(horizons)}"
     if horizons.continued:
         points = ", ".join(count(point) for point in horizons.points)
         words += (
@@ -300,6 +303,19 @@ def horizon_words(found: Recommendation | None) -> str:
             f"({in_words(last.mixture.as_dict())}) would lose {number(last.behind)}."
         )
     return words
+
+
+def _step_words(horizons: HorizonFacts) -> str:
+    """Say how experts by gradients were made, how long their steps are, and what that may miss."""
+    lengths = ", ".join(f"{c:g} for {name}" for name, c in horizons.coefficients.items())
+    return (
+        "No expert was trained: each is the base, moved once along the mean gradient of its "
+        f"domain's {horizons.unit} there. How many times as long as the learning rate times the "
+        f"batches the step is taken is what the uniform mixture scores best at ({lengths}). The "
+        "final run's level is foreseen as twice what such a step gains. That may miss "
+        f"{number(horizons.error.single)} of a single domain's objective and "
+        f"{number(horizons.error.level)} of what all mixtures have alike (standard deviations)."
+    )
 
 
 def _calibrated_by(found: ReferenceForecast) -> str:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -27,11 +28,44 @@ from mixwise.objective import Metric, Objective, Scale
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.recipe import hash_section
 from mixwise.scorer import VALUES, Request
+from mixwise.scoring.gradient_steps import STEP_LEVEL, weigh_steps
 from mixwise.scoring.merged import MergedScorer
 from mixwise.scoring.weighing import Means, ProxyPart, Weighing, plain_places, weigh
 
 Listener = Callable[[Observation, Request], None]
-_LEVEL = 0.25  # of what is added, a doubling: over six beds it missed .23 of it, rms
+
+
+class Weigh(Protocol):
+    """Finds how each metric is put together; see `mixwise.scoring.weighing.weigh`."""
+
+    def __call__(
+        self,
+        parts: Sequence[ProxyPart],
+        anchors: Sequence[Mixture],
+        target: float,
+        metrics: Sequence[Metric],
+        averaged: Sequence[Means],
+        base: Mapping[str, float],
+    ) -> dict[str, Weighing]:
+        """Find how each metric that is continued is put together."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Continuing:
+    """A way to say what short experts' scores will be after the final run.
+
+    Args:
+        weigh: Finds how each metric is put together.
+        level: What the level may miss, a share of what is added, for each doubling of the steps.
+    """
+
+    weigh: Weigh
+    level: float
+
+
+BY_RUNS = Continuing(weigh, 0.25)  # over six beds it missed .23 of it, rms
+BY_GRADIENTS = Continuing(weigh_steps, STEP_LEVEL)
 
 
 class ProxyScorer:
@@ -47,6 +81,7 @@ class ProxyScorer:
         averaged: Answers that are averaged for these.
         rule: What observations call the whole.
         base: Gives the metrics of the base, which are asked for where scores are continued.
+        continuing: How scores are continued.
     """
 
     def __init__(
@@ -58,6 +93,7 @@ class ProxyScorer:
         averaged: Sequence[Means],
         rule: str,
         base: Callable[[], Mapping[str, float]],
+        continuing: Continuing = BY_RUNS,
     ) -> None:
         self._parts = tuple(parts)
         self._anchors = tuple(anchors)
@@ -66,6 +102,7 @@ class ProxyScorer:
         self._averaged = tuple(averaged)
         self._rule = rule
         self._base = base
+        self._continuing = continuing
         self._listener: Listener | None = None
 
     @property
@@ -145,14 +182,14 @@ class ProxyScorer:
         if len(self._parts) == 1:
             return {}
         known = (self._parts, self._anchors, self._target, self._continued, self._averaged)
-        return weigh(*known, self._base())
+        return self._continuing.weigh(*known, self._base())
 
     def error(self, objective: Objective, scale: Scale) -> ContinuationError:
         """What continuing may miss of an objective.
 
         Of a single domain's score it is taken over the experts and the uniform mixture, less what
         shifts all of them alike: from what continuing missed where it could be checked, and from
-        half of what the ways to answer differ by. Of the level it is a quarter of what continuing
+        half of what the ways to answer differ by. Of the level it is a share of what continuing
         adds to the uniform mixture, for each doubling of the steps.
 
         Args:
@@ -176,7 +213,8 @@ class ProxyScorer:
         single = np.hypot(*(change(by).std(ddof=1) for by in (missed, apart)))
         added = change({name: -weighing.added for name, weighing in own})
         doublings = float(np.log2(self._target / longest))
-        return ContinuationError(float(single), _LEVEL * doublings * abs(float(added[-1])))
+        level = self._continuing.level * doublings * abs(float(added[-1]))
+        return ContinuationError(float(single), level)
 
     @cached_property
     def _last_merge(self) -> Array:

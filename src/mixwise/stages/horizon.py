@@ -23,7 +23,8 @@ def horizon_facts(workspace: Workbench, calibrated: Calibrated) -> HorizonFacts:
     """
     recipe, proxy, answers = workspace.recipe, workspace.proxy, workspace.answers
     is_continued = answers.points[-1] < recipe.n_steps and len(answers.points) > 1
-    continued = set(proxy.weighings) if is_continued else set[str]()
+    is_moved = workspace.inputs.horizons.expert_method == "gradients"
+    continued = set(proxy.weighings) if is_continued or is_moved else set[str]()
     metrics = [metric.name for metric in workspace.objective.metrics]
     is_short = answers.points[-1] < recipe.n_steps
     return HorizonFacts(
@@ -39,10 +40,11 @@ def horizon_facts(workspace: Workbench, calibrated: Calibrated) -> HorizonFacts:
             for name in metrics
             if name in continued
             for coefficient in proxy.weighings[name].coefficients.values()
-            if coefficient > 1
+            if coefficient > 1 or is_moved
         },
         error=calibrated.problem.continued,
         path=_path(workspace, calibrated) if is_continued else (),
+        expert_method=workspace.inputs.horizons.expert_method,
     )
 
 

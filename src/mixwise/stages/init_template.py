@@ -87,6 +87,7 @@ training:
 #   halvings: 2              # they are merged at so many halves of it too, to continue scores
 #   schedule: constant       # of their learning rate, whatever the final run's is
 #   match_repetition: true   # a scarce text is repeated as often as in the final run, a part of it
+#   method: auto             # training, or gradients: a step along each domain's gradient
 
 # proxy:
 #   answer: auto             # merged models, the experts' averaged predictions, or both

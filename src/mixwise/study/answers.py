@@ -9,6 +9,7 @@ from mixwise.merging.rule_table import NamedRule
 from mixwise.objective import Metric
 from mixwise.recipe.sections import idle_rule
 from mixwise.scorer import Request
+from mixwise.scoring.gradient_steps import STEP_LENGTHS
 from mixwise.scoring.weighing import Means
 from mixwise.study.inputs import Inputs
 
@@ -26,12 +27,14 @@ class Answers:
             the direction of its measure.
         points: Steps of the experts' runs at which they answer for these, rising; for all other
             metrics a merge at the last one.
+        step_lengths: How long the experts' steps are taken at each, at most so many lengths.
     """
 
     means: tuple[Means, ...]
     averaged: tuple[Means, ...]
     likelihoods: tuple[Metric, ...]
     points: tuple[int, ...]
+    step_lengths: int = 1
 
     @property
     def merges(self) -> bool:
@@ -50,8 +53,8 @@ class Answers:
 
     @property
     def readings(self) -> int:
-        """Points of its run at which the predictions of an expert are read."""
-        return len(self.points) if "predictions" in self.averaged else 0
+        """How often the predictions of an expert are read, at most."""
+        return len(self.points) * self.step_lengths if "predictions" in self.averaged else 0
 
 
 def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
@@ -67,7 +70,8 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
         rule: Merge rule of the proxy.
 
     Raises:
-        RecipeError: If predictions alone are wanted of what has none, or beside a merge rule.
+        RecipeError: If predictions alone are wanted of what has none, or beside a merge rule; if a
+            rule is to merge experts by gradients.
     """
     recipe, suite, points = inputs.recipe, inputs.suite, inputs.horizons.points
     idle = idle_rule(recipe.proxy.answer, rule.name)
@@ -78,6 +82,14 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
     read = {chosen.name for chosen in suite.likelihood_sets}
     metrics = [m for m in recipe.metrics if m.is_differentiable and m.set_name in read]
     likelihoods = tuple(metrics)
+    if inputs.horizons.expert_method == "gradients":  # of which the recipe allows nothing else
+        if rule.name != "linear":
+            raise RecipeError(
+                f"the merge rule `{rule.name}` cannot merge experts by gradients, whose steps have "
+                "no length of their own: set `experts.method: training` in a new study"
+            )
+        read_alone: tuple[Means, ...] = ("predictions",)
+        return Answers(read_alone, read_alone, likelihoods, points, len(STEP_LENGTHS))
     wanted = recipe.proxy.answer
     if wanted == "auto":
         is_whole = recipe.evaluation.placement != "layers"

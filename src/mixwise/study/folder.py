@@ -193,6 +193,11 @@ class StudyFolder:
         return self.folder / "experts"
 
     @property
+    def gradients_folder(self) -> Path:
+        """Folder of the domains' gradients, removed once the experts are made of them."""
+        return self.folder / "gradients"
+
+    @property
     def store_folder(self) -> Path:
         """Folder of the experts' task vectors, which are made anew when it is deleted."""
         return self.folder / "task_vectors"

@@ -11,6 +11,9 @@ Method:
 
     While the learning rate warms up over w steps, a run learns as much as in (w − 1) / 2 steps at
     the full rate: h steps count as h − (w + 1) / 2, and nothing is merged before h > w.
+
+    Many domains leave each expert a few steps, most of them warm-up. Then the base is moved along
+    each domain's gradient instead (`mixwise.training.gradients`), the mean of as many batches.
 """
 
 from __future__ import annotations
@@ -20,10 +23,13 @@ from dataclasses import dataclass
 from mixwise.errors import RecipeError
 from mixwise.merging.rule_table import find_rule
 from mixwise.recipe import Recipe
-from mixwise.recipe.sections import Calibration
+from mixwise.recipe.gradient_rules import gradient_problems
+from mixwise.recipe.sections import Calibration, ExpertMethod
 
 _LONG_ENOUGH = 0.5  # t / T from which a calibration run is worth more than longer experts
 _MOST_CALIBRATION = 2  # mixtures that a budget buys by itself
+_FEW_STEPS = 7  # up to which experts of many domains are made by gradients
+_MANY_DOMAINS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class Horizons:
         n_calibration: Mixtures to train for calibration, T steps each, with every seed.
         calibration_seeds: Seeds of each.
         warmup_steps: Steps of every run before its learning rate is full.
+        expert_method: Whether experts are trained, or the base is moved along a gradient that is
+            the mean of as many batches as a trained one has steps.
     """
 
     final_steps: int
@@ -47,6 +55,7 @@ class Horizons:
     n_calibration: int
     calibration_seeds: int
     warmup_steps: int = 0
+    expert_method: ExpertMethod = "training"
 
     def effective(self, steps: int) -> float:
         """What some steps of a run count as at its full learning rate."""
@@ -68,7 +77,8 @@ def plan_horizons(recipe: Recipe) -> Horizons:
     """Work out horizons and runs from the budget and from what the recipe sets by hand.
 
     Raises:
-        RecipeError: If the budget does not pay for one step of every expert.
+        RecipeError: If the budget does not pay for one step of every expert, or experts by
+            gradients would read as much as the final run.
     """
     final, calibration = recipe.n_steps, recipe.calibration
     n_extras = len(find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names))
@@ -84,17 +94,38 @@ def plan_horizons(recipe: Recipe) -> Horizons:
         key="experts.horizon_tokens",
     )
     steps, n_calibration = spent.expert_steps, spent.n_calibration
-    if n_runs and steps < final and steps <= recipe.training.warmup_steps:
+    method = _choose_method(recipe, steps)
+    is_trained = n_runs and method == "training"
+    if is_trained and steps < final and steps <= recipe.training.warmup_steps:
         raise RecipeError(_within_warmup(recipe, steps, n_runs))
     return Horizons(
         final,
-        _points(steps, recipe, is_brought=n_experts < len(recipe.domains)),
+        (steps,)
+        if method == "gradients"
+        else _points(steps, recipe, is_brought=n_experts < len(recipe.domains)),
         n_experts,
         n_extras,
         n_calibration,
         calibration.seeds,
         recipe.training.warmup_steps,
+        method,
     )
+
+
+def _choose_method(recipe: Recipe, steps: int) -> ExpertMethod:
+    """How experts of so many steps are made."""
+    wanted = recipe.experts.method
+    if wanted == "gradients" and steps >= recipe.n_steps:
+        raise RecipeError(
+            f"`experts.method: gradients` stands for short runs, but experts would read {steps} "
+            f"steps of the final run's {recipe.n_steps}: lower `budget` or "
+            "`experts.horizon_tokens`, or set it to training"
+        )
+    if wanted != "auto":
+        return wanted
+    is_few = steps <= min(_FEW_STEPS, recipe.n_steps - 1)
+    is_many = len(recipe.domains) >= _MANY_DOMAINS
+    return "gradients" if is_few and is_many and not gradient_problems(recipe) else "training"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mixwise.recipe import Recipe
+from mixwise.recipe.sections import ExpertMethod
 from mixwise.scoring.weighing import LONGER_STEPS
 from mixwise.study.horizons import Horizons
 from mixwise.tasks import Unit
@@ -116,7 +117,7 @@ class Plan:
         n_candidates: Merged candidates to score, at most.
         candidate_passes: Evaluations that scoring one takes: more than one with slopes or at
             several points, none where it is arithmetic on the experts' predictions.
-        readings: Points at which the predictions of each expert are read.
+        readings: How often the predictions of each expert are read, at most.
         n_calibration: Runs that calibrate the proxy.
         n_references: Runs of reference mixtures that verify it.
         n_besides: Mixtures beside the candidates that the proxy scores: references and baselines.
@@ -132,6 +133,7 @@ class Plan:
         diagnosis_bytes: Peak memory of `diagnose`, which runs in one process.
         seconds: Estimated time.
         unit: What is counted where tokens are named: examples, of a task with labels.
+        expert_method: Whether experts are trained, or moved along gradients at the base.
     """
 
     domains: tuple[DomainPlan, ...]
@@ -156,6 +158,7 @@ class Plan:
     diagnosis_bytes: int
     seconds: float = 0.0
     unit: Unit = "tokens"
+    expert_method: ExpertMethod = "training"
 
     @property
     def n_runs(self) -> int:
@@ -193,7 +196,8 @@ class Plan:
         steps = n_full * self.run_steps + n_short * self.expert_points[-1]
         trained = steps * measured.step_seconds + (n_full + n_short) * _RUN_SECONDS
         n_merges = (self.n_candidates + self.n_besides) * self.candidate_passes
-        n_longer = len(LONGER_STEPS) if self.readings > 1 else 0
+        is_continued = self.readings > 1 and self.expert_method == "training"
+        n_longer = len(LONGER_STEPS) if is_continued else 0
         shared = (1 + n_merges + self.n_full_runs) * measured.evaluation_seconds
         shared += self.n_experts * self.readings * measured.reading_seconds
         shared += self.n_experts * n_longer * measured.objective_seconds
@@ -214,7 +218,7 @@ class Counts:
         n_candidates: Merged candidates to score.
         n_besides: Baselines that are none of them, which the proxy scores too.
         candidate_passes: Evaluations that scoring one takes; 0 where predictions answer.
-        readings: Points at which the predictions of each expert are read.
+        readings: How often the predictions of each expert are read, at most.
         n_baselines: Baselines to train.
     """
 
@@ -306,6 +310,8 @@ def make_plan(
     n_runs = n_experts + n_calibration + n_references + n_final
     checkpoint = 4 * (shape.n_trainable if recipe.training.method == "lora" else shape.n_parameters)
     n_trajectory = recipe.training.trajectory_checkpoints + len(horizons.points) - 1
+    is_moved = horizons.expert_method == "gradients"
+    n_gradients = 2 * n_experts + 1 if is_moved else 0  # with their squares, until all have moved
     snapshots = 2 * n_workers * 3 * checkpoint if recipe.training.snapshots else 0
     store = 0 if recipe.training.method == "lora" else _store_bytes(shape, recipe)
     store *= len(horizons.points)
@@ -331,8 +337,10 @@ def make_plan(
         memory_bytes=n_workers * run_memory + _PROCESS_BYTES + store,
         disk_bytes=2 * checkpoint * n_runs
         + n_trajectory * n_experts * checkpoint
+        + n_gradients * checkpoint
         + snapshots
         + store,
         diagnosis_bytes=diagnosis_bytes(shape, recipe) + store,
         unit=recipe.task_facts.unit,
+        expert_method=horizons.expert_method,
     )

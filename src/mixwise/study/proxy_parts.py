@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixwise.scorer import Scorer
+from mixwise.scoring.gradient_steps import STEP_LENGTHS
 from mixwise.scoring.predictions import PredictionScorer
 from mixwise.scoring.weighing import LONGER_STEPS, Means, ProxyPart
 
@@ -16,11 +17,18 @@ if TYPE_CHECKING:
 def make_parts(bench: Workbench, slope_sets: tuple[str, ...]) -> list[ProxyPart]:
     """Plain parts of each kind of answer at points that rise, then those of longer steps.
 
+    Experts by gradients have predictions alone, a part for each length of their steps.
+
     Args:
         bench: The study; its experts must be trained already.
         slope_sets: Evaluation sets whose slopes merges take when slopes are wanted.
     """
     horizons, answers = bench.inputs.horizons, bench.answers
+    if horizons.expert_method == "gradients":
+        n = horizons.expert_steps
+        return [
+            ProxyPart("predictions", n, n, make_predictions(bench, n, c), c) for c in STEP_LENGTHS
+        ]
     plain = [
         ProxyPart(
             means, steps, horizons.effective(steps), _make_part(bench, means, steps, slope_sets)
@@ -64,7 +72,7 @@ def make_predictions(
         coefficient: What the experts' step from the base is multiplied by.
         names: Of the sets that are read; None for all.
     """
-    note = f"after {steps} steps" + f", {coefficient:g} times as long" * (coefficient > 1)
+    note = f"after {steps} steps" + f", {coefficient:g} times as long" * (coefficient != 1)
     evaluations = replace(
         bench.evaluations,
         on_progress=lambda report: bench.on_progress(replace(report, note=note)),

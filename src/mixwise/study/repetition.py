@@ -98,3 +98,15 @@ def short_run_rows(inputs: Inputs, mixture: Mixture) -> dict[str, int]:
         final_sequences=recipe.n_steps * batch,
         short_sequences=inputs.horizons.expert_steps * batch,
     )
+
+
+def short_run_rows_of_all(inputs: Inputs) -> dict[str, int]:
+    """How many sequences the expert of each domain may read of it, where not all.
+
+    Args:
+        inputs: The recipe's inputs.
+    """
+    names = inputs.recipe.domain_names
+    singles = {name: inputs.token_mixture(Mixture.single(names, name)) for name in names}
+    found = {name: short_run_rows(inputs, single) for name, single in singles.items()}
+    return {name: rows[name] for name, rows in found.items() if name in rows}

@@ -18,6 +18,7 @@ from mixwise.decision.score import OBJECTIVE, Score, Shares
 from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry, Matrix, TrajectoryPoint
 from mixwise.extrapolation import ContinuationError
+from mixwise.recipe.sections import ExpertMethod
 from mixwise.share_units import UNIT_WORDS, ShareUnit
 from mixwise.tasks import Unit
 
@@ -427,10 +428,11 @@ class HorizonFacts:
         continued: Metrics of the objective that are continued to the final horizon.
         left: Those that are left as they are at the experts' end, though the final run is longer.
         coefficients: How many times as long the experts' steps from the base are taken, by metric
-            that is continued by longer steps too.
+            that is continued by longer steps too; of experts by gradients, by every metric.
         error: What continuing may miss of the objective.
         path: The best mixture along the experts' runs; empty where nothing is continued.
         unit: What is counted where tokens are named: examples, of a task with labels.
+        expert_method: Whether experts were trained, or the base was moved along gradients.
     """
 
     expert_tokens: int
@@ -443,6 +445,7 @@ class HorizonFacts:
     error: ContinuationError
     path: tuple[BestAt, ...]
     unit: Unit = "tokens"
+    expert_method: ExpertMethod = "training"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress
 from mixwise.recipe import Training, hash_section
 from mixwise.study.folder import StudyFolder
+from mixwise.study.gradient_runs import measure_gradients, remove_gradients
 from mixwise.study.inputs import Inputs
-from mixwise.study.repetition import short_run_rows
+from mixwise.study.repetition import short_run_rows, short_run_rows_of_all
 from mixwise.study.study_runs import StudyRuns
 from mixwise.study.workers import choose_seats
 from mixwise.training.job import TrainingJob
@@ -85,6 +86,22 @@ class Runs(StudyRuns[TrainingJob]):
         """See `StudyRuns.how_to_train`."""
         return f"mixwise experts {self._study.folder}"
 
+    def train_experts(self) -> None:
+        """Make every expert that the user does not bring; see `StudyRuns.train_experts`.
+
+        By gradients that takes all domains' first.
+        """
+        self.require_own_experts()
+        if self._is_by_gradients:
+            measure_gradients(self.expert_jobs(), self.engine, self._on_progress)
+        super().train_experts()
+        if self._is_by_gradients:
+            remove_gradients(self._study.gradients_folder)
+
+    @property
+    def _is_by_gradients(self) -> bool:
+        return self._inputs.horizons.expert_method == "gradients"
+
     def expert_jobs(self) -> list[TrainingJob]:
         """See `StudyRuns.expert_jobs`."""
         domains = self.recipe.domains.items()
@@ -110,12 +127,31 @@ class Runs(StudyRuns[TrainingJob]):
     def expert_job(self, domain: str) -> TrainingJob:
         """The run that trains the expert of a domain."""
         job = self._short_job(Mixture.single(self.recipe.domain_names, domain))
+        if self._is_by_gradients:
+            return self._moved(job, domain)
         trajectory = self._trajectory
         return job.model_copy(
             update={
                 "output": self._study.expert_folder(domain),
                 "trajectory": trajectory,
                 "fingerprint": hash_section(job.fingerprint, *trajectory),
+            }
+        )
+
+    def _moved(self, job: TrainingJob, domain: str) -> TrainingJob:
+        """The run that moves the base along a domain's gradient, divided as all domains ask."""
+        inputs, names = self._inputs, self.recipe.domain_names
+        rows = short_run_rows_of_all(inputs)
+        return job.model_copy(
+            update={
+                "output": self._study.expert_folder(domain),
+                "gradients": self._study.gradients_folder,
+                "fingerprint": hash_section(
+                    job.fingerprint,
+                    "a step along the gradient, beside those of",
+                    *(inputs.corpus(name).key for name in names),
+                    *(f"{n} rows of {name}" for name, n in rows.items()),
+                ),
             }
         )
 

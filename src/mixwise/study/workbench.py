@@ -32,7 +32,7 @@ from mixwise.recipe.question import Question
 from mixwise.scorer import VALUES
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.merged import MergedScorer
-from mixwise.scoring.proxy import ProxyScorer
+from mixwise.scoring.proxy import BY_GRADIENTS, BY_RUNS, ProxyScorer
 from mixwise.scoring.reference import ReferenceScorer
 from mixwise.scoring.worker.job import MergeSettings
 from mixwise.search.problem import distinct
@@ -158,6 +158,7 @@ class Workbench(ABC):
             answers.averaged,
             " and ".join(self.rule.name if m == "merged" else m for m in answers.means),
             lambda: self.base_observation.values,
+            BY_GRADIENTS if horizons.expert_method == "gradients" else BY_RUNS,
         )
 
     @cached_property

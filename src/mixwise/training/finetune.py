@@ -13,15 +13,12 @@ Departures:
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
@@ -32,15 +29,13 @@ from mixwise.engine.devices import choose_device
 from mixwise.engine.protocol import Stopped
 from mixwise.errors import (
     CheckpointError,
-    ResourceError,
     TrainingError,
-    first_line,
 )
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.models.loading import load_module
-from mixwise.recipe import Training
-from mixwise.shortages import explain_failed_write, explain_shortage
+from mixwise.training.failures import failures_explained
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
+from mixwise.training.mean_gradient import MeanGradient
 from mixwise.training.preparing import label_loss, prepare_module
 from mixwise.training.run_files import hash_run_files
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
@@ -50,7 +45,6 @@ from mixwise.training.saving import (
     save_second_moments,
 )
 
-_NEXT_TO_NOTHING_BYTES = 2**20
 _SCHEDULES = {"constant": "constant_with_warmup", "cosine": "cosine", "linear": "linear"}
 
 
@@ -79,36 +73,32 @@ def finetune(job: TrainingJob, on_step: OnStep) -> RunRecord:
 
 def finetune_prepared(job: TrainingJob, on_step: OnStep) -> RunRecord:
     """Train one run in a folder that `prepare_folder` has been through; for spread runs too."""
-    try:
-        return _Run(job, on_step).train()
-    except torch.OutOfMemoryError as error:
-        raise ResourceError(
-            f"{job.output}: not enough memory on the GPU ({first_line(error)}): lower "
-            "`training.batch_sequences` or raise `training.gradient_accumulation_steps`"
-        ) from None
-    except (OSError, SafetensorError, RuntimeError, MemoryError) as error:
-        shortage = explain_shortage(error, job.output)
-        if shortage is not None:
-            raise shortage from None
-        if not (isinstance(error, OSError | SafetensorError) or _is_failed_write(error)):
-            raise
-        raise explain_failed_write(_reason(error, job.output), job.output) from None
+    with failures_explained(job.output):
+        return _train(TrainerRun(job, on_step))
 
 
-def _is_failed_write(error: Exception) -> bool:
-    """Whether torch could not write a snapshot."""
-    return any(sign in str(error) for sign in ("PytorchStreamWriter", "inline_container"))
+def _train(run: TrainerRun) -> RunRecord:
+    """Train to the end, and leave checkpoint and record."""
+    seconds, folder = run.train(), run.job.output
+    if not run.trainer.accelerator.is_main_process:
+        _leave_together()
+        return run.record(seconds)
+    run.save_checkpoint()
+    record = run.record(seconds)
+    record = record.model_copy(update={"files": hash_run_files(folder)})
+    save_record(record, folder)
+    shutil.rmtree(run.work, ignore_errors=True)
+    _leave_together()
+    return record
 
 
-def _reason(error: Exception, folder: Path) -> Exception:
-    """The error, or that of a full disk where torch does not say what was wrong with it."""
-    if _is_failed_write(error) and shutil.disk_usage(folder).free < _NEXT_TO_NOTHING_BYTES:
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    return error
+class TrainerRun:
+    """One run in this process: its model, its trainer and its folders.
 
-
-class _Run:
-    """One run in this process: its model, its trainer and its folders."""
+    Args:
+        job: The run; one that has a folder for gradients stays at the base.
+        on_step: Called with the number of finished steps.
+    """
 
     def __init__(self, job: TrainingJob, on_step: OnStep) -> None:
         transformers_logging.set_verbosity_error()
@@ -118,32 +108,24 @@ class _Run:
         self.blend = job.blend()
         set_seed(job.seed)  # Trainer, dropout and PEFT's initialisation read the global generators
         self.trainer = _ExactTrainer(
-            model=_build_model(job),
+            model=build_model(job),
             args=_arguments(job, self.work),
             train_dataset=_Sequences(job, self.blend),
             data_collator=_collate,
             compute_loss_func=label_loss if job.labels else None,
             callbacks=[_Callbacks(job, on_step)],
-            optimizer_cls_and_kwargs=_optimizer(job.settings),
+            optimizer_cls_and_kwargs=_optimizer(job),
         )
         self.trainer.blend = self.blend
         self.trainer.remove_callback(PrinterCallback)  # it prints on stdout, which is ours
 
-    def train(self) -> RunRecord:
+    def train(self) -> float:
+        """Train to the end, from the last snapshot; its seconds."""
         started = time.perf_counter()
         self.trainer.train(resume_from_checkpoint=last_snapshot(self.work))
-        if not self.trainer.accelerator.is_main_process:
-            _leave_together()
-            return self._record(time.perf_counter() - started)
-        self._save_checkpoint()
-        record = self._record(time.perf_counter() - started)
-        record = record.model_copy(update={"files": hash_run_files(self.job.output)})
-        save_record(record, self.job.output)
-        shutil.rmtree(self.work, ignore_errors=True)
-        _leave_together()
-        return record
+        return time.perf_counter() - started
 
-    def _save_checkpoint(self) -> None:
+    def save_checkpoint(self) -> None:
         """Save into the working folder, then move file by file: what stands outside is whole."""
         self._require_finite()
         final = self.work / "final"
@@ -166,7 +148,12 @@ class _Run:
                     f"`training.learning_rate` ({self.job.settings.learning_rate:g})"
                 )
 
-    def _record(self, seconds: float) -> RunRecord:
+    def record(self, seconds: float) -> RunRecord:
+        """What is known of the run.
+
+        Args:
+            seconds: That it took.
+        """
         import transformers
 
         from mixwise import __version__
@@ -342,7 +329,15 @@ def _leave_together() -> None:
         torch.distributed.barrier()
 
 
-def _build_model(job: TrainingJob) -> Any:
+def build_model(job: TrainingJob) -> Any:
+    """The base as a run trains it.
+
+    Args:
+        job: The run.
+
+    Raises:
+        CheckpointError: If the base has changed, or cannot be loaded.
+    """
     if open_checkpoint(job.base).fingerprint != job.base_fingerprint:
         raise CheckpointError(
             f"{job.base}: the base has changed since the study was opened: put the old one back, "
@@ -357,8 +352,11 @@ def _build_model(job: TrainingJob) -> Any:
     return prepare_module(model, job.settings)
 
 
-def _optimizer(settings: Training) -> tuple[type[torch.optim.Optimizer], dict[str, Any]] | None:
+def _optimizer(job: TrainingJob) -> tuple[type[torch.optim.Optimizer], dict[str, Any]] | None:
     """What Trainer has no argument for: it knows SGD, but not its momentum."""
+    settings = job.settings
+    if job.gradients is not None:
+        return MeanGradient, {"lr": settings.learning_rate}
     if settings.optimizer == "adamw":
         return None
     return torch.optim.SGD, {"lr": settings.learning_rate, "momentum": settings.momentum}
@@ -390,7 +388,7 @@ def _arguments(job: TrainingJob, work: Path) -> TrainingArguments:
         weight_decay=settings.weight_decay,
         adam_beta1=settings.adam_beta1,
         adam_beta2=settings.adam_beta2,
-        max_grad_norm=settings.max_grad_norm,
+        max_grad_norm=0.0 if job.gradients is not None else settings.max_grad_norm,  # 0: uncut
         optim="adamw_torch",
         seed=job.seed,
         bf16=settings.precision == "bfloat16",

@@ -17,6 +17,7 @@ from mixwise.errors import DamagedError, first_line
 from mixwise.files import CONTENT_HASH, parse_sealed, read_bytes, seal
 from mixwise.mixture import Mixture
 from mixwise.recipe import Training
+from mixwise.recipe.sections import ExpertMethod
 from mixwise.tasks import CAUSAL_LM
 
 RUN_FILE = "run.json"
@@ -85,6 +86,8 @@ class TrainingJob(BaseModel):
         auto_class: Class of transformers that opens the base.
         labels: Names of the model's outputs, of a task with labels.
         chat_template: Template of the recipe's, which the checkpoint gets; None for the base's own.
+        gradients: Folder of all domains' gradients at the base, along one of which the base is
+            moved (`mixwise.training.gradients`); None for a run that trains.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,6 +110,7 @@ class TrainingJob(BaseModel):
     chat_template: str | None = None
     auto_class: str = CAUSAL_LM.auto_class
     labels: tuple[str, ...] = ()
+    gradients: Path | None = None
 
     @property
     def mixture(self) -> Mixture:
@@ -168,6 +172,8 @@ class RunRecord(BaseModel):
         files: Hash of the content of each file that the run wrote, by its path in the folder;
             empty in the record of an older mixwise.
         token_hashes: Hash of the tokens of each domain that was read.
+        method: Whether the base was trained, or moved once along the mean gradient of the run's
+            batches, which stayed at the base.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -184,6 +190,7 @@ class RunRecord(BaseModel):
     versions: dict[str, str]
     files: dict[str, str] = {}
     token_hashes: dict[str, str] = {}
+    method: ExpertMethod = "training"
 
 
 def load_record(folder: Path) -> RunRecord | None:

@@ -26,7 +26,7 @@ _ERROR_LINE = re.compile(r"(\[rank\d+\]:)?\s*[\w.]*(Error|Exception)\b")  # last
 
 
 def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
-    """Train one job, in as many processes as its settings ask for.
+    """Train one job, in as many processes as its settings ask for; or take a gradient's step.
 
     Args:
         job: The run.
@@ -37,10 +37,14 @@ def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
         StudyError: If another process is training into the same folder.
     """
     release_resident()  # a model that was evaluated here: its memory is needed
-    with _run_lock(job.output):
+    with run_lock(job.output):
         record = load_record(job.output)
         if record is not None and record.fingerprint == job.fingerprint:
             return record
+        if job.gradients is not None:
+            from mixwise.training.gradients import take_step
+
+            return take_step(job)
         if job.settings.processes_per_run == 1:
             from mixwise.training.finetune import finetune  # seconds to import
 
@@ -122,8 +126,15 @@ def _reason(log: str, code: int) -> str:
 
 
 @contextmanager
-def _run_lock(folder: Path) -> Iterator[None]:
-    """Hold the run's folder; the lock goes with the process that holds it, however it ends."""
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold the run's folder; the lock goes with the process that holds it, however it ends.
+
+    Args:
+        folder: Of the run; made where it is not there.
+
+    Raises:
+        StudyError: If another process holds it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder.with_name(f".{folder.name}.lock").open("w")
