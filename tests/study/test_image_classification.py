@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from sklearn.metrics import f1_score
 from tests.images import (
     COLOURS,
     RECIPE,
@@ -90,16 +91,18 @@ def by_hand(model: Any, workspace: Workspace, name: str) -> dict[str, float]:
     """Every metric of a set, one example after the other."""
     inputs = workspace.inputs
     table = inputs.corpus(name).heldout_examples(8, inputs.overlap(name))
-    losses, right = [], []
+    losses, answers = [], []
     for k, label in enumerate(table.labels.tolist()):
         pixels = torch.from_numpy(table.item(k)["pixel_values"])
         with torch.no_grad():
             logits = model(pixel_values=pixels[None]).logits[0]
         losses.append(float(torch.nn.functional.cross_entropy(logits, torch.tensor(label))))
-        right.append(int(logits.argmax()) == label)
-    by_label = [np.mean(np.array(right)[table.labels == each]) for each in np.unique(table.labels)]
+        answers.append(int(logits.argmax()))
+    held, right = np.unique(table.labels), np.array(answers) == table.labels
+    by_label = [np.mean(right[table.labels == each]) for each in held]
     found = {"loss": np.mean(losses), "accuracy": np.mean(right)}
     found["balanced_accuracy"] = np.mean(by_label)
+    found["macro_f1"] = f1_score(table.labels, answers, labels=held, average="macro")
     return {f"{name}/{measure}": float(value) for measure, value in found.items()}
 
 

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sklearn.metrics import f1_score
 
 from mixwise.errors import CheckpointError, MixwiseError
 from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import parse_recipe
 from mixwise.scorer import Request
+from mixwise.stages.notes import notes_of
 from mixwise.stages.probe import require_sound
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
@@ -127,20 +129,20 @@ def run(job: Path, *arguments: str) -> str:
 def by_hand(model: Any, inputs: Inputs, name: str) -> dict[str, float]:
     """Every metric of a set, one example after the other."""
     table = inputs.corpus(name).heldout_examples(8, inputs.overlap(name))
-    losses, right = [], []
+    losses, answers = [], []
     for ids, length, label in zip(table.ids, table.lengths, table.labels, strict=True):
         with torch.no_grad():
             logits = model(input_ids=torch.tensor(ids[:length].astype(int))[None]).logits[0]
         losses.append(float(torch.nn.functional.cross_entropy(logits, torch.tensor(int(label)))))
-        right.append(int(logits.argmax()) == label)
-    of_each = [
-        np.mean([r for r, label in zip(right, table.labels, strict=True) if label == each])
-        for each in np.unique(table.labels)
-    ]
+        answers.append(int(logits.argmax()))
+    right = np.array(answers) == table.labels
+    held = np.unique(table.labels)
+    of_each = [np.mean(right[table.labels == each]) for each in held]
     return {
         f"{name}/loss": float(np.mean(losses)),
         f"{name}/accuracy": float(np.mean(right)),
         f"{name}/balanced_accuracy": float(np.mean(of_each)),
+        f"{name}/macro_f1": float(f1_score(table.labels, answers, labels=held, average="macro")),
     }
 
 
@@ -239,6 +241,21 @@ def test_labels_that_the_base_does_not_name_are_those_of_the_data(job: Path) -> 
     save_base(job / "base", "bert", num_labels=3)
     with pytest.raises(MixwiseError, match="has 3 outputs, but the data have 2 labels"):
         _ = inputs_of(job).labels
+
+
+def test_labels_that_no_heldout_example_has_are_said(job: Path) -> None:
+    save_base(job / "base", "bert", id2label={0: "neg", 1: "so-so", 2: "pos"})
+    notes = [note for note in notes_of(inputs_of(job)) if "no held-out example" in note]
+    assert [note.partition(":")[0] for note in notes] == [f"`domains.{name}`" for name in NOUNS]
+    assert all("has the label `so-so`: balanced_accuracy and macro_f1" in note for note in notes)
+
+
+def test_a_race_over_parts_refuses_what_is_no_mean(job: Path) -> None:
+    metric = "{set: films, measure: macro_f1}"
+    text = f"{RECIPE}objective: {{metrics: [{metric}]}}\nsearch: {{method: subsets-race}}\n"
+    with pytest.raises(MixwiseError, match=r"metrics\.0`: `macro_f1` is no mean over examples"):
+        parse_recipe(text, "recipe.yaml")
+    assert parse_recipe(text.replace("macro_f1", "accuracy"), "recipe.yaml").search.method
 
 
 @pytest.mark.parametrize(
