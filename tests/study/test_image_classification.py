@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
@@ -218,6 +219,10 @@ def test_batch_norm_cannot_have_slopes_or_coarse_statistics(job: Path) -> None:
             "max_sequences: 8",
             "max_sequences: 8, precision: bfloat16",
         ),
+        "`training.method`: an adapter does not hold the running": (
+            "device: cpu",
+            "device: cpu, method: lora",
+        ),
         r"got 4 in 4 pass\(es\)": (
             "batch_sequences: 4, ",
             "batch_sequences: 4, gradient_accumulation_steps: 4, ",
@@ -276,6 +281,34 @@ def test_a_base_can_be_tried_on_images(small: Path) -> None:
     assert isinstance(require_inputs(inputs_of(small, RECIPE)), LiveModel)
 
 
+def test_adapters_of_an_image_classifier_are_merged_with_their_heads(small: Path) -> None:
+    text = RECIPE.replace("device: cpu", "device: cpu, method: lora, lora: {rank: 2}")
+    study = StudyFolder.create(small / "study", small / "recipe.yaml")
+    study.save_recipe(text)
+    workspace = Workspace(study, Settings(small, small / "cache"))
+    with study.lock():
+        require_inputs(workspace.inputs)
+        workspace.runs.train_experts()
+        folders = [workspace.runs.expert(name).folder for name in NAMES]
+        experts = [
+            PeftModel.from_pretrained(load(small / "base"), folder).merge_and_unload()
+            for folder in folders
+        ]
+        base = load(small / "base").state_dict()
+        states = [expert.state_dict() for expert in experts]
+        assert not torch.equal(states[0]["classifier.bias"], base["classifier.bias"])
+        average = {
+            key: sum(s * state[key] for s, state in zip(MIXED.shares, states, strict=True))
+            for key in base
+        }
+        merged = load(small / "base")
+        merged.load_state_dict(average)
+        [found] = workspace.proxy.score([MIXED])
+        expected = by_hand(merged, workspace, "red")
+        assert {name: found.values[name] for name in expected} == pytest.approx(expected, abs=1e-5)
+    workspace.close()
+
+
 def test_rows_that_are_shown_can_be_written(small: Path) -> None:
     [row, *_] = review_data(inputs_of(small, RECIPE), 1).rows
     written = json.loads(json.dumps(asdict(row)))
@@ -296,7 +329,6 @@ def test_an_expert_of_another_processor_is_refused(small: Path) -> None:
         ("horizon_examples", "horizon_tokens", "`horizon_tokens` cannot be with"),
         ("budget: 100", "budget: 100\nexample_tokens: 9", "`example_tokens` cannot be with"),
         ("files: red", "files: red, records: labelled", "rows must be image records"),
-        ("device: cpu", "device: cpu, method: lora", r"`training\.method`"),
         (
             "files: red",
             "hub: {dataset: org/red, stream_rows: 9}",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 
@@ -20,6 +21,7 @@ from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import parse_recipe
 from mixwise.scorer import Request
+from mixwise.stages.check import require_inputs
 from mixwise.stages.notes import notes_of
 from mixwise.stages.probe import require_sound
 from mixwise.study.folder import StudyFolder
@@ -179,6 +181,45 @@ def test_a_whole_run_counts_examples_and_scores_as_a_plain_script(
         workspace.close()
 
 
+@pytest.mark.parametrize("job", ["distilbert"], indirect=True)
+def test_adapters_and_heads_are_merged_as_a_plain_script_does(job: Path) -> None:
+    """Trained by the program, opened by PEFT; the head is the average of heads."""
+    text = RECIPE.replace("device: cpu}", "device: cpu, method: lora, lora: {rank: 2}}")
+    study = StudyFolder.create(job / "study", job / "recipe.yaml")
+    study.save_recipe(text)
+    with study.lock():
+        workspace = Workspace(study, Settings(recipe_folder=job, cache=job / "cache"))
+        require_inputs(workspace.inputs)
+        workspace.runs.train_experts()
+        names = workspace.recipe.domain_names
+        folders = [workspace.runs.expert(name).folder for name in names]
+        assert all((folder / "adapter_config.json").is_file() for folder in folders)
+        experts = [
+            PeftModel.from_pretrained(load(job / "base"), folder).merge_and_unload()
+            for folder in folders
+        ]
+        heads = [expert.classifier.weight for expert in experts]
+        assert (heads[0] - heads[1]).abs().max() > 1e-4
+        assert (heads[0] - load(job / "base").classifier.weight).abs().max() > 1e-4
+        mixture = Mixture(names, (0.5, 0.25, 0.25))
+        for chosen in (mixture, Mixture.single(names, "films")):
+            model = load(job / "base")
+            average = {
+                key: sum(
+                    s * e.state_dict()[key] for s, e in zip(chosen.shares, experts, strict=True)
+                )
+                for key in model.state_dict()
+            }
+            model.load_state_dict(average)
+            [found] = workspace.proxy.score([chosen])
+            expected: dict[str, float] = {}
+            for name in names:
+                expected |= by_hand(model, workspace.inputs, name)
+            assert found.values == pytest.approx(expected, abs=1e-5)
+        require_slopes(workspace, mixture)
+        workspace.close()
+
+
 def merge_by_hand(job: Path, experts: list[Path], mixture: Mixture) -> Path:
     tensors = [load_file(folder / "model.safetensors") for folder in experts]
     folder = job / "merged"
@@ -269,7 +310,7 @@ def test_a_race_over_parts_refuses_what_is_no_mean(job: Path) -> None:
         ("task: text-classification\n", "", "`horizon_examples` is for tasks with labels"),
         ("example_tokens: 12", "sequence_length: 12", "use `example_tokens`"),
         ("{files: films.jsonl}", "{files: films.jsonl, records: chat}", "must be labelled records"),
-        ("device: cpu}", "device: cpu, method: lora}", "`training.method`: .* leave it out"),
+        ("device: cpu}", "device: cpu}\ndocument_masking: true", "`document_masking`: .* leave it"),
         ("batch_sequences: 3", "batch_sequences: 3, sets: {q: {files: q.jsonl}}", "use labels"),
     ],
 )

@@ -94,7 +94,7 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     if recipe.document_masking:
         read["use_cache"] = False
     kept = [(buffer, buffer.clone()) for buffer in module.buffers()]  # batch norm counts batches
-    trained = _as_trained(module, settings)
+    trained = _as_trained(module, settings, recipe.task_facts.auto_class)
     parameters = [each for each in trained.parameters() if each.requires_grad]
     still = torch.optim.SGD if settings.optimizer == "sgd" else torch.optim.AdamW
     optimiser = still(parameters, lr=0.0)
@@ -121,13 +121,13 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     return n_micro * pass_seconds + step_seconds
 
 
-def _as_trained(module: Any, settings: Training) -> Any:
+def _as_trained(module: Any, settings: Training, auto_class: str) -> Any:
     """The model as a run trains it; `_as_loaded` undoes it."""
     module.train()
     module.requires_grad_(requires_grad=settings.method == "full")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what PEFT only warns of has been looked at
-        return prepare_module(module, settings)
+        return prepare_module(module, settings, auto_class)
 
 
 def _as_loaded(trained: Any, settings: Training) -> None:
