@@ -29,7 +29,7 @@ BALANCED_ACCURACY = Measure(
     "balanced_accuracy", "max", "share", "accuracy of each label, averaged over the labels"
 )
 MACRO_F1 = Measure(
-    "macro_f1", "max", "F1", "F1 of each label, averaged over the labels", is_mean=False
+    "macro_f1", "max", "share", "F1 of each label, averaged over the labels", is_mean=False
 )
 ACCURACY = Measure("accuracy", "max", "share", "right choice has the largest likelihood")
 ACCURACY_NORM = Measure(
