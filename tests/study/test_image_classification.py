@@ -25,6 +25,8 @@ from tests.images import (
     write_folders,
 )
 
+from mixwise.diagnostics.units.layers import find_classifier_layers, find_mlp_layers
+from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.errors import DataError, MixwiseError, RecipeError
 from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
@@ -256,9 +258,31 @@ def test_timing_leaves_running_statistics_as_they_are(job: Path, workspace: Work
     assert all(torch.equal(after[name], live.base_tensor(name)) for name in live.tensors)
 
 
-def test_units_of_a_study_of_classifiers_are_refused(workspace: Workspace) -> None:
-    with pytest.raises(RecipeError, match="`task: image-classification`: units of a study are"):
-        measure_study_units(workspace, (), UnitSettings())
+def test_units_of_an_expert_are_those_of_its_corner_and_its_checkpoint(
+    job: Path, workspace: Workspace
+) -> None:
+    names = ("expert:red", "merge:red=1", "base")
+    settings = UnitSettings(n_draws=2)
+    expert, corner, base = (u for _, u in measure_study_units(workspace, names, settings).models)
+    assert expert == corner
+    model, inputs = load(job / "experts" / "red"), workspace.inputs
+    images = [
+        torch.from_numpy(
+            inputs.corpus(name).heldout_examples(8, inputs.overlap(name)).item(k)["pixel_values"]
+        )
+        for name in NAMES
+        for k in range(inputs.suite.sets[NAMES.index(name)].n_examples)
+    ]
+    pixels = torch.stack(images)
+    assert expert.n_predictions == len(pixels)
+    if job.name.startswith("resnet"):
+        layers = find_classifier_layers(model, lambda net: net(pixels[:1]))
+    else:
+        layers = find_mlp_layers(model)
+    own = measure_units(model, [pixels], layers, predict=classes, n_draws=2)
+    assert expert.agreement == own.agreement
+    assert expert.redundant == pytest.approx(own.redundant)
+    assert base.agreement[0][0] == 1
 
 
 def test_a_diagnosis_of_batch_norm_is_refused(job: Path, workspace: Workspace) -> None:

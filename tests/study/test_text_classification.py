@@ -16,6 +16,8 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 
+from mixwise.diagnostics.units.layers import find_mlp_layers
+from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.errors import CheckpointError, MixwiseError
 from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
@@ -24,6 +26,7 @@ from mixwise.scorer import Request
 from mixwise.stages.check import require_inputs
 from mixwise.stages.notes import notes_of
 from mixwise.stages.probe import require_sound
+from mixwise.stages.units import UnitSettings, measure_study_units
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.session import Workspace
@@ -217,7 +220,24 @@ def test_adapters_and_heads_are_merged_as_a_plain_script_does(job: Path) -> None
                 expected |= by_hand(model, workspace.inputs, name)
             assert found.values == pytest.approx(expected, abs=1e-5)
         require_slopes(workspace, mixture)
+        require_units(workspace, experts[0].eval())
         workspace.close()
+
+
+def require_units(workspace: Workspace, model: Any) -> None:
+    """Units of the expert on films are those of the model that PEFT has merged."""
+    inputs = workspace.inputs
+    [(_, found)] = measure_study_units(workspace, ("expert:films",), UnitSettings()).models
+    texts = []
+    for name in inputs.recipe.domain_names:
+        table = inputs.corpus(name).heldout_examples(8, inputs.overlap(name))
+        texts += [ids[:n].astype(int) for ids, n in zip(table.ids, table.lengths, strict=True)]
+    batches = [torch.tensor(ids)[None] for ids in texts]
+    own = measure_units(model, batches, find_mlp_layers(model), predict=classes)
+    assert found.n_predictions == len(texts)
+    assert [layer.n_units for layer in found.layers] == [32, 32]
+    assert np.allclose(np.sort(found.agreement), np.sort(own.agreement), atol=1.5 / len(texts))
+    assert found.redundant == pytest.approx(own.redundant)
 
 
 def merge_by_hand(job: Path, experts: list[Path], mixture: Mixture) -> Path:
