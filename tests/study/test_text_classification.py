@@ -26,6 +26,7 @@ from mixwise.scorer import Request
 from mixwise.stages.check import require_inputs
 from mixwise.stages.notes import notes_of
 from mixwise.stages.probe import require_sound
+from mixwise.stages.timing import measure_steps
 from mixwise.stages.units import UnitSettings, measure_study_units
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
@@ -192,7 +193,10 @@ def test_adapters_and_heads_are_merged_as_a_plain_script_does(job: Path) -> None
     study.save_recipe(text)
     with study.lock():
         workspace = Workspace(study, Settings(recipe_folder=job, cache=job / "cache"))
-        require_inputs(workspace.inputs)
+        live = require_inputs(workspace.inputs)
+        measure_steps(live, workspace.inputs, 1)
+        state = live.module.state_dict()  # what is written later is still the model's own
+        assert all(state[name].data_ptr() == t.data_ptr() for name, t in live.tensors.items())
         workspace.runs.train_experts()
         names = workspace.recipe.domain_names
         folders = [workspace.runs.expert(name).folder for name in names]
