@@ -254,7 +254,10 @@ def units(
         typer.Option(help="Names of the modules that read the units, such as '*.down_proj'."),
     ] = None,
     draws: Annotated[int, typer.Option(help="Random orders in which units are silenced.")] = 3,
-    sequences: Annotated[int, typer.Option(help="Held-out sequences of each text set.")] = 16,
+    sequences: Annotated[
+        int | None,
+        typer.Option(help="Held-out rows of each set. Default: 16 sequences, or 256 examples."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     as_json: Json = False,
     trust_remote_code: Trust = False,

@@ -40,6 +40,7 @@ from mixwise.share_units import ShareUnit, safe_caps
 from mixwise.tasks import CAUSAL_LM, TASKS, Task, Unit
 
 _WITHOUT_FLOORS = ("subsets-race", "demix")
+_OF_PARTS = ("subsets-race",)
 _WITHOUT_FRONT = ("subsets-race", "subsets-fast")
 
 
@@ -302,6 +303,15 @@ class Recipe(Section):
                 f"`objective.floors`: `search.method: {self.search.method}` ranks mixtures without "
                 "them: use another, such as auto"
             )
+        if self.search.method in _OF_PARTS:
+            problems += [
+                f"`objective.{place}`: `{choice.measure}` is no mean over examples, but "
+                f"`search.method: {self.search.method}` compares mixtures on parts of them: use "
+                "another method, such as auto or subsets, or another measure"
+                for place, choice in chosen.items()
+                for measure in self.measures.get(choice.set, ())
+                if measure.name == choice.measure and not measure.is_mean
+            ]
         if self.objective.front and self.search.method in _WITHOUT_FRONT:
             problems.append(
                 f"`objective.front`: `search.method: {self.search.method}` drops mixtures that are "

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 from mixwise.data.chat_template import DAY
 from mixwise.decision.answer import share_words
+from mixwise.errors import printable
+from mixwise.evaluation.likelihood.labels import LabelSet
 from mixwise.mixture import Mixture
 from mixwise.recipe import portions
 from mixwise.share_units import UNIT_WORDS
 from mixwise.study.inputs import Inputs
 from mixwise.study.repetition import short_run_rows
+
+_SHOWN = 8  # labels of a set
 
 
 def notes_of(inputs: Inputs) -> Iterator[str]:
@@ -62,6 +66,7 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
             f"{', '.join(unsearched)}: not looked for in training data, as the text of its rows is "
             "not known"
         )
+    yield from _missing_labels(inputs)
     sets = inputs.suite.likelihood_sets
     lengths = [len(row.ids) for chosen in sets for row in chosen.rows()]
     for boundary in inputs.suite.apart:
@@ -69,6 +74,19 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
             yield (
                 f"the base turns positions by other angles in rows of more than {boundary:,} "
                 "tokens: no batch holds rows on both sides"
+            )
+
+
+def _missing_labels(inputs: Inputs) -> Iterator[str]:
+    """Labels that an evaluation set has no example of."""
+    for chosen in inputs.suite.sets:
+        if isinstance(chosen, LabelSet) and chosen.missing:
+            names = [inputs.labels[index] for index in chosen.missing]
+            shown = ", ".join(f"`{printable(name, 40)}`" for name in names[:_SHOWN])
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            yield (
+                f"`{inputs.key(chosen.name)}`: no held-out example has the label {shown}{more}: "
+                "balanced_accuracy and macro_f1 are means over the other labels"
             )
 
 

@@ -4,7 +4,8 @@ Method:
     An allow-list. A key of ``adapter_config.json`` passes if it is one of `FREE`, which decide how
     the adapter was trained or are read where it is opened; or if its value is one of those with
     which the feature is off. Any other value is refused, with the reason where the feature is
-    known.
+    known. Of modules that were trained in full a classifier's head passes, which is merged as it
+    is.
 
     Null, false and what is empty mean "off" for every key, unknown ones too: PEFT writes all its
     keys, and each version brings new ones, off by default. This holds for every field of the
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixwise.errors import CheckpointError
+from mixwise.models.heads import HEADS
 
 FREE = frozenset(
     {
@@ -82,7 +84,9 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "lora_bias": Feature((), "it gives every factor a bias, which is in no product", _PLAIN_AGAIN),
     "modules_to_save": Feature(
-        (), "modules that were trained in full are no products of two factors"
+        (),
+        "of modules that were trained in full, which are no products of two factors, only a "
+        "classifier's head is merged",
     ),
     "trainable_token_indices": Feature(
         (), "trained rows of the embedding are no products of two factors"
@@ -144,6 +148,8 @@ def require_plain(config: Mapping[str, Any], where: object) -> None:
         if key in FREE or not value:
             continue
         feature = FEATURES.get(key)
+        if key == "modules_to_save" and isinstance(value, list) and set(value) <= set(HEADS):
+            continue
         if feature is None:
             raise CheckpointError(
                 f"{where}: `{key}` of adapter_config.json is {_shown(value)}, a setting that "
