@@ -111,7 +111,7 @@ def test_joined_tensors_are_no_renaming(tmp_path: Path) -> None:
     )
     module.save_pretrained(tmp_path)
     with pytest.raises(
-        CheckpointError, match=r"`model\S+experts\S+` is not stored as .* yet: save"
+        CheckpointError, match=r"`model\S+experts\S+` is not stored as .* can be merged: open"
     ):
         LiveModel.load(open_checkpoint(tmp_path))
     module.save_pretrained(tmp_path, save_original_format=False)

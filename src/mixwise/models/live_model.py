@@ -197,16 +197,16 @@ class LiveModel:
                 f"{where}: tensor `{mismatch.name}` must have shape {mismatch.expected}, as "
                 f"{owner}, but got {mismatch.stored}: {self._remedy(checkpoint)}"
             )
-        for name, source in names.converted.items():
-            raise CheckpointError(
-                f"{where}: tensor `{source}` is not stored as {version()} keeps it: on load it is "
-                f"converted into `{name}` of {architecture}, and mixwise cannot merge converted "
-                "tensors yet: save base and experts in the layout of the module, with "
-                "`save_pretrained(..., save_original_format=False)`"
-            )
         for name in names.missing:
             raise CheckpointError(
                 f"{where}: tensor `{name}` is missing: {self._remedy(checkpoint)}"
+            )
+        for name, source in names.converted.items():
+            raise CheckpointError(
+                f"{where}: tensor `{source}` is not stored as {version()} keeps it: on load it is "
+                f"converted into `{name}` of {architecture}, which is what can be merged: "
+                "open it by `mixwise.models.module_layout`, or save it with "
+                "`save_pretrained(..., save_original_format=False)`"
             )
         unknown = self.aliases.keys() - names.stored.keys()
         assert not unknown, f"tensors that are neither stored nor missing: {sorted(unknown)}"

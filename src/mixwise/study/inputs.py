@@ -52,7 +52,7 @@ from mixwise.share_units import ShareUnit, convert_shares
 from mixwise.study.contamination import SetLeaks, find_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.label_names import name_labels, read_labels, read_numbered
-from mixwise.study.opened_base import OpenedBase
+from mixwise.study.opened_base import OpenedBase, find_model_folder
 from mixwise.study.sources import OpenedSources
 from mixwise.study.token_needs import unmet_token_needs
 
@@ -98,6 +98,7 @@ class Inputs:
         self._base = OpenedBase(
             recipe,
             settings.recipe_folder,
+            settings.cache,
             trust_remote_code=settings.trust_remote_code,
             hash_file=hash_file,
         )
@@ -442,17 +443,43 @@ class Inputs:
         )
 
     def expert_checkpoint(self, domain: str) -> Checkpoint | None:
-        """The expert that the user brings for a domain, or None."""
-        path = self.recipe.domains[domain].expert
-        if path is None:
+        """The expert that the user brings for a domain, or None; its folder may be that of a copy.
+
+        Adapters stay adapters where all experts are, and are sums of two factors; else each is the
+        full model that it makes of the base.
+        """
+        given = self.given_expert(domain)
+        if given is None:
             return None
-        folder = self.settings.recipe_folder / expand_user(str(path))
+        if not given.is_adapter:
+            return self._base.in_module_layout(given)
+        return self._base.as_full_model(given) if self._merges_full_models else given
+
+    def given_expert(self, domain: str) -> Checkpoint | None:
+        """The expert that the user brings for a domain as it was saved, or None."""
+        named = self.recipe.domains[domain].expert
+        if named is None:
+            return None
+        folder = find_model_folder(
+            named, self.settings.recipe_folder, f"domains.{domain}.expert", code=False
+        )
         expert = open_checkpoint(folder, hash_file=self._hash_file)
         if self.labels:
             require_same_labels(folder, self.labels)
         if self._task.has_images:
             require_same_processor(self.base_folder, folder)
         return expert
+
+    @cached_property
+    def _merges_full_models(self) -> bool:
+        """Whether an expert is a full model, or an adapter that only a full model equals."""
+        from mixwise.merging.dense_adapters import is_dense
+
+        given = [self.given_expert(name) for name in self.recipe.domains]
+        brought = [expert for expert in given if expert is not None]
+        if len(brought) < len(given) and self.recipe.training.method == "full":
+            return True
+        return any(not expert.is_adapter or is_dense(expert) for expert in brought)
 
     def problems(self) -> list[str]:
         """Open everything that needs no model, and list what is wrong with it, a line each."""

@@ -162,7 +162,7 @@ class Runs(StudyRuns[TrainingJob]):
             *(["documents apart"] if recipe.document_masking else []),
         )
         return TrainingJob(
-            base=inputs.base_folder,
+            base=inputs.base.folder,
             base_fingerprint=inputs.base.fingerprint,
             output=self._study.reference_folder(fingerprint),
             streams={name: inputs.corpus(name).train for name in recipe.domains},

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.tiny_models import save_adapter
+
+from mixwise.errors import CheckpointError
+from mixwise.models.checkpoint import Checkpoint, open_checkpoint
+from mixwise.recipe import load_recipe
+from mixwise.study.inputs import Inputs, Settings
+
+DOMAINS = ("alpha", "beta", "gamma")
+
+
+def brought(pico: Path, **experts: str) -> dict[str, Checkpoint | None]:
+    """What the inputs open for each domain."""
+    text = (pico / "recipe.yaml").read_text()
+    for name, expert in experts.items():
+        old = f"{name}: {{files: {name}.jsonl}}"
+        text = text.replace(old, f"{old[:-1]}, expert: {expert}}}")
+    (pico / "other.yaml").write_text(text)
+    inputs = Inputs(load_recipe(pico / "other.yaml"), Settings(pico, pico / "cache"))
+    return {name: inputs.expert_checkpoint(name) for name in DOMAINS}
+
+
+def save(pico: Path, name: str, seed: int) -> str:
+    save_adapter(open_checkpoint(pico / "base"), pico / name, seed)
+    return name
+
+
+def test_adapters_stay_adapters_where_all_experts_are(pico: Path) -> None:
+    experts = {name: save(pico, f"of-{name}", k) for k, name in enumerate(DOMAINS)}
+    found = brought(pico, **experts)
+    assert [c is not None and c.is_adapter for c in found.values()] == [True] * 3
+    assert not (pico / "cache" / "checkpoints").exists()
+
+
+def test_beside_a_full_model_an_adapter_becomes_one(pico: Path) -> None:
+    shutil.copytree(pico / "base", pico / "full")
+    found = brought(pico, alpha="full", beta=save(pico, "b", 1), gamma=save(pico, "c", 2))
+    assert [c is not None and c.is_adapter for c in found.values()] == [False] * 3
+
+
+def test_beside_runs_that_train_in_full_an_adapter_becomes_a_full_model(pico: Path) -> None:
+    found = brought(pico, alpha=save(pico, "a", 1))
+    assert found["alpha"] is not None
+    assert not found["alpha"].is_adapter
+    assert found["beta"] is None
+
+
+def test_an_expert_that_is_nowhere_is_named_by_its_key(
+    pico: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    asked: list[tuple[str, str | None]] = []
+
+    def nothing(name: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((name, revision))
+        raise OSError("no such model")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", nothing)
+    with pytest.raises(CheckpointError, match=r"`domains.alpha.expert`: `me/mine` is neither a"):
+        brought(pico, alpha="me/mine@v2")
+    assert asked == [("me/mine", "v2")]
+    with pytest.raises(CheckpointError, match=r"`domains.alpha.expert`: .*/x/y/z is no folder"):
+        brought(pico, alpha="x/y/z")
+
+
+def test_an_expert_of_the_hub_is_downloaded(pico: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    there = save(pico, "downloaded", 1)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(pico / there))
+    found = brought(pico, alpha="me/mine")
+    assert found["alpha"] is not None
