@@ -3,7 +3,7 @@
 Method:
     PEFT puts the adapter on the base and merges it, in float32; what is saved is a full expert, so
     that all rules, slopes and comparisons see a dense task vector. Three things are held against
-    PEFT's own model before it is believed: every stored tensor is one that PEFT has loaded, number
+    PEFT's own model before it is used: every stored tensor is one that PEFT has loaded, number
     by number, and no tensor of the adapter is missing; and the saved model, opened again, answers
     as the base with the adapter on top does.
 

@@ -13,6 +13,7 @@ Method:
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ import torch
 from mixwise.errors import CheckpointError
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.copies import Copies
+from mixwise.models.live_model import Precision
 from mixwise.models.loading import load_module, map_names, version
 
-_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_PRECISIONS: Mapping[str, Precision] = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def in_module_layout(checkpoint: Checkpoint, module: Any, copies: Copies) -> Checkpoint:
@@ -47,13 +49,13 @@ def in_module_layout(checkpoint: Checkpoint, module: Any, copies: Copies) -> Che
     if not names.converted or names.unexpected or names.missing or names.mismatched:
         return checkpoint
     kinds = {checkpoint.tensors[source].dtype for source in names.converted.values()}
-    if not kinds <= {*_DTYPES, "F64"}:  # quantised: refused where it is matched
+    if not kinds <= {*_PRECISIONS, "F64"}:  # quantised: refused where it is matched
         return checkpoint
 
     def write(folder: Path) -> None:
         loaded = load_module(
             checkpoint.folder,
-            dtype=stored_dtype(checkpoint),
+            dtype=getattr(torch, stored_precision(checkpoint)),
             trust_remote_code=copies.trust_remote_code,
             auto_class=copies.auto_class,
         )
@@ -62,11 +64,11 @@ def in_module_layout(checkpoint: Checkpoint, module: Any, copies: Copies) -> Che
     return copies.find_or_make(checkpoint, version().replace(" ", "-"), write)
 
 
-def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:
-    """The dtype of all floating-point tensors of a checkpoint; float32 where they differ."""
+def stored_precision(checkpoint: Checkpoint) -> Precision:
+    """The precision of all floating-point tensors of a checkpoint; float32 where they differ."""
     kinds = {entry.dtype for entry in checkpoint.tensors.values()}
-    found = {_DTYPES.get(kind, torch.float32) for kind in kinds if "F" in kind}
-    return found.pop() if len(found) == 1 else torch.float32
+    found = {_PRECISIONS.get(kind, "float32") for kind in kinds if "F" in kind}
+    return found.pop() if len(found) == 1 else "float32"
 
 
 def save_as_kept(module: Any, folder: Path) -> None:
