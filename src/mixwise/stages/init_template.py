@@ -128,6 +128,7 @@ search:
 
 final:
   train: true                # the recommendation, for real
+  # start: base              # or merged: from the merge of the experts in the mixture's shares
   # baselines: []            # trained beside it; [uniform, available, single] with `verify: true`
   # seeds: 1                 # 2 with `verify: true`
 

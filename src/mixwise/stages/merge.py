@@ -90,18 +90,31 @@ def write_merged_model(
         precision: As there.
     """
     from mixwise.models.module_layout import stored_precision
-    from mixwise.scoring.worker.running_statistics import write_merge
 
-    inputs, mixture = workspace.inputs, choice.mixture
+    inputs = workspace.inputs
     kept: Precision = precision or stored_precision(inputs.base)
     with new_folder(to) as folder:
-        pool = _open_pool(workspace, kept)
-        write_merge(pool, mixture, workspace.rule.bind(pool), workspace.statistics)
+        pool = merged_pool(workspace, choice.mixture, kept)
         facts = _facts(workspace, pool, choice, kept)
         own = workspace.recipe.chat_template
         template = None if own is None else inputs.chat_template.given
         save_merged_model(pool.live.module, folder, inputs.base_folder, facts, template)
     return MergedModel.of(to, facts)
+
+
+def merged_pool(workspace: Workspace, mixture: Mixture, precision: Precision) -> ExpertPool:
+    """The experts beside a module that holds their merge, and is saved as the base was.
+
+    Args:
+        workspace: The study.
+        mixture: Shares of its domains.
+        precision: Of the module's tensors.
+    """
+    from mixwise.scoring.worker.running_statistics import write_merge
+
+    pool = _open_pool(workspace, precision)
+    write_merge(pool, mixture, workspace.rule.bind(pool), workspace.statistics)
+    return pool
 
 
 def _choose(workspace: Workspace, text: str) -> Choice:
