@@ -597,8 +597,19 @@ def whole_table() -> tuple[Case, ...]:
         ),
         case(
             "llama with a tensor too many",
+            with_tensor("model.layers.0.self_attn.q_proj.bias"),
+            refusal="`model.layers.0.self_attn.q_proj.bias` has no place in the LlamaForCausalLM",
+        ),
+        case(
+            "llama with a module too many",
             with_tensor("mtp.0.weight"),
-            refusal="`mtp.0.weight` has no place in the LlamaForCausalLM",
+            warning="`mtp.0.weight`, belong to modules that no LlamaForCausalLM has",
+        ),
+        case(
+            "llama expert with a module too many",
+            None,
+            experts=with_tensor("mtp.0.weight"),
+            refusal="`mtp.0.weight` is not part of the base",
         ),
         case(
             "llama with a tensor too few",

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from peft import PeftModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tests.tiny_models import save_adapter, save_full_expert
 from transformers import AutoModelForCausalLM, AutoTokenizer, MixtralConfig, MixtralForCausalLM
 
@@ -192,3 +192,17 @@ def test_a_rule_of_weights_gives_no_adapter(pico: Path, tmp_path: Path, mixwise:
     assert code == 1
     assert "merge rule `ties` combines weights and not adapters" in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*belong to modules that no LlamaForCausalLM has")
+def test_tensors_that_no_module_reads_are_carried_along(
+    pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    file, extra = pico / "base" / "model.safetensors", torch.arange(6.0).view(2, 3)
+    save_file(load_file(file) | {"mtp.0.weight": extra}, file, metadata={"format": "pt"})
+    study = study_of(pico, full)
+    code, _, err = mixwise("merge", study, "--mixture", MIXTURE, "--to", tmp_path / "out")
+    assert code == 0, err
+    found = load_file(tmp_path / "out" / "model.safetensors")
+    assert torch.equal(found.pop("mtp.0.weight"), extra)
+    assert found.keys() == load_file(pico / "alpha" / "model.safetensors").keys()

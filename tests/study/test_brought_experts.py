@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -14,14 +15,18 @@ from mixwise.study.inputs import Inputs, Settings
 DOMAINS = ("alpha", "beta", "gamma")
 
 
-def brought(pico: Path, **experts: str) -> dict[str, Checkpoint | None]:
-    """What the inputs open for each domain."""
+def inputs_with(pico: Path, **experts: str) -> Inputs:
     text = (pico / "recipe.yaml").read_text()
     for name, expert in experts.items():
         old = f"{name}: {{files: {name}.jsonl}}"
         text = text.replace(old, f"{old[:-1]}, expert: {expert}}}")
     (pico / "other.yaml").write_text(text)
-    inputs = Inputs(load_recipe(pico / "other.yaml"), Settings(pico, pico / "cache"))
+    return Inputs(load_recipe(pico / "other.yaml"), Settings(pico, pico / "cache"))
+
+
+def brought(pico: Path, **experts: str) -> dict[str, Checkpoint | None]:
+    """What the inputs open for each domain."""
+    inputs = inputs_with(pico, **experts)
     return {name: inputs.expert_checkpoint(name) for name in DOMAINS}
 
 
@@ -76,3 +81,18 @@ def test_an_expert_of_the_hub_is_downloaded(pico: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(pico / there))
     found = brought(pico, alpha="me/mine")
     assert found["alpha"] is not None
+
+
+@pytest.mark.parametrize(
+    ("tokens", "steps"),
+    [((128, 128, 128), 2), ((192, 64, 9999), 1), ((9999, 999, 999), 4), ((128, None, 128), 4)],
+)
+def test_experts_that_are_all_brought_are_as_long_as_the_shortest_says(
+    tokens: tuple[int | None, ...], steps: int, pico: Path
+) -> None:
+    experts = {name: save(pico, f"of-{name}", k) for k, name in enumerate(DOMAINS)}
+    for name, n in zip(DOMAINS, tokens, strict=True):
+        state = json.dumps({"num_input_tokens_seen": n or 0})
+        (pico / f"of-{name}" / "trainer_state.json").write_text(state)
+    horizons = inputs_with(pico, **experts).horizons  # of a final run of 4 steps of 64 tokens
+    assert (horizons.expert_steps, horizons.n_experts, horizons.final_steps) == (steps, 0, 4)

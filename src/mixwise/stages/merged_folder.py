@@ -96,6 +96,8 @@ def save_merged_model(
 ) -> None:
     """Save a merged module, in the layout in which its base was saved, with all that belongs to it.
 
+    Tensors of the base that its architecture has no module for are copied as they are.
+
     Args:
         module: A module of transformers, loaded from the base's folder.
         folder: An empty folder.
@@ -103,9 +105,13 @@ def save_merged_model(
         facts: For the card.
         chat_template: In place of the tokenizer's own.
     """
+    from mixwise.models.checkpoint import open_checkpoint
+    from mixwise.models.loading import never_built
     from mixwise.training.saving import copy_tokenizer
 
-    module.save_pretrained(folder, max_shard_size=_SHARD)
+    state, stored = module.state_dict(), open_checkpoint(base)
+    beside = {name: stored.load_tensor(name) for name in never_built(stored.tensors, state)}
+    module.save_pretrained(folder, state_dict={**state, **beside}, max_shard_size=_SHARD)
     copy_tokenizer(base, folder, chat_template)
     for code in base.glob("*.py"):
         shutil.copyfile(code, folder / code.name)

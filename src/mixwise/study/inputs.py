@@ -332,7 +332,18 @@ class Inputs:
         Raises:
             RecipeError: If the budget does not pay for the experts.
         """
-        return plan_horizons(self.recipe)
+        return plan_horizons(self.recipe, self._brought_tokens())
+
+    def _brought_tokens(self) -> int | None:
+        """What the shortest expert has read, where all are brought and their folders tell it."""
+        if any(domain.expert is None for domain in self.recipe.domains.values()):
+            return None
+        from mixwise.study.expert_training import read_training_facts
+
+        given = [self.given_expert(name) for name in self.recipe.domains]
+        facts = [read_training_facts(expert.folder) for expert in given if expert is not None]
+        known = [fact.n_tokens for fact in facts if fact is not None and fact.n_tokens]
+        return min(known) if len(known) == len(facts) else None
 
     @cached_property
     def space(self) -> MixtureSpace:
