@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from peft import LoraConfig, get_peft_model
 from tests.tiny_models import save_adapter
+from transformers import MixtralConfig, MixtralForCausalLM
 
 from mixwise.errors import CheckpointError
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
+from mixwise.models.loading import load_module
 from mixwise.recipe import load_recipe
 from mixwise.study.inputs import Inputs, Settings
 
@@ -96,3 +101,31 @@ def test_experts_that_are_all_brought_are_as_long_as_the_shortest_says(
         (pico / f"of-{name}" / "trainer_state.json").write_text(state)
     horizons = inputs_with(pico, **experts).horizons  # of a final run of 4 steps of 64 tokens
     assert (horizons.expert_steps, horizons.n_experts, horizons.final_steps) == (steps, 0, 4)
+
+
+def test_check_says_what_is_merged_in_another_form(
+    pico: Path, tmp_path: Path, mixwise: Callable[..., tuple[int, str, str]]
+) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "num_local_experts": 2}
+    ends = {"vocab_size": 320, "max_position_embeddings": 64, "eos_token_id": 0, "bos_token_id": 0}
+    MixtralForCausalLM(MixtralConfig(**sizes, **heads, **ends)).save_pretrained(pico / "base")
+    model = get_peft_model(
+        load_module(pico / "base"), LoraConfig(r=2, target_modules=["q_proj"], use_dora=True)
+    )
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    model.save_pretrained(pico / "dora")
+    recipe = pico / "recipe.yaml"
+    text = recipe.read_text() + "final: {start: merged}\n"
+    recipe.write_text(text.replace("alpha.jsonl}", "alpha.jsonl, expert: dora}"))
+    code, out, err = mixwise("check", recipe, "--study", tmp_path / "s", "--json")
+    assert code == 0, err
+    notes = " ".join(json.loads(out)["notes"])
+    assert "`base`: transformers joins or splits tensors of it on load" in notes
+    assert "`domains.alpha.expert`: the adapter is merged as the full model" in notes
+    assert "`final.start: merged`: the final run goes on from the merge" in notes
+    told = " ".join(json.loads(out)["warnings"])
+    assert "matrices are those of the base" not in told  # an adapter says itself what it changes

@@ -75,7 +75,7 @@ def _write(adapter: Checkpoint, base: Checkpoint, copies: Copies, folder: Path) 
 
     module = load(base.folder)
     is_tied = _is_tied(module)
-    ids = _some_ids(module)
+    ids = _some_ids(module, adapter)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is missing or tied is found below, by numbers
         try:
@@ -151,8 +151,13 @@ def _require_loaded(adapter: Checkpoint, base: Checkpoint, model: Any) -> None:
             )
 
 
-def _some_ids(module: Any) -> Tensor:
-    size = module.config.get_text_config().vocab_size
+def _some_ids(module: Any, adapter: Checkpoint) -> Tensor:
+    size = getattr(module.config.get_text_config(), "vocab_size", None)
+    if size is None:
+        raise CheckpointError(
+            f"{adapter.folder}: adapters of models that read no text are not merged: merge it into "
+            "a full model with PEFT and bring that"
+        )
     generator = torch.Generator().manual_seed(0)
     return torch.randint(size, (2, _N_IDS), generator=generator)
 

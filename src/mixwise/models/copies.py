@@ -69,8 +69,9 @@ class Copies:
                 _copy_beside(original.folder, folder)
                 fingerprint = open_checkpoint(folder).fingerprint
                 (folder / _NOTE).write_text(json.dumps({"fingerprint": fingerprint}), "utf-8")
-                shutil.rmtree(place, ignore_errors=True)
-                folder.rename(place)
+                if self._find(place) is None:  # else another process has made it by now
+                    shutil.rmtree(place, ignore_errors=True)
+                    folder.rename(place)
         except OSError as error:
             found = self._find(place)  # made by another process in the meantime
             if found is not None:

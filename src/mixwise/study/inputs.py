@@ -103,6 +103,8 @@ class Inputs:
             hash_file=hash_file,
         )
         self._corpora: dict[str, Corpus] = {}
+        self._given: dict[str, Checkpoint] = {}
+        self._experts: dict[str, Checkpoint] = {}
         self._sources = OpenedSources(recipe, settings.recipe_folder, settings.cache, on_progress)
 
     @property
@@ -462,6 +464,12 @@ class Inputs:
         given = self.given_expert(domain)
         if given is None:
             return None
+        if domain not in self._experts:
+            self._experts[domain] = self._as_merged(given)
+        return self._experts[domain]
+
+    def _as_merged(self, given: Checkpoint) -> Checkpoint:
+        """An expert in the form in which it is merged."""
         if not given.is_adapter:
             return self._base.in_module_layout(given)
         return self._base.as_full_model(given) if self._merges_full_models else given
@@ -471,6 +479,11 @@ class Inputs:
         named = self.recipe.domains[domain].expert
         if named is None:
             return None
+        if domain not in self._given:
+            self._given[domain] = self._open_expert(domain, named)
+        return self._given[domain]
+
+    def _open_expert(self, domain: str, named: str) -> Checkpoint:
         folder = find_model_folder(
             named, self.settings.recipe_folder, f"domains.{domain}.expert", code=False
         )
