@@ -40,19 +40,18 @@ from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
 from mixwise.kinds import KINDS
 from mixwise.kinds.generation import GenerationKeys
-from mixwise.merging.fit.labels import require_same_labels
-from mixwise.merging.fit.processor import require_same_processor
 from mixwise.mixture import Mixture, MixtureSpace
-from mixwise.models.checkpoint import Checkpoint, open_checkpoint
+from mixwise.models.checkpoint import Checkpoint
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Portion, Recipe, TextSource, portions
 from mixwise.records.record import Document
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, convert_shares
+from mixwise.study.brought_experts import BroughtExperts
 from mixwise.study.contamination import SetLeaks, find_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.label_names import name_labels, read_labels, read_numbered
-from mixwise.study.opened_base import OpenedBase, find_model_folder
+from mixwise.study.opened_base import OpenedBase
 from mixwise.study.sources import OpenedSources
 from mixwise.study.token_needs import unmet_token_needs
 
@@ -102,9 +101,14 @@ class Inputs:
             trust_remote_code=settings.trust_remote_code,
             hash_file=hash_file,
         )
+        self._experts = BroughtExperts(
+            recipe,
+            settings.recipe_folder,
+            self._base,
+            lambda: self.labels,
+            hash_file=hash_file,
+        )
         self._corpora: dict[str, Corpus] = {}
-        self._given: dict[str, Checkpoint] = {}
-        self._experts: dict[str, Checkpoint] = {}
         self._sources = OpenedSources(recipe, settings.recipe_folder, settings.cache, on_progress)
 
     @property
@@ -334,18 +338,7 @@ class Inputs:
         Raises:
             RecipeError: If the budget does not pay for the experts.
         """
-        return plan_horizons(self.recipe, self._brought_tokens())
-
-    def _brought_tokens(self) -> int | None:
-        """What the shortest expert has read, where all are brought and their folders tell it."""
-        if any(domain.expert is None for domain in self.recipe.domains.values()):
-            return None
-        from mixwise.study.expert_training import read_training_facts
-
-        given = [self.given_expert(name) for name in self.recipe.domains]
-        facts = [read_training_facts(expert.folder) for expert in given if expert is not None]
-        known = [fact.n_tokens for fact in facts if fact is not None and fact.n_tokens]
-        return min(known) if len(known) == len(facts) else None
+        return plan_horizons(self.recipe, self._experts.shortest_tokens)
 
     @cached_property
     def space(self) -> MixtureSpace:
@@ -456,54 +449,12 @@ class Inputs:
         )
 
     def expert_checkpoint(self, domain: str) -> Checkpoint | None:
-        """The expert that the user brings for a domain, or None; its folder may be that of a copy.
-
-        Adapters stay adapters where all experts are, and are sums of two factors; else each is the
-        full model that it makes of the base.
-        """
-        given = self.given_expert(domain)
-        if given is None:
-            return None
-        if domain not in self._experts:
-            self._experts[domain] = self._as_merged(given)
-        return self._experts[domain]
-
-    def _as_merged(self, given: Checkpoint) -> Checkpoint:
-        """An expert in the form in which it is merged."""
-        if not given.is_adapter:
-            return self._base.in_module_layout(given)
-        return self._base.as_full_model(given) if self._merges_full_models else given
+        """See `BroughtExperts.merged`."""
+        return self._experts.merged(domain)
 
     def given_expert(self, domain: str) -> Checkpoint | None:
-        """The expert that the user brings for a domain as it was saved, or None."""
-        named = self.recipe.domains[domain].expert
-        if named is None:
-            return None
-        if domain not in self._given:
-            self._given[domain] = self._open_expert(domain, named)
-        return self._given[domain]
-
-    def _open_expert(self, domain: str, named: str) -> Checkpoint:
-        folder = find_model_folder(
-            named, self.settings.recipe_folder, f"domains.{domain}.expert", code=False
-        )
-        expert = open_checkpoint(folder, hash_file=self._hash_file)
-        if self.labels:
-            require_same_labels(folder, self.labels)
-        if self._task.has_images:
-            require_same_processor(self.base_folder, folder)
-        return expert
-
-    @cached_property
-    def _merges_full_models(self) -> bool:
-        """Whether an expert is a full model, or an adapter that only a full model equals."""
-        from mixwise.merging.dense_adapters import is_dense
-
-        given = [self.given_expert(name) for name in self.recipe.domains]
-        brought = [expert for expert in given if expert is not None]
-        if len(brought) < len(given) and self.recipe.training.method == "full":
-            return True
-        return any(not expert.is_adapter or is_dense(expert) for expert in brought)
+        """See `BroughtExperts.given`."""
+        return self._experts.given(domain)
 
     def problems(self) -> list[str]:
         """Open everything that needs no model, and list what is wrong with it, a line each."""
