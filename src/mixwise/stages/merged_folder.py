@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class MergedModel:
 
     folder: Path
     form: Form
-    shares: dict[str, float]
+    shares: Mapping[str, float]
     rule: str
     precision: str
     n_bytes: int
