@@ -97,14 +97,14 @@ def _write(adapter: Checkpoint, base: Checkpoint, copies: Copies, folder: Path) 
         if _is_tied(merged) != is_tied:
             raise _untied(adapter)
         save_as_kept(merged, folder)
-    error = float((_logits(load(folder), ids) - expected).abs().max())
+    difference = float((_logits(load(folder), ids) - expected).abs().max())
     largest = float(expected.abs().max())
-    if not error <= _TOLERANCE * largest:
+    if not difference <= _TOLERANCE * largest:
         if is_tied:
             raise _untied(adapter)
         raise CheckpointError(
             f"{adapter.folder}: the base with the adapter merged into it answers otherwise than "
-            f"with the adapter on top (logits up to {largest:.3g} differ by {error:.3g}): train "
+            f"with the adapter on top (logits up to {largest:.3g} differ by {difference:.3g}): train "
             "plain LoRA, or bring a full model"
         )
 
