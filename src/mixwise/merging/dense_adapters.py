@@ -104,8 +104,8 @@ def _write(adapter: Checkpoint, base: Checkpoint, copies: Copies, folder: Path) 
             raise _untied(adapter)
         raise CheckpointError(
             f"{adapter.folder}: the base with the adapter merged into it answers otherwise than "
-            f"with the adapter on top (logits up to {largest:.3g} differ by {difference:.3g}): train "
-            "plain LoRA, or bring a full model"
+            f"with the adapter on top (logits up to {largest:.3g} differ by {difference:.3g}): "
+            "train plain LoRA, or bring a full model"
         )
 
 
