@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from mixwise.api.frames import candidates_frame, front_frame
 from mixwise.errors import MixwiseWarning, StudyError
 from mixwise.mixture import Mixture
-from mixwise.progress import OnProgress, OnStage, silent, silent_stage
+from mixwise.progress import OnProgress, OnStage, Stage, silent, silent_stage
 from mixwise.recipe.question import Question
 from mixwise.study.folder import StudyFolder
 from mixwise.study.result_files import StudyResults, load_results
@@ -144,17 +144,20 @@ class OpenedStudy(ABC, Generic[Bench]):
 
     def train_experts(self) -> dict[str, Path]:
         """Train the experts that are missing; the folder of each, by domain."""
-        self._begin()
+        self._begin_stage("experts")
         self.workspace.runs.train_experts()
         return {name: self.workspace.runs.expert(name).folder for name in self.domains}
 
     def search(self) -> Recommendation:
         """Score merged candidates, calibrate, and recommend a mixture."""
+        self._begin_stage("search")
+        return self._search()
+
+    def _search(self) -> Recommendation:
         from mixwise.stages.calibrate import run_calibration
         from mixwise.stages.recommend import save_recommendation
         from mixwise.stages.search import run_search
 
-        self._begin()
         return save_recommendation(
             self.workspace, run_calibration(self.workspace, run_search(self.workspace))
         )
@@ -163,17 +166,18 @@ class OpenedStudy(ABC, Generic[Bench]):
         """Train reference mixtures, compare the proxy with them, and recommend anew."""
         from mixwise.stages.validate import run_validation
 
-        self._begin()
+        self._begin_stage("validation")
         found = run_validation(self.workspace)
-        self.search()
+        self._search()
         return found
 
     def train(self) -> FinalFound:
         """Train the recommended mixture and its baselines for real."""
         from mixwise.stages.final import run_final
 
-        final = run_final(self.workspace, self.search().mixture)
-        self.search()
+        self._begin_stage("final training")
+        final = run_final(self.workspace, self._search().mixture)
+        self._search()
         return final
 
     def score(
@@ -321,6 +325,11 @@ class OpenedStudy(ABC, Generic[Bench]):
             for name, share in shares.items()
         )
         return Mixture.parse(text, self.domains)
+
+    def _begin_stage(self, name: str) -> None:
+        """Begin a stage that was asked for by itself."""
+        self._begin()
+        self._on_stage(Stage(name))
 
     def _begin(self) -> None:
         """Before a stage: the study may be written, and what is new is checked."""

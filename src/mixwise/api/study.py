@@ -214,7 +214,7 @@ class Study(OpenedStudy["Workspace"]):
         """Measure all that tells how far the proxy may be trusted."""
         from mixwise.stages.diagnose import run_diagnosis
 
-        self._begin()
+        self._begin_stage("diagnosis")
         return run_diagnosis(self.workspace)
 
 
