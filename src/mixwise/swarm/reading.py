@@ -6,7 +6,8 @@ column; exports of Weights & Biases or MLflow are one file with other columns be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from mixwise.data.formats import format_of
 from mixwise.data.rows import read_rows
 from mixwise.errors import DataError, nearest, printable
 from mixwise.records.row import FileRow
-from mixwise.swarm.columns import directions, normalised, share_columns
+from mixwise.swarm.columns import directions, is_score, normalised, share_columns
 from mixwise.swarm.table import Asked, SwarmTable
 
 
@@ -31,33 +32,42 @@ def read_swarm(files: Sequence[Path], asked: Asked = Asked()) -> SwarmTable:  # 
         asked: What the columns are; what it does not say is recognised.
 
     Raises:
-        DataError: If a file cannot be read, rows do not belong together, a score is missing or no
-            number, or the columns cannot be told.
+        DataError: If a file cannot be read, rows do not belong together, files differ in a score, a
+            score is missing or no number, or the columns cannot be told.
     """
     tables = [_Table.read(file) for file in files]
     keys = _keys(tables, asked) if len(tables) > 1 else ()
-    joined, n_alone = _join(tables, keys)
+    repeated = _repeated(tables) - {*keys}
+    scores = {n for n in repeated if n in asked.domains or n in asked.metrics or is_score(n)}
+    joined, n_alone = _join(tables, keys, scores)
     rows = [row for _, row in joined]
+    places = tuple(place for place, _ in joined)
     columns = list(dict.fromkeys(n for table in tables for n in table.names))
-    aside = {*keys, *asked.by, *_shared(tables)}
+    aside = {*keys, *asked.by, *(repeated - scores)}
     kept = [name for name in columns if name not in aside]
     numbers = {name: found for name in kept if (found := _numbers(rows, name)) is not None}
-    groups = [[name for name in table.names if name in kept] for table in tables]
-    domains = asked.domains or share_columns(numbers, groups)
-    shares, sums = normalised(numbers, domains)
-    left = [name for name in numbers if name not in domains]
-    asked_for = [name for name in asked.metrics if name not in left]
-    metrics = directions(asked, left if not asked_for else [*left, *_with_gaps(rows, asked_for)])
+    groups = [
+        [name for name in table.names if name in kept and name not in asked.metrics]
+        for table in tables
+    ]
+    unscored = {name: column for name, column in numbers.items() if name not in asked.metrics}
+    domains = asked.domains or share_columns(unscored, groups)
+    shares, sums = normalised(numbers, domains, places)
+    left = [n for n in kept if n not in domains and _may_be_score(rows, n, asked)]
+    metrics = directions(asked, left)
     values = np.stack([_complete(joined, name) for name in metrics], axis=1)
     return SwarmTable(
         tuple(domains),
         metrics,
         shares,
         values,
-        tuple(place for place, _ in joined),
+        places,
         (float(sums.min()), float(sums.max())),
         n_alone,
     )
+
+
+_GAPS = frozenset(("", "nan", "inf", "-inf", "na", "n/a", "none", "null"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +124,16 @@ def _shared(tables: Sequence[_Table]) -> list[str]:
     return [name for name in tables[0].names if all(name in t.names for t in tables)]
 
 
+def _repeated(tables: Sequence[_Table]) -> set[str]:
+    """Columns that two files or more have."""
+    counts = Counter(name for table in tables for name in table.names)
+    return {name for name, n in counts.items() if n > 1}
+
+
 def _join(
-    tables: Sequence[_Table], keys: Sequence[str]
+    tables: Sequence[_Table], keys: Sequence[str], scores: Collection[str]
 ) -> tuple[list[tuple[str, Mapping[str, Any]]], int]:
-    """Rows with where they stand, and how many belong to nothing."""
+    """Rows with where they stand, and how many belong to nothing; files must agree in scores."""
     if len(tables) == 1:
         return [(row.place, row.values) for row in tables[0].rows], 0
     by_key = [_by_key(table, keys) for table in tables]
@@ -130,6 +146,8 @@ def _join(
     joined: list[tuple[str, Mapping[str, Any]]] = []
     for key in common:
         parts = [other[key] for other in by_key]
+        for name in scores:
+            _require_agreement([part for part in parts if name in part.values], name)
         values = {name: value for part in parts for name, value in part.values.items()}
         joined.append((parts[0].place, values))
     return joined, sum(len(other) - len(common) for other in by_key)
@@ -139,6 +157,11 @@ def _by_key(table: _Table, keys: Sequence[str]) -> dict[tuple[str, ...], FileRow
     found: dict[tuple[str, ...], FileRow] = {}
     for row in table.rows:
         key = tuple(_as_key(row.values.get(name)) for name in keys)
+        if not all(key):
+            raise DataError(
+                f"{row.place}: the row has nothing in {_named(keys)}, by which files are joined: "
+                "fill it in, or remove the row"
+            )
         if key in found:
             raise DataError(
                 f"{row.place}: the row is equal in {_named(keys)} to that of {found[key].place}: "
@@ -148,14 +171,30 @@ def _by_key(table: _Table, keys: Sequence[str]) -> dict[tuple[str, ...], FileRow
     return found
 
 
+def _require_agreement(rows: Sequence[FileRow], name: str) -> None:
+    for other in rows[1:]:
+        if _as_key(other.values[name]) != _as_key(rows[0].values[name]):
+            raise DataError(
+                f"{other.place}: `{printable(name, 80)}` is "
+                f"{printable(str(other.values[name]), 80)}, but in {rows[0].place} it is "
+                f"{printable(str(rows[0].values[name]), 80)}: rename one of the two columns, or "
+                "remove it"
+            )
+
+
 def _named(columns: Sequence[str]) -> str:
     return ", ".join(f"`{printable(name, 80)}`" for name in columns)
 
 
 def _as_key(value: Any) -> str:
-    """A value as text, in which 3, 3.0 and "3" are one."""
+    """A value as text, in which 3, 3.0 and "3" are one; empty for none."""
+    text = "" if value is None else str(value).strip()
     number = _number(value)
-    return str(value) if number is None else f"{number:.12g}"
+    if number is None:
+        return text
+    if text.isdecimal():  # long ones keep all of their digits
+        return str(int(text))
+    return str(int(number)) if number.is_integer() else f"{number:.12g}"
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]], name: str) -> Array | None:
@@ -176,9 +215,22 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _with_gaps(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
-    """Of the columns that were asked for those that hold some numbers, for the gap to be named."""
-    return [name for name in names if any(_number(row.get(name)) is not None for row in rows)]
+def _may_be_score(rows: Sequence[Mapping[str, Any]], name: str, asked: Asked) -> bool:
+    """Whether a column holds numbers; also one with gaps, for the gap to be named.
+
+    Where a column has texts between its numbers, its name or the user must say that it is a score.
+    """
+    values = [row.get(name) for row in rows]
+    if all(_number(value) is None for value in values):
+        return False
+    return name in asked.metrics or is_score(name) or all(map(_is_number_or_gap, values))
+
+
+def _is_number_or_gap(value: Any) -> bool:
+    """Whether a value is a number, finite or not, or none at all."""
+    if value is None or _number(value) is not None:
+        return True
+    return isinstance(value, float | str) and str(value).strip().lower() in _GAPS
 
 
 def _complete(joined: Sequence[tuple[str, Mapping[str, Any]]], name: str) -> Array:
@@ -194,7 +246,7 @@ def _complete(joined: Sequence[tuple[str, Mapping[str, Any]]], name: str) -> Arr
             raise DataError(
                 f"{place}: the metric `{printable(name, 80)}` is "
                 f"{printable(str(row.get(name, 'missing')), 80) or 'empty'}, which is no number: "
-                "remove the row, or leave the metric out"
+                "remove the row, or name the metrics of the objective without it"
             )
         found.append(number)
     return np.array(found)
