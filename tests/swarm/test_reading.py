@@ -196,6 +196,12 @@ def test_long_numbers_that_tell_runs_apart_keep_their_digits(tmp_path: Path) -> 
     assert read_swarm(write(tmp_path, **texts)).values[:, 0].tolist() == [1, 2]
 
 
+def test_plain_text_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "runs.txt").write_text("math,web,loss\n")
+    with pytest.raises(DataError, match=r"runs\.txt: is plain text by its name, not a table"):
+        read_swarm([tmp_path / "runs.txt"])
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"runs\.csv: there is no such file"):
         read_swarm([tmp_path / "runs.csv"])
