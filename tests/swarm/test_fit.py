@@ -58,7 +58,8 @@ def test_intervals_hold_what_runs_give() -> None:
     off = surface.units.objective(fresh.values) - surface.value(fresh.shares)
     held = np.abs(off) < 1.96 * surface.run_deviation(fresh.shares)
     assert held.mean() > 0.85
-    assert found.widened >= 1
+    reach = 1.96 * surface.run_deviation(found.mixture.array[None])[0]
+    assert found.interval[1] - found.expected == pytest.approx(reach)
 
 
 def test_metrics_that_fail_together_are_not_averaged_away() -> None:
