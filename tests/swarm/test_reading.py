@@ -161,6 +161,11 @@ def test_rows_without_a_counterpart_are_counted(tmp_path: Path) -> None:
             r"b\.csv:2: `loss` is 3, but in .*a\.csv:2 it is 2",
         ),
         (
+            {"a": "i,a,b,loss\n1,0.5,0.5,2\n", "b": "i,a,b,loss\n2,0.4,0.6,3\n"},
+            Asked(),
+            r"b\.csv: has the same columns as .*a\.csv: .* put all runs into one",
+        ),
+        (
             {"a": "i,a,b\n,0.5,0.5\n", "b": "i,loss\n,3\n"},
             Asked(by=("i",)),
             r"a\.csv:2: the row has nothing in `i`",

@@ -28,8 +28,10 @@ def is_number_or_gap(value: Any) -> bool:
 
 
 def as_key(value: Any) -> str:
-    """A value as text, in which 3, 3.0 and "3" are one; empty for none."""
+    """A value as text, in which 3, 3.0 and "3" are one; empty for none and for NaN."""
     text = "" if value is None else str(value).strip()
+    if text.lower() == "nan":
+        return ""
     number = as_number(value)
     if number is None:
         return text

@@ -62,9 +62,15 @@ def find_keys(tables: Sequence[RunFile], asked: Asked) -> tuple[str, ...]:
         asked: What the user says of it.
 
     Raises:
-        DataError: If there is none, or a column that was asked for is not in every file.
+        DataError: If there is none, all files have the same columns, or one of those that were
+            asked for is not in every file.
     """
     shared = _shared(tables)
+    if all(set(table.names) == set(shared) for table in tables):
+        raise DataError(
+            f"{printable(str(tables[1].file))}: has the same columns as "
+            f"{printable(str(tables[0].file))}: files are joined by run, so put all runs into one"
+        )
     for name in asked.by:
         if name not in shared:
             raise DataError(
