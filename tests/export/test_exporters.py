@@ -64,3 +64,28 @@ def test_shares_are_exported_without_base_and_data(
     code, _, err = mixwise("export", study)
     assert code == 1
     assert "made from another recipe" in err
+
+
+def test_data_of_the_study_are_not_written_over(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    folder = Path(json.loads((finished / "study.json").read_text())["recipe_folder"])
+    data = next(path for path in sorted(folder.glob("*.jsonl")))
+    before = data.read_bytes()
+    (tmp_path / "linked").symlink_to(data)
+    for output in (data, tmp_path / "linked"):
+        code, _, err = mixwise("export", finished, "--to", "csv", "--output", output)
+        assert code == 1
+        assert "holds rows of the study: name another file" in err
+    assert data.read_bytes() == before
+
+
+def test_rows_are_not_written_where_a_trainer_would_look_for_others(
+    finished: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    output = tmp_path / "run[1].yaml"
+    command = ("export", finished, "--to", "trl", "--output", output, "--materialise", "jsonl")
+    code, _, err = mixwise(*command)
+    assert code == 1
+    assert "TRL 1.16 takes paths without `[`, but the rows go to" in err
+    assert not list(tmp_path.iterdir())

@@ -39,3 +39,11 @@ def test_columns_of_two_types_and_values_that_json_lacks_are_refused(tmp_path: P
         spool.keep(1, {"id": {"a": 1}}, "f:2")
         with pytest.raises(DataError, match="use `--materialise jsonl`"):
             write_parquet(tmp_path / "rows.parquet", spool, np.array([0, 1]))
+
+
+def test_a_number_that_parquet_has_no_place_for_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow.parquet")
+    with row_spool(tmp_path, 1) as spool:
+        spool.keep(0, {"id": 2**70}, "f:1")
+        with pytest.raises(DataError, match="use `--materialise jsonl`"):
+            write_parquet(tmp_path / "rows.parquet", spool, np.array([0]))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixwise.errors import DataError
+from mixwise.errors import DataError, RecipeError
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import Direction
 from mixwise.swarm import SwarmTable, fit_swarm
@@ -58,7 +58,8 @@ def test_intervals_hold_what_runs_give() -> None:
     off = surface.units.objective(fresh.values) - surface.value(fresh.shares)
     held = np.abs(off) < 1.96 * surface.run_deviation(fresh.shares)
     assert held.mean() > 0.85
-    assert found.widened >= 1
+    reach = 1.96 * surface.run_deviation(found.mixture.array[None])[0]
+    assert found.interval[1] - found.expected == pytest.approx(reach)
 
 
 def test_metrics_that_fail_together_are_not_averaged_away() -> None:
@@ -115,3 +116,26 @@ def test_too_few_mixtures_and_equal_scores_are_refused() -> None:
 def test_the_same_runs_give_the_same_answer() -> None:
     first, second = fit_swarm(make(20, metrics=1)), fit_swarm(make(20, metrics=1))
     assert first == second
+
+
+def test_bounds_of_domains_in_another_order_are_refused() -> None:
+    space = MixtureSpace.whole(DOMAINS[::-1])
+    with pytest.raises(RecipeError, match="the bounds are of web, code, math, but the runs of"):
+        fit_swarm(make(10), space)
+
+
+def test_a_metric_that_all_runs_share_tells_nothing_whatever_its_rounding() -> None:
+    table = make(20, metrics=1)
+    constant = np.full((20, 1), 0.1)
+    assert constant.std() > 0  # by rounding alone
+    both = replace(
+        table,
+        metrics={**table.metrics, "acc": "max"},
+        values=np.concatenate([table.values, constant], axis=1),
+    )
+    found, alone = fit_swarm(both, prefer="none"), fit_swarm(table, prefer="none")
+    assert found.mixture.distance(alone.mixture) < 0.02
+    assert found.expected == pytest.approx(alone.expected / 2, abs=0.01)
+    assert found.interval[1] - found.interval[0] < alone.interval[1] - alone.interval[0]
+    with pytest.raises(DataError, match="all runs have the same scores"):
+        fit_swarm(replace(table, values=constant))

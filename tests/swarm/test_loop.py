@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.swarm.test_fit import BEST, DOMAINS, make
 
-from mixwise.errors import EvaluationError
+from mixwise.errors import DataError, EvaluationError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Direction
 from mixwise.swarm import Swarm
@@ -81,3 +81,10 @@ def test_known_runs_of_others_are_refused_and_nothing_is_no_table() -> None:
         Swarm(DOMAINS, METRICS, known=make(10))
     with pytest.raises(EvaluationError, match="no run was told yet"):
         Swarm(DOMAINS, METRICS).fit()
+
+
+def test_a_space_of_other_domains_and_a_direction_that_is_none_are_refused() -> None:
+    with pytest.raises(EvaluationError, match="the space is of web, code, math, but the swarm"):
+        Swarm(DOMAINS, METRICS, space=MixtureSpace.whole(DOMAINS[::-1]))
+    with pytest.raises(DataError, match="improves by `less`, which is no direction"):
+        Swarm(DOMAINS, {"loss": "less"})  # type: ignore[dict-item]  # as no type checker reads it

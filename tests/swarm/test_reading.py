@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mixwise.errors import DataError
+from mixwise.errors import DataError, RecipeError
 from mixwise.swarm import Asked, parse_asked, parse_space, read_swarm
 
 MIXTURES = "index,run,math,code,web\n1,a,0.5,0.3,0.2\n2,b,0.1,0.6,0.3\n3,c,0.2,0.2,0.6\n"
@@ -73,7 +73,7 @@ def test_rows_without_a_counterpart_are_counted(tmp_path: Path) -> None:
         (
             {"r": "math,web,loss\n0.5,0.2,2\n0.5,0.5,1\n"},
             Asked(domains=("math", "web")),
-            r"run 1: shares must be at least 0 and add up to 1 .* are 0\.5, 0\.2",
+            r"r\.csv:2: shares must be at least 0 and add up to 1 .* are 0\.5, 0\.2",
         ),
         (
             {"r": "math,web,loss\n0.5,0.5,2\n0.5,0.5,\n"},
@@ -110,6 +110,66 @@ def test_rows_without_a_counterpart_are_counted(tmp_path: Path) -> None:
             r"m\.csv:3: the row is equal in `i` to that of",
         ),
         ({"r": "math,web,loss\n"}, Asked(), "holds no rows"),
+        (
+            {"r": "math,web,lr,loss\n0.5,0.5,4e-4,2\n0.4,0.6,3e-4,1\n"},
+            Asked(),
+            r"column `lr` may be a share or not.*`--domains math,web`",
+        ),
+        (
+            {"r": "math,web,seed,loss\n0.5,0.5,0,2\n0.4,0.6,0,1\n"},
+            Asked(),
+            r"column `seed` may be a share or not.*`--domains math,web`",
+        ),
+        (
+            {"r": "math,web,rest,loss\n0.5,0.49,0.01,2\n0.402,0.59,0.01,1\n"},
+            Asked(),
+            "column `rest` may be a share or not",
+        ),
+        (
+            {"r": "math,web,loss,acc\n0.5,0.5,2,1\n0.4,0.6,nan,1\n"},
+            Asked(),
+            r"r\.csv:3: the metric `loss` is nan",
+        ),
+        (
+            {"r": "math,web,loss,acc\n0.5,0.5,2,1\n0.4,0.6,diverged,1\n"},
+            Asked(),
+            r"r\.csv:3: the metric `loss` is diverged",
+        ),
+        (
+            {"r": "math,web,acc,acc_stderr\n0.5,0.5,0.2,0.1\n0.4,0.6,0.3,0.1\n"},
+            Asked(),
+            "`acc_stderr` does not tell whether less or more",
+        ),
+        (
+            {"r": "math,web,loss\n0.5,0.5,2\n0.4,0.6,1\n"},
+            Asked(domains=("math", "web"), metrics={"web": "min"}),
+            "`web` is no column of numbers",
+        ),
+        (
+            {"r": "math,web,loss,loss\n0.5,0.5,2,3\n0.4,0.6,1,2\n"},
+            Asked(),
+            "two columns are named `loss`",
+        ),
+        (
+            {"a": "i,a,b\n1,0.5,0.5\n", "b": "i,loss\n1,1\n", "c": "i,loss\n1,7\n"},
+            Asked(),
+            r"c\.csv:2: `loss` is 7, but in .*b\.csv:2 it is 1",
+        ),
+        (
+            {"a": "i,a,b,loss\n1,0.5,0.5,2\n", "b": "i,loss,acc\n1,3,4\n"},
+            Asked(),
+            r"b\.csv:2: `loss` is 3, but in .*a\.csv:2 it is 2",
+        ),
+        (
+            {"a": "i,a,b,loss\n1,0.5,0.5,2\n", "b": "i,a,b,loss\n2,0.4,0.6,3\n"},
+            Asked(),
+            r"b\.csv: has the same columns as .*a\.csv: .* put all runs into one",
+        ),
+        (
+            {"a": "i,a,b\n,0.5,0.5\n", "b": "i,loss\n,3\n"},
+            Asked(by=("i",)),
+            r"a\.csv:2: the row has nothing in `i`",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused(
@@ -117,6 +177,34 @@ def test_what_cannot_be_read_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=match):
         read_swarm(write(tmp_path, **texts), asked)
+
+
+def test_a_score_between_0_and_1_that_was_named_is_no_share(tmp_path: Path) -> None:
+    text = "math,web,gsm8k\n0.5,0.5,0.001\n0.2,0.8,0.01\n"
+    table = read_swarm(write(tmp_path, r=text), parse_asked(metrics=["gsm8k:max"]))
+    assert table.domains == ("math", "web")
+    assert table.values[:, 0].tolist() == [0.001, 0.01]
+
+
+def test_a_score_in_which_two_files_agree_is_kept(tmp_path: Path) -> None:
+    texts = {"a": "i,a,b,loss\n1,0.5,0.5,2\n", "b": "i,loss,acc\n1,2.0,4\n"}
+    table = read_swarm(write(tmp_path, **texts))
+    assert dict(table.metrics) == {"loss": "min", "acc": "max"}
+
+
+def test_long_numbers_that_tell_runs_apart_keep_their_digits(tmp_path: Path) -> None:
+    first, second = 12345678901234567, 12345678901234568
+    texts = {
+        "a": f"id,a,b\n{first},0.5,0.5\n{second},0.2,0.8\n",
+        "b": f"id,loss\n{second},2\n{first},1\n",
+    }
+    assert read_swarm(write(tmp_path, **texts)).values[:, 0].tolist() == [1, 2]
+
+
+def test_plain_text_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "runs.txt").write_text("math,web,loss\n")
+    with pytest.raises(DataError, match=r"runs\.txt: is plain text by its name, not a table"):
+        read_swarm([tmp_path / "runs.txt"])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -135,3 +223,17 @@ def test_directions_can_be_said() -> None:
 def test_bounds_of_shares() -> None:
     space = parse_space(["a", "b"], ["a=0.1"], ["b=0.5"])
     assert np.allclose([space.lower, space.upper], [[0.1, 0], [1, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("bounds", "match"),
+    [
+        (["b"], "the share is missing: write `b=0.3`"),
+        (["b=half"], "the share must be a number"),
+        (["c=0.5"], "`c` is not a domain"),
+        (["b=0.5", "b=0.2"], "stands twice"),
+    ],
+)
+def test_bounds_that_are_none_are_refused(bounds: list[str], match: str) -> None:
+    with pytest.raises(RecipeError, match=match):
+        parse_space(["a", "b"], largest=bounds)

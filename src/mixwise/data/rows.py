@@ -128,6 +128,10 @@ def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[
         columns = [
             (column, header.index(column)) for column in chosen_columns(wanted, header, place)
         ]
+        if twice := next((name for name, _ in columns if name and header.count(name) > 1), None):
+            raise DataError(
+                f"{place}:1: two columns are named `{printable(twice, 80)}`: rename one of them"
+            )
         line = reader.line_num + 1
         for cells in reader:
             if cells and len(cells) != len(header):

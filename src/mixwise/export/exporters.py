@@ -10,8 +10,9 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from mixwise.errors import RecipeError, ResourceError, StudyError
+from mixwise.errors import RecipeError, ResourceError, StudyError, printable
 from mixwise.export.exporter import Delivery, Export, Exporter, RowsFormat, SideFile
+from mixwise.export.from_study import source_files
 from mixwise.export.shares import make_shares
 from mixwise.export.stream import make_stream
 from mixwise.export.trainer_exports import (
@@ -100,8 +101,8 @@ def export(
         ``file``, and the facts that the exporter gives.
 
     Raises:
-        RecipeError: If rows are asked for that the exporter cannot write, or the trainer could not
-            be told what the recipe says.
+        RecipeError: If rows are asked for that the exporter cannot write, the trainer could not be
+            told what the recipe says, or a file of the recipe's data would be written over.
         StudyError: If the study has no recommendation, or one that was made from something else;
             or if its data, which the exporter writes, are read by functions of the user alone.
         ResourceError: If the file cannot be written.
@@ -132,9 +133,22 @@ def export(
         )
     else:
         made = exporter.make(recommendation, opened)
+    if opened is not None:
+        _require_other_files(made, path, opened)
     write_export(made, path)
     beside = {"beside": [str(each.path) for each in made.beside]} if made.beside else {}
     return {"file": str(path), **beside, **made.facts}
+
+
+def _require_other_files(made: Export, path: Path, workspace: Workspace) -> None:
+    """Refuse to write over data of the recipe."""
+    data = {file.resolve() for file in source_files(workspace)}
+    for target in (path, *(each.path for each in made.beside)):
+        if target.resolve() in data:
+            raise RecipeError(
+                f"`--output`: {printable(str(target))} would be written over, which holds rows of "
+                "the study: name another file"
+            )
 
 
 def _stale(study: StudyFolder, how: str) -> StudyError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -81,14 +82,24 @@ def _count_rows(corpus: Corpus, workspace: Workspace, name: str) -> RowCounts:
     return RowCounts(n_rows, n_heldout, int(lengths.sum()), int(cut.sum()))
 
 
-def _source(portion: Portion, workspace: Workspace) -> HandedSource:
+def source_files(workspace: Workspace) -> Iterator[Path]:
+    """All files that the study's domains are read from."""
+    for name in workspace.recipe.domains:
+        for portion in workspace.inputs.portions(name):
+            yield from _files(portion, workspace)
+
+
+def _files(portion: Portion, workspace: Workspace) -> tuple[Path, ...]:
+    """Absolute paths; none of a dataset of the hub."""
     source, folder = portion.source, workspace.inputs.settings.recipe_folder
-    files: tuple[Path, ...] = ()
-    if source.hub is None:
-        files = tuple(
-            path.absolute()
-            for path in resolve_files(source.files, folder, f"{portion.key}.files", source.format)
-        )
+    if source.hub is not None:
+        return ()
+    found = resolve_files(source.files, folder, f"{portion.key}.files", source.format)
+    return tuple(path.absolute() for path in found)
+
+
+def _source(portion: Portion, workspace: Workspace) -> HandedSource:
+    source, files = portion.source, _files(portion, workspace)
     return HandedSource(
         files=files,
         hub=source.hub,

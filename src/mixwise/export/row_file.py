@@ -81,7 +81,7 @@ def write_parquet(path: Path, spool: RowSpool, numbers: npt.NDArray[np.int64]) -
     """Write rows as Parquet.
 
     Raises:
-        DataError: If a column has values of several types.
+        DataError: If a column has values of several types, or a number that is too large.
         MissingDependencyError: If pyarrow is missing.
     """
     try:
@@ -104,7 +104,7 @@ def write_parquet(path: Path, spool: RowSpool, numbers: npt.NDArray[np.int64]) -
         with pq.ParquetWriter(path, schema) as writer:
             for part in _parts(spool, numbers):
                 writer.write_table(pa.Table.from_pylist(part, schema=schema))
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OverflowError) as error:
         raise DataError(
             f"the rows do not fit into one table ({printable(first_line(error))}): use "
             "`--materialise jsonl`"

@@ -61,7 +61,14 @@ def parse_space(
 def _bounds(option: str, texts: Sequence[str], domains: Sequence[str]) -> dict[str, float]:
     found: dict[str, float] = {}
     for text in texts:
-        name, _, number = text.rpartition("=")
+        name, equals, number = text.rpartition("=")
+        if not equals:
+            raise RecipeError(
+                f"`{option} {printable(text, 80)}`: the share is missing: write "
+                f"`{printable(text, 80)}=0.3`"
+            )
+        if name in found:
+            raise RecipeError(f"`{option} {printable(name, 80)}=…` stands twice: say it once")
         if name not in domains:
             raise RecipeError(
                 f"`{option} {printable(text, 80)}`: `{printable(name, 80)}` is not a domain: "

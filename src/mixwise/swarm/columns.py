@@ -18,6 +18,7 @@ _WORDS: Mapping[Direction, tuple[str, ...]] = {
     "min": ("loss", "nll", "bpb", "bits", "ppl", "perplexity", "error", "err", "ce", "entropy"),
     "max": ("acc", "accuracy", "f1", "exact", "em", "score", "reward", "pass", "win", "bleu"),
 }
+_OF_ERRORS = frozenset(("stderr", "std", "stdev", "sd", "se", "sem", "var", "variance"))
 
 
 def share_columns(numbers: Mapping[str, Array], groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -28,13 +29,14 @@ def share_columns(numbers: Mapping[str, Array], groups: Sequence[Sequence[str]])
         groups: The columns of each file: one file's may be the shares; then all of them together.
 
     Raises:
-        DataError: If no group of columns adds up.
+        DataError: If no group of columns adds up, or one does with and without some column.
     """
     for names in [*groups, list(numbers)]:
-        own = [n for n in names if n in numbers and (numbers[n] >= 0).all() and not _is_metric(n)]
+        own = [n for n in names if n in numbers and (numbers[n] >= 0).all() and not is_score(n)]
         for limit in (1.0, _PERCENT):
             chosen = [name for name in own if (numbers[name] <= limit * (1 + TOLERANCE)).all()]
             if len(chosen) > 1 and is_whole(_sums(numbers, chosen) / limit):
+                _require_shares({name: numbers[name] / limit for name in chosen})
                 return tuple(chosen)
     raise DataError(
         "no columns were found whose rows add up to 1: name those of the domains' shares by "
@@ -42,8 +44,39 @@ def share_columns(numbers: Mapping[str, Array], groups: Sequence[Sequence[str]])
     )
 
 
-def normalised(numbers: Mapping[str, Array], domains: Sequence[str]) -> tuple[Array, Array]:
+def _require_shares(chosen: Mapping[str, Array]) -> None:
+    """Refuse small numbers that are no shares, as a learning rate or a seed of 0.
+
+    They are told by that sums are as near to 1 without them, or that all runs have the same.
+
+    Raises:
+        DataError: Names the column, and how the others are named.
+    """
+    total = _sums(chosen, list(chosen))
+    doubtful = []
+    for name, column in chosen.items():
+        without = total - column
+        is_nearer = np.abs(without - 1).mean() <= np.abs(total - 1).mean()
+        is_constant = len(column) > 1 and column.min() == column.max()
+        if is_whole(without) and (is_nearer or is_constant):
+            doubtful.append(name)
+    if doubtful:
+        others = ",".join(printable(name, 80) for name in chosen if name not in doubtful)
+        raise DataError(
+            f"the column `{printable(doubtful[0], 80)}` may be a share or not, as rows add up to 1 "
+            f"with and without it: name the shares, such as `--domains {others}`"
+        )
+
+
+def normalised(
+    numbers: Mapping[str, Array], domains: Sequence[str], places: Sequence[str]
+) -> tuple[Array, Array]:
     """Shares that add up to 1, ``(n, n_domains)``, and their sums as they stood, ``(n,)``.
+
+    Args:
+        numbers: Columns that hold numbers alone.
+        domains: Those of the shares.
+        places: Where each run stands, for the error text.
 
     Raises:
         DataError: If a column is missing or holds something else, or a row adds up to neither 1
@@ -62,7 +95,7 @@ def normalised(numbers: Mapping[str, Array], domains: Sequence[str]) -> tuple[Ar
     if (shares < 0).any() or not is_whole(sums):
         odd = int(np.abs(np.where((shares < 0).any(axis=1), np.inf, sums - 1)).argmax())
         raise DataError(
-            f"run {odd + 1}: shares must be at least 0 and add up to 1 (or to 100), but they are "
+            f"{places[odd]}: shares must be at least 0 and add up to 1 (or to 100), but they are "
             f"{', '.join(f'{value:g}' for value in shares[odd])}: repair the row, or name the "
             "columns of the shares by `--domains`"
         )
@@ -106,16 +139,25 @@ def directions(asked: Asked, names: Sequence[str]) -> dict[str, Direction]:
 
 
 def _direction(name: str) -> Direction | None:
-    """By the last word of the name that is one of the table's."""
-    for word in reversed(re.split(r"[^a-z0-9]+", name.lower())):
-        for way, words in _WORDS.items():
-            if word in words:
+    """By the last word of the name that is one of the table's; an error of a score has none."""
+    words = _words(name)
+    if _OF_ERRORS.intersection(words):
+        return None
+    for word in reversed(words):
+        for way, known in _WORDS.items():
+            if word in known:
                 return way
     return None
 
 
-def _is_metric(name: str) -> bool:
-    return _direction(name) is not None
+def is_score(name: str) -> bool:
+    """Whether a word of a column's name says that it is a score, or the error of one."""
+    words = set(_words(name))
+    return any(not words.isdisjoint(known) for known in (*_WORDS.values(), _OF_ERRORS))
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[^a-z0-9]+", name.lower())
 
 
 def _sums(numbers: Mapping[str, Array], names: Sequence[str]) -> Array:

@@ -20,7 +20,7 @@ from mixwise.arrays import Array
 from mixwise.decision.answer import answer_words
 from mixwise.decision.fidelity import measure_fidelity
 from mixwise.decision.next_reference import choose_next
-from mixwise.errors import DataError
+from mixwise.errors import DataError, RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.progress import OnProgress, silent
 from mixwise.search.space.designs import centre
@@ -61,7 +61,7 @@ def fit_swarm(
 
     Raises:
         DataError: If the table has too few mixtures, or all runs have the same scores.
-        RecipeError: If the space is empty.
+        RecipeError: If the space is of other domains.
     """
     mixture = table.mixture_of_run
     n_mixtures = int(mixture.max()) + 1
@@ -70,9 +70,14 @@ def fit_swarm(
             f"the runs have {n_mixtures} different mixtures, but a fit needs {LEAST_MIXTURES}: "
             "train more"
         )
-    if not table.values.std(axis=0).any():
+    if not table.spreads.any():
         raise DataError("all runs have the same scores: nothing can be learned from them")
     space = space or MixtureSpace.whole(table.domains)
+    if space.domains != table.domains:
+        raise RecipeError(
+            f"the bounds are of {', '.join(space.domains)}, but the runs of "
+            f"{', '.join(table.domains)}: name the same domains in the same order"
+        )
     validated = cross_validate(table, seed=seed, on_progress=on_progress)
     surface = validated.surface
     highest = maximise(surface.value, space, seed=seed)
@@ -115,7 +120,7 @@ def fit_swarm(
             for name, share, most in zip(
                 table.domains, chosen.shares, table.shares.max(axis=0).tolist(), strict=True
             )
-            if share > most
+            if round(share - most, _DECIMALS) > 0
         },
         metrics=_metrics(table, validated, chosen, objective, seed=seed),
         fidelity=measure_fidelity(
@@ -247,5 +252,5 @@ def _by_mixture(column: Array, mixture: npt.NDArray[np.intp]) -> Array:
 
 def _relative_error(predicted: Array, values: Array) -> float:
     """Root mean square error over the spread; 0 where nothing varies."""
-    spread = float(values.std())
+    spread = float(values.std()) if values.max() > values.min() else 0.0
     return float(np.sqrt(((predicted - values) ** 2).mean())) / spread if spread > 0 else 0.0

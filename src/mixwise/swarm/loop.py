@@ -29,7 +29,7 @@ from mixwise.search.space.designs import centre
 from mixwise.swarm.cross_validation import cross_validate
 from mixwise.swarm.findings import SwarmFit
 from mixwise.swarm.fit import LEAST_MIXTURES, fit_swarm
-from mixwise.swarm.table import SwarmTable
+from mixwise.swarm.table import SwarmTable, require_columns
 
 
 class Swarm:
@@ -43,7 +43,8 @@ class Swarm:
         seed: Decides designs, folds and draws.
 
     Raises:
-        EvaluationError: If known runs have other domains or metrics.
+        DataError: If a name stands twice, or a direction is none.
+        EvaluationError: If the space or the known runs have other domains, or these other metrics.
     """
 
     def __init__(
@@ -58,6 +59,12 @@ class Swarm:
         self._domains = tuple(domains)
         self._metrics = dict(metrics)
         self._space = space or MixtureSpace.whole(self._domains)
+        require_columns(self._domains, self._metrics)
+        if self._space.domains != self._domains:
+            raise EvaluationError(
+                f"the space is of {', '.join(self._space.domains)}, but the swarm of "
+                f"{', '.join(self._domains)}: name the same domains in the same order"
+            )
         self._seed = seed
         self._told: list[tuple[Mixture, tuple[float, ...], str]] = []
         self._pending: list[Mixture] = []

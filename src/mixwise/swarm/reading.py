@@ -7,18 +7,16 @@ column; exports of Weights & Biases or MLflow are one file with other columns be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.data.formats import format_of
-from mixwise.data.rows import read_rows
-from mixwise.errors import DataError, nearest, printable
-from mixwise.records.row import FileRow
-from mixwise.swarm.columns import directions, normalised, share_columns
+from mixwise.errors import DataError, printable
+from mixwise.swarm.cells import as_number, is_number_or_gap
+from mixwise.swarm.columns import directions, is_score, normalised, share_columns
+from mixwise.swarm.joining import RunFile, find_keys, join, repeated_columns
 from mixwise.swarm.table import Asked, SwarmTable
 
 
@@ -31,154 +29,57 @@ def read_swarm(files: Sequence[Path], asked: Asked = Asked()) -> SwarmTable:  # 
         asked: What the columns are; what it does not say is recognised.
 
     Raises:
-        DataError: If a file cannot be read, rows do not belong together, a score is missing or no
-            number, or the columns cannot be told.
+        DataError: If a file cannot be read, rows do not belong together, files differ in a score, a
+            score is missing or no number, or the columns cannot be told.
     """
-    tables = [_Table.read(file) for file in files]
-    keys = _keys(tables, asked) if len(tables) > 1 else ()
-    joined, n_alone = _join(tables, keys)
+    tables = [RunFile.read(file) for file in files]
+    keys = find_keys(tables, asked) if len(tables) > 1 else ()
+    repeated = repeated_columns(tables) - {*keys}
+    scores = {n for n in repeated if n in asked.domains or n in asked.metrics or is_score(n)}
+    joined, n_alone = join(tables, keys, scores)
     rows = [row for _, row in joined]
+    places = tuple(place for place, _ in joined)
     columns = list(dict.fromkeys(n for table in tables for n in table.names))
-    aside = {*keys, *asked.by, *_shared(tables)}
+    aside = {*keys, *asked.by, *(repeated - scores)}
     kept = [name for name in columns if name not in aside]
     numbers = {name: found for name in kept if (found := _numbers(rows, name)) is not None}
-    groups = [[name for name in table.names if name in kept] for table in tables]
-    domains = asked.domains or share_columns(numbers, groups)
-    shares, sums = normalised(numbers, domains)
-    left = [name for name in numbers if name not in domains]
-    asked_for = [name for name in asked.metrics if name not in left]
-    metrics = directions(asked, left if not asked_for else [*left, *_with_gaps(rows, asked_for)])
+    groups = [
+        [name for name in table.names if name in kept and name not in asked.metrics]
+        for table in tables
+    ]
+    unscored = {name: column for name, column in numbers.items() if name not in asked.metrics}
+    domains = asked.domains or share_columns(unscored, groups)
+    shares, sums = normalised(numbers, domains, places)
+    left = [n for n in kept if n not in domains and _may_be_score(rows, n, asked)]
+    metrics = directions(asked, left)
     values = np.stack([_complete(joined, name) for name in metrics], axis=1)
     return SwarmTable(
         tuple(domains),
         metrics,
         shares,
         values,
-        tuple(place for place, _ in joined),
+        places,
         (float(sums.min()), float(sums.max())),
         n_alone,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """One file."""
-
-    file: Path
-    names: tuple[str, ...]
-    rows: tuple[FileRow, ...]
-
-    @classmethod
-    def read(cls, file: Path) -> _Table:
-        if not file.is_file():
-            raise DataError(f"{printable(str(file))}: there is no such file: check the path")
-        rows = tuple(read_rows(file, format_of(file), ()))
-        if not rows:
-            raise DataError(f"{printable(str(file))}: holds no rows: name a file of runs")
-        return cls(file, tuple(dict.fromkeys(name for row in rows for name in row.values)), rows)
-
-
-def _keys(tables: Sequence[_Table], asked: Asked) -> tuple[str, ...]:
-    """The columns by which rows of several files belong together.
-
-    Of the columns that all files have, the one that tells all runs apart and finds most of them
-    again; all of them together where there is none.
-    """
-    shared = _shared(tables)
-    for name in asked.by:
-        if name not in shared:
-            raise DataError(
-                f"the column `{printable(name, 80)}` (`--by`) is not in every file: "
-                f"{nearest(name, shared)}"
-            )
-    if asked.by:
-        return asked.by
-    if not shared:
-        raise DataError(
-            "the files have no column in common that tells which rows belong together: give each "
-            "row an `index`"
-        )
-    found: dict[str, int] = {}
-    for name in shared:
-        values = [[_as_key(row.values.get(name)) for row in table.rows] for table in tables]
-        if all(len(set(own)) == len(own) for own in values):
-            found[name] = len(set.intersection(*map(set, values)))
-    best = max(found, key=lambda name: found[name], default="")
-    return (best,) if found and found[best] else tuple(shared)
-
-
-def _shared(tables: Sequence[_Table]) -> list[str]:
-    """Columns that all files have; none where there is one file."""
-    if len(tables) == 1:
-        return []
-    return [name for name in tables[0].names if all(name in t.names for t in tables)]
-
-
-def _join(
-    tables: Sequence[_Table], keys: Sequence[str]
-) -> tuple[list[tuple[str, Mapping[str, Any]]], int]:
-    """Rows with where they stand, and how many belong to nothing."""
-    if len(tables) == 1:
-        return [(row.place, row.values) for row in tables[0].rows], 0
-    by_key = [_by_key(table, keys) for table in tables]
-    common = [key for key in by_key[0] if all(key in other for other in by_key)]
-    if not common:
-        raise DataError(
-            f"no rows of the files are equal in {_named(keys)}: name the column that "
-            "tells runs apart by `--by`"
-        )
-    joined: list[tuple[str, Mapping[str, Any]]] = []
-    for key in common:
-        parts = [other[key] for other in by_key]
-        values = {name: value for part in parts for name, value in part.values.items()}
-        joined.append((parts[0].place, values))
-    return joined, sum(len(other) - len(common) for other in by_key)
-
-
-def _by_key(table: _Table, keys: Sequence[str]) -> dict[tuple[str, ...], FileRow]:
-    found: dict[tuple[str, ...], FileRow] = {}
-    for row in table.rows:
-        key = tuple(_as_key(row.values.get(name)) for name in keys)
-        if key in found:
-            raise DataError(
-                f"{row.place}: the row is equal in {_named(keys)} to that of {found[key].place}: "
-                "give each run its own, or name the column that tells runs apart by `--by`"
-            )
-        found[key] = row
-    return found
-
-
-def _named(columns: Sequence[str]) -> str:
-    return ", ".join(f"`{printable(name, 80)}`" for name in columns)
-
-
-def _as_key(value: Any) -> str:
-    """A value as text, in which 3, 3.0 and "3" are one."""
-    number = _number(value)
-    return str(value) if number is None else f"{number:.12g}"
-
-
 def _numbers(rows: Sequence[Mapping[str, Any]], name: str) -> Array | None:
     """A column, where all of it is numbers."""
-    found = [_number(row.get(name)) for row in rows]
+    found = [as_number(row.get(name)) for row in rows]
     numbers = [number for number in found if number is not None]
     return np.array(numbers) if len(numbers) == len(found) else None
 
 
-def _number(value: Any) -> float | None:
-    """A finite number, or a text of one."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if np.isfinite(number) else None
+def _may_be_score(rows: Sequence[Mapping[str, Any]], name: str, asked: Asked) -> bool:
+    """Whether a column holds numbers; also one with gaps, for the gap to be named.
 
-
-def _with_gaps(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
-    """Of the columns that were asked for those that hold some numbers, for the gap to be named."""
-    return [name for name in names if any(_number(row.get(name)) is not None for row in rows)]
+    Where a column has texts between its numbers, its name or the user must say that it is a score.
+    """
+    values = [row.get(name) for row in rows]
+    if all(as_number(value) is None for value in values):
+        return False
+    return name in asked.metrics or is_score(name) or all(map(is_number_or_gap, values))
 
 
 def _complete(joined: Sequence[tuple[str, Mapping[str, Any]]], name: str) -> Array:
@@ -189,12 +90,12 @@ def _complete(joined: Sequence[tuple[str, Mapping[str, Any]]], name: str) -> Arr
     """
     found = []
     for place, row in joined:
-        number = _number(row.get(name))
+        number = as_number(row.get(name))
         if number is None:
             raise DataError(
                 f"{place}: the metric `{printable(name, 80)}` is "
                 f"{printable(str(row.get(name, 'missing')), 80) or 'empty'}, which is no number: "
-                "remove the row, or leave the metric out"
+                "remove the row, or name the metrics of the objective without it"
             )
         found.append(number)
     return np.array(found)

@@ -42,7 +42,7 @@ class Units:
     @classmethod
     def of(cls, table: SwarmTable) -> Units:
         """Those of a table."""
-        spreads = table.values.std(axis=0)
+        spreads = table.spreads
         return cls(table.signs, table.values.mean(axis=0), np.where(spreads > 0, spreads, 1.0))
 
     def objective(self, values: Array) -> Array:

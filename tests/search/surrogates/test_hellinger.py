@@ -53,3 +53,11 @@ def test_many_rows_are_predicted_in_blocks_and_learned_from_some() -> None:
 def test_equal_values_are_predicted_as_such() -> None:
     model = fit_hellinger(SHARES[:10], np.full(10, 2.5), length_per_domain=False, seed=0)
     assert model.predict(SHARES[10:12]) == pytest.approx([2.5, 2.5])
+
+
+def test_a_share_that_is_below_zero_by_a_rounding_is_zero() -> None:
+    model = fit_hellinger(SHARES[:12], law(SHARES[:12]), length_per_domain=False, seed=0)
+    edge = np.array([[0.5, 0.5, 0.0, 0.0]])
+    beyond = edge - [0.0, 0.0, 1e-17, 0.0]
+    assert model.predict(beyond) == pytest.approx(model.predict(edge))
+    assert model.deviation(beyond) == pytest.approx(model.deviation(edge))

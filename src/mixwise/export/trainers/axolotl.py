@@ -84,10 +84,9 @@ AXOLOTL = Trainer(
     long_rows="cut",
     reads=Reads(
         ("text", "chat", "sharegpt"),
-        (*HUGGING_FACE_SUFFIXES,),
+        HUGGING_FACE_SUFFIXES,
         renames=("text", "chat", "sharegpt"),
         many_files=False,
-        revisions=True,
     ),
     render=render,
     most_epochs=1.0,

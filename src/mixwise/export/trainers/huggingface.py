@@ -30,7 +30,7 @@ def render(handover: Handover, file: Path) -> Rendered:
         written = ("from datasets import load_dataset", "", f"mixture = {call}")
         return Rendered(written, {domain.name: 1.0 for domain in handover.domains})
     shares = handover.row_shares("whole")
-    n_rows = round(sum(domain.rows("whole") for domain in handover.domains))
+    n_rows = max(1, round(sum(domain.rows("whole") for domain in handover.domains)))
     lines = (
         "from datasets import interleave_datasets, load_dataset",
         "",
@@ -71,7 +71,6 @@ HUGGINGFACE = Trainer(
         ("text", "prompt-completion", "chat", "sharegpt", "alpaca"),
         HUGGING_FACE_SUFFIXES,
         renames=("text", "prompt-completion", "chat", "sharegpt", "alpaca"),
-        revisions=True,
         one_layout=True,
     ),
     render=render,

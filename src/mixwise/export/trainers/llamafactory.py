@@ -112,6 +112,8 @@ LLAMAFACTORY = Trainer(
         PLAIN_SUFFIXES,
         renames=("text", "prompt-completion", "chat", "sharegpt", "alpaca"),
         many_files=False,
+        hub=("config", "split"),
+        texts_apart=True,
     ),
     render=render,
 )

@@ -49,7 +49,7 @@ LLAMAFACTORY_V1 = Trainer(
     use="Name this file as `train_dataset` of a v1 configuration, with `cutoff_len` "
     "the study's sequence length.",
     long_rows="cut",
-    reads=Reads(("sharegpt",), PLAIN_SUFFIXES, many_files=False),
+    reads=Reads(("sharegpt",), PLAIN_SUFFIXES, many_files=False, hub=("split",)),
     render=render,
     layouts=("as it stands", "sharegpt"),
 )

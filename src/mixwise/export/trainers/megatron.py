@@ -48,7 +48,7 @@ def render(handover: Handover, file: Path) -> Rendered:
     return Rendered(lines, weights)
 
 
-TOKEN_FILES = Reads(("text",), (".jsonl",), renames=("text",), many_files=False)
+TOKEN_FILES = Reads(("text",), (".jsonl",), renames=("text",), many_files=False, hub=None)
 
 MEGATRON = Trainer(
     name="megatron",

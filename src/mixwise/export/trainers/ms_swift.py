@@ -71,6 +71,8 @@ MS_SWIFT = Trainer(
         ("text", "prompt-completion", "chat", "sharegpt", "alpaca"),
         PLAIN_SUFFIXES,
         many_files=False,
+        hub=("config",),
+        texts_apart=True,
     ),
     render=render,
 )

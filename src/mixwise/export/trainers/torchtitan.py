@@ -72,7 +72,7 @@ TORCHTITAN = Trainer(
     "of tokens.",
     use="Import this module in a configuration, and take `mixture` as its `dataloader`.",
     long_rows="whole",
-    reads=Reads(("text",), HUGGING_FACE_SUFFIXES, renames=("text",), revisions=True),
+    reads=Reads(("text",), HUGGING_FACE_SUFFIXES, renames=("text",)),
     render=render,
     layouts=("as it stands", "text"),
 )

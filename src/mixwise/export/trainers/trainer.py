@@ -9,8 +9,11 @@ from typing import Any, Literal
 
 from mixwise.errors import RecipeError, printable
 from mixwise.export.handover import HandedDomain, HandedSource, Handover, LongRows
+from mixwise.recipe import HubDataset
 
 Layout = Literal["as it stands", "text", "prompt-completion", "messages", "sharegpt"]
+HubPart = Literal["config", "split", "revision"]
+_PATTERNS = "*?[]\n"  # of which trainers make other paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +25,18 @@ class Reads:
         suffixes: Last suffixes of files that it opens, compressions among them.
         renames: Record formats whose parts may have other names than the usual ones.
         many_files: Whether a dataset may be several files.
-        revisions: Whether a dataset of the hub may be pinned to a revision.
+        hub: What can be said of a dataset of the hub; None where it takes files alone.
         one_layout: Whether all datasets must have the same columns.
+        texts_apart: Whether a run is of texts or of other rows, and never of both.
     """
 
     records: tuple[str, ...]
     suffixes: tuple[str, ...]
     renames: tuple[str, ...] = ()
     many_files: bool = True
-    revisions: bool = False
+    hub: tuple[HubPart, ...] | None = ("config", "split", "revision")
     one_layout: bool = False
+    texts_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,12 @@ def require_readable(handover: Handover, trainer: Trainer) -> None:
     for domain in handover.domains:
         for reason in _reasons(domain, trainer):
             raise _refused(domain.name, trainer, reason)
+    if trainer.reads.texts_apart and len({domain.is_text for domain in handover.domains}) > 1:
+        texts = next(domain.name for domain in handover.domains if domain.is_text)
+        raise RecipeError(
+            f"`domains.{texts}`: {trainer.title} reads texts or conversations in one run, but the "
+            "mixture has both: export the stream of tokens"
+        )
     first = handover.domains[0]
     for other in handover.domains[1:] if trainer.reads.one_layout else ():
         if _layout(other.source) != _layout(first.source):
@@ -128,8 +139,7 @@ def _reasons(domain: HandedDomain, trainer: Trainer) -> Iterator[str]:
         yield f"whole files, but `where` chooses rows ({printable(str(dict(source.where)), 80)})"
     yield from _reasons_of_records(source, reads)
     if source.hub is not None:
-        if source.hub.revision is not None and not reads.revisions:
-            yield f"no revision of a dataset of the hub, but it is `{source.hub.revision}`"
+        yield from _reasons_of_hub(source.hub, reads)
     else:
         yield from _reasons_of_files(source, reads)
     epochs = domain.epochs(trainer.long_rows)
@@ -151,6 +161,22 @@ def _reasons_of_records(source: HandedSource, reads: Reads) -> Iterator[str]:
         yield f"turns alone, but `{more[0]}` stands beside them"
 
 
+def _reasons_of_hub(hub: HubDataset, reads: Reads) -> Iterator[str]:
+    if reads.hub is None:
+        yield f"files, but `{printable(hub.dataset, 80)}` is a dataset of the hub"
+        return
+    if hub.stream_rows is not None:
+        yield f"whole datasets of the hub, but of this one {hub.stream_rows:,} rows are read"
+    said: Mapping[HubPart, str | None] = {
+        "config": hub.config,
+        "split": None if hub.split == "train" else hub.split,
+        "revision": hub.revision,
+    }
+    for part, value in said.items():
+        if value is not None and part not in reads.hub:
+            yield f"no {part} of a dataset of the hub, but it is `{printable(value, 80)}`"
+
+
 def _reasons_of_files(source: HandedSource, reads: Reads) -> Iterator[str]:
     if source.format == "text":
         yield "rows, but this is plain text, which mixwise cuts into documents"
@@ -159,8 +185,16 @@ def _reasons_of_files(source: HandedSource, reads: Reads) -> Iterator[str]:
     for file in source.files:
         if file.suffix.lower() not in reads.suffixes:
             yield f"files that end in {', '.join(reads.suffixes)}, but this is {file.name}"
+        if odd := unreadable_sign(file):
+            yield f"paths without {odd}, but this is {printable(str(file))}"
     if len(source.files) > 1 and not reads.many_files:
         yield f"one file a dataset, but this domain has {len(source.files)}"
+
+
+def unreadable_sign(path: Path) -> str:
+    """The first sign of a path that trainers take for a pattern of many; empty for none."""
+    odd = next((sign for sign in _PATTERNS if sign in str(path)), "")
+    return f"`{printable(odd)}`" if odd else ""
 
 
 def is_read_as_it_stands(source: HandedSource, reads: Reads) -> bool:

@@ -86,6 +86,7 @@ TRL = Trainer(
         ("text", "prompt-completion", "chat", "sharegpt"),
         HUGGING_FACE_SUFFIXES,
         renames=("text",),
+        hub=("config", "split"),
         one_layout=True,
     ),
     render=render,

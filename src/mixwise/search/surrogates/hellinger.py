@@ -49,7 +49,7 @@ class HellingerModel:
 
     def predict(self, shares: Array) -> Array:
         """What a run on each mixture is expected to give, ``(n, n_domains)`` → ``(n,)``."""
-        blocks = [np.sqrt(shares[k : k + _BLOCK]) for k in range(0, len(shares), _BLOCK)]
+        blocks = [_roots(shares[k : k + _BLOCK]) for k in range(0, len(shares), _BLOCK)]
         return np.concatenate([np.asarray(self.regressor.predict(block)) for block in blocks])
 
     def joint(self, shares: Array) -> tuple[Array, Array]:
@@ -61,12 +61,12 @@ class HellingerModel:
         Returns:
             ``(n,)`` and ``(n, n)``.
         """
-        mean, covariance = self.regressor.predict(np.sqrt(shares), return_cov=True)
+        mean, covariance = self.regressor.predict(_roots(shares), return_cov=True)
         return np.asarray(mean), np.asarray(covariance) - self.noise**2 * np.eye(len(shares))
 
     def deviation(self, shares: Array) -> Array:
         """Standard deviation of a run on each mixture, its noise included, ``(n,)``."""
-        return np.asarray(self.regressor.predict(np.sqrt(shares), return_std=True)[1])
+        return np.asarray(self.regressor.predict(_roots(shares), return_std=True)[1])
 
 
 def fit_hellinger(
@@ -84,7 +84,7 @@ def fit_hellinger(
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-    roots = np.sqrt(shares)
+    roots = _roots(shares)
     lengths = np.ones(roots.shape[1]) if length_per_domain else 1.0
     kernel = ConstantKernel(1.0, _VARIANCES) * Matern(lengths, _LENGTHS, nu=2.5)
     some = np.random.default_rng(seed).permutation(len(roots))[:_MOST_ROWS]
@@ -98,3 +98,8 @@ def fit_hellinger(
         )
     unit = float(np.std(values)) or 1.0
     return HellingerModel(regressor, float(np.sqrt(learned.kernel_.k2.noise_level)) * unit)
+
+
+def _roots(shares: Array) -> Array:
+    """√λ; searches step over the edge by a rounding, where there is no root."""
+    return np.sqrt(np.maximum(shares, 0.0))
