@@ -207,6 +207,12 @@ def test_without_references_ranks_are_foreseen(
     assert ("is not known" in verdict.reasons[place]) == (not path)
 
 
+def test_a_step_is_neither_merged_nor_continued_along_points() -> None:
+    verdict = judge_expected(RANKED, (), share=0.02, is_one_step=True)
+    assert "from what averaging predictions usually misses" in verdict.reasons[0]
+    assert verdict.reasons[1].endswith("is not known: a single step has no points along it")
+
+
 def test_experts_of_the_final_length_cannot_be_longer() -> None:
     verdict = judge_expected(UNRANKED, (), share=1.0)
     assert verdict.remedies[0].startswith("train mixtures for calibration")

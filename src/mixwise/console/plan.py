@@ -76,7 +76,7 @@ def _prices(plan: Plan) -> Iterator[tuple[str, str]]:
         "price of the answer",
         f"{plan.price:.2f} final runs before the final one (`budget` {plan.budget:g})",
     )
-    yield "what it should buy", _worth(plan.price, len(plan.domains))
+    yield "what it should buy", _worth(plan)
     yield (
         "final training",
         f"at most {plan.n_final} of {plan.run_tokens:,} {plan.unit} ({plan.run_steps:,} steps)"
@@ -100,19 +100,22 @@ def _made_by(plan: Plan) -> str:
     return f"by gradients: one step along the mean of {steps:,} batches"
 
 
-def _worth(price: float, n_domains: int) -> str:
+def _worth(plan: Plan) -> str:
     """What answers at this price have lost where every mixture was trained."""
     from mixwise.study.worth import MEASURED, expected_worth
 
-    found = expected_worth(price)
+    found, n_domains = expected_worth(plan.price), len(plan.domains)
     if found is None:
         least, most = MEASURED[0].price, MEASURED[-1].price
         return f"not measured: answers of {least:g} to {most:g} final runs were"
+    own = f"{n_domains}, whose experts are not as long"
+    if plan.expert_method == "gradients":
+        own = f"{n_domains}, by gradients; those were trained"
     share, low, high = (max(value, 0.0) for value in (found.share, found.low, found.high))
     return (
         f"a mixture that loses {share:.0%} ({low:.0%} to {high:.0%}) of what a random one loses, "
         "as on our benchmarks: small models, five domains"
-        + (f" (here {n_domains}, whose experts are not as long)" if n_domains != 5 else "")
+        + (f" (here {own})" if n_domains != 5 or plan.expert_method == "gradients" else "")
     )
 
 

@@ -199,7 +199,12 @@ def _simplicity(workspace: Workbench, decision: Decision) -> Simplicity | None:
 def _expected_trust(calibrated: Calibrated, horizons: HorizonFacts) -> Trust:
     """How far to trust what no reference was trained to check."""
     share = horizons.expert_tokens / horizons.run_tokens
-    return judge_expected(expect_ranks(calibrated), horizons.path, share=share)
+    return judge_expected(
+        expect_ranks(calibrated),
+        horizons.path,
+        share=share,
+        is_one_step=horizons.expert_method == "gradients",
+    )
 
 
 def _provenance(workspace: Workbench, found: SearchResult) -> Provenance:

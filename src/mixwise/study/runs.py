@@ -86,6 +86,13 @@ class Runs(StudyRuns[TrainingJob]):
         """See `StudyRuns.how_to_train`."""
         return f"mixwise experts {self._study.folder}"
 
+    @property
+    def how_to_begin_anew(self) -> str:
+        """See `StudyRuns.how_to_begin_anew`."""
+        if not self._is_by_gradients:
+            return "the expert's"
+        return f"{self._study.experts_folder}, whose experts by gradients rest on all domains"
+
     def train_experts(self) -> None:
         """Make every expert that the user does not bring; see `StudyRuns.train_experts`.
 
