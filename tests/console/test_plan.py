@@ -42,10 +42,13 @@ def test_an_answer_that_nothing_verifies_says_so(capsys: pytest.CaptureFixture[s
     ("method", "words"),
     [
         ("training", "(here 1, whose experts are not as long)"),
-        ("gradients", "(here 1, by gradients; those were trained)"),
+        (
+            "gradients",
+            "lost 4% to 42% with 16 domains, 58% to 131% with 12 domains of what a random",
+        ),
     ],
 )
-def test_what_a_price_buys_was_measured_with_trained_experts(
+def test_what_a_price_buys_is_told_from_beds_of_such_experts(
     method: ExpertMethod, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chosen = recipe(experts={"horizon_tokens": 200}, final={"baselines": ()})

@@ -24,5 +24,6 @@ def test_a_longer_run_takes_its_own_steps_not_an_experts(pico_base: Path, tmp_pa
     save_record(finetune(expert, ignore).model_copy(update={"seconds": 3.0}), expert.output)
     longer = run.model_copy(update={"n_sequences": 40 * run.n_sequences})
     study: Any = SimpleNamespace(runs=SimpleNamespace(expert_jobs=lambda: [expert]))
-    assert price_words(study, [longer]).endswith(", about 2 min 0 s")
-    assert price_words(study, [longer, run]).endswith(", about 2 min 3 s one after the other")
+    assert price_words(study, [longer]).endswith(", about 2.0 min")
+    assert price_words(study, [run, run]).endswith(", about 6.0 s one after the other")
+    assert price_words(study, [longer, run]).endswith(", about 2.0 min one after the other")

@@ -229,9 +229,8 @@ def test_predictions_cost_readings_of_every_expert_and_longer_steps_those_of_the
 def test_the_diagnosis_of_steps_differentiates_nothing() -> None:
     chosen = recipe(experts={"horizon_tokens": 400})
     counts = counted(chosen)
-    moved = dataclasses.replace(
-        counts, horizons=dataclasses.replace(counts.horizons, expert_method="gradients")
-    )
+    of_steps = dataclasses.replace(counts.horizons, points=(10,), expert_method="gradients")
+    moved = dataclasses.replace(counts, horizons=of_steps)
     trained, made = plan(chosen, counts=counts), plan(chosen, counts=moved)
     store = 2 * 4_000_000
     assert made.diagnosis_bytes == 600 * 2**20 + 4_000_000 + store

@@ -102,20 +102,23 @@ def _made_by(plan: Plan) -> str:
 
 def _worth(plan: Plan) -> str:
     """What answers at this price have lost where every mixture was trained."""
-    from mixwise.study.worth import MEASURED, expected_worth
+    from mixwise.study.worth import BY_GRADIENTS, MEASURED, expected_worth
 
+    if plan.expert_method == "gradients":
+        beds = (f"{w.least:.0%} to {w.most:.0%} with {w.n_domains} domains" for w in BY_GRADIENTS)
+        return (
+            f"a mixture that lost {', '.join(beds)} of what a random one loses, on our benchmarks: "
+            "small models, one bed each"
+        )
     found, n_domains = expected_worth(plan.price), len(plan.domains)
     if found is None:
         least, most = MEASURED[0].price, MEASURED[-1].price
         return f"not measured: answers of {least:g} to {most:g} final runs were"
-    own = f"{n_domains}, whose experts are not as long"
-    if plan.expert_method == "gradients":
-        own = f"{n_domains}, by gradients; those were trained"
     share, low, high = (max(value, 0.0) for value in (found.share, found.low, found.high))
     return (
         f"a mixture that loses {share:.0%} ({low:.0%} to {high:.0%}) of what a random one loses, "
         "as on our benchmarks: small models, five domains"
-        + (f" (here {own})" if n_domains != 5 or plan.expert_method == "gradients" else "")
+        + (f" (here {n_domains}, whose experts are not as long)" if n_domains != 5 else "")
     )
 
 

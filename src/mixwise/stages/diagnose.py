@@ -25,7 +25,7 @@ import numpy as np
 from mixwise.arrays import Array
 from mixwise.decision.score import OBJECTIVE
 from mixwise.decision.trust import Trust, curvature_ratio, judge_measured, judge_predicted
-from mixwise.diagnostics.findings import Geometry, TrajectoryPoint
+from mixwise.diagnostics.findings import Geometry
 from mixwise.diagnostics.geometry import measure_geometry, measure_trajectory
 from mixwise.diagnostics.interference import (
     Interactions,
@@ -96,15 +96,11 @@ def run_diagnosis(workspace: Workspace) -> Diagnosis:
         )
     pool = workspace.open_pool()
     geometry = measure_geometry(pool)
-    names = [name for name in pool.domains if workspace.recipe.domains[name].expert is None]
-    folders = {name: workspace.study.expert_folder(name) / "trajectory" for name in names}
-    points = measure_trajectory(pool, folders) if len(names) == len(pool.domains) else ()
     validation = workspace.load_result(ValidationFound)
     if workspace.inputs.horizons.expert_method == "gradients":
         diagnosis = _of_steps(workspace, geometry, validation)
     else:
-        theory = _measure_theory(workspace, pool, validation)
-        diagnosis = _of_runs(workspace, pool, geometry, points, theory, validation)
+        diagnosis = _of_runs(workspace, pool, geometry, validation)
     workspace.save_result(diagnosis)
     return diagnosis
 
@@ -128,11 +124,13 @@ def _of_runs(
     workspace: Workspace,
     pool: ExpertPool,
     geometry: Geometry,
-    points: Sequence[TrajectoryPoint],
-    theory: _Theory,
     validation: ValidationFound | None,
 ) -> Diagnosis:
     """All of it, of trained experts."""
+    names = [name for name in pool.domains if workspace.recipe.domains[name].expert is None]
+    folders = {name: workspace.study.expert_folder(name) / "trajectory" for name in names}
+    points = measure_trajectory(pool, folders) if len(names) == len(pool.domains) else ()
+    theory = _measure_theory(workspace, pool, validation)
     return Diagnosis(
         geometry=geometry,
         trajectory=tuple(points),

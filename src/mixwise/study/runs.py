@@ -102,8 +102,7 @@ class Runs(StudyRuns[TrainingJob]):
         if self._is_by_gradients:
             measure_gradients(self.expert_jobs(), self.engine, self._on_progress)
         super().train_experts()
-        if self._is_by_gradients:
-            remove_gradients(self._study.gradients_folder)
+        remove_gradients(self._study.gradients_folder)  # also those of another method's, killed
 
     @property
     def _is_by_gradients(self) -> bool:
