@@ -211,13 +211,12 @@ def judge_expected(
         ranks: How well mixtures are ranked, as far as can be foreseen.
         path: The best mixture along the experts' runs; empty where not all scores are continued.
         share: Steps of the experts' runs over those of the final one.
-        is_one_step: Whether experts are a step each, whose predictions are averaged.
+        is_one_step: Whether experts are a step each, with no points along it.
     """
-    usual = "averaging predictions" if is_one_step else "merging"
     works, moves = ranks.middle >= RANK_LIMIT, not has_settled(path)
     reasons = [
-        f"no reference was trained to check it: from what {usual} usually misses, ρ is "
-        f"expected to be {ranks.middle:.2f} ({ranks.low:.2f} to {ranks.high:.2f}); at least "
+        f"no reference was trained to check it: from what the proxy usually misses, ρ is expected "
+        f"to be {ranks.middle:.2f} ({ranks.low:.2f} to {ranks.high:.2f}); at least "
         f"{RANK_LIMIT:.2f} is needed"
     ]
     remedies = []

@@ -43,14 +43,14 @@ from mixwise.study.results import (
 from mixwise.study.workbench import Workbench
 
 _PROXY_INTERVAL = (
-    "resampled evaluation examples alone: neither what merging misses nor the noise of training"
+    "resampled evaluation examples alone: neither what the proxy misses nor the noise of training"
 )
 _REFERENCE_INTERVAL = (
-    "what merging misses, as trained references show it, and the noise of the final runs"
+    "what the proxy misses, as trained references show it, and the noise of the final runs"
 )
 _PREDICTED_INTERVAL = (
-    "what merging and continuing usually miss, and the usual noise of the final runs: no reference "
-    "was trained here"
+    "what the proxy and continuing usually miss, and the usual noise of the final runs: no "
+    "reference was trained here"
 )
 
 
