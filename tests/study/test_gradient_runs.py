@@ -116,8 +116,8 @@ def _diagnose(study: Path, mixwise: Callable[..., tuple[int, str, str]]) -> None
     report = (study / "report.html").read_text()
     assert "Sizes are those of that one length" in report
     assert "On the proxy as it is, without calibration" not in report
-    assert "on the experts' averaged predictions" in report
-    assert "merge rule" not in report
+    assert "averaged predictions. Ranked by the proxy" in report
+    assert "merge rule linear" not in report
 
 
 def _make_one_anew(folder: Path, scratch: Path) -> None:
