@@ -36,6 +36,7 @@ SCRIPTS = {
     "horizons": "short experts against trained mixtures, by every way to continue them",
     "repetition": "scarce domains: matched repetition, and what a cap costs",
     "units": "frivolous units over the width of a network",
+    "units_labelled": "frivolous units of classifiers against what their merges miss",
 }
 _WITHOUT_MODELS = (
     "search",
@@ -54,6 +55,7 @@ _WITHOUT_MODELS = (
     "transfer",
     "horizons",
     "repetition",
+    "units_labelled",
 )
 _RESULTS = {"accuracy": "accuracy-report"}  # where results are not named like their script
 

@@ -88,20 +88,22 @@ class DrawingNetwork(nn.Module):
 
     Args:
         n_labels: Labels that there are.
+        width: What the channels are multiplied by.
     """
 
-    def __init__(self, n_labels: int) -> None:
+    def __init__(self, n_labels: int, width: float = 1.0) -> None:
         super().__init__()
-        patches = nn.Conv2d(3, 48, 4, stride=4)
-        convolutions = [nn.Conv2d(n, 64, 3, stride=2, padding=1) for n in (48, 64)]
+        first, others = int(48 * width), int(64 * width)
+        patches = nn.Conv2d(3, first, 4, stride=4)
+        convolutions = [nn.Conv2d(n, others, 3, stride=2, padding=1) for n in (first, others)]
         layers: list[nn.Module] = []
         for layer in (patches, *convolutions):
             layers += [layer, nn.GroupNorm(_GROUPS, layer.out_channels), nn.GELU()]
         self.body = nn.Sequential(*layers, nn.Flatten())
-        self.head = nn.Linear(64 * 4, n_labels)
+        self.head = nn.Linear(others * 4, n_labels)
 
     def embed(self, inputs: Tensor) -> Tensor:
-        """What the head reads, ``(n, 256)``."""
+        """What the head reads, ``(n, 256 · width)``."""
         return self.body(inputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -114,18 +116,20 @@ class SentenceNetwork(nn.Module):
 
     Args:
         n_labels: Labels that there are.
+        width: What the sizes of pieces and of the layer are multiplied by.
     """
 
-    def __init__(self, n_labels: int) -> None:
+    def __init__(self, n_labels: int, width: float = 1.0) -> None:
         super().__init__()
-        self.pieces = nn.Embedding(_BUCKETS, 24, padding_idx=0)
+        read, hidden = int(24 * width), int(48 * width)
+        self.pieces = nn.Embedding(_BUCKETS, read, padding_idx=0)
         with torch.no_grad():
             self.pieces.weight *= 0.1  # as large as what a short run moves it by
-        self.body = nn.Sequential(nn.LayerNorm(24), nn.Linear(24, 48), nn.GELU())
-        self.head = nn.Linear(48, n_labels)
+        self.body = nn.Sequential(nn.LayerNorm(read), nn.Linear(read, hidden), nn.GELU())
+        self.head = nn.Linear(hidden, n_labels)
 
     def embed(self, inputs: Tensor) -> Tensor:
-        """What the head reads, ``(n, 48)``."""
+        """What the head reads, ``(n, 48 · width)``."""
         n_pieces = (inputs > 0).sum(dim=1, keepdim=True).clamp(min=1)
         return self.body(self.pieces(inputs).sum(dim=1) / n_pieces)
 
@@ -134,7 +138,7 @@ class SentenceNetwork(nn.Module):
         return self.head(self.embed(inputs))
 
 
-NETWORKS: Mapping[Kind, Callable[[int], DrawingNetwork | SentenceNetwork]] = {
+NETWORKS: Mapping[Kind, Callable[[int, float], DrawingNetwork | SentenceNetwork]] = {
     "images": DrawingNetwork,
     "texts": SentenceNetwork,
 }

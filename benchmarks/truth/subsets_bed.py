@@ -119,13 +119,13 @@ class Material:
     folder: Path
 
     @classmethod
-    def of(cls, name: str, scratch: Path) -> Material:
-        """Read a bed, and train its base."""
+    def of(cls, name: str, scratch: Path, *, width: float = 1.0) -> Material:
+        """Read a bed, and train its base, of so many times the usual units."""
         bed, folder = LABELLED_BEDS[name], write_labelled(name, scratch)
         found = {part: load_rows(folder, bed.kind, part) for part in ("base", "train", "test")}
         n_labels = 1 + max(int(rows.labels.max()) for rows in found["train"].values())
         torch.manual_seed(0)
-        base = NETWORKS[bed.kind](n_labels)
+        base = NETWORKS[bed.kind](n_labels, width)
         domains = tuple(found[BASE])
         schedule = SCHEDULES[bed.kind]
         n_rows = schedule.base_steps * BATCH
@@ -133,7 +133,8 @@ class Material:
         for _ in train(base, rows, schedule.base_rate):
             pass
         ordered = [{d: found[part][d] for d in bed.domains} for part in ("train", "test")]
-        return cls(name, base, schedule.rate, *ordered, scratch / f"models-{name}")
+        models = f"models-{name}" if width == 1 else f"models-{name}-{width:g}"
+        return cls(name, base, schedule.rate, *ordered, scratch / models)
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mixwise.export.exporter import Delivery, Export, Exporter, SideFile
     from mixwise.export.exporters import register_exporter
     from mixwise.kinds import EvaluationKind, register_kind
+    from mixwise.macro_f1 import macro_f1_values
     from mixwise.merging.rule_table import NamedRule, register_rule
     from mixwise.mixture import Mixture, MixtureSpace
     from mixwise.objective import Measure, Metric, Objective, Scale, Term
@@ -48,6 +49,7 @@ _PLACES = {
     "export.exporter": ("Delivery", "Export", "Exporter", "SideFile"),
     "export.exporters": ("register_exporter",),
     "kinds": ("EvaluationKind", "register_kind"),
+    "macro_f1": ("macro_f1_values",),
     "mixture": ("Mixture", "MixtureSpace"),
     "merging.rule_table": ("NamedRule", "register_rule"),
     "objective": ("Measure", "Metric", "Objective", "Scale", "Term"),
@@ -116,6 +118,7 @@ __all__ = [
     "baselines",
     "fit_swarm",
     "load_recipe",
+    "macro_f1_values",
     "read_swarm",
     "recommend",
     "register_engine",

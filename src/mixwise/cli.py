@@ -23,6 +23,7 @@ from mixwise.errors import MixwiseWarning, ResourceError, StudyError
 
 if TYPE_CHECKING:
     from mixwise.api import Study
+    from mixwise.stages.merged_folder import MergedModel
     from mixwise.stages.score import ScoredMixture
     from mixwise.stages.units import UnitsFound
 
@@ -225,6 +226,55 @@ def score(
 
 
 @app.command()
+def merge(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of the study, or a configuration of mergekit.", metavar="STUDY|CONFIG"
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="New folder for the merged model.", metavar="DIR")],
+    mixture: Annotated[
+        str | None,
+        typer.Option(help="Shares: math=0.7,code=0.3; the recommended ones (best) when left out."),
+    ] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="Merge rule; the recipe's when left out.")
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        typer.Option(help="Of the tensors; the base's when left out."),
+    ] = None,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Write one LoRA adapter, of experts that are some.")
+    ] = False,
+    as_json: Json = False,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Write a merge of the experts as a model that anyone can load."""
+
+    def stage(opened: Study) -> MergedModel:
+        from mixwise.stages.merge import BEST, merge_study
+
+        form: Literal["model", "adapter"] = "adapter" if adapter else "model"
+        chosen = mixture or BEST
+        return merge_study(opened.workspace, chosen, to, form=form, precision=precision)
+
+    if not source.is_file():
+        merged = _read_study(source, stage, trust_remote_code, rule=rule)
+    elif mixture or rule or adapter:
+        raise typer.BadParameter("a configuration of mergekit says what is merged, and how")
+    else:
+        from mixwise.api import cache_folder
+        from mixwise.stages.mergekit import merge_config
+
+        merged = merge_config(
+            source, to, cache_folder(), precision=precision, trust_remote_code=trust_remote_code
+        )
+    _show(merged, as_json, lambda: console.print_text(f"Wrote {merged.folder}"))
+
+
+@app.command()
 def diagnose(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Show size and angles of the experts' task vectors, and the fidelity that was measured."""
     found = _on_study(study, "diagnose", lambda opened: opened.diagnose(), trust_remote_code)
@@ -254,7 +304,10 @@ def units(
         typer.Option(help="Names of the modules that read the units, such as '*.down_proj'."),
     ] = None,
     draws: Annotated[int, typer.Option(help="Random orders in which units are silenced.")] = 3,
-    sequences: Annotated[int, typer.Option(help="Held-out sequences of each text set.")] = 16,
+    sequences: Annotated[
+        int | None,
+        typer.Option(help="Held-out rows of each set. Default: 16 sequences, or 256 examples."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     as_json: Json = False,
     trust_remote_code: Trust = False,

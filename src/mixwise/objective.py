@@ -47,6 +47,7 @@ class Measure:
         meaning: In a few words.
         is_differentiable: Whether it is a sum of log-likelihoods, which has slopes in the merge
             weights; shares of right answers jump.
+        is_mean: Whether it is a mean over examples, so that what parts of a set say of it adds up.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Measure:
     unit: str
     meaning: str
     is_differentiable: bool = False
+    is_mean: bool = True
 
 
 @dataclass(frozen=True, slots=True)

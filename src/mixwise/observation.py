@@ -10,6 +10,7 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.errors import EvaluationError
+from mixwise.macro_f1 import LabelAnswers
 from mixwise.mixture import Mixture
 
 Answer = Literal["base", "proxy", "reference"]
@@ -48,6 +49,7 @@ class Measurement:
         examples: Value of each example, shape ``(n_examples,)``, in the metric's unit.
         example_weights: Weight of each example (tokens, bytes or 1), shape ``(n_examples,)``.
         derivatives: Slopes in the shares, where they were asked for and the metric has them.
+        answers: What the values are made of, where those of a part are of that part alone.
 
     Raises:
         EvaluationError: If a value or a slope is not finite, or there is no example.
@@ -57,6 +59,7 @@ class Measurement:
     examples: Array
     example_weights: Array
     derivatives: Derivatives | None = None
+    answers: LabelAnswers | None = None
 
     def __post_init__(self) -> None:
         if not len(self.examples) or not np.isfinite(self.examples).all():
@@ -70,6 +73,12 @@ class Measurement:
                 f"the slopes of `{self.metric}` must be finite, but are {self.derivatives.slopes}: "
                 f"{_NOT_FINITE}"
             )
+
+    @classmethod
+    def macro_f1(cls, metric: str, answers: LabelAnswers) -> Measurement:
+        """Macro F1 of what a classifier answered."""
+        ones = np.ones(len(answers.right))
+        return cls(metric, answers.macro_f1, ones, answers=answers)
 
     @property
     def value(self) -> float:

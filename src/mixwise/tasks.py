@@ -29,6 +29,7 @@ class Task:
         set_kind: Kind of the domains' held-out parts, and of further sets like them.
         records: Format of its rows where the recipe names none; None where it is recognised.
         reads: What its models read: tokens of texts, or pixels of images.
+        adapter_type: PEFT's task type of its adapters; None where PEFT has none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Task:
     set_kind: str
     records: str | None = None
     reads: Reads = "texts"
+    adapter_type: str | None = None
 
     @property
     def has_labels(self) -> bool:
@@ -49,7 +51,7 @@ class Task:
         return self.reads == "images"
 
 
-CAUSAL_LM = Task("causal-lm", "AutoModelForCausalLM", "tokens", "text")
+CAUSAL_LM = Task("causal-lm", "AutoModelForCausalLM", "tokens", "text", adapter_type="CAUSAL_LM")
 
 TASKS: Table[Task] = Table(
     "task",
@@ -61,6 +63,7 @@ TASKS: Table[Task] = Table(
             "examples",
             "labels",
             records="labelled",
+            adapter_type="SEQ_CLS",
         ),
         Task(
             "image-classification",

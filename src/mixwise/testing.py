@@ -26,6 +26,7 @@ from mixwise.records.formats import RecordFormat
 from mixwise.records.record import Document
 from mixwise.records.row import FileRow
 from mixwise.scorer import VALUES, Part, Request, Scorer
+from mixwise.scoring.parts import join
 from mixwise.scoring.table import TableRow, TableScorer
 from mixwise.search.problem import SearchMethod, SearchProblem
 
@@ -145,15 +146,14 @@ def check_evaluation_set(chosen: EvaluationSet, model: Any) -> None:
     for measured in (whole, *halves):
         found = [measurement.metric for measurement in measured]
         assert found == names, f"it promises {names}, but measures {found}"
+    pieces = dict(zip(parts, halves, strict=True))
+    joined = join(Part(), pieces, {chosen.name: chosen.n_examples})
     for k, name in enumerate(names):
         assert name.startswith(f"{chosen.name}/"), f"`{name}` must begin with the set's name"
         examples = whole[k].examples
         assert examples.shape == (chosen.n_examples,), f"`{name}` needs one value per example"
         assert np.array_equal(examples, again[k].examples), f"`{name}` must be the same twice"
-        joined = np.empty(chosen.n_examples)
-        for part, measured in zip(parts, halves, strict=True):
-            joined[part.examples(chosen.n_examples)] = measured[k].examples
-        assert np.allclose(joined, examples, rtol=1e-4, atol=1e-5), (
+        assert np.allclose(joined[k].examples, examples, rtol=1e-4, atol=1e-5), (
             f"`{name}` of an example must not depend on the examples beside it"
         )
 

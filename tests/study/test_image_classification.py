@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from sklearn.metrics import f1_score
 from tests.images import (
     COLOURS,
     RECIPE,
@@ -23,6 +25,8 @@ from tests.images import (
     write_folders,
 )
 
+from mixwise.diagnostics.units.layers import find_classifier_layers, find_mlp_layers
+from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.errors import DataError, MixwiseError, RecipeError
 from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
@@ -90,16 +94,18 @@ def by_hand(model: Any, workspace: Workspace, name: str) -> dict[str, float]:
     """Every metric of a set, one example after the other."""
     inputs = workspace.inputs
     table = inputs.corpus(name).heldout_examples(8, inputs.overlap(name))
-    losses, right = [], []
+    losses, answers = [], []
     for k, label in enumerate(table.labels.tolist()):
         pixels = torch.from_numpy(table.item(k)["pixel_values"])
         with torch.no_grad():
             logits = model(pixel_values=pixels[None]).logits[0]
         losses.append(float(torch.nn.functional.cross_entropy(logits, torch.tensor(label))))
-        right.append(int(logits.argmax()) == label)
-    by_label = [np.mean(np.array(right)[table.labels == each]) for each in np.unique(table.labels)]
+        answers.append(int(logits.argmax()))
+    held, right = np.unique(table.labels), np.array(answers) == table.labels
+    by_label = [np.mean(right[table.labels == each]) for each in held]
     found = {"loss": np.mean(losses), "accuracy": np.mean(right)}
     found["balanced_accuracy"] = np.mean(by_label)
+    found["macro_f1"] = f1_score(table.labels, answers, labels=held, average="macro")
     return {f"{name}/{measure}": float(value) for measure, value in found.items()}
 
 
@@ -215,6 +221,10 @@ def test_batch_norm_cannot_have_slopes_or_coarse_statistics(job: Path) -> None:
             "max_sequences: 8",
             "max_sequences: 8, precision: bfloat16",
         ),
+        "`training.method`: an adapter does not hold the running": (
+            "device: cpu",
+            "device: cpu, method: lora",
+        ),
         r"got 4 in 4 pass\(es\)": (
             "batch_sequences: 4, ",
             "batch_sequences: 4, gradient_accumulation_steps: 4, ",
@@ -248,9 +258,31 @@ def test_timing_leaves_running_statistics_as_they_are(job: Path, workspace: Work
     assert all(torch.equal(after[name], live.base_tensor(name)) for name in live.tensors)
 
 
-def test_units_of_a_study_of_classifiers_are_refused(workspace: Workspace) -> None:
-    with pytest.raises(RecipeError, match="`task: image-classification`: units of a study are"):
-        measure_study_units(workspace, (), UnitSettings())
+def test_units_of_an_expert_are_those_of_its_corner_and_its_checkpoint(
+    job: Path, workspace: Workspace
+) -> None:
+    names = ("expert:red", "merge:red=1", "base")
+    settings = UnitSettings(n_draws=2)
+    expert, corner, base = (u for _, u in measure_study_units(workspace, names, settings).models)
+    assert expert == corner
+    model, inputs = load(job / "experts" / "red"), workspace.inputs
+    images = [
+        torch.from_numpy(
+            inputs.corpus(name).heldout_examples(8, inputs.overlap(name)).item(k)["pixel_values"]
+        )
+        for name in NAMES
+        for k in range(inputs.suite.sets[NAMES.index(name)].n_examples)
+    ]
+    pixels = torch.stack(images)
+    assert expert.n_predictions == len(pixels)
+    if job.name.startswith("resnet"):
+        layers = find_classifier_layers(model, lambda net: net(pixels[:1]))
+    else:
+        layers = find_mlp_layers(model)
+    own = measure_units(model, [pixels], layers, predict=classes, n_draws=2)
+    assert expert.agreement == own.agreement
+    assert expert.redundant == pytest.approx(own.redundant)
+    assert base.agreement[0][0] == 1
 
 
 def test_a_diagnosis_of_batch_norm_is_refused(job: Path, workspace: Workspace) -> None:
@@ -273,6 +305,34 @@ def test_a_base_can_be_tried_on_images(small: Path) -> None:
     assert isinstance(require_inputs(inputs_of(small, RECIPE)), LiveModel)
 
 
+def test_adapters_of_an_image_classifier_are_merged_with_their_heads(small: Path) -> None:
+    text = RECIPE.replace("device: cpu", "device: cpu, method: lora, lora: {rank: 2}")
+    study = StudyFolder.create(small / "study", small / "recipe.yaml")
+    study.save_recipe(text)
+    workspace = Workspace(study, Settings(small, small / "cache"))
+    with study.lock():
+        require_inputs(workspace.inputs)
+        workspace.runs.train_experts()
+        folders = [workspace.runs.expert(name).folder for name in NAMES]
+        experts = [
+            PeftModel.from_pretrained(load(small / "base"), folder).merge_and_unload()
+            for folder in folders
+        ]
+        base = load(small / "base").state_dict()
+        states = [expert.state_dict() for expert in experts]
+        assert not torch.equal(states[0]["classifier.bias"], base["classifier.bias"])
+        average = {
+            key: sum(s * state[key] for s, state in zip(MIXED.shares, states, strict=True))
+            for key in base
+        }
+        merged = load(small / "base")
+        merged.load_state_dict(average)
+        [found] = workspace.proxy.score([MIXED])
+        expected = by_hand(merged, workspace, "red")
+        assert {name: found.values[name] for name in expected} == pytest.approx(expected, abs=1e-5)
+    workspace.close()
+
+
 def test_rows_that_are_shown_can_be_written(small: Path) -> None:
     [row, *_] = review_data(inputs_of(small, RECIPE), 1).rows
     written = json.loads(json.dumps(asdict(row)))
@@ -293,7 +353,6 @@ def test_an_expert_of_another_processor_is_refused(small: Path) -> None:
         ("horizon_examples", "horizon_tokens", "`horizon_tokens` cannot be with"),
         ("budget: 100", "budget: 100\nexample_tokens: 9", "`example_tokens` cannot be with"),
         ("files: red", "files: red, records: labelled", "rows must be image records"),
-        ("device: cpu", "device: cpu, method: lora", r"`training\.method`"),
         (
             "files: red",
             "hub: {dataset: org/red, stream_rows: 9}",

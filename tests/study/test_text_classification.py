@@ -12,14 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from sklearn.metrics import f1_score
 
+from mixwise.diagnostics.units.layers import find_mlp_layers
+from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.errors import CheckpointError, MixwiseError
 from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import parse_recipe
 from mixwise.scorer import Request
+from mixwise.stages.check import require_inputs
+from mixwise.stages.notes import notes_of
 from mixwise.stages.probe import require_sound
+from mixwise.stages.timing import measure_steps
+from mixwise.stages.units import UnitSettings, measure_study_units
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.session import Workspace
@@ -127,20 +135,20 @@ def run(job: Path, *arguments: str) -> str:
 def by_hand(model: Any, inputs: Inputs, name: str) -> dict[str, float]:
     """Every metric of a set, one example after the other."""
     table = inputs.corpus(name).heldout_examples(8, inputs.overlap(name))
-    losses, right = [], []
+    losses, answers = [], []
     for ids, length, label in zip(table.ids, table.lengths, table.labels, strict=True):
         with torch.no_grad():
             logits = model(input_ids=torch.tensor(ids[:length].astype(int))[None]).logits[0]
         losses.append(float(torch.nn.functional.cross_entropy(logits, torch.tensor(int(label)))))
-        right.append(int(logits.argmax()) == label)
-    of_each = [
-        np.mean([r for r, label in zip(right, table.labels, strict=True) if label == each])
-        for each in np.unique(table.labels)
-    ]
+        answers.append(int(logits.argmax()))
+    right = np.array(answers) == table.labels
+    held = np.unique(table.labels)
+    of_each = [np.mean(right[table.labels == each]) for each in held]
     return {
         f"{name}/loss": float(np.mean(losses)),
         f"{name}/accuracy": float(np.mean(right)),
         f"{name}/balanced_accuracy": float(np.mean(of_each)),
+        f"{name}/macro_f1": float(f1_score(table.labels, answers, labels=held, average="macro")),
     }
 
 
@@ -175,6 +183,65 @@ def test_a_whole_run_counts_examples_and_scores_as_a_plain_script(
             assert found.values == pytest.approx(expected, abs=1e-5)
         require_slopes(workspace, mixture)
         workspace.close()
+
+
+@pytest.mark.parametrize("job", ["distilbert"], indirect=True)
+def test_adapters_and_heads_are_merged_as_a_plain_script_does(job: Path) -> None:
+    """Trained by the program, opened by PEFT; the head is the average of heads."""
+    text = RECIPE.replace("device: cpu}", "device: cpu, method: lora, lora: {rank: 2}}")
+    study = StudyFolder.create(job / "study", job / "recipe.yaml")
+    study.save_recipe(text)
+    with study.lock():
+        workspace = Workspace(study, Settings(recipe_folder=job, cache=job / "cache"))
+        live = require_inputs(workspace.inputs)
+        measure_steps(live, workspace.inputs, 1)
+        state = live.module.state_dict()  # what is written later is still the model's own
+        assert all(state[name].data_ptr() == t.data_ptr() for name, t in live.tensors.items())
+        workspace.runs.train_experts()
+        names = workspace.recipe.domain_names
+        folders = [workspace.runs.expert(name).folder for name in names]
+        assert all((folder / "adapter_config.json").is_file() for folder in folders)
+        experts = [
+            PeftModel.from_pretrained(load(job / "base"), folder).merge_and_unload()
+            for folder in folders
+        ]
+        heads = [expert.classifier.weight for expert in experts]
+        assert (heads[0] - heads[1]).abs().max() > 1e-4
+        assert (heads[0] - load(job / "base").classifier.weight).abs().max() > 1e-4
+        mixture = Mixture(names, (0.5, 0.25, 0.25))
+        for chosen in (mixture, Mixture.single(names, "films")):
+            model = load(job / "base")
+            average = {
+                key: sum(
+                    s * e.state_dict()[key] for s, e in zip(chosen.shares, experts, strict=True)
+                )
+                for key in model.state_dict()
+            }
+            model.load_state_dict(average)
+            [found] = workspace.proxy.score([chosen])
+            expected: dict[str, float] = {}
+            for name in names:
+                expected |= by_hand(model, workspace.inputs, name)
+            assert found.values == pytest.approx(expected, abs=1e-5)
+        require_slopes(workspace, mixture)
+        require_units(workspace, experts[0].eval())
+        workspace.close()
+
+
+def require_units(workspace: Workspace, model: Any) -> None:
+    """Units of the expert on films are those of the model that PEFT has merged."""
+    inputs = workspace.inputs
+    [(_, found)] = measure_study_units(workspace, ("expert:films",), UnitSettings()).models
+    texts = []
+    for name in inputs.recipe.domain_names:
+        table = inputs.corpus(name).heldout_examples(8, inputs.overlap(name))
+        texts += [ids[:n].astype(int) for ids, n in zip(table.ids, table.lengths, strict=True)]
+    batches = [torch.tensor(ids)[None] for ids in texts]
+    own = measure_units(model, batches, find_mlp_layers(model), predict=classes)
+    assert found.n_predictions == len(texts)
+    assert [layer.n_units for layer in found.layers] == [32, 32]
+    assert np.allclose(np.sort(found.agreement), np.sort(own.agreement), atol=1.5 / len(texts))
+    assert found.redundant == pytest.approx(own.redundant)
 
 
 def merge_by_hand(job: Path, experts: list[Path], mixture: Mixture) -> Path:
@@ -241,6 +308,21 @@ def test_labels_that_the_base_does_not_name_are_those_of_the_data(job: Path) -> 
         _ = inputs_of(job).labels
 
 
+def test_labels_that_no_heldout_example_has_are_said(job: Path) -> None:
+    save_base(job / "base", "bert", id2label={0: "neg", 1: "so-so", 2: "pos"})
+    notes = [note for note in notes_of(inputs_of(job)) if "no held-out example" in note]
+    assert [note.partition(":")[0] for note in notes] == [f"`domains.{name}`" for name in NOUNS]
+    assert all("has the label `so-so`: balanced_accuracy and macro_f1" in note for note in notes)
+
+
+def test_a_race_over_parts_refuses_what_is_no_mean(job: Path) -> None:
+    metric = "{set: films, measure: macro_f1}"
+    text = f"{RECIPE}objective: {{metrics: [{metric}]}}\nsearch: {{method: subsets-race}}\n"
+    with pytest.raises(MixwiseError, match=r"metrics\.0`: `macro_f1` is no mean over examples"):
+        parse_recipe(text, "recipe.yaml")
+    assert parse_recipe(text.replace("macro_f1", "accuracy"), "recipe.yaml").search.method
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
@@ -252,7 +334,7 @@ def test_labels_that_the_base_does_not_name_are_those_of_the_data(job: Path) -> 
         ("task: text-classification\n", "", "`horizon_examples` is for tasks with labels"),
         ("example_tokens: 12", "sequence_length: 12", "use `example_tokens`"),
         ("{files: films.jsonl}", "{files: films.jsonl, records: chat}", "must be labelled records"),
-        ("device: cpu}", "device: cpu, method: lora}", "`training.method`: .* leave it out"),
+        ("device: cpu}", "device: cpu}\ndocument_masking: true", "`document_masking`: .* leave it"),
         ("batch_sequences: 3", "batch_sequences: 3, sets: {q: {files: q.jsonl}}", "use labels"),
     ],
 )

@@ -28,6 +28,9 @@ LABEL_ACCURACY = Measure("accuracy", "max", "share", "the right label is the mos
 BALANCED_ACCURACY = Measure(
     "balanced_accuracy", "max", "share", "accuracy of each label, averaged over the labels"
 )
+MACRO_F1 = Measure(
+    "macro_f1", "max", "share", "F1 of each label, averaged over the labels", is_mean=False
+)
 ACCURACY = Measure("accuracy", "max", "share", "right choice has the largest likelihood")
 ACCURACY_NORM = Measure(
     "accuracy_norm", "max", "share", "right choice has the largest log-likelihood per UTF-8 byte"
@@ -89,7 +92,7 @@ KINDS: Table[EvaluationKind] = Table(
         ),
         EvaluationKind(
             "labels",
-            (LABEL_LOSS, LABEL_ACCURACY, BALANCED_ACCURACY),
+            (LABEL_LOSS, LABEL_ACCURACY, BALANCED_ACCURACY, MACRO_F1),
             "mixwise.evaluation.likelihood.labels:open_labels",
             reads=Document,
             needs_whole_model=False,

@@ -166,8 +166,13 @@ def targets_of(experts: Sequence[LoraExpert]) -> tuple[str, ...]:
 
 
 def can_serve(live: LiveModel, experts: Sequence[LoraExpert]) -> bool:
-    """Whether all that the experts change is linear layers that see every token in its place."""
-    return all(_is_servable(live, target) for target in targets_of(experts))
+    """Whether all that the experts change is linear layers that see every token in its place.
+
+    A head that was trained in full is no product of factors.
+    """
+    return not any(expert.dense for expert in experts) and all(
+        _is_servable(live, target) for target in targets_of(experts)
+    )
 
 
 def _is_servable(live: LiveModel, target: str) -> bool:

@@ -40,6 +40,7 @@ from mixwise.share_units import ShareUnit, safe_caps
 from mixwise.tasks import CAUSAL_LM, TASKS, Task, Unit
 
 _WITHOUT_FLOORS = ("subsets-race", "demix")
+_OF_PARTS = ("subsets-race",)
 _WITHOUT_FRONT = ("subsets-race", "subsets-fast")
 
 
@@ -302,6 +303,15 @@ class Recipe(Section):
                 f"`objective.floors`: `search.method: {self.search.method}` ranks mixtures without "
                 "them: use another, such as auto"
             )
+        if self.search.method in _OF_PARTS:
+            problems += [
+                f"`objective.{place}`: `{choice.measure}` is no mean over examples, but "
+                f"`search.method: {self.search.method}` compares mixtures on parts of them: use "
+                "another method, such as auto or subsets, or another measure"
+                for place, choice in chosen.items()
+                for measure in self.measures.get(choice.set, ())
+                if measure.name == choice.measure and not measure.is_mean
+            ]
         if self.objective.front and self.search.method in _WITHOUT_FRONT:
             problems.append(
                 f"`objective.front`: `search.method: {self.search.method}` drops mixtures that are "
@@ -319,6 +329,11 @@ class Recipe(Section):
                 if KINDS.find(kind).needs_whole_model
             ]
         problems += self.validation.problems
+        if self.final.start == "merged" and self.training.method == "lora":
+            problems.append(
+                "`final.start`: an adapter belongs to the base, so that merged cannot be with "
+                "`training.method: lora`: leave it out"
+            )
         horizons = {
             "horizon_tokens": self.horizon_tokens,
             "experts.horizon_tokens": self.experts.horizon_tokens,

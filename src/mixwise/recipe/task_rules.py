@@ -73,7 +73,6 @@ def task_problems(recipe: Recipe) -> list[str]:
         if kind != task.set_kind
     ]
     refused = {
-        "training.method": recipe.training.method == "lora",
         "evaluation.placement": recipe.evaluation.placement == "layers",
         "document_masking": recipe.document_masking,
         "chat_template": recipe.chat_template is not None,

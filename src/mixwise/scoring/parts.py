@@ -5,7 +5,8 @@ Notation:
 
 Method:
     A metric is the weighted mean of its examples, so the whole is Σ W_p x_p / Σ W_p, and the same
-    holds for its derivatives; examples go back to the places that they have in the set.
+    holds for its derivatives; examples go back to the places that they have in the set. Macro F1 is
+    no such mean, and is computed anew from the answers of all parts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mixwise.arrays import Array
+from mixwise.macro_f1 import LabelAnswers
 from mixwise.observation import Derivatives, Measurement
 from mixwise.scorer import Part
 
@@ -75,6 +77,9 @@ def _places(part: Part, pieces: Sequence[Part], n_examples: int) -> np.ndarray:
 
 
 def _join_metric(measured: Sequence[Measurement], places: np.ndarray) -> Measurement:
+    answers = [m.answers for m in measured if m.answers is not None]
+    if answers:
+        return Measurement.macro_f1(measured[0].metric, LabelAnswers.join(answers, places))
     return Measurement(
         measured[0].metric,
         np.concatenate([m.examples for m in measured])[places],

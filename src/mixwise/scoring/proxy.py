@@ -261,6 +261,7 @@ def _add(name: str, parts: Mapping[int, Observation], weights: Array, shift: flo
         first,
         examples=np.asarray(sum(w * m.examples for w, m in terms)) + shift,
         derivatives=_add_derivatives(derivatives) if len(derivatives) == len(terms) else None,
+        answers=None,
     )
 
 

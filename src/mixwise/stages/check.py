@@ -36,6 +36,7 @@ from mixwise.study.repetition import expected_shares, short_run_rows
 from mixwise.study.requirements import require_rule_needs
 from mixwise.study.warnings import collect_warnings
 from mixwise.study.workers import choose_seats
+from mixwise.training.lora import lora_config
 
 _ROOM = 1.1  # free disk that must be there, as a multiple of what the study will take
 
@@ -178,16 +179,11 @@ def require_room(plan: Plan, study_folder: Path, *, on_gpu: bool) -> None:
 def _require_lora_targets(live: LiveModel, recipe: Recipe) -> None:
     """Refuse targets that match nothing, or a weight that the model uses in two places."""
     import torch
-    from peft import LoraConfig, inject_adapter_in_model
+    from peft import inject_adapter_in_model
 
-    targets = recipe.training.lora.target_modules
     with torch.device("meta"):
         shadow = type(live.module)(live.module.config)
-    config = LoraConfig(
-        r=recipe.training.lora.rank,
-        target_modules=targets if isinstance(targets, str) else list(targets),
-        task_type="CAUSAL_LM",
-    )
+    config = lora_config(shadow, recipe.training.lora, recipe.task_facts.auto_class)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what PEFT only warns of is refused below
@@ -245,9 +241,6 @@ def _shape(live: LiveModel, inputs: Inputs) -> ModelShape:
     config, recipe = inputs.config, inputs.recipe
     n_parameters = sum(tensor.numel() for tensor in live.tensors.values())
     n_trainable = n_parameters
-    if recipe.task_facts.has_images:
-        counted = count_activations(live, inputs)
-        return ModelShape(n_parameters, n_trainable, 0, 0, 0, example_activations=counted)
     if recipe.training.method == "lora":
         rank = recipe.training.lora.rank
         shapes = [
@@ -256,6 +249,9 @@ def _shape(live: LiveModel, inputs: Inputs) -> ModelShape:
             if tensor.ndim == 2 and "embed" not in name
         ]
         n_trainable = sum(rank * (shape[0] + shape[1]) for shape in shapes)
+    if recipe.task_facts.has_images:
+        counted = count_activations(live, inputs)
+        return ModelShape(n_parameters, n_trainable, 0, 0, 0, example_activations=counted)
     return ModelShape(
         n_parameters,
         n_trainable,

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mixwise.diagnostics.units.layers import find_classifier_layers, has_mlps
 from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.errors import CheckpointError, DataError, first_line
 from mixwise.stages.units import UnitSettings, UnitsFound, find_layers
@@ -38,10 +37,7 @@ def measure_classifier_units(folder: Path, images: Path, settings: UnitSettings)
     module = _load_classifier(folder)
     batches = torch.split(_load_images(images), _BATCH_IMAGES)
     _require_read(module, batches[0][:1], images)
-    if settings.pattern is None and not has_mlps(module):
-        layers = find_classifier_layers(module, lambda model: model(batches[0][:1]))
-    else:
-        layers = find_layers(module, settings)
+    layers = find_layers(module, settings, batches[0])
     units = measure_units(
         module, batches, layers, predict=classes, n_draws=settings.n_draws, seed=settings.seed
     )

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 from mixwise.data.chat_template import DAY
 from mixwise.decision.answer import share_words
+from mixwise.errors import printable
+from mixwise.evaluation.likelihood.labels import LabelSet
 from mixwise.mixture import Mixture
 from mixwise.recipe import portions
 from mixwise.share_units import UNIT_WORDS
 from mixwise.study.inputs import Inputs
 from mixwise.study.repetition import short_run_rows
+
+_SHOWN = 8  # labels of a set
 
 
 def notes_of(inputs: Inputs) -> Iterator[str]:
@@ -21,6 +25,7 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
         yield f"`bos: {inputs.recipe.bos}`: {choice}, {why}"
     yield from _read_as(inputs)
     yield from _streams(inputs)
+    yield from _models(inputs)
     for name in inputs.recipe.domains:
         facts = inputs.corpus(name).facts
         if facts.n_supervised_train_tokens is not None:
@@ -62,6 +67,7 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
             f"{', '.join(unsearched)}: not looked for in training data, as the text of its rows is "
             "not known"
         )
+    yield from _missing_labels(inputs)
     sets = inputs.suite.likelihood_sets
     lengths = [len(row.ids) for chosen in sets for row in chosen.rows()]
     for boundary in inputs.suite.apart:
@@ -69,6 +75,19 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
             yield (
                 f"the base turns positions by other angles in rows of more than {boundary:,} "
                 "tokens: no batch holds rows on both sides"
+            )
+
+
+def _missing_labels(inputs: Inputs) -> Iterator[str]:
+    """Labels that an evaluation set has no example of."""
+    for chosen in inputs.suite.sets:
+        if isinstance(chosen, LabelSet) and chosen.missing:
+            names = [inputs.labels[index] for index in chosen.missing]
+            shown = ", ".join(f"`{printable(name, 40)}`" for name in names[:_SHOWN])
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            yield (
+                f"`{inputs.key(chosen.name)}`: no held-out example has the label {shown}{more}: "
+                "balanced_accuracy and macro_f1 are means over the other labels"
             )
 
 
@@ -95,6 +114,27 @@ def _read_as(inputs: Inputs) -> Iterator[str]:
         )
     if template.writes_date:
         yield f"the chat template writes the date: {DAY:%d %B %Y} stands in all rows"
+
+
+def _models(inputs: Inputs) -> Iterator[str]:
+    """What of base and experts is merged in another form than it was given in."""
+    if inputs.base.folder != inputs.base_folder:
+        yield (
+            "`base`: transformers joins or splits tensors of it on load, so a copy as it is in "
+            f"memory is used: {inputs.base.folder}"
+        )
+    for name in inputs.recipe.domains:
+        given, used = inputs.given_expert(name), inputs.expert_checkpoint(name)
+        if given is not None and used is not None and given.is_adapter and not used.is_adapter:
+            yield (
+                f"`{inputs.key(name)}.expert`: the adapter is merged as the full model that it "
+                f"makes of the base: {used.folder}"
+            )
+    if inputs.recipe.final.start == "merged":
+        yield (
+            "`final.start: merged`: the final run goes on from the merge of its mixture, but what "
+            "is predicted of it is for a run from the base"
+        )
 
 
 def _streams(inputs: Inputs) -> Iterator[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,8 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     if recipe.document_masking:
         read["use_cache"] = False
     kept = [(buffer, buffer.clone()) for buffer in module.buffers()]  # batch norm counts batches
-    trained = _as_trained(module, settings)
+    before = dict(module.named_modules())
+    trained = _as_trained(module, settings, recipe.task_facts.auto_class)
     parameters = [each for each in trained.parameters() if each.requires_grad]
     still = torch.optim.SGD if settings.optimizer == "sgd" else torch.optim.AdamW
     optimiser = still(parameters, lr=0.0)
@@ -116,18 +117,19 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
     step_seconds = min(_time(optimiser.step) for _ in range(2))
     module.zero_grad(set_to_none=True)
     _as_loaded(trained, settings)
+    _put_back(module, before)
     for buffer, values in kept:
         buffer.copy_(values)
     return n_micro * pass_seconds + step_seconds
 
 
-def _as_trained(module: Any, settings: Training) -> Any:
+def _as_trained(module: Any, settings: Training, auto_class: str) -> Any:
     """The model as a run trains it; `_as_loaded` undoes it."""
     module.train()
     module.requires_grad_(requires_grad=settings.method == "full")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what PEFT only warns of has been looked at
-        return prepare_module(module, settings)
+        return prepare_module(module, settings, auto_class)
 
 
 def _as_loaded(trained: Any, settings: Training) -> None:
@@ -136,6 +138,14 @@ def _as_loaded(trained: Any, settings: Training) -> None:
         disable_activation_checkpointing(module)
         module.disable_input_require_grads()
     module.eval()
+
+
+def _put_back(module: Any, before: Mapping[str, Any]) -> None:
+    """Give a model the modules that it had: of a head PEFT leaves its own copy."""
+    for name, own in before.items():
+        if name and module.get_submodule(name) is not own:
+            parent, _, last = name.rpartition(".")
+            setattr(module.get_submodule(parent), last, own)
 
 
 def _seconds_of_tokens(module: Any, prepared: PreparedSuite) -> dict[str, float]:

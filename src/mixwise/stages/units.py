@@ -1,8 +1,9 @@
 """Units: prunable and redundant units of the models of a study.
 
 Method:
-    One live model takes each model in turn. Its test inputs are the first held-out sequences of
-    every text set, its predictions the most likely next token at each position.
+    One live model takes each model in turn. Its test inputs are the first held-out rows of every
+    set; its predictions are the most likely next token at each position, or the most likely label
+    of each example.
 """
 
 from __future__ import annotations
@@ -11,20 +12,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mixwise.diagnostics.units.layers import UnitLayer, find_mlp_layers, find_named_layers
-from mixwise.diagnostics.units.silencing import N_DRAWS, FrivolousUnits, measure_units, next_tokens
+from mixwise.diagnostics.units.layers import (
+    UnitLayer,
+    find_classifier_layers,
+    find_mlp_layers,
+    find_named_layers,
+    has_mlps,
+)
+from mixwise.diagnostics.units.silencing import (
+    N_DRAWS,
+    FrivolousUnits,
+    classes,
+    measure_units,
+    next_tokens,
+)
 from mixwise.engine.devices import choose_device
 from mixwise.errors import RecipeError, StudyError, nearest
-from mixwise.evaluation.likelihood.rows import make_batches
-from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.merging.pool import write_checkpoint
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.running_statistics import write_merge
+from mixwise.stages.unit_inputs import heldout_batches
 from mixwise.study.result_files import load_result
 from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 N_SEQUENCES = 16
+N_EXAMPLES = 256  # a classifier predicts once for each
 _KINDS = ("base", "expert", "merge", "reference")
 
 
@@ -44,18 +55,20 @@ class UnitSettings:
     Args:
         n_draws: Random orders in which units are silenced.
         seed: Of the draws.
-        n_sequences: At most so many held-out sequences of each text set.
-        pattern: Names of the modules that read the units; None finds the MLPs.
+        n_sequences: At most so many held-out sequences, or labelled examples, of each set; None for
+            16 sequences, or 256 examples.
+        pattern: Names of the modules that read the units; None finds the MLPs, and in a classifier
+            without any the outputs of convolutions and linears.
     """
 
     n_draws: int = N_DRAWS
     seed: int = 0
-    n_sequences: int = N_SEQUENCES
+    n_sequences: int | None = None
     pattern: str | None = None
 
     def __post_init__(self) -> None:
         for option, value in (("--draws", self.n_draws), ("--sequences", self.n_sequences)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise RecipeError(f"`{option}` must be at least 1, but got {value}: raise it")
 
 
@@ -87,16 +100,11 @@ def measure_study_units(
         One row per model; a reference has one per trained seed.
 
     Raises:
-        RecipeError: If a name is none of these forms, or the models are no language models.
+        RecipeError: If a name is none of these forms.
         StudyError: If the study does not hold such a model.
         EvaluationError: If the model's units cannot be found or measured.
     """
     task = workspace.recipe.task_facts
-    if task.has_labels:
-        raise RecipeError(
-            f"`task: {task.name}`: units of a study are measured on next tokens, which its models "
-            "do not predict: give an image classifier by `--classifier` and `--images`"
-        )
     subjects = [s for name in names or _usual(workspace) for s in _subjects(workspace, name)]
     recipe = workspace.recipe
     device = choose_device(recipe.training.device)
@@ -107,9 +115,13 @@ def measure_study_units(
         rounding="stochastic" if precision == "bfloat16" else "nearest",
         device=device,
         trust_remote_code=workspace.inputs.settings.trust_remote_code,
+        auto_class=task.auto_class,
     )
-    layers = find_layers(live.module, settings)
-    batches = _heldout_batches(workspace, settings.n_sequences, device)
+    n_rows = settings.n_sequences or (N_EXAMPLES if task.has_labels else N_SEQUENCES)
+    batches = heldout_batches(workspace.inputs.suite, n_rows, device)
+    if task.has_images:
+        batches = [batch.to(next(live.module.parameters()).dtype) for batch in batches]
+    layers = find_layers(live.module, settings, batches[0] if task.has_labels else None)
     found = []
     for subject in subjects:
         subject.write(workspace, live)
@@ -117,7 +129,7 @@ def measure_study_units(
             live.module,
             batches,
             layers,
-            predict=next_tokens,
+            predict=classes if task.has_labels else next_tokens,
             n_draws=settings.n_draws,
             seed=settings.seed,
             on_progress=workspace.on_progress,
@@ -209,27 +221,21 @@ def _references(workspace: Workspace, mixture: Mixture) -> list[_Subject]:
     ]
 
 
-def _heldout_batches(workspace: Workspace, n_sequences: int, device: str) -> list[Tensor]:
-    suite = workspace.inputs.suite
-    rows = [
-        row
-        for chosen in suite.sets
-        if isinstance(chosen, TextSet)
-        for row in chosen.rows(np.arange(min(n_sequences, chosen.n_examples)))
-    ]
-    lengths = {len(row.ids) for row in rows}  # no batch holds two of them: padding is no input
-    return [
-        batch.ids
-        for batch in make_batches(rows, suite.batch_sequences, device, apart=tuple(lengths))
-    ]
+def find_layers(
+    module: nn.Module, settings: UnitSettings, example: Tensor | None = None
+) -> tuple[UnitLayer, ...]:
+    """The layers that a pattern names, or the MLPs; of a classifier without any all layers.
 
-
-def find_layers(module: nn.Module, settings: UnitSettings) -> tuple[UnitLayer, ...]:
-    """The layers that a pattern names, or the MLPs.
+    Args:
+        module: The model.
+        settings: The pattern.
+        example: Inputs of a classifier; None of a language model, whose units are those of MLPs.
 
     Raises:
         EvaluationError: If there are none.
     """
-    if settings.pattern is None:
-        return find_mlp_layers(module)
-    return find_named_layers(module, settings.pattern)
+    if settings.pattern is not None:
+        return find_named_layers(module, settings.pattern)
+    if example is not None and not has_mlps(module):
+        return find_classifier_layers(module, lambda model: model(example[:1]))
+    return find_mlp_layers(module)

@@ -58,6 +58,12 @@ def require_batch_norm(inputs: Inputs, answers: Answers) -> None:
             "batch norm have none, because its statistics are measured anew after each: use auto, "
             "or set `proxy.answer: predictions`"
         )
+    if recipe.training.method == "lora":
+        problems.append(
+            "`training.method`: an adapter does not hold the running statistics of batch norm, "
+            "which its training moves, so that no expert could be opened again, but got lora: set "
+            "it to full"
+        )
     if recipe.evaluation.precision != "float32":
         problems.append(
             "`evaluation.precision`: the running statistics of batch norm are measured in float32, "

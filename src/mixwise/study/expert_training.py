@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from mixwise.merging.task_vectors.adapters import LoraExpert, is_linear
 from mixwise.models.checkpoint import Checkpoint
+from mixwise.models.heads import is_of_head
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Recipe
 from mixwise.training.job import RUN_FILE, RunRecord
@@ -129,6 +130,8 @@ def _adapter_differences(live: LiveModel, expert: Checkpoint, recipe: Recipe) ->
         ours = _all_linear(live)
     else:
         ours = {name.rpartition(".")[2] for name in lora.target_modules}
+    if recipe.task_facts.has_labels:
+        yield "it names no labels, so that they are taken to stand in the order of the base's"
     if theirs != ours:
         yield (
             f"it adapts {_listed(theirs)}, but `training.lora.target_modules` means {_listed(ours)}"
@@ -141,7 +144,10 @@ def _all_linear(live: LiveModel) -> set[str]:
     return {
         name.rpartition(".")[2]
         for name, module in live.module.named_modules()
-        if name and module is not head and is_linear(live, name)
+        if name
+        and module is not head
+        and not (head is None and is_of_head(name))
+        and is_linear(live, name)
     }
 
 

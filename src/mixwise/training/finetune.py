@@ -349,7 +349,7 @@ def build_model(job: TrainingJob) -> Any:
     if job.labels:
         model.config.id2label = dict(enumerate(job.labels))
         model.config.label2id = {name: index for index, name in enumerate(job.labels)}
-    return prepare_module(model, job.settings)
+    return prepare_module(model, job.settings, job.auto_class)
 
 
 def _optimizer(job: TrainingJob) -> tuple[type[torch.optim.Optimizer], dict[str, Any]] | None:

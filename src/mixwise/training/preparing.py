@@ -9,6 +9,7 @@ import torch
 
 from mixwise.recipe import Training
 from mixwise.releases import enable_activation_checkpointing
+from mixwise.training.lora import lora_config
 
 
 def label_loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
@@ -26,12 +27,13 @@ def label_loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any
     return losses / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
-def prepare_module(module: Any, settings: Training) -> Any:
+def prepare_module(module: Any, settings: Training, auto_class: str) -> Any:
     """Give a model what a run's settings ask for.
 
     Args:
         module: As it was loaded; adapters are put into it in place.
         settings: The run's.
+        auto_class: Class of transformers that opened it.
 
     Returns:
         The module itself, or a PEFT model around it.
@@ -41,16 +43,9 @@ def prepare_module(module: Any, settings: Training) -> Any:
         module.enable_input_require_grads()
     if settings.method == "full":
         return module
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
-    targets = settings.lora.target_modules
-    config = LoraConfig(
-        r=settings.lora.rank,
-        lora_alpha=settings.lora.alpha,
-        lora_dropout=0.0,
-        task_type="CAUSAL_LM",
-        target_modules=targets if isinstance(targets, str) else list(targets),
-    )
+    config = lora_config(module, settings.lora, auto_class)
     with warnings.catch_warnings():  # PEFT asks by a name that transformers 5.23 has renamed
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         return get_peft_model(module, config)

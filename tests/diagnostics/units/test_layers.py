@@ -26,6 +26,31 @@ SIZES: dict[str, Any] = {
 WIDE = {"intermediate_size": 24, **SIZES}
 
 
+@pytest.mark.parametrize("width", [24, 8])  # as wide as all else: shapes alone tell nothing
+@pytest.mark.parametrize(
+    ("kind", "sizes", "last"),
+    [
+        ("bert", SIZES, "bert.encoder.layer.1.output.dense"),
+        ("roberta", SIZES, "roberta.encoder.layer.1.output.dense"),
+        ("distilbert", {"dim": 8, "n_layers": 2, "n_heads": 2}, "transformer.layer.1.ffn.lin2"),
+        ("vit", {**SIZES, "image_size": 8, "patch_size": 4}, "vit.layers.1.mlp.fc2"),
+    ],
+)
+def test_mlps_of_classifiers_are_found_by_their_shape(
+    kind: str, sizes: dict[str, Any], last: str, width: int
+) -> None:
+    import transformers
+
+    key = "hidden_dim" if kind == "distilbert" else "intermediate_size"
+    config = transformers.AutoConfig.for_model(kind, **sizes, **{key: width})
+    task = "Image" if kind == "vit" else "Sequence"
+    auto = getattr(transformers, f"AutoModelFor{task}Classification")
+    layers = find_mlp_layers(auto.from_config(config))
+    assert len(layers) == 2
+    assert layers[-1].name.endswith(last)
+    assert [layer.module.in_features for layer in layers] == [width, width]
+
+
 @pytest.mark.parametrize(
     ("kind", "sizes", "last", "n_units"),
     [

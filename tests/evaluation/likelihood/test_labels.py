@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from mixwise.data.examples import ExampleRows
 from mixwise.evaluation.likelihood.labels import LabelSet
 from mixwise.evaluation.likelihood.rows import batch_nats, make_batches
 from mixwise.scorer import Part
+from mixwise.scoring.parts import join, split
 
 
 @pytest.fixture
@@ -34,6 +37,7 @@ def test_metrics_by_hand(chosen: LabelSet) -> None:
     assert measured["films/loss"].examples == pytest.approx(-np.log(right))
     assert measured["films/accuracy"].value == 0.75
     assert measured["films/balanced_accuracy"].value == pytest.approx((2 / 3 + 1) / 2)
+    assert measured["films/macro_f1"].value == pytest.approx((4 / 5 + 2 / 3) / 2)
 
 
 def test_of_equal_labels_the_first_is_taken(chosen: LabelSet) -> None:
@@ -61,12 +65,20 @@ def test_slopes_are_of_the_right_labels(chosen: LabelSet) -> None:
     assert metric.factor == 0.5
 
 
-def test_parts_add_up_to_the_whole(chosen: LabelSet) -> None:
+@pytest.mark.parametrize("n_pieces", [1, 2, 4])
+def test_parts_add_up_to_the_whole(chosen: LabelSet, n_pieces: int) -> None:
     nats = -np.log(np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]]))
-    parts = [Part(k, k + 1, 2).examples(4) for k in range(2)]
-    found = [chosen.measure(nats[each].ravel(), each) for each in parts]
-    whole = {m.metric: m.value for m in chosen.measure(nats.ravel())}
-    for measured in zip(*found, strict=True):
-        values = np.concatenate([m.examples for m in measured])
-        shares = np.concatenate([m.example_weights for m in measured])
-        assert np.average(values, weights=shares) == pytest.approx(whole[measured[0].metric])
+    pieces = {}
+    for piece in split(Part(), n_pieces):
+        examples = piece.examples(4)
+        pieces[piece] = chosen.measure(nats[examples].ravel(), examples)
+    joined = join(Part(), pieces, {"films": 4})
+    for found, whole in zip(joined, chosen.measure(nats.ravel()), strict=True):
+        assert found.metric == whole.metric
+        np.testing.assert_array_equal(found.examples, whole.examples)
+        np.testing.assert_array_equal(found.example_weights, whole.example_weights)
+
+
+def test_labels_without_an_example_are_known(chosen: LabelSet) -> None:
+    assert chosen.missing == ()
+    assert replace(chosen, n_labels=4).missing == (2, 3)

@@ -144,7 +144,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "whole modules": (
         "llama untied",
         {"modules_to_save": ["lm_head"]},
-        r"`modules_to_save` .*\['lm_head'\], but modules that were trained in full",
+        r"`modules_to_save` .*\['lm_head'\], but of modules that were trained in full",
     ),
     "tokens": (
         "llama untied",

@@ -6,9 +6,10 @@ Notation:
 Method:
     Transformers: the hidden units of every MLP, taken where its last linear reads them. An MLP is
     found by its shape and not by its name: a module that itself holds two or more linears and an
-    activation. Plain classifiers: the outputs of every linear or convolution but the last to run,
-    followed through the norm and activation modules that take them, tensor by tensor, in one
-    forward pass.
+    activation; or, as in BERT, one that holds a module with a linear and an activation, and behind
+    it one whose linear reads as many numbers as that one makes. Plain classifiers: the outputs of
+    every linear or convolution but the last to run, followed through the norm and activation
+    modules that take them, tensor by tensor, in one forward pass.
 
 Source:
     Casper, Boix et al. 2021 (arXiv 1912.04783) and their code (xboix/frivolous_dnns): units are
@@ -75,8 +76,8 @@ def find_mlp_layers(module: nn.Module) -> tuple[UnitLayer, ...]:
     if not found:
         raise EvaluationError(
             f"{type(module).__name__}: units are the input of the last linear of each MLP, but no "
-            "module holds two linears and an activation: name those linears with "
-            "`--layers PATTERN`, such as `*.output.dense`"
+            "module holds two linears and an activation, or such modules side by side: name those "
+            "linears with `--layers PATTERN`, such as `*.output.dense`"
         )
     return found
 
@@ -95,6 +96,24 @@ def _mlps(module: nn.Module) -> Iterator[UnitLayer]:
         if any(_is_activation(child) for child in children.values()):
             name = f"{path}.{linears[-1]}".lstrip(".")
             yield UnitLayer(name, children[linears[-1]], "input")
+    yield from _split_mlps(module)
+
+
+def _split_mlps(module: nn.Module) -> Iterator[UnitLayer]:
+    """MLPs whose two linears stand in modules side by side."""
+    for path, part in module.named_modules():
+        n_units = None
+        for name, child in () if isinstance(part, nn.ModuleList) else part.named_children():
+            inner = dict(child.named_children())
+            linears = {key: each for key, each in inner.items() if isinstance(each, nn.Linear)}
+            if len(linears) != 1:
+                continue
+            [(key, linear)] = linears.items()
+            if any(_is_activation(each) for each in inner.values()):
+                n_units = linear.out_features
+            elif linear.in_features == n_units:
+                yield UnitLayer(f"{path}.{name}.{key}".lstrip("."), linear, "input")
+                n_units = None
 
 
 def find_named_layers(module: nn.Module, pattern: str) -> tuple[UnitLayer, ...]:

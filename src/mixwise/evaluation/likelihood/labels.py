@@ -7,8 +7,9 @@ Method:
     A row asks one example for one label, so that the rows of an example are its −log p_c; each
     example passes through the model once. loss = mean −log p_right, in nats per example, which is
     differentiable; accuracy: argmax p_c is right; balanced accuracy: the mean over the labels that
-    the set holds of the accuracy on their examples, so that example e weighs 1 / n_c(e). Of equal
-    labels the first is taken.
+    the set holds of the accuracy on their examples, so that example e weighs 1 / n_c(e); macro F1:
+    the mean over the same labels of their F1 (`mixwise.macro_f1`). Of equal labels the first is
+    taken.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ from mixwise.evaluation.likelihood.sets import (
     linear_metric,
 )
 from mixwise.evaluation.sets import Opening
-from mixwise.kinds import BALANCED_ACCURACY, LABEL_ACCURACY, LABEL_LOSS
+from mixwise.kinds import BALANCED_ACCURACY, LABEL_ACCURACY, LABEL_LOSS, MACRO_F1
+from mixwise.macro_f1 import LabelAnswers
 from mixwise.objective import Metric
 from mixwise.observation import Measurement
+
+_MEASURES = (LABEL_LOSS, LABEL_ACCURACY, BALANCED_ACCURACY, MACRO_F1)
 
 
 def open_labels(opening: Opening) -> LabelSet:
@@ -54,9 +58,14 @@ class LabelSet(LikelihoodSet):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """``loss``, ``accuracy`` and ``balanced_accuracy``."""
-        measures = (LABEL_LOSS, LABEL_ACCURACY, BALANCED_ACCURACY)
-        return tuple(Metric.of(self.name, measure) for measure in measures)
+        """``loss``, ``accuracy``, ``balanced_accuracy`` and ``macro_f1``."""
+        return tuple(Metric.of(self.name, measure) for measure in _MEASURES)
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Labels that no example has, which means over the labels leave out."""
+        held = np.bincount(self.table.labels, minlength=self.n_labels)
+        return tuple(np.flatnonzero(held == 0).tolist())
 
     @property
     def n_examples(self) -> int:
@@ -70,8 +79,10 @@ class LabelSet(LikelihoodSet):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the examples and their labels."""
-        digest = hashlib.blake2b(f"{self.name} {self.n_labels}".encode(), digest_size=16)
+        """Hash of the examples and their labels, and of what is measured."""
+        measures = [measure.name for measure in _MEASURES]
+        head = f"{self.name} {self.n_labels} {measures}"
+        digest = hashlib.blake2b(head.encode(), digest_size=16)
         for array in self.table.hashed:
             digest.update(str(array.shape).encode())
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -88,7 +99,7 @@ class LabelSet(LikelihoodSet):
         )
 
     def measure(self, nats: Array, examples: Indices | None = None) -> tuple[Measurement, ...]:
-        """``loss``, ``accuracy`` and ``balanced_accuracy``.
+        """``loss``, ``accuracy``, ``balanced_accuracy`` and ``macro_f1``.
 
         Args:
             nats: −log p of each label of each example, shape ``(n_examples · C,)``.
@@ -99,7 +110,8 @@ class LabelSet(LikelihoodSet):
         """
         labels = self.table.labels[all_examples(examples, self.n_examples)].astype(np.int64)
         of_labels = nats.reshape(len(labels), self.n_labels)
-        is_right = (of_labels.argmin(axis=1) == labels).astype(float)
+        predicted = of_labels.argmin(axis=1)
+        is_right = (predicted == labels).astype(float)
         ones = np.ones(len(labels))
         counts = np.bincount(self.table.labels, minlength=self.n_labels)
         loss = np.take_along_axis(of_labels, labels[:, None], axis=1)[:, 0]
@@ -107,6 +119,7 @@ class LabelSet(LikelihoodSet):
             Measurement(f"{self.name}/loss", loss, ones),
             Measurement(f"{self.name}/accuracy", is_right, ones),
             Measurement(f"{self.name}/balanced_accuracy", is_right, 1 / counts[labels]),
+            Measurement.macro_f1(f"{self.name}/macro_f1", LabelAnswers(labels, predicted)),
         )
 
     def differentiable(self, examples: Indices | None = None) -> Differentiable:

@@ -1,13 +1,15 @@
-"""LoRA experts, merged as adapters.
+"""LoRA experts, merged as adapters; the head of a classifier beside them as it is.
 
 Notation:
     W₀: a weight of the base, ``(out, in)``.  Aᵢ ``(r, in)``, Bᵢ ``(out, r)``, sᵢ: factors and scale
-    of expert i.  wᵢ: its merge weight.
+    of expert i.  wᵢ: its merge weight.  Wᵢ: a tensor of a head, as expert i has it.
 
 Method:
     W(λ) = W₀ + Σ wᵢ sᵢ Bᵢ Aᵢ, computed as one product of the concatenated factors
     [w₁s₁B₁ … wₙsₙBₙ] · [A₁; …; Aₙ] in float32: no expert is ever expanded to a full model, and
     there are no cross terms BᵢAⱼ, which a weighted sum of the factors themselves would bring.
+    A head that was trained in full becomes (1 − Σ wᵢ) W₀ + Σ wᵢ Wᵢ, which is Wᵢ bit for bit where
+    wᵢ = 1 is the only merge weight.
     Whether a weight is kept as ``(out, in)`` is asked of the base's module, as PEFT does, whatever
     ``fan_in_fan_out`` says.
 
@@ -32,6 +34,7 @@ from mixwise.merging.task_vectors.adapter_features import reason_of_tensor, requ
 from mixwise.merging.task_vectors.adapter_scales import LoraScales
 from mixwise.merging.task_vectors.task_vector import fingerprint_of
 from mixwise.models.checkpoint import Checkpoint
+from mixwise.models.heads import is_of_head
 from mixwise.models.live_model import LiveModel
 
 if TYPE_CHECKING:
@@ -93,10 +96,11 @@ class LoraExpert:
         self._scales = LoraScales(checkpoint.adapter_config, checkpoint.folder)
         self._uses = Counter(live.aliases.values())
         self.factors: dict[str, Factors] = {}
+        self.dense: dict[str, Tensor] = {}  # Wᵢ of a head, float32, on its live device
         for name in sorted(checkpoint.tensors):
             parsed = _FACTOR.fullmatch(name)
             if parsed is None:
-                self._require_copy_of_base(name)
+                self._read_dense(name)
             elif parsed["side"] == "A" or self._partner(name, "A") not in checkpoint.tensors:
                 target = self._find_target(name, parsed["module"])
                 self.factors[target] = self._load_factors(name, parsed["module"], target)
@@ -105,8 +109,8 @@ class LoraExpert:
                 f"{checkpoint.folder}: the adapter holds no factors: save it again with PEFT"
             )
 
-    def _require_copy_of_base(self, name: str) -> None:
-        """PEFT saves the base's own head or embedding beside an adapter of them."""
+    def _read_dense(self, name: str) -> None:
+        """A head of its own; or the base's head or embedding, which PEFT saves beside adapters."""
         folder = self._checkpoint.folder
         if not name.startswith(_PREFIX):
             raise CheckpointError(
@@ -119,6 +123,9 @@ class LoraExpert:
             values = self._checkpoint.load_tensor(name)
             base = self._live.base_tensor(target)
             if values.shape == base.shape and torch.equal(values.to(base.dtype), base):
+                return
+            if is_of_head(own, self._checkpoint.adapter_config.get("modules_to_save") or ()):
+                self.dense[target] = self._load_head(name, own, target)
                 return
             raise CheckpointError(
                 f"{folder}: the adapter carries a `{own}` of its own, which differs from the "
@@ -144,6 +151,17 @@ class LoraExpert:
             f"{folder}: tensor `{name}` is neither a factor of LoRA nor a weight of the base "
             "model: save the adapter with PEFT's `save_pretrained`"
         )
+
+    def _load_head(self, name: str, own: str, target: str) -> Tensor:
+        """A tensor of a classifier's head."""
+        values, live = self._load_finite(name, target), self._live.tensors[target]
+        if values.shape != live.shape:
+            raise CheckpointError(
+                f"{self._checkpoint.folder}: the head's `{own}` must be of shape "
+                f"{tuple(live.shape)}, by the base, but is {tuple(values.shape)}: use an adapter "
+                "that was trained on this base, with its labels"
+            )
+        return values
 
     def _find_target(self, name: str, module: str) -> str:
         """Canonical name of the weight that a factor changes, found to be one that it can."""
@@ -187,15 +205,18 @@ class LoraExpert:
             raise CheckpointError(
                 f"{self._checkpoint.folder}: tensor `{name}` is missing: save the adapter again"
             )
-        factor = self._checkpoint.load_tensor(name).to(
+        return self._load_finite(name, target)
+
+    def _load_finite(self, name: str, target: str) -> Tensor:
+        values = self._checkpoint.load_tensor(name).to(
             self._live.tensors[target].device, torch.float32
         )
-        if not bool(factor.isfinite().all()):
+        if not bool(values.isfinite().all()):
             raise CheckpointError(
                 f"{self._checkpoint.folder}: tensor `{name}` must be finite, but holds NaN or "
                 "infinity: use a checkpoint from before the training diverged"
             )
-        return factor
+        return values
 
     @staticmethod
     def _partner(name: str, side: str) -> str:
@@ -204,16 +225,18 @@ class LoraExpert:
     @property
     def is_zero(self) -> bool:
         """Whether the adapter changes nothing, as one that was never trained."""
-        return not any(bool(f.a.any()) and bool(f.b.any()) for f in self.factors.values())
+        factors = self.factors.values()  # a head that equals the base's is not in `dense`
+        return not self.dense and not any(bool(f.a.any()) and bool(f.b.any()) for f in factors)
 
     @property
     def norm(self) -> float:
         """‖δ‖ over all weights, from ⟨BᵀB, AAᵀ⟩."""
+        heads = [float(self.load(name).double().square().sum()) for name in self.dense]
         squares = (
             float(((f.b.T @ f.b).double() * (f.a @ f.a.T).double()).sum())
             for f in self.factors.values()
         )
-        return math.sqrt(max(0.0, math.fsum(squares)))
+        return math.sqrt(max(0.0, math.fsum([*squares, *heads])))
 
     @property
     def fingerprint(self) -> str:
@@ -221,18 +244,29 @@ class LoraExpert:
         return fingerprint_of(self._live.base, self._checkpoint, "factors")
 
     def __contains__(self, name: str) -> bool:
-        return name in self.factors
+        return name in self.factors or name in self.dense
 
     def load(self, name: str) -> Tensor:
         """See `TaskVector.load`."""
+        if name in self.dense:
+            head = self.dense[name]
+            return head - self._live.base_tensor(name).to(head.device, torch.float32)
         return self.factors[name].left @ self.factors[name].right
 
     def add_to(self, total: Tensor, name: str, share: float, *, start: int = 0) -> None:
         """See `TaskVector.add_to`."""
-        total.view(-1).add_(self.factors[name].part(start, total.numel()), alpha=share)
+        n = total.numel()
+        if name in self.dense:
+            part = self.load(name).view(-1)[start : start + n]
+        else:
+            part = self.factors[name].part(start, n)
+        total.view(-1).add_(part, alpha=share)
 
     def dot(self, name: str, gradient: Tensor, *, start: int = 0) -> float:
         """See `TaskVector.dot`; ⟨LR, G⟩ = ⟨L, G Rᵀ⟩ needs no product as large as the weight."""
+        if name in self.dense:
+            head = self.load(name).view(-1)[start : start + gradient.numel()]
+            return float(torch.dot(head.double(), gradient.view(-1).double()))
         factors = self.factors[name]
         left, right = factors.left, factors.right
         if gradient.numel() < left.shape[0] * right.shape[1]:
@@ -245,14 +279,15 @@ class LoraExpert:
 def write_adapters(
     live: LiveModel, experts: Sequence[LoraExpert], merge_weights: Sequence[float]
 ) -> None:
-    """Write W₀ + Σ wᵢ sᵢ Bᵢ Aᵢ into the live model.
+    """Write W₀ + Σ wᵢ sᵢ Bᵢ Aᵢ, and heads, into the live model.
 
     Args:
         live: The live model; every tensor is written, so nothing of its last state remains.
         experts: One adapter per domain, all on the live model's base.
         merge_weights: w, shape ``(n_experts,)``; adapters with weight 0 are left out.
     """
-    active = [(e.factors, w) for e, w in zip(experts, merge_weights, strict=True) if w]
+    weighted = [(e, w) for e, w in zip(experts, merge_weights, strict=True) if w]
+    active = [(e.factors, w) for e, w in weighted]
     for name in live.tensors:
         merged = live.base_tensor(name)
         pairs = [(factors[name], weight) for factors, weight in active if name in factors]
@@ -260,6 +295,12 @@ def write_adapters(
             left = torch.cat([factors.left * weight for factors, weight in pairs], dim=1)
             right = torch.cat([factors.right for factors, _ in pairs])
             merged = merged.to(left.device, torch.float32) + left @ right
+        heads = [(e.dense[name], w) for e, w in weighted if name in e.dense]
+        if heads:
+            merged = merged.to(heads[0][0].device, torch.float32)
+            merged = merged * (1 - math.fsum(weight for _, weight in heads))
+            for head, weight in heads:
+                merged.add_(head, alpha=weight)
         live.write(name, merged)
 
 
