@@ -35,6 +35,7 @@ def test_a_plain_recipe_has_nothing_against_gradients() -> None:
         ({"proxy": {"answer": "both"}}, "`proxy.answer` is both"),
         ({"proxy": {"continued": False}}, "`proxy.continued` is false"),
         ({"merge": {"rule": "ties"}}, "`merge.rule` is ties"),
+        ({"final": {"start": "merged"}}, "`final.start` is merged"),
         ({"evaluation": {"placement": "layers"}}, "`evaluation.placement` is layers"),
         (
             {"experts": {"method": "gradients", "schedule": "cosine"}},

@@ -82,6 +82,9 @@ def test_check_run_and_report_say_what_was_done(
     assert "Experts, by gradients" in report
     assert any("a single step has no points" in reason for reason in found["trust"]["reasons"])
     _diagnose(study, mixwise)
+    code, _, err = mixwise("merge", study, "--to", tmp_path / "merged")
+    assert (code, (tmp_path / "merged").exists()) == (1, False)
+    assert "experts by gradients are not merged to a model: their steps have no length" in err
     code, out, err = mixwise("verify", study)
     assert code == 0, out + err
     _make_one_anew(study, tmp_path)
