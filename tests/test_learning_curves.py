@@ -30,6 +30,12 @@ def test_what_one_domain_alone_forgets_the_others_keep_up() -> None:
     assert gain(line, -3 * line) == gain(line, 0 * line)
 
 
+def test_what_loses_ground_counts_for_nothing_where_the_best_loses_it_at_first_too() -> None:
+    late = [-1.0, 0.0, 2.0]
+    assert gain(late, [-1.0, -1.0, -1.0]) == pytest.approx(2.0)  # 16 of 32 steps
+    assert gain(late, np.zeros(3)) == pytest.approx(2.0)
+
+
 def test_one_expert_alone_is_its_own_curve() -> None:
     assert gain(OWN, OWN / 3, shares=[1.0, 0.0], target=8.0) == pytest.approx(OWN[1], abs=1e-3)
 

@@ -10,10 +10,11 @@ Method:
 
         N(λ) = Σ_j G_a⁻¹(G_j(λ_j T)) ,   gain(λ) = G_a(N(λ)) .
 
-    Steps of an expert that loses ground count for nothing: what one domain alone makes the model
-    forget, the others keep up in a mixture. Curves are straight from 0 to the first point, straight
-    in log n between points, and beyond the last on the line from the third last: with experts of a
-    quarter, a mixture of five domains reads of each what its expert has read.
+    G_a⁻¹(g) is the first n at which G_a has reached g. Steps of an expert that loses ground count
+    for nothing: what one domain alone makes the model forget, the others keep up in a mixture,
+    also where a itself loses ground at first. Curves are straight from 0 to the first point,
+    straight in log n between points, and beyond the last on the line from the third last: with
+    experts of a quarter, a mixture of five domains reads of each what its expert has read.
 
 Source:
     Hernandez et al. 2021 (arXiv 2102.01293): data of another distribution, in effective data of
@@ -60,10 +61,18 @@ def add_curves(gains: Array, points: Sequence[float], shares: Array, target: flo
     n_steps = 0.0
     for j, (curve, share) in enumerate(zip(gains, shares.tolist(), strict=True)):
         gained = float(_follow(curve, points, np.array([share * target]))[0])
-        worth = share * target if j == best else float(np.interp(max(gained, 0.0), rising, grid))
-        n_steps += worth
+        n_steps += share * target if j == best else _first_steps(rising, grid, gained)
     reached = np.array([min(n_steps, target)])
     return float(_follow(gains[best], points, reached)[0])
+
+
+def _first_steps(rising: Array, grid: Array, gained: float) -> float:
+    """Where a curve that never falls first reaches a gain; at its end where it never does."""
+    after = int(np.searchsorted(rising, gained))
+    if after in (0, len(grid)):
+        return float(grid[min(after, len(grid) - 1)])
+    between = slice(after - 1, after + 1)  # `interp` alone would take the end of a level stretch
+    return float(np.interp(gained, rising[between], grid[between]))
 
 
 def _follow(curve: Array, points: Sequence[float], steps: Array) -> Array:

@@ -70,7 +70,7 @@ def test_the_recommendation_says_what_to_expect_and_how_far_to_trust(capsys: Cap
         "A model trained on it should reach 1.81 (95 % 1.50 to 2.12), learned from 3 trained "
         "references.",
         "Objective by the proxy 1.500 (95 % 1.000 to 2.000 over evaluation examples only: what "
-        "merging misses is not in it).",
+        "the proxy misses is not in it).",
         "Baselines should reach: uniform 1.750 (cannot be told apart), only math 0.500.",
         "1 scored mixture cannot be told from the recommended one.",
         "Predicted mixtures that cannot be either have: math 0.50 to 0.88.",

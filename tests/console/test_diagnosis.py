@@ -90,3 +90,15 @@ def test_one_expert_without_a_trajectory(capsys: Capture) -> None:
     out = capsys.readouterr().out
     assert "0.5000    │ —" in out
     assert "steps" not in out
+
+
+def test_what_is_not_true_of_steps_is_left_out_with_its_reason(capsys: Capture) -> None:
+    found = replace(
+        _with_metric("math/loss"), interference=None, precision=None, trust=None, left_out="Why."
+    )
+    print_diagnosis(found)
+    out = capsys.readouterr().out
+    assert "relative size" in out
+    assert "Why." in out
+    for word in ("linear merge", "precision", "Trust"):
+        assert word not in out

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from tests.study.test_plan import counted, plan, recipe
 
 from mixwise.console.plan import print_plan, summarise_plan
+from mixwise.recipe.sections import ExpertMethod
 
 
 def test_the_plan_names_runs_tokens_memory_disk_and_time(
@@ -33,3 +36,21 @@ def test_an_answer_that_nothing_verifies_says_so(capsys: pytest.CaptureFixture[s
     assert "0.80 final runs before the final one" in out
     assert "by the experts' predictions of 500 tokens, after 4, 6, 10 steps" in out
     assert "none (`--verify`): what the answer should reach is predicted, not checked" in out
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("training", "(here 1, whose experts are not as long)"),
+        (
+            "gradients",
+            "lost 4% to 42% with 16 domains, 58% to 131% with 12 domains of what a random",
+        ),
+    ],
+)
+def test_what_a_price_buys_is_told_from_beds_of_such_experts(
+    method: ExpertMethod, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = recipe(experts={"horizon_tokens": 200}, final={"baselines": ()})
+    print_plan(replace(plan(chosen), expert_method=method), ())
+    assert words in " ".join(capsys.readouterr().out.split())

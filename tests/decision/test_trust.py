@@ -207,6 +207,11 @@ def test_without_references_ranks_are_foreseen(
     assert ("is not known" in verdict.reasons[place]) == (not path)
 
 
+def test_a_step_has_no_points_along_which_the_best_mixture_moves() -> None:
+    verdict = judge_expected(RANKED, (), share=0.02, is_one_step=True)
+    assert verdict.reasons[1].endswith("is not known: a single step has no points along it")
+
+
 def test_experts_of_the_final_length_cannot_be_longer() -> None:
     verdict = judge_expected(UNRANKED, (), share=1.0)
     assert verdict.remedies[0].startswith("train mixtures for calibration")

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from mixwise.errors import RecipeError
 from mixwise.recipe import Recipe
 from mixwise.recipe.gradient_rules import gradient_problems
+from mixwise.recipe.parsing import add_domains
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -33,6 +35,7 @@ def test_a_plain_recipe_has_nothing_against_gradients() -> None:
         ({"proxy": {"answer": "both"}}, "`proxy.answer` is both"),
         ({"proxy": {"continued": False}}, "`proxy.continued` is false"),
         ({"merge": {"rule": "ties"}}, "`merge.rule` is ties"),
+        ({"final": {"start": "merged"}}, "`final.start` is merged"),
         ({"evaluation": {"placement": "layers"}}, "`evaluation.placement` is layers"),
         (
             {"experts": {"method": "gradients", "schedule": "cosine"}},
@@ -77,3 +80,15 @@ def test_a_task_with_labels_is_refused() -> None:
                 **values,
             }
         )
+
+
+def test_domains_of_a_column_are_looked_at_once_they_are_known() -> None:
+    column = {
+        "domains": {},
+        "domains_from": {"files": "rows.jsonl", "column": "topic"},
+        "objective": {"metrics": [{"set": "maths", "measure": "loss"}]},
+    }
+    values = {"maths": "Maths", "law": "Law"}
+    assert add_domains(recipe(**column), values, "r").domain_names == ("maths", "law")
+    with pytest.raises(RecipeError, match=r"`training.method` is lora"):
+        add_domains(recipe(**column, training={"method": "lora"}), values, "r")

@@ -244,7 +244,7 @@ class Parts:
         spent = plain.cost.search_tokens_spent + 4000
         return replace(
             plain,
-            reference=ReferenceForecast(1.0625, (0.75, 1.375), "what merging misses", 10),
+            reference=ReferenceForecast(1.0625, (0.75, 1.375), "what the proxy misses", 10),
             simplicity=Simplicity(
                 "uniform", self.uniform, 0.5, 0.125, False, self.score(self.best)
             ),

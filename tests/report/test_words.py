@@ -87,9 +87,9 @@ def test_each_prediction_says_what_its_interval_covers(make_study: MakeStudy) ->
     contents = load_contents(make_study())
     calibrated, proxy, reached = prediction_rows(contents)
     assert calibrated[1:3] == ["+1.062", "0.750 to 1.375"]
-    assert "what merging misses, learned from 10 trained references" in calibrated[3]
+    assert "what the proxy misses, learned from 10 trained references" in calibrated[3]
     assert proxy[1:3] == ["+1.000", "0.875 to 1.125"]
-    assert "neither what merging misses nor the noise of training" in proxy[3]
+    assert "neither what the proxy misses nor the noise of training" in proxy[3]
     assert reached[1:3] == ["+1.250", "—"]
     bare = load_contents(make_study(stages=["search"]))
     assert [row[0].partition(":")[0] for row in prediction_rows(bare)] == ["Predicted", "Proxy"]

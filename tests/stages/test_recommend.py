@@ -60,7 +60,7 @@ def done(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 def test_each_prediction_says_what_it_covers(done: Done) -> None:
     reference = done.content.reference
-    assert "what merging misses" in reference.covers
+    assert "what the proxy misses" in reference.covers
     assert done.content.proxy.covers.startswith("resampled evaluation examples alone: neither")
     low, high = reference.interval_95
     assert low <= reference.objective <= high

@@ -80,9 +80,47 @@ def test_check_run_and_report_say_what_was_done(
     report = (study / "report.html").read_text()
     assert "moved once along the mean gradient" in report
     assert "Experts, by gradients" in report
+    assert any("a single step has no points" in reason for reason in found["trust"]["reasons"])
+    _diagnose(study, mixwise)
+    code, _, err = mixwise("merge", study, "--to", tmp_path / "merged")
+    assert (code, (tmp_path / "merged").exists()) == (1, False)
+    assert "experts by gradients are not merged to a model: their steps have no length" in err
     code, out, err = mixwise("verify", study)
     assert code == 0, out + err
     _make_one_anew(study, tmp_path)
+    _change_one_domain(study, source, mixwise)
+
+
+def _change_one_domain(
+    study: Path, source: Path, mixwise: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Every expert rests on all domains: all of them are to be deleted."""
+    file = source / "gamma.jsonl"
+    before = file.read_text()
+    file.write_text("".join(before.splitlines(keepends=True)[:-5]))
+    code, _, err = mixwise("run", source / "recipe.yaml", "--study", study)
+    file.write_text(before)
+    assert code == 1
+    assert f"delete {study / 'experts'}, whose experts by gradients rest on all" in err
+
+
+def _diagnose(study: Path, mixwise: Callable[..., tuple[int, str, str]]) -> None:
+    """What is said of merges of trained experts is left out, with the reason."""
+    code, out, err = mixwise("diagnose", study)
+    assert code == 0, err
+    words = " ".join(out.split())
+    assert "are left out: they are of merges of trained experts" in words
+    assert "linear merge" not in words
+    found = json.loads((study / "diagnose.json").read_text())
+    assert [found[key] for key in ("interference", "precision", "trust")] == [None] * 3
+    assert len(found["geometry"]["relative_sizes"]) == 3
+    code, _, err = mixwise("report", study)
+    assert code == 0, err
+    report = (study / "report.html").read_text()
+    assert "Sizes are those of that one length" in report
+    assert "On the proxy as it is, without calibration" not in report
+    assert "averaged predictions. Ranked by the proxy" in report
+    assert "merge rule linear" not in report
 
 
 def _make_one_anew(folder: Path, scratch: Path) -> None:

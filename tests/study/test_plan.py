@@ -224,3 +224,14 @@ def test_predictions_cost_readings_of_every_expert_and_longer_steps_those_of_the
     assert both == pytest.approx(besides(1) + 10 * 0.4 + (11 * 0.5 + read) / 2)
     once = counted(chosen, candidate_passes=0, readings=1)
     assert plan(chosen, counts=once).time(MEASURED) == pytest.approx(trained + 0.5 + 2 * 0.8)
+
+
+def test_the_diagnosis_of_steps_differentiates_nothing() -> None:
+    chosen = recipe(experts={"horizon_tokens": 400})
+    counts = counted(chosen)
+    of_steps = dataclasses.replace(counts.horizons, points=(10,), expert_method="gradients")
+    moved = dataclasses.replace(counts, horizons=of_steps)
+    trained, made = plan(chosen, counts=counts), plan(chosen, counts=moved)
+    store = 2 * 4_000_000
+    assert made.diagnosis_bytes == 600 * 2**20 + 4_000_000 + store
+    assert trained.diagnosis_bytes > made.diagnosis_bytes

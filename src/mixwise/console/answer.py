@@ -97,7 +97,7 @@ def _print_proxy(proxy: ProxyForecast, *, is_predicted: bool) -> None:
     unknown = ", and no model was trained to learn it from" if is_predicted else ""
     print_text(
         f"Objective by the proxy {proxy.objective:.3f} (95 % {low:.3f} to {high:.3f} over "
-        f"evaluation examples only: what merging misses is not in it{unknown})."
+        f"evaluation examples only: what the proxy misses is not in it{unknown})."
     )
 
 

@@ -31,17 +31,21 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
     """Print task vectors, why the proxy should err, the fidelity measured, and trust."""
     _print_geometry(diagnosis.geometry)
     _print_trajectory(diagnosis.trajectory)
-    found = diagnosis.interference
-    metrics = [name for name in diagnosis.precision.in_objective if name in found.first_order]
-    if metrics:
-        _print_first_order(found, metrics)
-    _print_causes(found)
-    _print_precision(diagnosis.precision)
+    found, precision = diagnosis.interference, diagnosis.precision
+    if found is not None and precision is not None:
+        metrics = [name for name in precision.in_objective if name in found.first_order]
+        if metrics:
+            _print_first_order(found, metrics)
+        _print_causes(found)
+        _print_precision(precision)
+    if diagnosis.left_out:
+        print_text(diagnosis.left_out)
     if diagnosis.fidelity is None:
         print_text("Fidelity: not measured yet; `mixwise validate` trains references for it.")
     else:
         print_fidelity(diagnosis.fidelity)
-    print_trust(diagnosis.trust)
+    if diagnosis.trust is not None:
+        print_trust(diagnosis.trust)
 
 
 def _print_geometry(geometry: Geometry) -> None:

@@ -76,7 +76,7 @@ def _prices(plan: Plan) -> Iterator[tuple[str, str]]:
         "price of the answer",
         f"{plan.price:.2f} final runs before the final one (`budget` {plan.budget:g})",
     )
-    yield "what it should buy", _worth(plan.price, len(plan.domains))
+    yield "what it should buy", _worth(plan)
     yield (
         "final training",
         f"at most {plan.n_final} of {plan.run_tokens:,} {plan.unit} ({plan.run_steps:,} steps)"
@@ -100,11 +100,17 @@ def _made_by(plan: Plan) -> str:
     return f"by gradients: one step along the mean of {steps:,} batches"
 
 
-def _worth(price: float, n_domains: int) -> str:
+def _worth(plan: Plan) -> str:
     """What answers at this price have lost where every mixture was trained."""
-    from mixwise.study.worth import MEASURED, expected_worth
+    from mixwise.study.worth import BY_GRADIENTS, MEASURED, expected_worth
 
-    found = expected_worth(price)
+    if plan.expert_method == "gradients":
+        beds = (f"{w.least:.0%} to {w.most:.0%} with {w.n_domains} domains" for w in BY_GRADIENTS)
+        return (
+            f"a mixture that lost {', '.join(beds)} of what a random one loses, on our benchmarks: "
+            "small models, one bed each"
+        )
+    found, n_domains = expected_worth(plan.price), len(plan.domains)
     if found is None:
         least, most = MEASURED[0].price, MEASURED[-1].price
         return f"not measured: answers of {least:g} to {most:g} final runs were"

@@ -202,17 +202,20 @@ def judge_predicted(
     )
 
 
-def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float) -> Trust:
+def judge_expected(
+    ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float, is_one_step: bool = False
+) -> Trust:
     """Judge a recommendation that no reference was trained to check.
 
     Args:
         ranks: How well mixtures are ranked, as far as can be foreseen.
         path: The best mixture along the experts' runs; empty where not all scores are continued.
         share: Steps of the experts' runs over those of the final one.
+        is_one_step: Whether experts are a step each, with no points along it.
     """
     works, moves = ranks.middle >= RANK_LIMIT, not has_settled(path)
     reasons = [
-        f"no reference was trained to check it: from what merging usually misses, ρ is expected "
+        f"no reference was trained to check it: from what the proxy usually misses, ρ is expected "
         f"to be {ranks.middle:.2f} ({ranks.low:.2f} to {ranks.high:.2f}); at least "
         f"{RANK_LIMIT:.2f} is needed"
     ]
@@ -227,9 +230,12 @@ def judge_expected(ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float
             f"{path[-1].behind:.2f} at the final horizon",
         )
     elif share < 1:
+        cause = "not all of the objective is continued"
+        if is_one_step:
+            cause = "a single step has no points along it"
         reasons.append(
             f"experts read {_percent(share)} of what the final run reads, and how the best mixture "
-            "moves from there is not known: not all of the objective is continued"
+            f"moves from there is not known: {cause}"
         )
     if not works or moves:
         remedies.append(

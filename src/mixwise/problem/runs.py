@@ -36,6 +36,7 @@ class ProblemRuns(StudyRuns[ModuleRun]):
 
     made_with = "functions or settings"
     how_to_train = "study.train_experts()"
+    how_to_begin_anew = "the expert's"
     trainer = staticmethod(train_module)
 
     def __init__(

@@ -42,6 +42,7 @@ def gradient_problems(recipe: Recipe) -> list[str]:
         f"`merge.rule` is {recipe.merge.rule}, but nothing is merged": (
             recipe.chosen_rule != "linear"
         ),
+        "`final.start` is merged, but nothing is merged": recipe.final.start == "merged",
         "`evaluation.placement` is layers, but predictions are read from whole models": (
             recipe.evaluation.placement == "layers"
         ),

@@ -233,10 +233,10 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [*task_problems(self), *self._size_problems()]
-        if self.domains_from is None:
+        if self.domains_from is None:  # which names domains, and with them sets, later
             problems = [*self._name_problems(), *self._reference_problems(), *problems]
-        if not problems and self.experts.method == "gradients":
-            problems = gradient_problems(self)
+            if not problems and self.experts.method == "gradients":
+                problems = gradient_problems(self)
         if problems:
             raise ValueError(*problems)
         return self

@@ -202,12 +202,19 @@ def candidates(contents: Contents) -> Html:
             if is_subset(row.candidate.score.shares) or row.standing == "recommended"
         )
     words = (
-        f"Search method {search.method} ({search.source}), merge rule {search.rule}. "
+        f"Search method {search.method} ({search.source}){_merge_rule(contents, search)}. "
         f"Ranked by the proxy's own score{_calibrated_choice(contents)}. Two that cannot be told "
         f"apart: the 95 % interval of their difference, over {_drawn(contents)}, holds 0."
         f"{_gap(search)}"
     )
     return join([tag("p", words), legend(contents.domains), leaderboard(rows, contents.domains)])
+
+
+def _merge_rule(contents: Contents, search: SearchFound) -> str:
+    """The rule of the merges; nothing where predictions alone answer."""
+    found = contents.recommendation
+    is_merged = found is None or "merged" in found.horizons.answers
+    return f", merge rule {search.rule}" if is_merged else ", on the experts' averaged predictions"
 
 
 def _gap(search: SearchFound) -> str:

@@ -171,12 +171,14 @@ def diagnosis(contents: Contents) -> Html:
     found = contents.diagnosis
     if found is None:
         return missing("The task vectors are not diagnosed yet.", "mixwise diagnose STUDY")
+    judged = [tag("p", "On the proxy as it is, without calibration:"), trust_box(found.trust)]
+    noted = [tag("p", found.left_out, class_="caption")]
     return join(
         [
-            tag("p", "On the proxy as it is, without calibration:"),
-            trust_box(found.trust),
+            *(judged if found.trust else []),
             tag("h3", "Size of the task vectors, and cosines between them"),
             geometry_table(found),
+            *(noted if found.left_out else []),
         ]
     )
 

@@ -161,11 +161,11 @@ def prediction_rows(contents: Contents) -> list[list[str]]:
             "Proxy: its own score",
             signed(found.proxy.objective),
             interval(found.proxy.interval_95),
-            "which evaluation examples were drawn; neither what merging misses nor the noise of "
+            "which evaluation examples were drawn; neither what the proxy misses nor the noise of "
             "training",
         ]
     ]
-    covers = f"what merging misses, {_calibrated_by(found.reference)}, and the noise of training"
+    covers = f"what the proxy misses, {_calibrated_by(found.reference)}, and the noise of training"
     kind = "Calibrated" if found.reference.n_references else "Predicted"
     name = f"{kind}: a trained model should reach"
     between = interval(found.reference.interval_95)

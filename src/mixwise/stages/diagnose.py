@@ -8,7 +8,10 @@ Method:
     text and of the objective's sets.
 
 Departures:
-    A metric that has no slopes (accuracy) is predicted by one that has, of the same set.
+    A metric that has no slopes (accuracy) is predicted by one that has, of the same set. Experts by
+    gradients are a step each, whose merge is the step of the mixture's gradient: none of its
+    predicted errors is theirs, and the proxy, which averages predictions at other lengths of the
+    step, merges nothing. Of them there are angles and sizes alone, and what was measured.
 """
 
 from __future__ import annotations
@@ -59,6 +62,12 @@ _N_SEQUENCES = 4  # differentiated of each set
 _N_PREDICTED = 256  # mixtures over which the theory predicts the objective
 _N_REFERENCES = 12  # advised where the recipe asks for none
 _N_NOISE = 2  # mixtures whose seeds show the noise
+_OF_STEPS = (
+    "Experts by gradients are one step each, of the length of the learning rate times the batches; "
+    "the proxy takes it longer or shorter for each metric, and averages predictions. Sizes are "
+    "those of that one length, cosines of any. Interference, the cost of precision and predicted "
+    "trust are left out: they are of merges of trained experts, and nothing is merged here."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,12 +96,42 @@ def run_diagnosis(workspace: Workspace) -> Diagnosis:
         )
     pool = workspace.open_pool()
     geometry = measure_geometry(pool)
+    validation = workspace.load_result(ValidationFound)
+    if workspace.inputs.horizons.expert_method == "gradients":
+        diagnosis = _of_steps(workspace, geometry, validation)
+    else:
+        diagnosis = _of_runs(workspace, pool, geometry, validation)
+    workspace.save_result(diagnosis)
+    return diagnosis
+
+
+def _of_steps(
+    workspace: Workspace, geometry: Geometry, validation: ValidationFound | None
+) -> Diagnosis:
+    """What is true of experts by gradients."""
+    return Diagnosis(
+        geometry=geometry,
+        trajectory=(),
+        interference=None,
+        precision=None,
+        fidelity=validation.fidelity[OBJECTIVE] if validation else None,
+        trust=_judge_references(workspace, validation),
+        left_out=_OF_STEPS,
+    )
+
+
+def _of_runs(
+    workspace: Workspace,
+    pool: ExpertPool,
+    geometry: Geometry,
+    validation: ValidationFound | None,
+) -> Diagnosis:
+    """All of it, of trained experts."""
     names = [name for name in pool.domains if workspace.recipe.domains[name].expert is None]
     folders = {name: workspace.study.expert_folder(name) / "trajectory" for name in names}
     points = measure_trajectory(pool, folders) if len(names) == len(pool.domains) else ()
-    validation = workspace.load_result(ValidationFound)
     theory = _measure_theory(workspace, pool, validation)
-    diagnosis = Diagnosis(
+    return Diagnosis(
         geometry=geometry,
         trajectory=tuple(points),
         interference=_interference(theory),
@@ -104,10 +143,8 @@ def run_diagnosis(workspace: Workspace) -> Diagnosis:
             tuple(metric.name for metric in workspace.objective.metrics),
         ),
         fidelity=validation.fidelity[OBJECTIVE] if validation else None,
-        trust=_judge(workspace, geometry, theory, validation),
+        trust=_judge_references(workspace, validation) or _predict(workspace, geometry, theory),
     )
-    workspace.save_result(diagnosis)
-    return diagnosis
 
 
 def _measure_theory(
@@ -192,26 +229,22 @@ def _by_metric(found: Interactions, values: Array) -> dict[str, float]:
     return dict(zip(found.metrics, values.tolist(), strict=True))
 
 
-def _judge(
-    workspace: Workspace,
-    geometry: Geometry,
-    theory: _Theory,
-    validation: ValidationFound | None,
-) -> Trust:
-    """Trust in the objective: measured where references were trained, else predicted."""
-    if validation is not None:
-        runs = [[run.objective for run in row.runs] for row in validation.mixtures]
-        fidelity = validation.fidelity[OBJECTIVE]
-        spread = float(np.std([np.mean(run) for run in runs]))
-        measured = judge_measured(
-            fidelity,
-            spread,
-            is_calibrated=False,
-            n_calibration=workspace.inputs.horizons.n_calibration,
-            is_continued=workspace.answers.points[-1] < workspace.recipe.n_steps,
-        )
-        if measured is not None:
-            return measured
+def _judge_references(workspace: Workspace, validation: ValidationFound | None) -> Trust | None:
+    """Trust in the objective as references show it; None where they show nothing."""
+    if validation is None:
+        return None
+    runs = [[run.objective for run in row.runs] for row in validation.mixtures]
+    return judge_measured(
+        validation.fidelity[OBJECTIVE],
+        float(np.std([np.mean(run) for run in runs])),
+        is_calibrated=False,
+        n_calibration=workspace.inputs.horizons.n_calibration,
+        is_continued=workspace.answers.points[-1] < workspace.recipe.n_steps,
+    )
+
+
+def _predict(workspace: Workspace, geometry: Geometry, theory: _Theory) -> Trust:
+    """Trust in the objective as theory predicts it."""
     shares = sample(workspace.inputs.space, _N_PREDICTED, seed=workspace.recipe.search.seed)
     return judge_predicted(
         _curvature_ratio(workspace, theory.interactions, shares),

@@ -53,11 +53,17 @@ def merge_study(
             in float32.
 
     Raises:
-        RecipeError: If it is no mixture of the study's domains, the folder is not empty, or an
-            adapter is wanted of what is no sum of adapters.
+        RecipeError: If it is no mixture of the study's domains, the folder is not empty, an adapter
+            is wanted of what is no sum of adapters, or experts are by gradients.
         StudyError: If an expert is not trained, or nothing is recommended yet.
         ResourceError: If the folder cannot be written.
     """
+    if workspace.inputs.horizons.expert_method == "gradients":
+        raise RecipeError(
+            "experts by gradients are not merged to a model: their steps have no length of their "
+            "own, and the proxy averages predictions at another length for each metric: set "
+            "`experts.method: training` in a new study"
+        )
     if form == "adapter":
         return _write_adapter(workspace, _choose(workspace, mixture), to)
     return write_merged_model(workspace, _choose(workspace, mixture), to, precision=precision)

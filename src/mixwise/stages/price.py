@@ -18,7 +18,7 @@ def price_words(workspace: Workbench, jobs: Sequence[Run]) -> str:
     """Say how many runs and tokens some jobs are, and how long they should take.
 
     Args:
-        workspace: The study; the time is that of its slowest expert for each run, and is left out
+        workspace: The study; the time of a step is that of its slowest expert, and is left out
             where the user brings all experts.
         jobs: The runs, at least one.
 
@@ -29,10 +29,11 @@ def price_words(workspace: Workbench, jobs: Sequence[Run]) -> str:
     words = f"{n} training run{'s' * (n != 1)} of {count(each)} tokens"
     if n > 1:
         words += f" each, {count(sum(job.n_tokens for job in jobs))} in all"
-    seconds = _seconds_of_an_expert(workspace)
-    if seconds is None:
+    step_seconds = _step_seconds(workspace)
+    if step_seconds is None:
         return words
-    return f"{words}, about {duration(n * seconds)}{' one after the other' * (n > 1)}"
+    seconds = step_seconds * sum(job.n_steps for job in jobs)
+    return f"{words}, about {duration(seconds)}{' one after the other' * (n > 1)}"
 
 
 def _is_trained(job: Run) -> bool:
@@ -40,6 +41,7 @@ def _is_trained(job: Run) -> bool:
     return record is not None and record.fingerprint == job.fingerprint
 
 
-def _seconds_of_an_expert(workspace: Workbench) -> float | None:
+def _step_seconds(workspace: Workbench) -> float | None:
+    """Of the slowest expert; None where none is made."""
     records = [load_record(job.output) for job in workspace.runs.expert_jobs()]
-    return max((record.seconds for record in records if record is not None), default=None)
+    return max((r.seconds / r.n_steps for r in records if r is not None), default=None)

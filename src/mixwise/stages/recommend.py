@@ -43,14 +43,14 @@ from mixwise.study.results import (
 from mixwise.study.workbench import Workbench
 
 _PROXY_INTERVAL = (
-    "resampled evaluation examples alone: neither what merging misses nor the noise of training"
+    "resampled evaluation examples alone: neither what the proxy misses nor the noise of training"
 )
 _REFERENCE_INTERVAL = (
-    "what merging misses, as trained references show it, and the noise of the final runs"
+    "what the proxy misses, as trained references show it, and the noise of the final runs"
 )
 _PREDICTED_INTERVAL = (
-    "what merging and continuing usually miss, and the usual noise of the final runs: no reference "
-    "was trained here"
+    "what the proxy and continuing usually miss, and the usual noise of the final runs: no "
+    "reference was trained here"
 )
 
 
@@ -199,7 +199,12 @@ def _simplicity(workspace: Workbench, decision: Decision) -> Simplicity | None:
 def _expected_trust(calibrated: Calibrated, horizons: HorizonFacts) -> Trust:
     """How far to trust what no reference was trained to check."""
     share = horizons.expert_tokens / horizons.run_tokens
-    return judge_expected(expect_ranks(calibrated), horizons.path, share=share)
+    return judge_expected(
+        expect_ranks(calibrated),
+        horizons.path,
+        share=share,
+        is_one_step=horizons.expert_method == "gradients",
+    )
 
 
 def _provenance(workspace: Workbench, found: SearchResult) -> Provenance:

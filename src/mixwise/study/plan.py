@@ -315,6 +315,7 @@ def make_plan(
     snapshots = 2 * n_workers * 3 * checkpoint if recipe.training.snapshots else 0
     store = 0 if recipe.training.method == "lora" else _store_bytes(shape, recipe)
     store *= len(horizons.points)
+    moved_diagnosis = _PROCESS_BYTES + 4 * shape.n_parameters  # which differentiates nothing
     run_memory = max(training_bytes(shape, recipe), evaluation_bytes(shape, recipe))
     return Plan(
         domains=domains,
@@ -340,7 +341,7 @@ def make_plan(
         + n_gradients * checkpoint
         + snapshots
         + store,
-        diagnosis_bytes=diagnosis_bytes(shape, recipe) + store,
+        diagnosis_bytes=store + (moved_diagnosis if is_moved else diagnosis_bytes(shape, recipe)),
         unit=recipe.task_facts.unit,
         expert_method=horizons.expert_method,
     )

@@ -290,18 +290,20 @@ class Diagnosis:
     Args:
         geometry: Sizes and cosines of the task vectors.
         trajectory: The same along the experts' training.
-        interference: Between domains.
-        precision: What it costs.
+        interference: Between domains; None of experts by gradients.
+        precision: What it costs; None of experts by gradients.
         fidelity: Of the objective; None without a validation.
-        trust: Measured, else predicted.
+        trust: Measured, else predicted; None of experts by gradients without a validation.
+        left_out: What is None and why, a sentence; empty where experts were trained.
     """
 
     geometry: Geometry
     trajectory: tuple[TrajectoryPoint, ...]
-    interference: InterferenceFacts
-    precision: PrecisionFacts
+    interference: InterferenceFacts | None
+    precision: PrecisionFacts | None
     fidelity: Fidelity | None
-    trust: Trust
+    trust: Trust | None
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

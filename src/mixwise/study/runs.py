@@ -86,6 +86,13 @@ class Runs(StudyRuns[TrainingJob]):
         """See `StudyRuns.how_to_train`."""
         return f"mixwise experts {self._study.folder}"
 
+    @property
+    def how_to_begin_anew(self) -> str:
+        """See `StudyRuns.how_to_begin_anew`."""
+        if not self._is_by_gradients:
+            return "the expert's"
+        return f"{self._study.experts_folder}, whose experts by gradients rest on all domains"
+
     def train_experts(self) -> None:
         """Make every expert that the user does not bring; see `StudyRuns.train_experts`.
 
@@ -95,8 +102,7 @@ class Runs(StudyRuns[TrainingJob]):
         if self._is_by_gradients:
             measure_gradients(self.expert_jobs(), self.engine, self._on_progress)
         super().train_experts()
-        if self._is_by_gradients:
-            remove_gradients(self._study.gradients_folder)
+        remove_gradients(self._study.gradients_folder)  # also those of another method's, killed
 
     @property
     def _is_by_gradients(self) -> bool:

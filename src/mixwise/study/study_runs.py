@@ -69,6 +69,11 @@ class StudyRuns(ABC, Generic[OfKind]):
     def how_to_train(self) -> str:
         """What the user does to train the experts."""
 
+    @property
+    @abstractmethod
+    def how_to_begin_anew(self) -> str:
+        """What the user deletes where an expert was made with something else than is asked for."""
+
     @abstractmethod
     def expert_jobs(self) -> Sequence[OfKind]:
         """The runs of the experts that the user does not bring."""
@@ -119,7 +124,7 @@ class StudyRuns(ABC, Generic[OfKind]):
             if record is not None and record.fingerprint != job.fingerprint:
                 raise StudyError(
                     f"{job.output}: this expert was trained with other {self.made_with} than are "
-                    "asked for: use a new study folder, or delete the expert's"
+                    f"asked for: use a new study folder, or delete {self.how_to_begin_anew}"
                 )
 
     def train_experts(self) -> None:

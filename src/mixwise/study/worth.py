@@ -8,7 +8,8 @@ Method:
     whose luck was taken away.
 
 Source:
-    ``python -m benchmarks.price`` prints the table; ``docs/science.md`` has the beds.
+    ``python -m benchmarks.price`` prints the table; ``docs/science.md`` has the beds. Of experts by
+    gradients: ``python -m benchmarks.many``, and ``python -m benchmarks.truth.gradients``.
 """
 
 from __future__ import annotations
@@ -36,6 +37,25 @@ class Worth:
     high: float
 
 
+@dataclass(frozen=True, slots=True)
+class WorthOnBed:
+    """What answers from experts by gradients have lost on a bed, over its prices and objectives.
+
+    Args:
+        n_domains: Domains of the bed.
+        least: Smallest regret as a share of a random mixture's.
+        most: Largest.
+    """
+
+    n_domains: int
+    least: float
+    most: float
+
+
+BY_GRADIENTS: Sequence[WorthOnBed] = (
+    WorthOnBed(16, 0.04, 0.42),  # at .25, .5 and 1
+    WorthOnBed(12, 0.58, 1.31),  # at .38 and .75
+)
 MEASURED: Sequence[Worth] = (
     Worth(0.05, 0.385, 0.313, 0.451),
     Worth(0.1, 0.156, 0.118, 0.187),

@@ -20,6 +20,7 @@ Source:
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,7 +113,7 @@ def _measure(own: TrainingJob, on_step: OnStep) -> RunRecord:
 
 
 def average_squares(jobs: Sequence[TrainingJob]) -> None:
-    """Average v over all domains, a tensor at a time.
+    """Average v over all domains, a tensor of one domain at a time.
 
     Args:
         jobs: All experts'; their gradients must be measured.
@@ -122,8 +123,8 @@ def average_squares(jobs: Sequence[TrainingJob]) -> None:
     names = dict.fromkeys(name for one in opened for name in one.keys())  # noqa: SIM118
     averaged: dict[str, torch.Tensor] = {}
     for name in names:
-        found = [one.get_tensor(name) for one in opened if name in one.keys()]  # noqa: SIM118
-        averaged[name] = torch.stack(found).sum(dim=0) / len(opened)
+        found = (one.get_tensor(name) for one in opened if name in one.keys())  # noqa: SIM118
+        averaged[name] = functools.reduce(torch.add, found) / len(opened)
     shared = _shared_file(jobs[0])
     partial = shared.with_suffix(".partial")
     with failures_explained(shared.parent):
