@@ -160,12 +160,27 @@ def test_a_head_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize("family", ["bert"], indirect=True)
+def test_a_head_moves_by_less_than_a_step_of_the_bases_precision(
+    base: Path, adapters: dict[str, Path]
+) -> None:
+    TEXTS.from_pretrained(base, dtype=torch.bfloat16).save_pretrained(base)
+    live = LiveModel.load(open_checkpoint(base), auto_class=TEXTS.__name__)
+    name, file = "classifier.weight", adapters["a"] / "adapter_model.safetensors"
+    moved = live.base_tensor(name).float() * 1.001
+    assert torch.equal(moved.bfloat16(), live.base_tensor(name))
+    save_file(load_file(file) | {f"base_model.model.{name}": moved}, file)
+    write_checkpoint(live, open_checkpoint(adapters["a"]))
+    assert torch.equal(live.tensors[name], moved)
+
+
+@pytest.mark.parametrize("family", ["bert"], indirect=True)
+@pytest.mark.parametrize("others", [["pooler"], [["score"]]])
 def test_other_modules_that_were_trained_in_full_are_refused(
-    live: LiveModel, adapters: dict[str, Path]
+    live: LiveModel, adapters: dict[str, Path], others: list[object]
 ) -> None:
     file = adapters["a"] / "adapter_config.json"
     config = json.loads(file.read_text())
-    config["modules_to_save"] = ["classifier", "pooler"]
+    config["modules_to_save"] = ["classifier", *others]
     file.write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="only a classifier's head is merged"):
         LoraExpert(live, open_checkpoint(adapters["a"]))

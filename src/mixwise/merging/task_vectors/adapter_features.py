@@ -148,7 +148,7 @@ def require_plain(config: Mapping[str, Any], where: object) -> None:
         if key in FREE or not value:
             continue
         feature = FEATURES.get(key)
-        if key == "modules_to_save" and isinstance(value, list) and set(value) <= set(HEADS):
+        if key == "modules_to_save" and isinstance(value, list) and all(m in HEADS for m in value):
             continue
         if feature is None:
             raise CheckpointError(
