@@ -22,7 +22,7 @@ from mixwise.errors import CheckpointError, MixwiseError
 from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import parse_recipe
-from mixwise.scorer import Request
+from mixwise.scorer import Part, Request
 from mixwise.stages.check import require_inputs
 from mixwise.stages.notes import notes_of
 from mixwise.stages.probe import require_sound
@@ -174,8 +174,12 @@ def test_a_whole_run_counts_examples_and_scores_as_a_plain_script(
         names = workspace.recipe.domain_names
         experts = [workspace.runs.expert(name).folder for name in names]
         mixture = Mixture(names, (0.5, 0.25, 0.25))
-        for chosen, folder in ((mixture, None), (Mixture.single(names, "films"), experts[0])):
-            merged = folder or merge_by_hand(job, experts, mixture)
+        raced, dropped = Mixture(names, (0.25, 0.5, 0.25)), Mixture(names, (0.25, 0.25, 0.5))
+        for part in (Part(0, 1, 2), Part(1, 2, 2)):  # the values of parts are not those of all
+            workspace.proxy.score([raced], Request(part=part))
+        workspace.proxy.score([dropped], Request(part=Part(0, 1, 2)))
+        for chosen in (mixture, Mixture.single(names, "films"), raced, dropped):
+            merged = merge_by_hand(job, experts, chosen) if max(chosen.shares) < 1 else experts[0]
             [found] = workspace.proxy.score([chosen])
             expected: dict[str, float] = {}
             for name in names:
@@ -228,6 +232,14 @@ def test_adapters_and_heads_are_merged_as_a_plain_script_does(job: Path) -> None
         workspace.close()
 
 
+@pytest.mark.parametrize("job", ["distilbert"], indirect=True)
+def test_no_adapter_is_asked_of_what_is_trained_in_full(job: Path) -> None:
+    lora = "method: lora, lora: {target_modules: [q_lin, pre_classifier]}"
+    inputs = inputs_of(job, RECIPE.replace("device: cpu", f"device: cpu, {lora}"))
+    with pytest.raises(MixwiseError, match=r"`pre_classifier` is of the classifier's head, .* out"):
+        require_inputs(inputs)
+
+
 def require_units(workspace: Workspace, model: Any) -> None:
     """Units of the expert on films are those of the model that PEFT has merged."""
     inputs = workspace.inputs
@@ -247,7 +259,7 @@ def require_units(workspace: Workspace, model: Any) -> None:
 def merge_by_hand(job: Path, experts: list[Path], mixture: Mixture) -> Path:
     tensors = [load_file(folder / "model.safetensors") for folder in experts]
     folder = job / "merged"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     average = {
         name: sum(s * t[name] for s, t in zip(mixture.shares, tensors, strict=True))
         for name in tensors[0]

@@ -130,7 +130,11 @@ class MergedScorer:
         return self._record(mixture, VALUES, whole)
 
     def _pieces(self, mixture: Mixture) -> dict[Part, Observation]:
-        """What the ledger holds of a mixture's values from the first example on, part by part."""
+        """What the ledger holds of a mixture's values from the first example on, part by part.
+
+        Nothing where a metric is no mean over examples: the whole has other values of the examples
+        than the parts, and the ledger does not keep the answers that they are made of.
+        """
         wanted = self._provenance(mixture, VALUES)
         found: dict[Part, Observation] = {}
         for observation in self._ledger.observations("proxy", mixture=mixture):
@@ -138,6 +142,8 @@ class MergedScorer:
             text = provenance.pop("part", None)
             if text is not None and provenance == wanted:
                 found[Part.parse(text)] = observation
+        if found and not all(m.is_mean for s in self._evaluations.suite.sets for m in s.metrics):
+            return {}
         chains = [_chain(found, of) for of in sorted({part.of for part in found})]
         widest = max(chains, key=_coverage, default=())
         return {part: found[part] for part in widest}
