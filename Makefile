@@ -46,6 +46,7 @@ bench: $(READY)
 trials: $(READY)
 	$(BIN)/python -m trials.architectures
 	$(BIN)/python -m trials.corruption
+	$(BIN)/python -m trials.mergekit
 
 # Ten kills of the whole job, at random moments.
 test-slow: $(READY)

@@ -33,7 +33,10 @@ from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rule_table import find_rule
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import open_checkpoint
+from mixwise.models.copies import Copies
 from mixwise.models.live_model import LiveModel
+from mixwise.models.loading import build_module
+from mixwise.models.module_layout import in_module_layout
 
 Tensors = dict[str, torch.Tensor]
 Layout = Callable[[Path], None]
@@ -295,8 +298,14 @@ def merge_plainly(folders: Mapping[str, Path]) -> torch.Tensor:
 
 def merge_by_mixwise(folders: Mapping[str, Path]) -> torch.Tensor:
     """Logits of the linear merge, through mixwise's own functions."""
-    live = LiveModel.load(open_checkpoint(folders["base"]))
-    pool = ExpertPool(live, {name: open_checkpoint(folders[name]) for name in SHARES})
+    copies = Copies(folders["base"].parent / "copies")
+    structure = build_module(folders["base"], dtype=torch.float32)
+    opened = {
+        name: in_module_layout(open_checkpoint(folder), structure, copies)
+        for name, folder in folders.items()
+    }
+    live = LiveModel.load(opened["base"])
+    pool = ExpertPool(live, {name: opened[name] for name in SHARES})
     pool.merge(Mixture.proportional(SHARES), find_rule("linear").bind(pool))
     return logits_of(live.module)
 
@@ -519,7 +528,6 @@ PYTHIA = {
     "attention.masked_bias": lambda: torch.tensor(-1e9),
     "attention.rotary_emb.inv_freq": lambda: torch.ones(2),
 }
-CONVERTED = r"on load it is converted into .* mixwise cannot merge converted tensors yet"
 IS_UNTIED = {"tie_word_embeddings": False}
 IS_TIED = {"tie_word_embeddings": True}
 BF16, F16, F32, F64 = torch.bfloat16, torch.float16, torch.float32, torch.float64
@@ -538,7 +546,7 @@ def whole_table() -> tuple[Case, ...]:
     own_layout = {"save_original_format": False}
     return (
         *(case(name) for name in ARCHITECTURES),
-        *(case(f"{n}, one by one", refusal=CONVERTED) for n in MIXTURES_OF_EXPERTS),
+        *(case(f"{n}, one by one") for n in MIXTURES_OF_EXPERTS),
         *(case(f"{n} joined", saving=own_layout) for n in MIXTURES_OF_EXPERTS),
         case("llama sharded", sharded),
         case("llama single file beside shards and their index", stale_index),
@@ -589,8 +597,19 @@ def whole_table() -> tuple[Case, ...]:
         ),
         case(
             "llama with a tensor too many",
+            with_tensor("model.layers.0.self_attn.q_proj.bias"),
+            refusal="`model.layers.0.self_attn.q_proj.bias` has no place in the LlamaForCausalLM",
+        ),
+        case(
+            "llama with a module too many",
             with_tensor("mtp.0.weight"),
-            refusal="`mtp.0.weight` has no place in the LlamaForCausalLM",
+            warning="`mtp.0.weight`, belong to modules that no LlamaForCausalLM has",
+        ),
+        case(
+            "llama expert with a module too many",
+            None,
+            experts=with_tensor("mtp.0.weight"),
+            refusal="`mtp.0.weight` is not part of the base",
         ),
         case(
             "llama with a tensor too few",

@@ -23,6 +23,7 @@ from mixwise.errors import MixwiseWarning, ResourceError, StudyError
 
 if TYPE_CHECKING:
     from mixwise.api import Study
+    from mixwise.stages.merged_folder import MergedModel
     from mixwise.stages.score import ScoredMixture
     from mixwise.stages.units import UnitsFound
 
@@ -222,6 +223,55 @@ def score(
         study, "score", stage, trust_remote_code, rule=rule, why=_UNKNOWN_SCORES
     )
     _show(scores, as_json, lambda: console.print_scores(scores))
+
+
+@app.command()
+def merge(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of the study, or a configuration of mergekit.", metavar="STUDY|CONFIG"
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="New folder for the merged model.", metavar="DIR")],
+    mixture: Annotated[
+        str | None,
+        typer.Option(help="Shares: math=0.7,code=0.3; the recommended ones (best) when left out."),
+    ] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="Merge rule; the recipe's when left out.")
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        typer.Option(help="Of the tensors; the base's when left out."),
+    ] = None,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Write one LoRA adapter, of experts that are some.")
+    ] = False,
+    as_json: Json = False,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Write a merge of the experts as a model that anyone can load."""
+
+    def stage(opened: Study) -> MergedModel:
+        from mixwise.stages.merge import BEST, merge_study
+
+        form: Literal["model", "adapter"] = "adapter" if adapter else "model"
+        chosen = mixture or BEST
+        return merge_study(opened.workspace, chosen, to, form=form, precision=precision)
+
+    if not source.is_file():
+        merged = _read_study(source, stage, trust_remote_code, rule=rule)
+    elif mixture or rule or adapter:
+        raise typer.BadParameter("a configuration of mergekit says what is merged, and how")
+    else:
+        from mixwise.api import cache_folder
+        from mixwise.stages.mergekit import merge_config
+
+        merged = merge_config(
+            source, to, cache_folder(), precision=precision, trust_remote_code=trust_remote_code
+        )
+    _show(merged, as_json, lambda: console.print_text(f"Wrote {merged.folder}"))
 
 
 @app.command()

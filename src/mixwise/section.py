@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
@@ -18,10 +19,8 @@ class Section(BaseModel):
     @classmethod
     def _no_truth_for_numbers(cls, value: object, info: ValidationInfo) -> object:
         """YAML reads `yes` and `on` as true, and pydantic would read that as 1."""
-        if (
-            isinstance(value, bool)
-            and cls.model_fields[str(info.field_name)].annotation is not bool
-        ):
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and bool not in (wanted, *get_args(wanted)):
             raise ValueError(f"input should be a valid number or text, but got {value}: change it")
         return value
 

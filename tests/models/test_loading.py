@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.families import Family, edit
+from tests.families import Family, Tensors, edit
 from transformers import (
     AutoModelForCausalLM,
     BertConfig,
@@ -21,7 +21,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from mixwise.errors import CheckpointError
+from mixwise.errors import CheckpointError, MixwiseWarning
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.models.loading import Mismatch, NameMap, files_to_load, load_module, map_names
@@ -111,7 +111,7 @@ def test_joined_tensors_are_no_renaming(tmp_path: Path) -> None:
     )
     module.save_pretrained(tmp_path)
     with pytest.raises(
-        CheckpointError, match=r"`model\S+experts\S+` is not stored as .* yet: save"
+        CheckpointError, match=r"`model\S+experts\S+` is not stored as .* can be merged: open"
     ):
         LiveModel.load(open_checkpoint(tmp_path))
     module.save_pretrained(tmp_path, save_original_format=False)
@@ -201,7 +201,28 @@ def test_tensor_without_a_place_in_the_base_is_refused(
     families: dict[str, Family], tmp_path: Path
 ) -> None:
     odd = Path(shutil.copytree(families["llama"].base, tmp_path / "odd"))
-    edit(odd, lambda tensors: tensors.update({"mtp.weight": torch.ones(2)}))
+    bias = "model.layers.0.self_attn.q_proj.bias"
+    edit(odd, lambda tensors: tensors.update({bias: torch.ones(18)}))
     AutoModelForCausalLM.from_pretrained(odd)  # transformers itself only warns
-    with pytest.raises(CheckpointError, match=r"`mtp.weight` has no place in the LlamaForCausalLM"):
+    with pytest.raises(CheckpointError, match=rf"`{bias}` has no place in the LlamaForCausalLM"):
         LiveModel.load(open_checkpoint(odd))
+
+
+@pytest.mark.parametrize("prefix", ["model.", ""])
+def test_modules_that_the_architecture_has_not_are_left_out_and_named(
+    prefix: str, families: dict[str, Family], tmp_path: Path
+) -> None:
+    odd = Path(shutil.copytree(families["llama"].base, tmp_path / "odd"))
+
+    def change(tensors: Tensors) -> None:
+        own = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
+        tensors.clear()
+        tensors.update({prefix + name: tensor.clone() for name, tensor in own.items()})
+        tensors.update({"mtp.0.weight": torch.ones(2), "mtp.1.weight": torch.ones(2)})
+
+    edit(odd, change)
+    told = r"2 of its tensors, the first `mtp.0.weight`, belong to modules that no LlamaForCausalLM"
+    with pytest.warns(MixwiseWarning, match=told):
+        live = LiveModel.load(open_checkpoint(odd))
+    with pytest.raises(CheckpointError, match=r"`mtp.0.weight` is not part of the base model"):
+        LiveModel.load(open_checkpoint(families["llama"].base)).match(live.base)

@@ -20,7 +20,9 @@ from mixwise.study.leftovers import remove_leftovers
 from mixwise.study.results import Diagnosis
 
 if TYPE_CHECKING:
+    from mixwise.models.live_model import Precision
     from mixwise.stages.check import Checked
+    from mixwise.stages.merged_folder import Form, MergedModel
     from mixwise.study.session import Workspace
 
 
@@ -182,6 +184,31 @@ class Study(OpenedStudy["Workspace"]):
             self._folder.save_recipe(new.text, verify=new.verify, values=new.values)
             self._new_recipe = None
         return checked
+
+    def merge(
+        self,
+        to: str | Path,
+        mixture: str = "best",
+        *,
+        form: Form = "model",
+        precision: Precision | None = None,
+    ) -> MergedModel:
+        """Write a merge of the experts as a model that anyone can load.
+
+        Args:
+            to: A new or empty folder.
+            mixture: ``best`` for the recommended one, or shares such as ``math=0.7,code=0.3``.
+            form: A full model, or an ``adapter`` of the base, where all experts are plain LoRA.
+            precision: Of a model's tensors; None for the base's.
+
+        Raises:
+            RecipeError: If it is no mixture of the study's domains, or what is wanted cannot be
+                written there.
+            StudyError: If an expert is not trained, or nothing is recommended yet.
+        """
+        from mixwise.stages.merge import merge_study
+
+        return merge_study(self.workspace, mixture, Path(to), form=form, precision=precision)
 
     def diagnose(self) -> Diagnosis:
         """Measure all that tells how far the proxy may be trusted."""

@@ -23,7 +23,14 @@ import torch
 from mixwise.errors import CheckpointError, MixwiseWarning, ResourceError
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.chunks import chunks
-from mixwise.models.loading import NameMap, build_module, load_module, map_names, version
+from mixwise.models.loading import (
+    NameMap,
+    build_module,
+    load_module,
+    map_names,
+    never_built,
+    version,
+)
 from mixwise.models.rounding import round_stochastically
 from mixwise.tasks import CAUSAL_LM
 
@@ -179,7 +186,10 @@ class LiveModel:
     def _require_all(self, checkpoint: Checkpoint, names: NameMap) -> None:
         where, architecture = checkpoint.folder, type(self.module).__name__
         is_base = where == self.base.folder
+        left_out = never_built(names.unexpected, self.aliases)
         for name in names.unexpected:
+            if name in left_out and (is_base or name in self.base.tensors):
+                continue
             if not is_base:
                 raise CheckpointError(
                     f"{where}: tensor `{name}` is not part of the base model "
@@ -197,16 +207,24 @@ class LiveModel:
                 f"{where}: tensor `{mismatch.name}` must have shape {mismatch.expected}, as "
                 f"{owner}, but got {mismatch.stored}: {self._remedy(checkpoint)}"
             )
-        for name, source in names.converted.items():
-            raise CheckpointError(
-                f"{where}: tensor `{source}` is not stored as {version()} keeps it: on load it is "
-                f"converted into `{name}` of {architecture}, and mixwise cannot merge converted "
-                "tensors yet: save base and experts in the layout of the module, with "
-                "`save_pretrained(..., save_original_format=False)`"
-            )
         for name in names.missing:
             raise CheckpointError(
                 f"{where}: tensor `{name}` is missing: {self._remedy(checkpoint)}"
+            )
+        for name, source in names.converted.items():
+            raise CheckpointError(
+                f"{where}: tensor `{source}` is not stored as {version()} keeps it: on load it is "
+                f"converted into `{name}` of {architecture}, which is what can be merged: "
+                "open it by `mixwise.models.module_layout`, or save it with "
+                "`save_pretrained(..., save_original_format=False)`"
+            )
+        if left_out:
+            warnings.warn(
+                f"{where}: {len(left_out)} of its tensors, the first `{left_out[0]}`, belong to "
+                f"modules that no {architecture} has: they are left out of training, merging and "
+                "evaluation",
+                MixwiseWarning,
+                stacklevel=5,
             )
         unknown = self.aliases.keys() - names.stored.keys()
         assert not unknown, f"tensors that are neither stored nor missing: {sorted(unknown)}"

@@ -15,7 +15,7 @@ import contextlib
 import inspect
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -193,6 +193,17 @@ def _read(loaded: Any, info: Mapping[str, Any], given: Mapping[str, torch.Tensor
     stored |= {name: name for name, other in stored.items() if uses[other] > 1 and name in unused}
     converted = {name: _nearest(name, unused) for name in computed}
     return NameMap(stored, unexpected, tuple(sorted(missing)), mismatched, converted)
+
+
+def never_built(names: Iterable[str], own: Iterable[str]) -> list[str]:
+    """Which tensors are of modules beside all that an architecture has, such as ``mtp``.
+
+    Args:
+        names: Stored names.
+        own: Names in the module.
+    """
+    tops = {part for name in own for part in name.split(".")[:2]}  # `model.` may lack
+    return [name for name in names if name.partition(".")[0] not in tops]
 
 
 def _map_plainly(module: torch.nn.Module, given: Mapping[str, torch.Tensor]) -> NameMap:

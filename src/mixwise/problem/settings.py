@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -80,6 +80,15 @@ class Settings(Section):
         """Fill in what ``verify`` asks for, wherever the settings say nothing themselves."""
         is_asked = isinstance(values, Mapping) and values.get("verify") is True
         return fill_verified(values) if is_asked else values
+
+    @model_validator(mode="after")
+    def _starts_from_the_base(self) -> Self:
+        if self.final.start != "base":
+            raise ValueError(
+                "`final.start`: a function of yours trains from the base, so merged cannot be: "
+                "leave it out"
+            )
+        return self
 
 
 def parse_settings(values: Mapping[str, Any], origin: str) -> Settings:

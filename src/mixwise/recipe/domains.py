@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 from mixwise.errors import MixwiseError, printable
 from mixwise.kinds import KINDS
 from mixwise.objective import Measure
-from mixwise.recipe.sources import PathThatFits, Patterns, TextSource, Weight
+from mixwise.recipe.sources import PathText, Patterns, TextSource, Weight
 from mixwise.records.record import Document
 from mixwise.section import Section
 
@@ -116,10 +116,13 @@ def portions(source: TextSource, key: str) -> tuple[Portion, ...]:
 
 
 class Domain(SplitSource):
-    """One dataset of the mixture."""
+    """One dataset of the mixture.
+
+    ``expert``: folder or hub name (``owner/model@revision``) of one that is brought.
+    """
 
     heldout_files: Patterns = ()
-    expert: PathThatFits | None = None
+    expert: PathText | None = None
 
     @model_validator(mode="after")
     def _heldout_files_have_a_format(self) -> Self:

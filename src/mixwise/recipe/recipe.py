@@ -329,6 +329,11 @@ class Recipe(Section):
                 if KINDS.find(kind).needs_whole_model
             ]
         problems += self.validation.problems
+        if self.final.start == "merged" and self.training.method == "lora":
+            problems.append(
+                "`final.start`: an adapter belongs to the base, so that merged cannot be with "
+                "`training.method: lora`: leave it out"
+            )
         horizons = {
             "horizon_tokens": self.horizon_tokens,
             "experts.horizon_tokens": self.experts.horizon_tokens,

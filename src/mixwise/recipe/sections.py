@@ -329,9 +329,13 @@ class Final(Section):
     """Real training of the recommendation and of what it must beat.
 
     By default one run of the recommendation; all baselines and two seeds with ``verify: true``.
+
+    ``start``: what is trained: the ``base``, or the ``merged`` experts, in the mixture's shares;
+    baselines begin alike. What the study predicts is for a run from the base.
     """
 
     train: bool = True
+    start: Literal["base", "merged"] = "base"
     baselines: tuple[Baseline, ...] = ()
     seeds: Annotated[int, Field(gt=0, le=1000)] = 1
 

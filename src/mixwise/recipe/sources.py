@@ -6,7 +6,6 @@ Paths are relative to the recipe's own folder.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -51,12 +50,7 @@ def _fits_file_system(path: str) -> str:
     return path
 
 
-def _path_that_fits(path: Path) -> Path:
-    return Path(_fits_file_system(str(path)))
-
-
 PathText = Annotated[str, AfterValidator(_fits_file_system)]
-PathThatFits = Annotated[Path, AfterValidator(_path_that_fits)]
 Patterns = Annotated[tuple[PathText, ...], BeforeValidator(_as_tuple)]
 
 

@@ -8,12 +8,14 @@ from mixwise.decision.baselines import NamedMixture, baselines
 from mixwise.decision.calibration import Reference
 from mixwise.decision.outcome import judge_outcome
 from mixwise.mixture import Mixture
+from mixwise.stages.warm_start import warm_jobs
 from mixwise.study.result_files import FILES
 from mixwise.study.results import (
     BothAnswers,
     FinalFound,
     ValidationFound,
 )
+from mixwise.study.session import Workspace
 from mixwise.study.workbench import Workbench
 
 RECOMMENDED = "recommended"
@@ -36,7 +38,11 @@ def run_final(workspace: Workbench, recommended: Mixture) -> FinalFound:
     entries = [NamedMixture(RECOMMENDED, recommended), *rivals]
     seeds = workspace.runs.reference_seeds(recipe.final.seeds)
     mixtures = [entry.mixture for entry in entries]
-    runs = workspace.reference(seeds).runs(mixtures)
+    make_job = None
+    if recipe.final.start == "merged":
+        assert isinstance(workspace, Workspace)  # another study refuses the key
+        make_job = warm_jobs(workspace, mixtures)
+    runs = workspace.reference(seeds, make_job).runs(mixtures)
     proxies = workspace.proxy.score(mixtures)
     rows = tuple(
         workspace.both_answers(Reference(proxy, group), entry.name)

@@ -30,7 +30,8 @@ domains:              # the datasets to mix, at least two
   #   format: auto                 # by the name; or jsonl, json, csv, tsv, parquet, arrow, text
   #   document_characters: 2000    # plain text is cut into documents of about so many
   #   heldout_files: []            # or a pattern, such as data/news-test.jsonl
-  #   expert: null                 # or a Hugging Face folder trained from the same base
+  #   expert: null                 # or a folder or hub name of a model, or an adapter, that was
+  #                                # trained from the same base
 
 # domains_from: null         # or a source whose column names further domains, one a value:
 #                            # {{files: data/all.jsonl, column: source, least_rows: 1}}
@@ -128,6 +129,7 @@ search:
 
 final:
   train: true                # the recommendation, for real
+  # start: base              # or merged: from the merge of the experts in the mixture's shares
   # baselines: []            # trained beside it; [uniform, available, single] with `verify: true`
   # seeds: 1                 # 2 with `verify: true`
 

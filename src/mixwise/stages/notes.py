@@ -25,6 +25,7 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
         yield f"`bos: {inputs.recipe.bos}`: {choice}, {why}"
     yield from _read_as(inputs)
     yield from _streams(inputs)
+    yield from _models(inputs)
     for name in inputs.recipe.domains:
         facts = inputs.corpus(name).facts
         if facts.n_supervised_train_tokens is not None:
@@ -113,6 +114,27 @@ def _read_as(inputs: Inputs) -> Iterator[str]:
         )
     if template.writes_date:
         yield f"the chat template writes the date: {DAY:%d %B %Y} stands in all rows"
+
+
+def _models(inputs: Inputs) -> Iterator[str]:
+    """What of base and experts is merged in another form than it was given in."""
+    if inputs.base.folder != inputs.base_folder:
+        yield (
+            "`base`: transformers joins or splits tensors of it on load, so a copy as it is in "
+            f"memory is used: {inputs.base.folder}"
+        )
+    for name in inputs.recipe.domains:
+        given, used = inputs.given_expert(name), inputs.expert_checkpoint(name)
+        if given is not None and used is not None and given.is_adapter and not used.is_adapter:
+            yield (
+                f"`{inputs.key(name)}.expert`: the adapter is merged as the full model that it "
+                f"makes of the base: {used.folder}"
+            )
+    if inputs.recipe.final.start == "merged":
+        yield (
+            "`final.start: merged`: the final run goes on from the merge of its mixture, but what "
+            "is predicted of it is for a run from the base"
+        )
 
 
 def _streams(inputs: Inputs) -> Iterator[str]:

@@ -29,9 +29,10 @@ def collect_expert_warnings(live: LiveModel, inputs: Inputs) -> list[str]:
     experts = {name: checkpoint for name, checkpoint in brought.items() if checkpoint is not None}
     n_tokens = inputs.horizons.expert_steps * inputs.recipe.batch_tokens
     movements = {name: measure_movement(live, expert) for name, expert in experts.items()}
+    given = {name: inputs.given_expert(name) or expert for name, expert in experts.items()}
     return [
-        *_grouped({n: _asides(live, expert, inputs) for n, expert in experts.items()}),
-        *_grouped({n: _unmoved(movement) for n, movement in movements.items()}),
+        *_grouped({n: _asides(live, expert, given[n], inputs) for n, expert in experts.items()}),
+        *_grouped({n: _unmoved(m) for n, m in movements.items() if not given[n].is_adapter}),
         *(line for n, expert in experts.items() for line in _rounding_loss(live, n, expert)),
         *_grouped(
             {
@@ -55,11 +56,13 @@ def _grouped(lines: Mapping[str, Iterable[str]], advice: str = "") -> list[str]:
     return [f"{', '.join(names)}: {line}{tail}" for line, names in by_line.items()]
 
 
-def _asides(live: LiveModel, expert: Checkpoint, inputs: Inputs) -> Iterator[str]:
+def _asides(
+    live: LiveModel, expert: Checkpoint, given: Checkpoint, inputs: Inputs
+) -> Iterator[str]:
     found = compare_with_base(live, expert)
     if found:
         yield f"it differs from the base in what decides no score: {'; '.join(found)}"
-    named = expert.adapter_config.get("base_model_name_or_path")
+    named = given.adapter_config.get("base_model_name_or_path")
     if named and not _names_base(str(named), inputs):
         yield (
             f"its adapter_config.json says that it was trained on `{named}`, but `base` is "

@@ -73,8 +73,13 @@ class Horizons:
         return short + self.n_calibration * self.calibration_seeds
 
 
-def plan_horizons(recipe: Recipe) -> Horizons:
+def plan_horizons(recipe: Recipe, brought_tokens: int | None = None) -> Horizons:
     """Work out horizons and runs from the budget and from what the recipe sets by hand.
+
+    Args:
+        recipe: The recipe.
+        brought_tokens: What the shortest expert has read, where all are brought and say so; else
+            experts that are all brought are taken to be as long as the final run.
 
     Raises:
         RecipeError: If the budget does not pay for one step of every expert, or experts by
@@ -85,6 +90,8 @@ def plan_horizons(recipe: Recipe) -> Horizons:
     n_experts = sum(domain.expert is None for domain in recipe.domains.values())
     n_runs = n_experts + n_extras
     wanted = recipe.experts.horizon_tokens
+    if wanted is None and not n_runs and brought_tokens is not None:
+        wanted = min(max(brought_tokens, recipe.batch_tokens), final * recipe.batch_tokens)
     spent = spend_budget(
         recipe.budget,
         final,

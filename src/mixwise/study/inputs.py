@@ -40,15 +40,14 @@ from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
 from mixwise.kinds import KINDS
 from mixwise.kinds.generation import GenerationKeys
-from mixwise.merging.fit.labels import require_same_labels
-from mixwise.merging.fit.processor import require_same_processor
 from mixwise.mixture import Mixture, MixtureSpace
-from mixwise.models.checkpoint import Checkpoint, open_checkpoint
+from mixwise.models.checkpoint import Checkpoint
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Portion, Recipe, TextSource, portions
 from mixwise.records.record import Document
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, convert_shares
+from mixwise.study.brought_experts import BroughtExperts
 from mixwise.study.contamination import SetLeaks, find_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.label_names import name_labels, read_labels, read_numbered
@@ -98,7 +97,15 @@ class Inputs:
         self._base = OpenedBase(
             recipe,
             settings.recipe_folder,
+            settings.cache,
             trust_remote_code=settings.trust_remote_code,
+            hash_file=hash_file,
+        )
+        self._experts = BroughtExperts(
+            recipe,
+            settings.recipe_folder,
+            self._base,
+            lambda: self.labels,
             hash_file=hash_file,
         )
         self._corpora: dict[str, Corpus] = {}
@@ -332,7 +339,7 @@ class Inputs:
         Raises:
             RecipeError: If the budget does not pay for the experts.
         """
-        return plan_horizons(self.recipe)
+        return plan_horizons(self.recipe, self._experts.shortest_tokens)
 
     @cached_property
     def space(self) -> MixtureSpace:
@@ -443,17 +450,12 @@ class Inputs:
         )
 
     def expert_checkpoint(self, domain: str) -> Checkpoint | None:
-        """The expert that the user brings for a domain, or None."""
-        path = self.recipe.domains[domain].expert
-        if path is None:
-            return None
-        folder = self.settings.recipe_folder / expand_user(str(path))
-        expert = open_checkpoint(folder, hash_file=self._hash_file)
-        if self.labels:
-            require_same_labels(folder, self.labels)
-        if self._task.has_images:
-            require_same_processor(self.base_folder, folder)
-        return expert
+        """See `BroughtExperts.merged`."""
+        return self._experts.merged(domain)
+
+    def given_expert(self, domain: str) -> Checkpoint | None:
+        """See `BroughtExperts.given`."""
+        return self._experts.given(domain)
 
     def problems(self) -> list[str]:
         """Open everything that needs no model, and list what is wrong with it, a line each."""

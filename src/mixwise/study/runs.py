@@ -174,6 +174,25 @@ class Runs(StudyRuns[TrainingJob]):
         """See `StudyRuns.job`."""
         return self._job(mixture, seed, self.recipe.training, self.recipe.n_steps)
 
+    def job_from(self, start: Checkpoint, mixture: Mixture, seed: int) -> TrainingJob:
+        """The run of the final horizon that begins at another model than the base.
+
+        Args:
+            start: A full model, as the module keeps it.
+            mixture: What is trained on.
+            seed: Of the run.
+        """
+        job = self.job(mixture, seed)
+        fingerprint = hash_section(job.fingerprint, "from", start.fingerprint)
+        return job.model_copy(
+            update={
+                "base": start.folder,
+                "base_fingerprint": start.fingerprint,
+                "output": self._study.reference_folder(fingerprint),
+                "fingerprint": fingerprint,
+            }
+        )
+
     def _job(
         self,
         mixture: Mixture,
@@ -198,7 +217,7 @@ class Runs(StudyRuns[TrainingJob]):
             *(["documents apart"] if recipe.document_masking else []),
         )
         return TrainingJob(
-            base=inputs.base_folder,
+            base=inputs.base.folder,
             base_fingerprint=inputs.base.fingerprint,
             output=self._study.reference_folder(fingerprint),
             streams={name: inputs.corpus(name).train for name in recipe.domains},

@@ -33,7 +33,7 @@ from mixwise.scorer import VALUES
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.merged import MergedScorer
 from mixwise.scoring.proxy import BY_GRADIENTS, BY_RUNS, ProxyScorer
-from mixwise.scoring.reference import ReferenceScorer
+from mixwise.scoring.reference import MakeJob, ReferenceScorer
 from mixwise.scoring.worker.job import MergeSettings
 from mixwise.search.problem import distinct
 from mixwise.study.answers import Answers
@@ -260,10 +260,10 @@ class Workbench(ABC):
         file = folder / SECOND_MOMENTS_FILE
         return self.hash_file(file) if file.is_file() else "missing"
 
-    def reference(self, seeds: Sequence[int]) -> ReferenceScorer:
-        """The reference, with these training seeds."""
+    def reference(self, seeds: Sequence[int], make_job: MakeJob | None = None) -> ReferenceScorer:
+        """The reference, with these training seeds, by the study's runs or by other ones."""
         return ReferenceScorer(
-            self.runs.job,
+            make_job or self.runs.job,
             self.runs.engine,
             self.evaluations,
             self.ledger,

@@ -3,9 +3,11 @@
 Method:
     An allow-list. A key of ``adapter_config.json`` passes if it is one of `FREE`, which decide how
     the adapter was trained or are read where it is opened; or if its value is one of those with
-    which the feature is off. Any other value is refused, with the reason where the feature is
-    known. Of modules that were trained in full a classifier's head passes, which is merged as it
-    is.
+    which the feature is off. Of modules that were trained in full a classifier's head passes, which
+    is merged as it is. Some features are no product of two factors and yet one merged weight, which
+    PEFT computes: an adapter with one of these is written as a full model
+    (`mixwise.merging.dense_adapters`). Any other value is refused, with the reason where the
+    feature is known.
 
     Null, false and what is empty mean "off" for every key, unknown ones too: PEFT writes all its
     keys, and each version brings new ones, off by default. This holds for every field of the
@@ -17,7 +19,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +64,13 @@ class Feature:
         plain: Values besides null, false and empty ones with which it is plain LoRA.
         reason: Why any other value cannot be merged, as the end of a sentence.
         remedy: What to do.
+        is_dense: Whether some merged weight equals it all the same, however it is set.
     """
 
     plain: tuple[str | bool, ...]
     reason: str
     remedy: str = _MERGE_FIRST
+    is_dense: bool = False
 
 
 FEATURES: Mapping[str, Feature] = {
@@ -80,24 +84,34 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "loftq_config": Feature((), "LoftQ replaces the base's weights by quantised ones"),
     "bias": Feature(
-        ("none",), "it trains the base's biases too, which are in no factor", _PLAIN_AGAIN
+        ("none",),
+        "it trains the base's biases too, which are in no factor",
+        _PLAIN_AGAIN,
+        is_dense=True,
     ),
-    "lora_bias": Feature((), "it gives every factor a bias, which is in no product", _PLAIN_AGAIN),
+    "lora_bias": Feature(
+        (), "it gives every factor a bias, which is in no product", _PLAIN_AGAIN, is_dense=True
+    ),
     "modules_to_save": Feature(
         (),
-        "of modules that were trained in full, which are no products of two factors, only a "
-        "classifier's head is merged",
+        "modules that were trained in full are no products of two factors",
+        is_dense=True,
     ),
     "trainable_token_indices": Feature(
-        (), "trained rows of the embedding are no products of two factors"
+        (), "trained rows of the embedding are no products of two factors", is_dense=True
     ),
     "target_parameters": Feature(
-        (), "adapters of bare parameters, such as fused experts, are not read", _PLAIN_AGAIN
+        (),
+        "adapters of bare parameters, such as fused experts, are not read",
+        _PLAIN_AGAIN,
+        is_dense=True,
     ),
     "layer_replication": Feature(
         (), "the adapter belongs to a model with more layers than the base", _PLAIN_AGAIN
     ),
-    "use_dora": Feature((), "DoRA rescales the merged weight, so that experts do not add up"),
+    "use_dora": Feature(
+        (), "DoRA rescales the merged weight, so that experts do not add up", is_dense=True
+    ),
     "alora_invocation_tokens": Feature(
         (),
         "an activated LoRA changes only the tokens after these, so no merged weight equals it",
@@ -138,6 +152,29 @@ def require_plain(config: Mapping[str, Any], where: object) -> None:
     Raises:
         CheckpointError: Names the first such key in the order of the alphabet, its value and why.
     """
+    for key, feature in _beyond_plain(config, where):
+        raise _refusal(key, config[key], feature, where)
+
+
+def needs_dense(config: Mapping[str, Any], where: object) -> bool:
+    """Whether an adapter is no sum of products, but one merged weight all the same.
+
+    Args:
+        config: Content of ``adapter_config.json``.
+        where: The adapter's folder, for the error's text.
+
+    Raises:
+        CheckpointError: Names the first key with which no merged weight is known to equal it.
+    """
+    found = list(_beyond_plain(config, where))
+    for key, feature in found:
+        if not feature.is_dense:
+            raise _refusal(key, config[key], feature, where)
+    return bool(found)
+
+
+def _beyond_plain(config: Mapping[str, Any], where: object) -> Iterator[tuple[str, Feature]]:
+    """Keys that make an adapter more than plain LoRA, in the order of the alphabet."""
     if "peft_type" not in config:
         raise CheckpointError(
             f"{where}: adapter_config.json must name its `peft_type`, but does not: save the "
@@ -157,10 +194,14 @@ def require_plain(config: Mapping[str, Any], where: object) -> None:
                 f"train without it, or {_MERGE_FIRST}"
             )
         if not any(value is plain or value == plain for plain in feature.plain):
-            raise CheckpointError(
-                f"{where}: `{key}` of adapter_config.json is {_shown(value)}, but "
-                f"{feature.reason}: {feature.remedy}"
-            )
+            yield key, feature
+
+
+def _refusal(key: str, value: object, feature: Feature, where: object) -> CheckpointError:
+    return CheckpointError(
+        f"{where}: `{key}` of adapter_config.json is {_shown(value)}, but "
+        f"{feature.reason}: {feature.remedy}"
+    )
 
 
 def reason_of_tensor(name: str) -> tuple[str, str] | None:

@@ -31,7 +31,7 @@ def read_config(path: Path, recipe_folder: Path) -> Taken:
             a recipe cannot say.
     """
     place = printable(str(path))
-    values = _load(path, place)
+    values = load_config(path, place)
     fitting = [name for name, fits in _fit(values).items() if fits]
     if len(fitting) != 1:
         found = f"it may be {' or '.join(fitting)}" if fitting else "it is none of them"
@@ -54,7 +54,16 @@ def _fit(values: Mapping[str, Any]) -> dict[str, bool]:
     }
 
 
-def _load(path: Path, place: str) -> Mapping[str, Any]:
+def load_config(path: Path, place: str) -> Mapping[str, Any]:
+    """The keys of a YAML file.
+
+    Args:
+        path: The file.
+        place: What error texts call it.
+
+    Raises:
+        RecipeError: If it cannot be read, or holds no keys.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
