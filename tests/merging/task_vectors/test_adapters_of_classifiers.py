@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from mixwise.errors import CheckpointError
+from mixwise.merging.merged_adapter import save_merged_adapter
 from mixwise.merging.multi_lora import can_serve
 from mixwise.merging.pool import ExpertPool, write_checkpoint, write_scaled
 from mixwise.merging.rules.rule import LINEAR
@@ -102,6 +103,21 @@ def test_a_merge_is_the_average_of_what_peft_merges(
             assert not torch.equal(first[name], live.base_tensor(name)), name
             if shares[0] == 1:
                 assert torch.equal(tensor, first[name]), name
+
+
+def test_a_merged_adapter_carries_the_merged_head(
+    live: LiveModel, adapters: dict[str, Path], base: Path, family: str, tmp_path: Path
+) -> None:
+    experts = [LoraExpert(live, open_checkpoint(folder)) for folder in adapters.values()]
+    task = json.loads((adapters["a"] / "adapter_config.json").read_text())["task_type"]
+    (tmp_path / "merged").mkdir()
+    save_merged_adapter(
+        live, experts, (0.3, 0.7), tmp_path / "merged", base_name=str(base), task_type=task
+    )
+    found = as_peft_merges(base, family, tmp_path / "merged")
+    first, second = (as_peft_merges(base, family, adapters[name]) for name in NAMES)
+    for name, tensor in found.items():
+        assert torch.allclose(tensor, 0.3 * first[name] + 0.7 * second[name], atol=1e-5), name
 
 
 def test_a_head_is_part_of_the_task_vector(

@@ -94,7 +94,8 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "modules_to_save": Feature(
         (),
-        "modules that were trained in full are no products of two factors",
+        "of modules that were trained in full, which are no products of two factors, only a "
+        "classifier's head is merged",
         is_dense=True,
     ),
     "trainable_token_indices": Feature(

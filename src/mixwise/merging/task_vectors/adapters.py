@@ -299,11 +299,22 @@ def write_adapters(
             merged = merged.to(left.device, torch.float32) + left @ right
         heads = [(e.dense[name], w) for e, w in weighted if name in e.dense]
         if heads:
-            merged = merged.to(heads[0][0].device, torch.float32)
-            merged = merged * (1 - math.fsum(weight for _, weight in heads))
-            for head, weight in heads:
-                merged.add_(head, alpha=weight)
+            merged = merge_heads(merged, heads)
         live.write(name, merged)
+
+
+def merge_heads(base: Tensor, heads: Sequence[tuple[Tensor, float]]) -> Tensor:
+    """(1 − Σ wᵢ) W₀ + Σ wᵢ Wᵢ of one tensor, float32, on the device of its heads.
+
+    Args:
+        base: W₀.
+        heads: Wᵢ and wᵢ of the experts that have a tensor of their own; at least one.
+    """
+    merged = base.to(heads[0][0].device, torch.float32)
+    merged = merged * (1 - math.fsum(weight for _, weight in heads))
+    for head, weight in heads:
+        merged.add_(head, alpha=weight)
+    return merged
 
 
 def is_linear(live: LiveModel, module: str) -> bool:
