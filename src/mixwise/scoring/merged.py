@@ -135,6 +135,8 @@ class MergedScorer:
         Nothing where a metric is no mean over examples: the whole has other values of the examples
         than the parts, and the ledger does not keep the answers that they are made of.
         """
+        if not self._evaluations.suite.adds_up:
+            return {}
         wanted = self._provenance(mixture, VALUES)
         found: dict[Part, Observation] = {}
         for observation in self._ledger.observations("proxy", mixture=mixture):
@@ -142,8 +144,6 @@ class MergedScorer:
             text = provenance.pop("part", None)
             if text is not None and provenance == wanted:
                 found[Part.parse(text)] = observation
-        if found and not all(m.is_mean for s in self._evaluations.suite.sets for m in s.metrics):
-            return {}
         chains = [_chain(found, of) for of in sorted({part.of for part in found})]
         widest = max(chains, key=_coverage, default=())
         return {part: found[part] for part in widest}
