@@ -323,6 +323,8 @@ def units(
 
     if study and not (classifier or images):
         content = _on_study(study, "units", stage, trust_remote_code)
+    elif (model or sequences) and not study:
+        raise typer.BadParameter("--model and --sequences choose among what a STUDY holds: give it")
     elif classifier and images and not study:
         content = measure_classifier_units(classifier, images, settings)
     else:

@@ -23,7 +23,7 @@ Departures:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -69,6 +69,7 @@ class Metric:
         unit: Of the values; empty where nobody has said it.
         is_differentiable: Whether it changes smoothly with the mixture, as a loss does, and has
             slopes where the scorer can give them; False for shares of right answers, which jump.
+        is_mean: See `Measure`.
     """
 
     set_name: str
@@ -76,6 +77,7 @@ class Metric:
     direction: Direction
     unit: str = ""
     is_differentiable: bool = True
+    is_mean: bool = field(default=True, repr=False)  # fingerprints of problems hold the repr
 
     @classmethod
     def of(cls, set_name: str, measure: Measure, direction: Direction | None = None) -> Metric:
@@ -86,6 +88,7 @@ class Metric:
             direction or measure.direction,
             measure.unit,
             measure.is_differentiable,
+            measure.is_mean,
         )
 
     @property

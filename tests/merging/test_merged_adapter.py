@@ -31,7 +31,7 @@ def test_one_adapter_is_the_weighted_sum_of_the_updates(kind: str, tmp_path: Pat
     experts = [LoraExpert(live, checkpoint) for checkpoint in given]
     (tmp_path / "out").mkdir()
     save_merged_adapter(
-        experts, WEIGHTS, tmp_path / "out", base_name=str(base.folder), task_type="CAUSAL_LM"
+        live, experts, WEIGHTS, tmp_path / "out", base_name=str(base.folder), task_type="CAUSAL_LM"
     )
     merged = LoraExpert(live, open_checkpoint(tmp_path / "out"))
     assert merged.factors.keys() == experts[0].factors.keys() | experts[2].factors.keys()
@@ -54,6 +54,7 @@ def test_one_adapter_is_the_weighted_sum_of_the_updates(kind: str, tmp_path: Pat
 
 def test_an_adapter_of_nothing_is_refused(tmp_path: Path) -> None:
     base = save_base("llama tied", tmp_path / "base")
-    expert = LoraExpert(LiveModel.load(base), save_adapter(base, tmp_path / "a", 1))
+    live = LiveModel.load(base)
+    expert = LoraExpert(live, save_adapter(base, tmp_path / "a", 1))
     with pytest.raises(CheckpointError, match="must have an expert with a weight, but has none"):
-        save_merged_adapter([expert], [0.0], tmp_path, base_name="b", task_type=None)
+        save_merged_adapter(live, [expert], [0.0], tmp_path, base_name="b", task_type=None)

@@ -47,4 +47,8 @@ def test_units_of_an_image_classifier(tmp_path: Path, mixwise: Cli) -> None:
 def test_units_wants_a_study_or_a_classifier(finished: Path, mixwise: Cli) -> None:
     assert mixwise("units")[0] == 2
     assert mixwise("units", "--classifier", finished)[0] == 2
+    alone = ("units", "--classifier", finished, "--images", finished)
+    for option in (("--sequences", 5), ("--model", "base")):
+        code, _, err = mixwise(*alone, *option)
+        assert (code, "choose among what" in err) == (2, True)
     assert mixwise("units", finished, "--images", "x.npy")[0] == 2

@@ -12,22 +12,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 
 from mixwise.diagnostics.units.layers import find_mlp_layers
 from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.errors import CheckpointError, MixwiseError
+from mixwise.merging.pool import ExpertPool
+from mixwise.merging.rules.rule import LINEAR
 from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import parse_recipe
-from mixwise.scorer import Request
+from mixwise.scorer import Part, Request
 from mixwise.stages.check import require_inputs
 from mixwise.stages.notes import notes_of
 from mixwise.stages.probe import require_sound
 from mixwise.stages.timing import measure_steps
 from mixwise.stages.units import UnitSettings, measure_study_units
+from mixwise.study.expert_training import training_differences
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.session import Workspace
@@ -174,8 +177,12 @@ def test_a_whole_run_counts_examples_and_scores_as_a_plain_script(
         names = workspace.recipe.domain_names
         experts = [workspace.runs.expert(name).folder for name in names]
         mixture = Mixture(names, (0.5, 0.25, 0.25))
-        for chosen, folder in ((mixture, None), (Mixture.single(names, "films"), experts[0])):
-            merged = folder or merge_by_hand(job, experts, mixture)
+        raced, dropped = Mixture(names, (0.25, 0.5, 0.25)), Mixture(names, (0.25, 0.25, 0.5))
+        for part in (Part(0, 1, 2), Part(1, 2, 2)):  # the values of parts are not those of all
+            workspace.proxy.score([raced], Request(part=part))
+        workspace.proxy.score([dropped], Request(part=Part(0, 1, 2)))
+        for chosen in (mixture, Mixture.single(names, "films"), raced, dropped):
+            merged = merge_by_hand(job, experts, chosen) if max(chosen.shares) < 1 else experts[0]
             [found] = workspace.proxy.score([chosen])
             expected: dict[str, float] = {}
             for name in names:
@@ -228,6 +235,42 @@ def test_adapters_and_heads_are_merged_as_a_plain_script_does(job: Path) -> None
         workspace.close()
 
 
+@pytest.mark.parametrize("job", ["distilbert"], indirect=True)
+def test_no_adapter_is_asked_of_what_is_trained_in_full(job: Path) -> None:
+    lora = "method: lora, lora: {target_modules: [q_lin, pre_classifier]}"
+    inputs = inputs_of(job, RECIPE.replace("device: cpu", f"device: cpu, {lora}"))
+    with pytest.raises(MixwiseError, match=r"`pre_classifier` is of the classifier's head, .* out"):
+        require_inputs(inputs)
+
+
+@pytest.mark.parametrize("job", ["bert"], indirect=True)
+def test_adapters_that_a_user_brings_are_merged_and_said_to_name_no_labels(job: Path) -> None:
+    """Saved by PEFT alone; the recipe's own method does not matter where all are brought."""
+    text, merged = RECIPE, []
+    for seed, name in enumerate(NOUNS):
+        settings = LoraConfig(r=2, task_type="SEQ_CLS", target_modules=["query", "value"])
+        model = get_peft_model(load(job / "base"), settings)
+        torch.manual_seed(seed)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data += 0.1 * torch.randn(parameter.shape)
+        model.save_pretrained(job / f"my {name}")
+        merged.append(model.merge_and_unload().state_dict())
+        text = text.replace(f"{name}.jsonl}}", f"{name}.jsonl, expert: my {name}}}")
+    inputs = inputs_of(job, text)
+    live = require_inputs(inputs)
+    experts = {name: inputs.expert_checkpoint(name) for name in NOUNS}
+    for expert in experts.values():
+        assert expert is not None
+        said = list(training_differences(live, expert, inputs.recipe, expert_tokens=32))
+        assert any("it names no labels" in line for line in said)
+    mixture = Mixture(tuple(NOUNS), (0.5, 0.25, 0.25))
+    ExpertPool(live, experts).merge(mixture, LINEAR)  # type: ignore[arg-type]
+    for name, tensor in live.module.state_dict().items():
+        expected = sum(s * state[name] for s, state in zip(mixture.shares, merged, strict=True))
+        assert torch.allclose(tensor, torch.as_tensor(expected), atol=1e-5), name
+
+
 def require_units(workspace: Workspace, model: Any) -> None:
     """Units of the expert on films are those of the model that PEFT has merged."""
     inputs = workspace.inputs
@@ -247,7 +290,7 @@ def require_units(workspace: Workspace, model: Any) -> None:
 def merge_by_hand(job: Path, experts: list[Path], mixture: Mixture) -> Path:
     tensors = [load_file(folder / "model.safetensors") for folder in experts]
     folder = job / "merged"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     average = {
         name: sum(s * t[name] for s, t in zip(mixture.shares, tensors, strict=True))
         for name in tensors[0]

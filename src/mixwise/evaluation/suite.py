@@ -64,6 +64,11 @@ class EvaluationSuite:
         return tuple(chosen for chosen in self.sets if isinstance(chosen, LikelihoodSet))
 
     @property
+    def adds_up(self) -> bool:
+        """Whether all metrics are means over examples, which parts of a set make up."""
+        return all(metric.is_mean for chosen in self.sets for metric in chosen.metrics)
+
+    @property
     def needs_whole_model(self) -> bool:
         """Whether a set is handed the model, so that it has to be there as a whole."""
         return len(self.likelihood_sets) < len(self.sets)

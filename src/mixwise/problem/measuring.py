@@ -178,6 +178,11 @@ class ModuleSuite:
     lengths: Mapping[str, int]
     evaluation_key: str
 
+    @property
+    def adds_up(self) -> bool:
+        """Values of examples are what a problem gives; no other metrics are known of it."""
+        return True
+
     @cached_property
     def sets(self) -> tuple[ModuleSet, ...]:
         """The sets, in the order of the metrics."""

@@ -130,7 +130,13 @@ class MergedScorer:
         return self._record(mixture, VALUES, whole)
 
     def _pieces(self, mixture: Mixture) -> dict[Part, Observation]:
-        """What the ledger holds of a mixture's values from the first example on, part by part."""
+        """What the ledger holds of a mixture's values from the first example on, part by part.
+
+        Nothing where a metric is no mean over examples: the whole has other values of the examples
+        than the parts, and the ledger does not keep the answers that they are made of.
+        """
+        if not self._evaluations.suite.adds_up:
+            return {}
         wanted = self._provenance(mixture, VALUES)
         found: dict[Part, Observation] = {}
         for observation in self._ledger.observations("proxy", mixture=mixture):

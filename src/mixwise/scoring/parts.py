@@ -79,6 +79,7 @@ def _places(part: Part, pieces: Sequence[Part], n_examples: int) -> np.ndarray:
 def _join_metric(measured: Sequence[Measurement], places: np.ndarray) -> Measurement:
     answers = [m.answers for m in measured if m.answers is not None]
     if answers:
+        assert len(answers) == len(measured)  # else places are of other examples
         return Measurement.macro_f1(measured[0].metric, LabelAnswers.join(answers, places))
     return Measurement(
         measured[0].metric,

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from mixwise.decision.baselines import EVERY, baselines
 from mixwise.engine.worker_cache import give_memory_back
-from mixwise.errors import DataError, RecipeError, ResourceError, first_line
+from mixwise.errors import DataError, RecipeError, ResourceError, first_line, printable
 from mixwise.merging.fit.buffers import require_same_buffers
 from mixwise.merging.fit.movement import require_moved
 from mixwise.merging.pool import ExpertPool
 from mixwise.merging.rule_table import find_rule
 from mixwise.merging.task_vectors.adapters import is_linear
 from mixwise.mixture import Mixture
+from mixwise.models.heads import is_of_head
 from mixwise.models.live_model import LiveModel
 from mixwise.recipe import Recipe
 from mixwise.search.front import most_scored
@@ -181,6 +182,13 @@ def _require_lora_targets(live: LiveModel, recipe: Recipe) -> None:
     import torch
     from peft import inject_adapter_in_model
 
+    targets = recipe.training.lora.target_modules
+    if recipe.task_facts.has_labels and not isinstance(targets, str):
+        for target in filter(is_of_head, targets):
+            raise RecipeError(
+                f"`training.lora.target_modules`: `{printable(target, 80)}` is of the classifier's "
+                "head, which is trained in full beside adapters and gets none: leave it out"
+            )
     with torch.device("meta"):
         shadow = type(live.module)(live.module.config)
     config = lora_config(shadow, recipe.training.lora, recipe.task_facts.auto_class)
@@ -242,13 +250,13 @@ def _shape(live: LiveModel, inputs: Inputs) -> ModelShape:
     n_parameters = sum(tensor.numel() for tensor in live.tensors.values())
     n_trainable = n_parameters
     if recipe.training.method == "lora":
-        rank = recipe.training.lora.rank
-        shapes = [
-            tensor.shape
-            for name, tensor in live.tensors.items()
-            if tensor.ndim == 2 and "embed" not in name
-        ]
-        n_trainable = sum(rank * (shape[0] + shape[1]) for shape in shapes)
+        rank, has_labels = recipe.training.lora.rank, recipe.task_facts.has_labels
+        n_trainable = 0
+        for name, tensor in live.tensors.items():
+            if has_labels and is_of_head(name):
+                n_trainable += tensor.numel()
+            elif tensor.ndim == 2 and "embed" not in name:
+                n_trainable += rank * sum(tensor.shape)
     if recipe.task_facts.has_images:
         counted = count_activations(live, inputs)
         return ModelShape(n_parameters, n_trainable, 0, 0, 0, example_activations=counted)

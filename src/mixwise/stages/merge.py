@@ -226,6 +226,8 @@ def _write_adapter(workspace: Workspace, choice: Choice, to: Path) -> MergedMode
         first = next(iter(pool.experts.values()))
         task = first.adapter_config.get("task_type")
         facts = replace(_facts(workspace, pool, choice, "float32"), is_adapter=True)
-        save_merged_adapter(experts, merge_weights, folder, base_name=facts.base, task_type=task)
+        save_merged_adapter(
+            pool.live, experts, merge_weights, folder, base_name=facts.base, task_type=task
+        )
         save_card(folder, facts)
     return MergedModel.of(to, facts)

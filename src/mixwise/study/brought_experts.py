@@ -82,7 +82,7 @@ class BroughtExperts:
         key = f"domains.{domain}.expert"
         folder = find_model_folder(named, self._recipe_folder, key, code=False)
         expert = open_checkpoint(folder, hash_file=self._hash_file)
-        if self._labels():
+        if self._labels() and not expert.is_adapter:  # an adapter names none, which `check` says
             require_same_labels(folder, self._labels())
         if self._recipe.task_facts.has_images:
             require_same_processor(self._base.folder, folder)

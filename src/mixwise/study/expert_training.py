@@ -106,6 +106,8 @@ def training_differences(
             f"it read {facts.n_tokens:,} tokens, but the recipe's experts read "
             f"{expert_tokens:,} (`experts.horizon_tokens`)"
         )
+    if expert.is_adapter and recipe.task_facts.has_labels:
+        yield "it names no labels, so that they are taken to stand in the order of the base's"
     if expert.is_adapter != (settings.method == "lora"):
         kind = "an adapter" if expert.is_adapter else "a full model"
         yield f"it is {kind}, but `training.method` is {settings.method}"
@@ -130,8 +132,6 @@ def _adapter_differences(live: LiveModel, expert: Checkpoint, recipe: Recipe) ->
         ours = _all_linear(live)
     else:
         ours = {name.rpartition(".")[2] for name in lora.target_modules}
-    if recipe.task_facts.has_labels:
-        yield "it names no labels, so that they are taken to stand in the order of the base's"
     if theirs != ours:
         yield (
             f"it adapts {_listed(theirs)}, but `training.lora.target_modules` means {_listed(ours)}"

@@ -32,6 +32,7 @@ WIDE = {"intermediate_size": 24, **SIZES}
     [
         ("bert", SIZES, "bert.encoder.layer.1.output.dense"),
         ("roberta", SIZES, "roberta.encoder.layer.1.output.dense"),
+        ("electra", SIZES, "electra.encoder.layer.1.output.dense"),  # its head has two linears too
         ("distilbert", {"dim": 8, "n_layers": 2, "n_heads": 2}, "transformer.layer.1.ffn.lin2"),
         ("vit", {**SIZES, "image_size": 8, "patch_size": 4}, "vit.layers.1.mlp.fc2"),
     ],

@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from mixwise.errors import CheckpointError
+from mixwise.merging.merged_adapter import save_merged_adapter
 from mixwise.merging.multi_lora import can_serve
 from mixwise.merging.pool import ExpertPool, write_checkpoint, write_scaled
 from mixwise.merging.rules.rule import LINEAR
@@ -104,6 +105,21 @@ def test_a_merge_is_the_average_of_what_peft_merges(
                 assert torch.equal(tensor, first[name]), name
 
 
+def test_a_merged_adapter_carries_the_merged_head(
+    live: LiveModel, adapters: dict[str, Path], base: Path, family: str, tmp_path: Path
+) -> None:
+    experts = [LoraExpert(live, open_checkpoint(folder)) for folder in adapters.values()]
+    task = json.loads((adapters["a"] / "adapter_config.json").read_text())["task_type"]
+    (tmp_path / "merged").mkdir()
+    save_merged_adapter(
+        live, experts, (0.3, 0.7), tmp_path / "merged", base_name=str(base), task_type=task
+    )
+    found = as_peft_merges(base, family, tmp_path / "merged")
+    first, second = (as_peft_merges(base, family, adapters[name]) for name in NAMES)
+    for name, tensor in found.items():
+        assert torch.allclose(tensor, 0.3 * first[name] + 0.7 * second[name], atol=1e-5), name
+
+
 def test_a_head_is_part_of_the_task_vector(
     live: LiveModel, adapters: dict[str, Path], base: Path, family: str
 ) -> None:
@@ -160,12 +176,27 @@ def test_a_head_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize("family", ["bert"], indirect=True)
+def test_a_head_moves_by_less_than_a_step_of_the_bases_precision(
+    base: Path, adapters: dict[str, Path]
+) -> None:
+    TEXTS.from_pretrained(base, dtype=torch.bfloat16).save_pretrained(base)
+    live = LiveModel.load(open_checkpoint(base), auto_class=TEXTS.__name__)
+    name, file = "classifier.weight", adapters["a"] / "adapter_model.safetensors"
+    moved = live.base_tensor(name).float() * 1.001
+    assert torch.equal(moved.bfloat16(), live.base_tensor(name))
+    save_file(load_file(file) | {f"base_model.model.{name}": moved}, file)
+    write_checkpoint(live, open_checkpoint(adapters["a"]))
+    assert torch.equal(live.tensors[name], moved)
+
+
+@pytest.mark.parametrize("family", ["bert"], indirect=True)
+@pytest.mark.parametrize("others", [["pooler"], [["score"]]])
 def test_other_modules_that_were_trained_in_full_are_refused(
-    live: LiveModel, adapters: dict[str, Path]
+    live: LiveModel, adapters: dict[str, Path], others: list[object]
 ) -> None:
     file = adapters["a"] / "adapter_config.json"
     config = json.loads(file.read_text())
-    config["modules_to_save"] = ["classifier", "pooler"]
+    config["modules_to_save"] = ["classifier", *others]
     file.write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="only a classifier's head is merged"):
         LoraExpert(live, open_checkpoint(adapters["a"]))

@@ -7,9 +7,10 @@ Method:
     Transformers: the hidden units of every MLP, taken where its last linear reads them. An MLP is
     found by its shape and not by its name: a module that itself holds two or more linears and an
     activation; or, as in BERT, one that holds a module with a linear and an activation, and behind
-    it one whose linear reads as many numbers as that one makes. Plain classifiers: the outputs of
-    every linear or convolution but the last to run, followed through the norm and activation
-    modules that take them, tensor by tensor, in one forward pass.
+    it one whose linear reads as many numbers as that one makes. A classifier's head is none, though
+    that of ELECTRA has the shape of one. Plain classifiers: the outputs of every linear or
+    convolution but the last to run, followed through the norm and activation modules that take
+    them, tensor by tensor, in one forward pass.
 
 Source:
     Casper, Boix et al. 2021 (arXiv 1912.04783) and their code (xboix/frivolous_dnns): units are
@@ -28,6 +29,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -35,6 +37,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from mixwise.errors import EvaluationError
+from mixwise.models.heads import is_of_head
 
 Change = Callable[[int, Tensor], Tensor]
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -88,6 +91,13 @@ def has_mlps(module: nn.Module) -> bool:
 
 
 def _mlps(module: nn.Module) -> Iterator[UnitLayer]:
+    for layer in chain(_whole_mlps(module), _split_mlps(module)):
+        if not is_of_head(layer.name):
+            yield layer
+
+
+def _whole_mlps(module: nn.Module) -> Iterator[UnitLayer]:
+    """MLPs that are one module."""
     for path, part in module.named_modules():
         children = dict(part.named_children())
         linears = [name for name, child in children.items() if _is_linear(child)]
@@ -96,7 +106,6 @@ def _mlps(module: nn.Module) -> Iterator[UnitLayer]:
         if any(_is_activation(child) for child in children.values()):
             name = f"{path}.{linears[-1]}".lstrip(".")
             yield UnitLayer(name, children[linears[-1]], "input")
-    yield from _split_mlps(module)
 
 
 def _split_mlps(module: nn.Module) -> Iterator[UnitLayer]:

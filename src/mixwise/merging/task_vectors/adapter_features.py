@@ -94,7 +94,8 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "modules_to_save": Feature(
         (),
-        "modules that were trained in full are no products of two factors",
+        "of modules that were trained in full, which are no products of two factors, only a "
+        "classifier's head is merged",
         is_dense=True,
     ),
     "trainable_token_indices": Feature(
@@ -185,7 +186,7 @@ def _beyond_plain(config: Mapping[str, Any], where: object) -> Iterator[tuple[st
         if key in FREE or not value:
             continue
         feature = FEATURES.get(key)
-        if key == "modules_to_save" and isinstance(value, list) and set(value) <= set(HEADS):
+        if key == "modules_to_save" and isinstance(value, list) and all(m in HEADS for m in value):
             continue
         if feature is None:
             raise CheckpointError(

@@ -122,9 +122,11 @@ class LoraExpert:
         if target is not None:
             values = self._checkpoint.load_tensor(name)
             base = self._live.base_tensor(target)
-            if values.shape == base.shape and torch.equal(values.to(base.dtype), base):
+            is_head = is_of_head(own, self._checkpoint.adapter_config.get("modules_to_save") or ())
+            exact = torch.float32 if is_head else base.dtype  # a head may move by less than a step
+            if values.shape == base.shape and torch.equal(values.to(exact), base.to(exact)):
                 return
-            if is_of_head(own, self._checkpoint.adapter_config.get("modules_to_save") or ()):
+            if is_head:
                 self.dense[target] = self._load_head(name, own, target)
                 return
             raise CheckpointError(
@@ -297,11 +299,22 @@ def write_adapters(
             merged = merged.to(left.device, torch.float32) + left @ right
         heads = [(e.dense[name], w) for e, w in weighted if name in e.dense]
         if heads:
-            merged = merged.to(heads[0][0].device, torch.float32)
-            merged = merged * (1 - math.fsum(weight for _, weight in heads))
-            for head, weight in heads:
-                merged.add_(head, alpha=weight)
+            merged = merge_heads(merged, heads)
         live.write(name, merged)
+
+
+def merge_heads(base: Tensor, heads: Sequence[tuple[Tensor, float]]) -> Tensor:
+    """(1 − Σ wᵢ) W₀ + Σ wᵢ Wᵢ of one tensor, float32, on the device of its heads.
+
+    Args:
+        base: W₀.
+        heads: Wᵢ and wᵢ of the experts that have a tensor of their own; at least one.
+    """
+    merged = base.to(heads[0][0].device, torch.float32)
+    merged = merged * (1 - math.fsum(weight for _, weight in heads))
+    for head, weight in heads:
+        merged.add_(head, alpha=weight)
+    return merged
 
 
 def is_linear(live: LiveModel, module: str) -> bool:

@@ -61,6 +61,11 @@ class Suite(Protocol):
         ...
 
     @property
+    def adds_up(self) -> bool:
+        """Whether all metrics are means over examples, which parts of a set make up."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """Hash of all that is measured and of how."""
         ...
