@@ -24,18 +24,9 @@ import yaml
 
 from mixwise.stages.merged_folder import MERGEKIT_FILE
 from mixwise.stages.mergekit import merge_config
+from trials.architectures import SIZES
 
 TOLERANCE = 1e-6
-SIZES: dict[str, Any] = {
-    "vocab_size": 41,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "max_position_embeddings": 32,
-    "initializer_range": 0.1,
-}
 
 
 def architectures() -> Iterator[tuple[str, Any]]:
