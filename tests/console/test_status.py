@@ -14,7 +14,7 @@ def test_a_study_that_has_begun_says_how_far_it_is(capsys: pytest.CaptureFixture
     print_status(BEGUN)
     out = capsys.readouterr().out
     assert "no process works in it" in out
-    assert "2 of 3 trained" in out
+    assert "2 of 3 made" in out
     assert "Best so far" not in out
     assert "Recommended" not in out
 

@@ -31,7 +31,7 @@ def test_status_says_how_far_a_study_is(finished: Path, tmp_path: Path, mixwise:
     assert code == 0
     assert "no process works in it" in out
     assert "Stage:       experts" in out
-    assert "Experts:     2 of 3 trained" in out
+    assert "Experts:     2 of 3 made" in out
 
 
 def test_a_study_that_has_just_begun_says_so(tmp_path: Path, mixwise: Cli) -> None:

@@ -18,7 +18,7 @@ def print_status(found: StudyStatus) -> None:
         at_work = f"process {found.process} works in it"
     print_text(f"Study:       {found.study} ({at_work})")
     print_text(f"Stage:       {found.stage}")
-    print_text(f"Experts:     {found.experts.done} of {found.experts.total} trained")
+    print_text(f"Experts:     {found.experts.done} of {found.experts.total} made")
     print_text(
         f"References:  {found.references.done} trained; the recipe asks for at most "
         f"{found.references.total}"
