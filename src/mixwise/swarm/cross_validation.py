@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mixwise.arrays import Array
 from mixwise.progress import OnProgress, Progress, silent
 from mixwise.search.surrogates.hellinger import HellingerModel, fit_hellinger
-from mixwise.swarm.surface import Surface, Units
+from mixwise.swarm.surface import SwarmSurface, Units
 from mixwise.swarm.table import SwarmTable
 
 _N_FOLDS = 5
@@ -55,7 +55,7 @@ class CrossValidated:
     """
 
     metrics: tuple[HeldOut, ...]
-    surface: Surface
+    surface: SwarmSurface
 
     @property
     def predicted(self) -> Array:
@@ -100,7 +100,7 @@ def _hold_out(
     return HeldOut(each, predicted, deviation, whole)
 
 
-def _surface(table: SwarmTable, metrics: list[HeldOut]) -> Surface:
+def _surface(table: SwarmTable, metrics: list[HeldOut]) -> SwarmSurface:
     units = Units.of(table)
     from scipy.stats import norm
 
@@ -113,7 +113,7 @@ def _surface(table: SwarmTable, metrics: list[HeldOut]) -> Surface:
     off = units.objective(table.values) - units.objective(predicted)
     z = off / np.where(expected > 0, expected, 1.0)
     widened = max(float(np.quantile(np.abs(z), _HELD)) / float(norm.ppf((1 + _HELD) / 2)), 1.0)
-    return Surface(tuple(metric.model for metric in metrics), units, correlation, widened)
+    return SwarmSurface(tuple(metric.model for metric in metrics), units, correlation, widened)
 
 
 def _correlation(rows: Array) -> Array:

@@ -28,7 +28,7 @@ from mixwise.search.space.optimum import maximise
 from mixwise.search.space.simplex import project, sample
 from mixwise.swarm.cross_validation import CrossValidated, cross_validate
 from mixwise.swarm.findings import MetricFit, NextRun, RunOfTable, SwarmFit
-from mixwise.swarm.surface import Surface
+from mixwise.swarm.surface import SwarmSurface
 from mixwise.swarm.table import SwarmTable
 
 LEAST_MIXTURES = 8
@@ -160,7 +160,7 @@ class _Pool:
         cls,
         table: SwarmTable,
         space: MixtureSpace,
-        surface: Surface,
+        surface: SwarmSurface,
         highest: Mixture,
         *,
         seed: int,
@@ -200,7 +200,7 @@ class _Pool:
         return NextRun(space.rounded(self.points[inside[worth.index]], _DECIMALS), worth.gain)
 
 
-def _runs(table: SwarmTable, surface: Surface) -> tuple[RunOfTable, ...]:
+def _runs(table: SwarmTable, surface: SwarmSurface) -> tuple[RunOfTable, ...]:
     """The mixtures of the table with the largest expected or found objectives."""
     mixture = table.mixture_of_run
     firsts = np.unique(mixture, return_index=True)[1]

@@ -56,7 +56,7 @@ class Units:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Surface:
+class SwarmSurface:
     """The objective's posterior.
 
     Args:
