@@ -9,14 +9,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 LOCK := requirements.lock
 
-.PHONY: demo test check bench format lint types tests trials test-slow test-latest test-lowest lock browser clean
+.PHONY: demo test check bench format lint types docs reference tests trials test-slow test-latest test-lowest dist lock browser clean
 
 demo: $(READY)
 	$(BIN)/mixwise demo --study demo-study
 
 test: check
 
-check: lint types tests
+check: lint types docs tests
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -24,6 +24,14 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+# The site, in docs/site; a warning is an error. Nothing is fetched. The pages that are made from the code
+# are committed, and a test compares them: `make reference` makes them anew.
+docs: $(READY)
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet --jobs 2 docs docs/site
+
+reference: $(READY)
+	$(BIN)/python -m tools.docs.reference
 
 # Random examples are the same in every run of this target; plain pytest looks for new ones.
 # Two tests at once, each on one thread: the machine may have more cores, but each test a model.
@@ -48,7 +56,7 @@ trials: $(READY)
 	$(BIN)/python -m trials.corruption
 	$(BIN)/python -m trials.mergekit
 
-# Ten kills of the whole job, at random moments.
+# Ten kills of the whole job, at random moments; what takes long in the documentation.
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
@@ -74,6 +82,10 @@ test-lowest: browser
 	$(VENV)-lowest/bin/pip install --quiet --editable ".[test]"
 	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/pytest -m "not slow" --hypothesis-seed=0 $(SIDE_BY_SIDE)
 
+# The source archive, and the wheel that is built from it.
+dist: $(READY)
+	$(BIN)/python -m build --no-isolation --outdir dist
+
 # New versions and hashes of everything, as of today.
 lock:
 	$(PYTHON) -m venv --clear $(VENV)-lock
@@ -90,4 +102,4 @@ $(READY): pyproject.toml $(LOCK)
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(VENV)-latest $(VENV)-lowest $(VENV)-lock $(SCRATCH) demo-study .pytest_cache .mypy_cache .ruff_cache
+	rm -rf docs/site dist $(VENV) $(VENV)-latest $(VENV)-lowest $(VENV)-lock $(SCRATCH) demo-study .pytest_cache .mypy_cache .ruff_cache

@@ -17,7 +17,7 @@ BANNED = {
 }
 FILES = sorted(
     path
-    for pattern in ("src/**/*.py", "src/**/*.html", "README.md", "docs/*.md")
+    for pattern in ("src/**/*.py", "src/**/*.html", "README.md", "docs/**/*.md", "CONTRIBUTING.md")
     for path in ROOT.glob(pattern)
 )
 

@@ -12,7 +12,7 @@ from mixwise.registry import Table, add_name
 
 @dataclass(frozen=True, slots=True)
 class NamedEngine:
-    """A row of the table.
+    """An engine by its name, a row of the table.
 
     Args:
         name: Name in recipes, ``engine.cluster``.

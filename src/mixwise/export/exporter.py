@@ -61,7 +61,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """A row of the table.
+    """A way to hand a mixture over, a row of the table.
 
     Args:
         name: Name on the command line.

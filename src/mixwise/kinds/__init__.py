@@ -44,7 +44,7 @@ TOKEN_ACCURACY = Measure("token_accuracy", "max", "share", "the right token is t
 
 @dataclass(frozen=True, slots=True)
 class EvaluationKind:
-    """A row of the table.
+    """A kind of evaluation set, a row of the table.
 
     Args:
         name: Name in recipes.

@@ -54,7 +54,7 @@ Need = Literal["trajectories", "references", "second moments"]
 
 @dataclass(frozen=True, slots=True)
 class NamedRule:
-    """A row of the table.
+    """A merge rule by its name, a row of the table.
 
     Args:
         name: Name in recipes, on the command line and in the ledger.

@@ -30,7 +30,7 @@ from mixwise.section import Section
 
 @dataclass(frozen=True, slots=True)
 class RecordFormat:
-    """A row of the table.
+    """A format of records, a row of the table.
 
     Args:
         name: Name in recipes.

@@ -107,7 +107,7 @@ Design = Callable[[MixtureSpace, int | None, int], tuple[Mixture, ...]]
 
 @dataclass(frozen=True, slots=True)
 class SearchMethod:
-    """A row of the table of methods.
+    """A search method, a row of the table.
 
     Args:
         name: Name in recipes.
