@@ -2,6 +2,8 @@
 
 from importlib.metadata import version as release_of
 
+from sphinx.application import Sphinx
+
 project = "mixwise"
 author = "the authors of mixwise"
 release = version = release_of("mixwise")
@@ -15,3 +17,14 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_default_options = {"inherited-members": False}
 napoleon_custom_sections = ["Method", "Notation", "Source", "Departures"]
+
+
+def point_to_examples(app: Sphinx, page: str, text: list[str]) -> None:
+    """Links to the READMEs of examples, as they are on GitHub, lead to their pages of the site."""
+    for name in ("chat", "sentiment", "smollm2", "vision"):
+        text[0] = text[0].replace(f"../../examples/{name}/README.md)", f"../examples/{name}.md)")
+
+
+def setup(app: Sphinx) -> None:
+    """Let Sphinx know."""
+    app.connect("source-read", point_to_examples)

@@ -87,6 +87,8 @@ def check_recipe_part(block: Block) -> None:
     """Whether a recipe, or keys of one, are such that mixwise takes them."""
     given = yaml.safe_load(block.text)
     values = {**MINIMAL, **given}
+    if "base" not in given:
+        values["domains"] = {**MINIMAL["domains"], **given.get("domains", {})}
     if "horizon_examples" in values:
         del values["horizon_tokens"]
     parse_recipe(yaml.safe_dump(values, sort_keys=False), block.place)

@@ -28,7 +28,9 @@ def test_every_key_of_a_recipe_is_there() -> None:
 
 def test_comments_of_init_are_found_by_their_path() -> None:
     comments = read_comments()
-    assert comments["base"] == "folder of a Hugging Face model, or its name on the hub (name@revision)"
+    assert (
+        comments["base"] == "folder of a Hugging Face model, or its name on the hub (name@revision)"
+    )
     assert comments["search.max_repetition"] == "most epochs of any domain"
     assert comments["domains.NAME.learn"].startswith("assistant (its turns)")
     assert comments["evaluation.placement"].startswith("or split (over all GPUs)")
@@ -52,4 +54,6 @@ def test_types_are_said_in_words() -> None:
 
 def test_every_public_name_is_there() -> None:
     page = PAGES["python.md"]()
-    assert not [name for name in mixwise.__all__[:-1] if f"| `{name}` |" not in page and name[0] != "_"]
+    assert not [
+        name for name in mixwise.__all__[:-1] if f"| `{name}` |" not in page and name[0] != "_"
+    ]

@@ -24,7 +24,9 @@ from typing import Literal, get_args
 Mark = Literal["", "slow", "parsed", "fails", "file", "other"]
 LANGUAGES = ("console", "sh", "python", "yaml", "json", "jinja", "text")
 ROOT = Path(__file__).parents[2]
-_FENCE = re.compile(r"(?ms)^(?P<in> *)(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=in)(?P=fence)$")
+_FENCE = re.compile(
+    r"(?ms)^(?P<in> *)(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=in)(?P=fence)$"
+)
 _INFO = re.compile(r"(?P<language>[\w-]*)(?: +(?P<mark>\w+): *(?P<reason>.+))?")
 
 
@@ -70,10 +72,12 @@ def read_blocks(page: Path, text: str | None = None) -> Iterator[Block]:
         text: What it holds; read from the file when None.
 
     Raises:
-        ValueError: If a first line says something that has no meaning.
+        ValueError: If a first line says something that has no meaning, or a fence is not closed.
     """
     text = page.read_text(encoding="utf-8") if text is None else text
     name = page.relative_to(ROOT) if page.is_relative_to(ROOT) else page
+    if re.search(r"(?m)^ *```", _FENCE.sub("", text)):
+        raise ValueError(f"{name}: a fence is opened and never closed: close it")
     for found in _FENCE.finditer(text):
         place = f"{name}:{text.count(chr(10), 0, found.start()) + 1}"
         info = found["info"].strip()

@@ -126,9 +126,7 @@ def describe_type(annotation: Any, metadata: tuple[Any, ...] | list[Any] = ()) -
     """
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        hints = [
-            each for hint in inner[1:] for each in getattr(hint, "metadata", None) or [hint]
-        ]
+        hints = [each for hint in inner[1:] for each in getattr(hint, "metadata", None) or [hint]]
         return describe_type(inner[0], hints)
     if origin is Literal:
         return _either([f"`{value}`" for value in inner])
