@@ -1,4 +1,4 @@
-"""What is built is whole: the source archive builds the wheel, and the wheel works without the clone."""
+"""The source archive builds the wheel, and the wheel works without the clone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page tells its reader to do, done in a folder; and whether it makes sense where it is not."""
+"""What a page tells its reader to do, done in a folder; what is not done is checked."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def check_recipe_part(block: Block) -> None:
 
 
 def check_command(command: str, place: str) -> None:
-    """Whether a command exists, with the flags that it is given; `make` and `pip` by their files."""
+    """Whether a command exists, with its flags; of `make` and `pip` by the files that they read."""
     words = shlex.split(command)
     if words[0] == "mixwise":
         group: Any = get_command(app)

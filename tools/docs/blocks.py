@@ -115,7 +115,7 @@ def without_comment(line: str) -> str:
 
 
 def is_shown(shown: str, printed: str) -> bool:
-    """Whether a program printed what a page shows, numbers and white space aside.
+    r"""Whether a program printed what a page shows, numbers and white space aside.
 
     Example:
         >>> is_shown("ρ is .93 …\nReport: study", "ρ is .88 (.5 to 1)\n  Report:  study\n")

@@ -1,4 +1,4 @@
-"""Links of the documentation that lead nowhere: files and anchors, and pages that the code names."""
+"""Links of the documentation that lead nowhere, and pages that the code names and are not there."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import mixwise
 _HEAD = """\
 # The Python API
 
-Made by `python -m tools.docs.reference` from the public names of `mixwise`, each from its docstring.
+Made by `python -m tools.docs.reference` from the docstrings of the public names of `mixwise`.
 `import mixwise` loads none of them; each is loaded when it is first used.
 """
 
