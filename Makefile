@@ -26,9 +26,10 @@ types: $(READY)
 	$(BIN)/mypy
 
 # The site, in docs/site; a warning is an error. Nothing is fetched. The pages that are made from the code
-# are committed, and a test compares them: `make reference` makes them anew.
+# are committed, and a test compares them: `make reference` makes them anew. All is read at every build, since
+# a page that has not changed would keep its warnings to itself.
 docs: $(READY)
-	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet --jobs 2 docs docs/site
+	$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --quiet docs docs/site
 
 reference: $(READY)
 	$(BIN)/python -m tools.docs.reference

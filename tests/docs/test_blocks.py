@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.command_line import Cli
 from tests.docs.running import Reader, check_block
 from tests.docs.world import make_world
 from tools.docs.blocks import LANGUAGES, ROOT, Block, is_shown, pages, read_blocks
+
+from mixwise import registry
+from mixwise.engine.engines import ENGINES
+from mixwise.export.exporters import EXPORTERS
+from mixwise.kinds import KINDS
+from mixwise.merging.rule_table import RULES
+from mixwise.records.formats import FORMATS
+from mixwise.search.method_table import METHODS
 
 BLOCKS = {str(page.relative_to(ROOT)): list(read_blocks(page)) for page in pages()}
 RUN = [name for name, blocks in BLOCKS.items() if any(not block.mark for block in blocks)]
@@ -19,6 +28,15 @@ SLOW = [name for name, blocks in BLOCKS.items() if any(b.mark == "slow" for b in
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory, pico_base: Path) -> Path:
     return make_world(tmp_path_factory.mktemp("world"), pico_base)
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes away what a page registers."""
+    every: tuple[Any, ...] = (ENGINES, EXPORTERS, FORMATS, KINDS, METHODS, RULES)
+    for table in every:
+        monkeypatch.setattr(table, "_rows", dict(table._rows))
+    monkeypatch.setattr(registry, "_added", {k: list(v) for k, v in registry._added.items()})
 
 
 def follow(name: str, folder: Path, mixwise: Cli, left_out: tuple[str, ...]) -> None:
@@ -35,6 +53,7 @@ def test_each_block_makes_sense_by_itself(name: str) -> None:
         check_block(block)
 
 
+@pytest.mark.usefixtures("tables")
 @pytest.mark.parametrize("name", RUN)
 def test_what_a_page_says_can_be_done(
     name: str, world: Path, tmp_path: Path, mixwise: Cli, monkeypatch: pytest.MonkeyPatch
