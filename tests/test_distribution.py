@@ -11,6 +11,7 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ import yaml
 import mixwise
 
 ROOT = Path(__file__).parents[1]
+Run = Callable[..., str]
 NEEDED = (
     "pyproject.toml",
     "README.md",
@@ -66,34 +68,50 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path)
     assert names == wanted
 
 
-def test_the_wheel_answers_without_the_clone(wheel: Path, tmp_path: Path) -> None:
-    """In an environment of its own; of this one it sees the packages, but not its mixwise."""
-    venv.create(tmp_path / "clean", with_pip=False)
-    python = tmp_path / "clean" / "bin" / "python"
-    [own] = (tmp_path / "clean").glob("lib/python*/site-packages")
+@pytest.fixture(scope="module")
+def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs Python in an environment with the wheel; it sees the packages of this one besides."""
+    folder = tmp_path_factory.mktemp("clean")
+    venv.create(folder, with_pip=False)
+    [own] = folder.glob("lib/python*/site-packages")
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(own)
     (own / "others.pth").write_text(sysconfig.get_paths()["purelib"])  # no .pth of these is read
     environment = {**os.environ, "PYTHONPATH": ""}
 
     def run(*words: str) -> str:
-        command = [str(python), *words]
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+            [str(folder / "bin" / "python"), *words],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            env=environment,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert str(own) in run("-c", "import mixwise; print(mixwise.__file__)")
-    assert run("-m", "mixwise", "--version").split() == ["mixwise", mixwise.__version__]
-    run("-c", "import mixwise.report.page")
-    checked = run(
-        "-c",
+    return run
+
+
+def test_the_wheel_answers_without_the_clone(clean: Run) -> None:
+    assert "/clean" in clean("-c", "import mixwise; print(mixwise.__file__)")
+    assert clean("-m", "mixwise", "--version").split() == ["mixwise", mixwise.__version__]
+    assert "Wrote recipe.yaml" in clean("-m", "mixwise", "init")
+    demo = (
         "from importlib.resources import files\n"
-        "from mixwise.api import check_recipe\n"
-        "print(check_recipe(files('mixwise') / 'demo' / 'recipe.yaml', 'study').plan.seconds > 0)",
+        "from mixwise import load_recipe\n"
+        "print(*load_recipe(files('mixwise') / 'demo' / 'recipe.yaml').domain_names)"
     )
-    assert checked.split()[-1] == "True"
+    assert clean("-c", demo).split() == ["python", "c", "german", "french", "glosses"]
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_the_demo_and_writes_the_page(clean: Run) -> None:
+    printed = clean("-m", "mixwise", "demo", "--quick")
+    assert "Shares by tokens" in printed
+    pages = clean("-c", "from pathlib import Path; print(*Path().glob('*/report.html'))")
+    assert pages.split() == ["demo-study/report.html"]
 
 
 def test_the_version_stands_in_three_files_alike() -> None:
