@@ -22,3 +22,11 @@ def test_headings_in_code_are_no_anchors(tmp_path: Path) -> None:
 
 def test_the_navigation_takes_up_every_how_to() -> None:
     assert "how-to/*" in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+
+
+def test_the_file_map_has_everything() -> None:
+    """Each module and package right below `mixwise`, so that nobody has to look for a place."""
+    page = (ROOT / "docs" / "contributing" / "architecture.md").read_text(encoding="utf-8")
+    there = (path for path in (ROOT / "src" / "mixwise").iterdir() if path.name != "__pycache__")
+    names = [f"{path.name}/" if path.is_dir() else path.name for path in there]
+    assert not [name for name in names if f"`{name}`" not in page]
