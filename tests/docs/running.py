@@ -89,8 +89,9 @@ def check_recipe_part(block: Block) -> None:
     values = {**MINIMAL, **given}
     if "base" not in given:
         values["domains"] = {**MINIMAL["domains"], **given.get("domains", {})}
-    if "horizon_examples" in values:
-        del values["horizon_tokens"]
+    if "task" in given or "horizon_examples" in given:
+        values["horizon_examples"] = values.pop("horizon_tokens")
+        values.update(given)
     parse_recipe(yaml.safe_dump(values, sort_keys=False), block.place)
 
 

@@ -11,14 +11,14 @@ from tools.docs.blocks import ROOT, pages
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 _HEADING = re.compile(r"(?m)^#{1,6} +(.+?) *$")
 _NAMED = re.compile(r"\b(docs/[\w./-]+\.md)")
-_FENCED = re.compile(r"(?ms)^ *(`{3,}).*?^ *\1$")
+FENCED = re.compile(r"(?ms)^ *(`{3,}).*?^ *\1$")
 _FOLDERS = ("src", "tests", "benchmarks", "tools", "trials", "examples")
 
 
 def broken_links() -> Iterator[str]:
     """A line for each link that leads nowhere."""
     for page in [*pages(), ROOT / "CHANGELOG.md"]:
-        prose = _FENCED.sub("", page.read_text(encoding="utf-8"))
+        prose = FENCED.sub("", page.read_text(encoding="utf-8"))
         for target in _LINK.findall(prose):
             path, _, anchor = target.partition("#")
             goal = (page.parent / path).resolve() if path else page
@@ -40,7 +40,7 @@ def broken_names() -> Iterator[str]:
 
 def anchors(page: Path) -> set[str]:
     """Anchors of a page's headings, as GitHub and MyST make them."""
-    prose = _FENCED.sub("", page.read_text(encoding="utf-8"))
+    prose = FENCED.sub("", page.read_text(encoding="utf-8"))
     return {slug(heading) for heading in _HEADING.findall(prose)}
 
 
