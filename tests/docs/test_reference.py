@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import doctest
 import re
+from types import ModuleType
 from typing import Literal
 
 import pytest
 from tests.stages.test_init import keys_of
+from tools.docs import blocks, links, recipe_page, texts
 from tools.docs.command_page import render_command_page
 from tools.docs.recipe_page import describe_type, read_comments, render_recipe_page
 from tools.docs.reference import FOLDER, PAGES
@@ -57,3 +60,10 @@ def test_every_public_name_is_there() -> None:
     assert not [
         name for name in mixwise.__all__[:-1] if f"| `{name}` |" not in page and name[0] != "_"
     ]
+
+
+@pytest.mark.parametrize("module", [blocks, links, recipe_page, texts])
+def test_examples_of_the_tools_are_right(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed

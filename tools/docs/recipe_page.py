@@ -131,8 +131,8 @@ def describe_type(annotation: Any, metadata: tuple[Any, ...] | list[Any] = ()) -
     if origin is Literal:
         return _either([f"`{value}`" for value in inner])
     if origin in (Union, UnionType):
-        words = [describe_type(each) for each in inner if each is not NoneType]
-        return _either([*words, *(["null"] if NoneType in inner else [])])
+        words = [word for each in inner for word in _alternatives(each)]
+        return _either(sorted(words, key=lambda word: word == "null"))
     if origin is tuple:
         return f"list: {describe_type(inner[0])}"
     if origin is dict:
@@ -146,6 +146,15 @@ def describe_type(annotation: Any, metadata: tuple[Any, ...] | list[Any] = ()) -
         if getattr(hint, name, None) is not None
     ]
     return " ".join([_WORDS.get(annotation, "value"), ", ".join(limits)]).strip()
+
+
+def _alternatives(annotation: Any) -> list[str]:
+    """What one member of a union takes; each value of a `Literal` is an alternative of its own."""
+    if annotation is NoneType:
+        return ["null"]
+    if get_origin(annotation) is Literal:
+        return [f"`{value}`" for value in get_args(annotation)]
+    return [describe_type(annotation)]
 
 
 def _section(title: str, place: Place, comments: Mapping[str, str]) -> Iterator[str]:
