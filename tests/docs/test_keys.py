@@ -11,7 +11,9 @@ from tools.docs.blocks import ROOT, Block, pages
 from tools.docs.links import FENCED
 from tools.docs.recipe_page import places
 
+from mixwise.kinds import KINDS
 from mixwise.recipe import Recipe
+from mixwise.registry import names
 
 PAGES = {str(page.relative_to(ROOT)): page for page in pages()}
 PATHS = {
@@ -48,3 +50,15 @@ def test_dotted_keys_are_there(name: str) -> None:
 def test_a_key_that_is_gone_is_noticed() -> None:
     assert "experts.horizon_tokens" in PATHS
     assert "experts.horizon" not in PATHS
+
+
+def test_every_kind_and_measure_is_on_its_page() -> None:
+    named = set(spans(ROOT / "docs" / "how-to" / "metrics.md"))
+    for kind in KINDS.values():
+        measures = () if callable(kind.measures) else kind.measures
+        assert {kind.name, *(measure.name for measure in measures)} <= named
+
+
+def test_every_method_and_rule_is_on_its_page() -> None:
+    named = set(spans(ROOT / "docs" / "reference" / "methods.md"))
+    assert {*names("search method"), *names("merge rule")} <= named
