@@ -7,13 +7,18 @@ once follows from its cores or GPUs.
 from __future__ import annotations
 
 import os
+import platform
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
 from mixwise.engine.devices import n_cores
 from mixwise.engine.protocol import Engine, Job, Result
+from mixwise.errors import ResourceError
+
+_PACKAGES = ("mixwise", "torch", "transformers", "numpy")  # what decides the digits of a result
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +108,33 @@ class ThisMachine:
     ) -> Sequence[tuple[str, Result]]:
         """See `Cluster.call_everywhere`: here."""
         return [(socket.gethostname(), function(job))]
+
+
+def find_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide results, as they are on this host."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def require_same_versions(host: str, versions: Mapping[str, str]) -> None:
+    """Refuse a host with other software than this one.
+
+    Args:
+        host: Its name.
+        versions: What `find_versions` gave there.
+
+    Raises:
+        ResourceError: Names the first difference.
+    """
+    ours = find_versions()
+    for name, found in versions.items():
+        if found != ours[name]:
+            raise ResourceError(
+                f"{host}: has {name} {found}, but this host has {ours[name]}, and results must not "
+                "depend on where they are made: install the same on all hosts"
+            )

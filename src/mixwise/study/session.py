@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from functools import cached_property
 
-from mixwise.engine.devices import choose_device
 from mixwise.engine.protocol import Engine
 from mixwise.engine.serial import HereEngine
 from mixwise.errors import RecipeError
@@ -25,7 +24,7 @@ from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.runs import Runs
 from mixwise.study.workbench import Workbench
-from mixwise.study.workers import choose_seats
+from mixwise.study.workers import choose_run_device, choose_seats
 
 _RESULTS = "results 4"  # form of the result files; one of another form is made anew
 
@@ -77,7 +76,7 @@ class Workspace(Workbench):
         wanted = self.recipe.evaluation
         return ModelSettings(
             self.inputs.base,
-            device=choose_device(self.recipe.training.device),
+            device=choose_run_device(self.recipe),
             precision=wanted.precision,
             placement=wanted.placement,
             memory_bytes=int(wanted.memory_gb * 1e9) if wanted.memory_gb else None,

@@ -13,20 +13,17 @@ This module is loaded on every node.
 from __future__ import annotations
 
 import os
-import platform
 import socket
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mixwise.engine.cluster import find_versions
 from mixwise.engine.kept_warnings import keeping_warnings
 from mixwise.engine.local import LocalEngine, WorkerKilledError
 from mixwise.errors import MixwiseWarning
-
-_PACKAGES = ("mixwise", "torch", "transformers", "numpy")  # what decides the digits of a result
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +122,6 @@ class Seat:
     def stop(self) -> None:
         """Let the job save what it has done and end, within half a minute."""
         self._engine.close()
-
-
-def find_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide results, as they are on this host."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def warn_again(texts: tuple[str, ...]) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixwise.engine.ray.seat import Placed, Seat, find_versions
+from mixwise.engine.cluster import require_same_versions
+from mixwise.engine.ray.seat import Placed, Seat
 from mixwise.errors import ResourceError
 
 _GRACE_SECONDS = 40.0  # a worker has 30 for a snapshot
@@ -129,13 +130,7 @@ class Seats:
         Raises:
             ResourceError: If its host has other software, or not this process's folder.
         """
-        ours = find_versions()
-        for name, version in placed.versions.items():
-            if version != ours[name]:
-                raise ResourceError(
-                    f"{placed.host}: has {name} {version}, but this host {ours[name]}, and results "
-                    "must not depend on where they are made: install the same on all hosts"
-                )
+        require_same_versions(placed.host, placed.versions)
         if not placed.has_folder:
             raise ResourceError(
                 f"{placed.host}: has no folder {Path.cwd()}, where this command runs: put the "
