@@ -73,17 +73,14 @@ class RayEngine:
             raise _lost_cluster(first_line(error)) from None
         finally:
             if not is_whole:
-                self._stop()
+                self._seats.stop_busy()
 
     def close(self) -> None:
         """Stop the seats; jobs that have not begun are dropped."""
-        self._stop()
-        leave()
-
-    def _stop(self) -> None:
         if self._seats is not None:
-            self._seats.stop()
+            self._seats.close()
             self._seats = None
+        leave()
 
 
 class _Call:

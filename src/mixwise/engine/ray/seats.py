@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,15 +144,30 @@ class Seats:
         with suppress(self._ray.exceptions.RayError):
             self._ray.kill(held.actor)
 
-    def stop(self) -> None:
-        """Let every job save what it has done, and give all seats back."""
+    def stop_busy(self) -> None:
+        """Let every job save what it has done and end; a seat that does not in time is dropped."""
         busy = self.busy
         for held in busy:
             held.actor.stop.remote()
-        until = time.monotonic() + _GRACE_SECONDS
-        refs: Sequence[Any] = [held.ref for held in busy]
+        until, left = time.monotonic() + _GRACE_SECONDS, [held.ref for held in busy]
         with suppress(self._ray.exceptions.RayError):
-            while refs and time.monotonic() < until:
-                _, refs = self._ray.wait(list(refs), num_returns=len(refs), timeout=1.0)
+            while left and time.monotonic() < until:
+                _, left = self._ray.wait(left, num_returns=len(left), timeout=1.0)
+        for held in busy:
+            if held.ref in left or not self._has_answered(held):
+                self.drop(held)
+            else:
+                held.ref = held.index = held.step = None
+
+    def close(self) -> None:
+        """The same, and give all seats back."""
+        self.stop_busy()
         while self.held:
             self.drop(self.held[-1])
+
+    def _has_answered(self, held: Held) -> bool:
+        try:
+            self._ray.get(held.ref, timeout=0)
+        except self._ray.exceptions.RayError:
+            return False
+        return True
