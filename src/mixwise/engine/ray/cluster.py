@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mixwise.engine.cluster import Host
 from mixwise.engine.protocol import Engine, Job, Result
-from mixwise.engine.ray.connection import find_nodes, join
-from mixwise.errors import ResourceError, first_line, printable
+from mixwise.engine.ray.connection import find_nodes, join, last_line
+from mixwise.errors import ResourceError, printable
 
 if TYPE_CHECKING:
     from mixwise.recipe.sections import EngineSettings
@@ -79,7 +79,7 @@ class RayCluster:
             except ray.exceptions.RayError as error:
                 raise ResourceError(
                     f"{name}: this node of the Ray cluster does not answer "
-                    f"({printable(_cause(error))}): mixwise must be installed on it, in the "
+                    f"({printable(last_line(error))}): mixwise must be installed on it, in the "
                     "environment that its Ray runs in"
                 ) from None
         return found
@@ -96,7 +96,3 @@ def _stay_on(key: str) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     return NodeAffinitySchedulingStrategy(key, soft=False)
-
-
-def _cause(error: Exception) -> str:
-    return first_line(getattr(error, "cause", None) or error)

@@ -140,6 +140,12 @@ def is_head_there(ray: Any) -> bool:
         return False
 
 
+def last_line(error: Exception) -> str:
+    """The last line of an error's text: Ray's end in what has happened, and begin in tables."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
+
+
 def _remedy(address: str) -> str:
     if address == "auto":
         return (

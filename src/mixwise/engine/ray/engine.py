@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mixwise.engine.protocol import Finished, Job, OnStep, Result
-from mixwise.engine.ray.connection import is_head_there, join, leave
+from mixwise.engine.ray.connection import is_head_there, join, last_line, leave
 from mixwise.engine.ray.seat import Outcome, warn_again
 from mixwise.engine.ray.seats import Held, SeatResources, Seats
 from mixwise.errors import BusyError, MixwiseWarning, ResourceError, first_line, printable
@@ -31,7 +31,8 @@ from mixwise.errors import BusyError, MixwiseWarning, ResourceError, first_line,
 _POLL_SECONDS = 0.5  # a job's steps are asked for as often
 _HEAD_SECONDS = 3.0  # between two looks at the head
 _PATIENCE_SECONDS = 30.0  # without a seat, until that is said
-_MOST_DEATHS = 3  # of one job
+_MOST_DEATHS = 3  # of one job, or of a seat before its first
+_MOST_MISSES = 3  # looks at the head, one after the other
 _BUSY_SECONDS = 60.0  # that a run may still be held by the process of a lost node
 _AGAIN_SECONDS = 2.0  # between two tries of such a run
 
@@ -61,11 +62,11 @@ class RayEngine:
         ray = join(self._address)
         if self._seats is None:
             self._seats = Seats(ray, self._resources)
-        call = _Call(ray, self._seats, function, jobs)
+        call = _Call(ray, self._seats, self.n_workers, function, jobs)
         is_whole = False
         try:
             while not call.is_done:
-                call.fill(self.n_workers)
+                call.fill()
                 yield from call.take()
                 call.tell_steps(on_step)
             is_whole = True
@@ -87,14 +88,22 @@ class _Call:
     """One call of `RayEngine.run`: which jobs wait, which are done, how often they died."""
 
     def __init__(
-        self, ray: Any, seats: Seats, function: Callable[..., Any], jobs: Sequence[Any]
+        self,
+        ray: Any,
+        seats: Seats,
+        n_workers: int,
+        function: Callable[..., Any],
+        jobs: Sequence[Any],
     ) -> None:
         self._ray = ray
         self._seats = seats
+        self._n_workers = n_workers
         self._function = function
         self._waiting = deque(range(len(jobs)))
         self._jobs = [ray.put(list(jobs))] if jobs else []
         self._deaths: Counter[int] = Counter()
+        self._n_unplaced = 0
+        self._n_misses = 0
         self._held_since: dict[int, float] = {}  # runs that another process still holds
         self._begun = self._looked = time.monotonic()
         self._is_told = False
@@ -104,9 +113,9 @@ class _Call:
         """Whether every job has ended."""
         return not self._waiting and not self._seats.busy
 
-    def fill(self, n_workers: int) -> None:
+    def fill(self) -> None:
         """Give waiting jobs to idle seats, and ask for as many seats as may be of use."""
-        self._seats.ask_for(min(n_workers, len(self._waiting) + len(self._seats.busy)))
+        self._seats.ask_for(min(self._n_workers, len(self._waiting) + len(self._seats.busy)))
         for held in self._seats.idle[: len(self._waiting)]:
             self._seats.begin(held, self._function, self._jobs, self._waiting.popleft())
 
@@ -123,7 +132,7 @@ class _Call:
             except self._ray.exceptions.RayTaskError:
                 raise  # not a lost seat: it could not even begin
             except self._ray.exceptions.RayError as error:
-                self._replace(held, first_line(error))
+                self._replace(held, last_line(error))
                 continue
             if held.index is None:
                 self._seats.place(held, answer)
@@ -168,13 +177,15 @@ class _Call:
     def _replace(self, held: Held, why: str) -> None:
         """Give up a lost seat, and let its job begin anew."""
         self._seats.drop(held)
-        where = f"on {held.host}" if held.host else "that was about to begin"
-        if held.index is None:
-            self._deaths[-1] += 1  # of no job
-            if self._deaths[-1] >= _MOST_DEATHS:
-                raise _lost_cluster(why)
-        else:
-            self._try_again(held.index, f"the worker {where} was lost ({printable(why)})")
+        if held.index is not None:
+            self._try_again(held.index, f"the worker on {held.host} was lost ({printable(why)})")
+            return
+        self._n_unplaced += 1
+        if self._n_unplaced >= _MOST_DEATHS * self._n_workers:
+            raise ResourceError(
+                f"the Ray cluster starts no worker ({printable(why)}): mixwise must be installed "
+                "on every host, in the environment that its Ray runs in"
+            )
 
     def _try_again(self, index: int, why: str) -> None:
         self._deaths[index] += 1
@@ -196,7 +207,8 @@ class _Call:
         now = time.monotonic()
         if now - self._looked > _HEAD_SECONDS:
             self._looked = now
-            if not is_head_there(self._ray):
+            self._n_misses = 0 if is_head_there(self._ray) else self._n_misses + 1
+            if self._n_misses >= _MOST_MISSES:
                 raise _lost_cluster("its head does not answer")
         if self._is_told or self._seats.is_any_placed or now - self._begun < _PATIENCE_SECONDS:
             return
