@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Seat:
     ) -> None:
         os.environ.pop("OMP_NUM_THREADS", None)  # Ray's own: ours is `n_threads`
         os.environ.update(environment)
+        vars(sys.modules["__main__"]).pop("__file__", None)  # Ray's, which workers need not load
         self._folder = Path(folder)
         self._engine = LocalEngine(1, n_threads, n_devices)
         self._jobs: Sequence[Any] = ()
