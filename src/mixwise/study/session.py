@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from functools import cached_property
 
-from mixwise.engine.cluster import Cluster
 from mixwise.engine.protocol import Engine
 from mixwise.engine.serial import HereEngine
 from mixwise.errors import RecipeError
@@ -102,7 +101,9 @@ class Workspace(Workbench):
         is_spread = is_elsewhere or (seats.n_workers > 1 and settings.placement != "split")
         is_shared = self.is_read_only or is_spread
         if is_spread and not self.is_read_only:
-            _require_importable(self.inputs.suite, cluster_of(self.recipe))
+            _require_importable(
+                self.inputs.suite, is_elsewhere=cluster_of(self.recipe).is_elsewhere
+            )
         engine: Engine = self.runs.engine if is_shared else HereEngine()
         return Evaluations(engine, settings, self.inputs.suite, on_progress=self.on_progress)
 
@@ -154,16 +155,16 @@ class Workspace(Workbench):
         }
 
 
-def _require_importable(suite: EvaluationSuite, cluster: Cluster) -> None:
+def _require_importable(suite: EvaluationSuite, *, is_elsewhere: bool = False) -> None:
     """Refuse sets of a class that worker processes cannot import: one of a notebook's cells.
 
     Processes of this machine load the caller's script too; those of other hosts do not.
     """
-    has_script = hasattr(sys.modules["__main__"], "__file__") and not cluster.is_elsewhere
+    has_script = hasattr(sys.modules["__main__"], "__file__") and not is_elsewhere
     for chosen in suite.sets:
         if type(chosen).__module__ == "__main__" and not has_script:
-            where = "the script itself" if cluster.is_elsewhere else "a notebook"
-            remedy = "" if cluster.is_elsewhere else ", or set `engine.workers: 1`"
+            where = "the script itself" if is_elsewhere else "a notebook"
+            remedy = "" if is_elsewhere else ", or set `engine.workers: 1`"
             raise RecipeError(
                 f"`evaluation.sets.{chosen.name}`: worker processes cannot import its class "
                 f"`{type(chosen).__name__}`, which is defined in {where} or on standard input: "
