@@ -62,9 +62,9 @@ class RayEngine:
         ray = join(self._address)
         if self._seats is None:
             self._seats = Seats(ray, self._resources)
-        call = _Call(ray, self._seats, self.n_workers, function, jobs)
         is_whole = False
         try:
+            call = _Call(ray, self._seats, self.n_workers, function, jobs)
             while not call.is_done:
                 call.fill()
                 yield from call.take()
