@@ -23,7 +23,6 @@ from tests.engine.test_local import (
 pytest.importorskip("ray")
 
 from mixwise.engine.ray.cluster import RayCluster
-from mixwise.engine.ray.connection import leave
 from mixwise.engine.ray.engine import RayEngine
 from mixwise.errors import MixwiseWarning, ResourceError, TrainingError
 from mixwise.recipe.sections import EngineSettings
@@ -36,9 +35,16 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
+    """A cluster of one node with two cores, which closing an engine leaves alone."""
+    import ray
+
     os.environ["RAY_AUTH_MODE"] = "disabled"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    before = signal.getsignal(signal.SIGTERM)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=10**8)
     yield RayCluster(EngineSettings(cluster="ray", address="local"))
-    leave()
+    ray.shutdown()
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,11 @@ class RayCluster:
     def __init__(self, settings: EngineSettings, n_processes: int = 1) -> None:
         self._settings = settings
         self._n_processes = n_processes
-        self._ray = join(settings.address)
+        join(settings.address)
+
+    @property
+    def _ray(self) -> Any:
+        return join(self._settings.address)
 
     @cached_property
     def hosts(self) -> tuple[Host, ...]:
