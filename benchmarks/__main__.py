@@ -35,6 +35,7 @@ SCRIPTS = {
     "transfer": "what is best narrow or short, taken wide or long",
     "horizons": "short experts against trained mixtures, by every way to continue them",
     "repetition": "scarce domains: matched repetition, and what a cap costs",
+    "cluster": "a Ray cluster of two nodes, against workers of this machine",
     "units": "frivolous units over the width of a network",
     "units_labelled": "frivolous units of classifiers against what their merges miss",
 }
@@ -55,6 +56,7 @@ _WITHOUT_MODELS = (
     "transfer",
     "horizons",
     "repetition",
+    "cluster",
     "units_labelled",
 )
 _RESULTS = {"accuracy": "accuracy-report"}  # where results are not named like their script

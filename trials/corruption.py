@@ -102,7 +102,7 @@ class Bed:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._source = folder / "source"
-        _in_new_process(partial(_write_source, self._source))
+        _in_new_process(partial(write_source, self._source))
         whole = folder / "whole"
         for command in (("run",), ("diagnose",), ("search",), ("export",), ("verify",)):
             outcome = self._call(whole, command)
@@ -224,7 +224,8 @@ def _is_unexpected(outcome: Outcome) -> bool:
     return bool(re.search(r"Traceback|unexpected|defect", outcome.out + outcome.err))
 
 
-def _write_source(folder: Path) -> None:
+def write_source(folder: Path) -> None:
+    """Write texts, a base model of some 10,000 parameters, and the recipe."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast

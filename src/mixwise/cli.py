@@ -91,6 +91,9 @@ def check(
             min=0, max=1000, metavar="N", help="Print the first N rows of each domain and text set."
         ),
     ] = 0,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make the study too, for its stages one by one.")
+    ] = False,
     as_json: Json = False,
     trust_remote_code: Trust = False,
     verified: Verified = False,
@@ -98,22 +101,22 @@ def check(
     """Find out everything that can be known before training."""
     from dataclasses import asdict
 
-    from mixwise.api import check_recipe
+    from mixwise.api import Study, check_recipe
 
     with console.progress("check") as shown:
-        checked = check_recipe(
-            recipe,
-            study,
-            verify=verified,
-            show=show,
-            trust_remote_code=trust_remote_code,
-            on_progress=shown,
-        )
+        options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "on_progress": shown}
+        if create:
+            with Study.create(study, recipe, verify=verified, **options) as made:
+                checked = made.check(show=show)
+        else:
+            checked = check_recipe(recipe, study, verify=verified, show=show, **options)
     if as_json:
         console.print_json(asdict(checked))
     else:
         console.print_review(checked.review)
         console.print_plan(checked.plan, checked.warnings, checked.notes)
+        if create:
+            console.print_text(f"The study is made: {study}")
 
 
 @app.command()
@@ -148,9 +151,26 @@ def demo(
 
 
 @app.command()
-def experts(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
+def experts(
+    study: StudyPath,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DOMAINS",
+            help="Those of some domains alone, such as math,code; other processes may train others "
+            "at the same time.",
+        ),
+    ] = None,
+    as_json: Json = False,
+    trust_remote_code: Trust = False,
+) -> None:
     """Train the experts that are missing."""
-    trained = _on_study(study, "experts", lambda opened: opened.train_experts(), trust_remote_code)
+    if only is None:
+        trained = _on_study(
+            study, "experts", lambda opened: opened.train_experts(), trust_remote_code
+        )
+    else:
+        trained = _train_some(study, only, trust_remote_code)
     shown = {name: str(folder) for name, folder in trained.items()}
     _show(shown, as_json, lambda: console.print_lines(shown))
 
@@ -516,6 +536,20 @@ def _on_study(
             raise type(error)(f"{error}{why}") from None
         shown.begin(name)
         return stage(study)
+
+
+def _train_some(folder: Path, domains: str, trust_remote_code: bool) -> dict[str, Path]:
+    """Train some experts of a study, which other processes may do as well."""
+    from mixwise.api.study import train_some_experts
+
+    names = [name.strip() for name in domains.split(",") if name.strip()]
+    if not names:
+        raise typer.BadParameter("--only takes names of domains, such as math,code")
+    with console.progress("experts") as shown:
+        shown.begin("experts")
+        return train_some_experts(
+            folder, names, trust_remote_code=trust_remote_code, on_progress=shown
+        )
 
 
 def _read_study(

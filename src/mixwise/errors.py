@@ -56,6 +56,10 @@ class StudyError(MixwiseError):
     """The study folder is locked, incomplete or belongs to other settings: choose another."""
 
 
+class BusyError(StudyError):
+    """Another process works where this one wants to: wait for it, or stop it."""
+
+
 class DamagedError(MixwiseError):
     """A file that mixwise wrote no longer holds what was written: restore it or delete it."""
 

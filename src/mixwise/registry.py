@@ -57,7 +57,7 @@ _OWN: dict[Kind, tuple[str, ...]] = {
         "subsets-fast",
         "subsets-race",
     ),
-    "engine": ("local",),
+    "engine": ("local", "ray"),
 }
 _added: dict[Kind, list[str]] = {kind: [] for kind in _OWN}
 

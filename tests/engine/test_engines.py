@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from mixwise import registry
-from mixwise.engine.engines import ENGINES, NamedEngine, register_engine
+from mixwise.engine.engines import ENGINES, NamedEngine, find_cluster, register_engine
 from mixwise.engine.local import LocalEngine
 from mixwise.engine.serial import HereEngine
 from mixwise.errors import RecipeError
@@ -38,5 +39,23 @@ def test_an_engine_of_ones_own_is_named_in_recipes(registered: None) -> None:
 
 
 def test_an_unknown_engine_is_refused() -> None:
-    with pytest.raises(ValueError, match="`ray` is not an engine"):
-        EngineSettings(cluster="ray")
+    with pytest.raises(ValueError, match="`raj` is not an engine: did you mean `ray`"):
+        EngineSettings(cluster="raj")
+
+
+@pytest.mark.parametrize("key", [{"address": "local"}, {"memory_gb": 4}])
+def test_keys_of_clusters_are_refused_on_this_machine(key: dict[str, Any]) -> None:
+    [name] = key
+    with pytest.raises(RecipeError, match=rf"`engine\.{name}` is of a cluster, but .* is `local`"):
+        find_cluster(EngineSettings(**key))
+
+
+def test_this_machine_is_a_cluster_of_one_host() -> None:
+    cluster = find_cluster(EngineSettings())
+    [host] = cluster.hosts
+    assert not cluster.is_elsewhere
+    assert host.n_cores >= 1
+    assert cluster.call_everywhere(abs, -3) == [(host.name, 3)]
+    opened = cluster.open(2, 1, 0)
+    assert isinstance(opened, LocalEngine)
+    opened.close()

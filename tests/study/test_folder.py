@@ -233,6 +233,21 @@ def test_the_lock_is_gone_with_a_killed_process(study: StudyFolder) -> None:
             assert (study.folder / ".lock").read_text() == str(os.getpid())
 
 
+def test_several_share_a_study_and_nobody_has_it_alone_meanwhile(study: StudyFolder) -> None:
+    with study.share(), study.share():
+        assert study.holder == "of `experts --only`"
+        with (
+            pytest.raises(StudyError, match=r"process of `experts --only`\) is working in this"),
+            study.lock(),
+        ):
+            pass
+    assert study.holder is None
+    with study.lock():
+        assert study.holder == str(os.getpid())
+        with pytest.raises(StudyError, match=rf"process {os.getpid()}\) is"), study.share():
+            pass
+
+
 def test_a_study_killed_while_it_was_made_can_be_made_again(
     tmp_path: Path, recipe_file: Path
 ) -> None:

@@ -42,6 +42,10 @@ def test_a_class_of_a_notebook_is_refused_before_a_worker_dies_of_it(
     script.__file__ = "train.py"
     monkeypatch.setitem(sys.modules, "__main__", script)
     _require_importable(suite)  # worker processes run the script's top again
+    with pytest.raises(
+        RecipeError, match=r"class `OfACell`, which is defined in the script itself"
+    ):
+        _require_importable(suite, is_elsewhere=True)
     monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     _require_importable(EvaluationSuite((text_set(), Confidence()), 4))
     with pytest.raises(RecipeError, match=r"`evaluation\.sets\.mine`: worker .* class `OfACell`"):

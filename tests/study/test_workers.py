@@ -2,10 +2,17 @@ from typing import Any
 
 import pytest
 
+from mixwise.engine.cluster import Host
 from mixwise.errors import ResourceError
 from mixwise.recipe import Recipe
 from mixwise.study import workers
-from mixwise.study.workers import Seats, choose_seats
+from mixwise.study.workers import (
+    Seats,
+    choose_own_device,
+    choose_run_device,
+    choose_seats,
+    describe_hosts,
+)
 
 
 def recipe(engine: dict[str, Any] | None = None, parts: int = 1) -> Recipe:
@@ -56,3 +63,83 @@ def test_more_than_the_gpus_hold_is_refused(machine: Any) -> None:
 def test_apples_gpu_takes_one_run(machine: Any) -> None:
     machine("mps", 8)
     assert choose_seats(recipe()) == Seats(1, 8, 0)
+
+
+def test_jobs_that_are_few_share_all_cores(machine: Any) -> None:
+    machine("cpu", 8)
+    assert choose_seats(recipe(), 1) == Seats(1, 8, 0)
+    assert choose_seats(recipe({"workers": 4}), 2) == Seats(2, 4, 0)
+    assert choose_seats(recipe({"workers": 1}), 2) == Seats(1, 8, 0)
+
+
+def gb(n: int) -> int:
+    return n * 10**9
+
+
+class Hosts:
+    """A cluster that is not here."""
+
+    is_elsewhere = True
+
+    def __init__(self, *hosts: Host) -> None:
+        self.hosts = hosts
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def make(*sizes: tuple[int, int]) -> None:
+        hosts = [Host(f"h{k}", cores, gpus, gb(8)) for k, (cores, gpus) in enumerate(sizes)]
+        monkeypatch.setattr(workers, "cluster_of", lambda recipe: Hosts(*hosts))
+
+    return make
+
+
+def test_a_cluster_of_cores_has_a_run_for_each(cluster: Any) -> None:
+    cluster((8, 0), (3, 0))
+    assert choose_seats(recipe()) == Seats(11, 1, 0)
+    assert choose_seats(recipe(parts=2)) == Seats(5, 1, 0)  # 4 and 1: a run stays on a host
+    assert choose_seats(recipe({"workers": 2})) == Seats(2, 5, 0)
+    assert choose_seats(recipe({"workers": 1})) == Seats(1, 8, 0)  # of the larger host
+
+
+def test_a_cluster_of_gpus_has_a_run_for_each(cluster: Any) -> None:
+    cluster((16, 4), (64, 0), (8, 1))
+    assert choose_run_device(recipe()) == "cuda"
+    assert choose_seats(recipe()) == Seats(5, 4, 1)
+    assert choose_seats(recipe(parts=2)) == Seats(2, 4, 2)
+    with pytest.raises(ResourceError, match="no host of the cluster has more than 4 GPUs"):
+        choose_seats(recipe(parts=8))
+
+
+def test_more_workers_than_there_is_room_for_wait(cluster: Any) -> None:
+    cluster((1, 0), (1, 0))
+    assert choose_seats(recipe({"workers": 3})) == Seats(3, 1, 0)
+    told = describe_hosts(recipe({"workers": 3}))
+    assert told is not None
+    assert "3 job(s) at once, each on 1 core(s)" in told
+    assert "h0 1 (1 core(s), 8 GB), h1 1 (1 core(s), 8 GB); 1 wait(s) for a host" in told
+
+
+def test_a_run_that_no_host_holds_is_refused(cluster: Any) -> None:
+    cluster((4, 0), (2, 0))
+    with pytest.raises(ResourceError, match=r"a run takes 5 core\(s\) of one host"):
+        choose_seats(recipe({"threads": 5}))
+    with pytest.raises(ResourceError, match=r"and 9 GB \(`engine\.memory_gb`\), but no host"):
+        choose_seats(recipe({"cluster": "ray", "memory_gb": 9}))
+    told = describe_hosts(recipe({"cluster": "ray", "memory_gb": 5}))
+    assert told is not None
+    assert "h0 1 (4 core(s), 8 GB), h1 1 (2 core(s), 8 GB)" in told
+
+
+def test_a_device_that_no_host_has_is_refused(cluster: Any) -> None:
+    cluster((4, 0))
+    wants = recipe().model_copy(
+        update={"training": recipe().training.model_copy(update={"device": "cuda"})}
+    )
+    with pytest.raises(ResourceError, match="is `cuda`, but no host of the cluster has one"):
+        choose_run_device(wants)
+    assert choose_own_device(wants) in ("cpu", "cuda", "mps")
+
+
+def test_this_machine_is_not_described() -> None:
+    assert describe_hosts(recipe()) is None

@@ -168,8 +168,11 @@ class Study(OpenedStudy["Workspace"]):
             return self._workspace.recipe
         return self._new_recipe.recipe if self._new_recipe else self._folder.recipe
 
-    def check(self) -> Checked:
+    def check(self, *, show: int = 0) -> Checked:
         """Find out everything that can be known before training; then a new recipe is kept.
+
+        Args:
+            show: Rows of each domain and text set to read for ``review.rows``.
 
         Raises:
             MixwiseError: If something would fail later.
@@ -177,7 +180,7 @@ class Study(OpenedStudy["Workspace"]):
         from mixwise.stages.check import run_check
 
         self._require_writable()
-        checked = run_check(self.workspace.inputs, self.folder)
+        checked = run_check(self.workspace.inputs, self.folder, n_shown=show)
         self.workspace.runs.require_own_experts()
         if self._new_recipe is not None:
             new = self._new_recipe
@@ -246,3 +249,34 @@ def check_recipe(
 
     settings = Settings(folder, cache_folder(), trust_remote_code)
     return run_check(Inputs(loaded, settings, on_progress=on_progress), study, n_shown=show)
+
+
+def train_some_experts(
+    study: str | Path,
+    domains: Sequence[str],
+    *,
+    trust_remote_code: bool = False,
+    on_progress: OnProgress = silent,
+) -> dict[str, Path]:
+    """Train the experts of some domains, while other processes may train those of others.
+
+    Args:
+        study: Folder of a study that is there; `Study.check` makes it of a new recipe.
+        domains: Names of the domains.
+        trust_remote_code: Whether code from the base model's folder may run.
+        on_progress: Told how far training has come.
+
+    Returns:
+        Folder of each of their experts.
+
+    Raises:
+        StudyError: If there is no study, a process holds it alone, or another one trains an expert.
+        RecipeError: If a name is no domain of the study.
+    """
+    folder = StudyFolder.open(Path(study))
+    folder.require_recipe_folder()
+    from mixwise.stages.experts import train_some  # torch: not before the study is found
+    from mixwise.study.inputs import Settings
+
+    settings = Settings(folder.recipe_folder, cache_folder(), trust_remote_code)
+    return train_some(folder, settings, tuple(dict.fromkeys(domains)), on_progress)

@@ -26,13 +26,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from types import FrameType
 from typing import Any, Generic
 
+from mixwise.engine.kept_warnings import keeping_warnings
 from mixwise.engine.protocol import Finished, Job, OnStep, Result, Stopped
 from mixwise.engine.worker_cache import give_memory_back, keeps_something
 from mixwise.errors import MixwiseWarning, ResourceError
@@ -41,6 +41,10 @@ _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 30.0  # for a snapshot; schedulers kill after as long
 _IMPORTED_ONCE = ["transformers.trainer"]  # and with it torch; neither looks for a GPU by itself
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class WorkerKilledError(ResourceError):
+    """A worker process ended without a word: something killed it."""
 
 
 class LocalEngine:
@@ -89,7 +93,7 @@ class LocalEngine:
                     "a worker process was told to stop (SIGTERM) by someone else: run the same "
                     "command again; it goes on from here"
                 ) from None
-            raise ResourceError(
+            raise WorkerKilledError(
                 "a worker process was killed, most likely for lack of memory: lower "
                 "`engine.workers` or `training.batch_sequences`; the same command "
                 "goes on from here"
@@ -270,7 +274,7 @@ def _call(
     texts: list[str] = []
     _worker.is_busy = True
     try:
-        with _keeping_warnings(texts):
+        with keeping_warnings(texts):
             return _Done(function(job, on_step), tuple(texts))
     except Exception as error:
         setattr(error, _WARNINGS, tuple(texts))
@@ -279,20 +283,3 @@ def _call(
         _worker.is_busy = False
         if not keeps_something():
             give_memory_back()  # the worker may wait for long
-
-
-@contextmanager
-def _keeping_warnings(texts: list[str]) -> Iterator[None]:
-    """Keep our own warnings for the process that asked; all others are shown here, as ever."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", MixwiseWarning)
-        show = warnings.showwarning
-
-        def keep(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if issubclass(category, MixwiseWarning):
-                texts.append(str(message))
-            else:
-                show(message, category, *place, **more)
-
-        warnings.showwarning = keep
-        yield

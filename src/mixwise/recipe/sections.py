@@ -360,10 +360,15 @@ class EngineSettings(Section):
     """Where work runs: by default in worker processes of this machine, each with some threads.
 
     ``cluster`` names the engine, ``workers`` how many jobs it runs at once.
+    ``address`` of a cluster of Ray: ``auto``, the one that this host belongs to; ``local``, one of
+    this machine for this study alone; or ``host:port``, ``ray://host:port``.
+    ``memory_gb``: what a cluster keeps free for each job.
     ``task_vectors`` is the precision in which the experts' differences from the base are kept.
     """
 
     cluster: Annotated[str, AfterValidator(known("engine"))] = "local"
+    address: Annotated[str, Field(min_length=1, max_length=256)] = "auto"
     workers: Seats | Literal["auto"] = "auto"
     threads: Seats | Literal["auto"] = "auto"
+    memory_gb: Annotated[float, Field(gt=0, le=10**6)] | None = None
     task_vectors: Literal["float32", "bfloat16", "int8"] = "float32"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import warnings
 from collections import Counter
@@ -10,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixwise.decision.baselines import EVERY, baselines
+from mixwise.engine.cluster import Cluster
+from mixwise.engine.shared_folder import survey_hosts
 from mixwise.engine.worker_cache import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line, printable
 from mixwise.merging.fit.buffers import require_same_buffers
@@ -36,7 +37,7 @@ from mixwise.study.plan import Counts, DomainPlan, ModelShape, Plan, make_plan
 from mixwise.study.repetition import expected_shares, short_run_rows
 from mixwise.study.requirements import require_rule_needs
 from mixwise.study.warnings import collect_warnings
-from mixwise.study.workers import choose_seats
+from mixwise.study.workers import choose_seats, cluster_of, describe_hosts
 from mixwise.training.lora import lora_config
 
 _ROOM = 1.1  # free disk that must be there, as a multiple of what the study will take
@@ -78,7 +79,9 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     n_front = most_scored(n_groups) if n_groups else 0
     answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
     always = baselines(EVERY, inputs.available)
-    seats = choose_seats(recipe)
+    cluster, seats = cluster_of(recipe), choose_seats(recipe)
+    if cluster.is_elsewhere:
+        survey_hosts(cluster, study_folder, (inputs.base_folder, inputs.settings.cache))
     plan = make_plan(
         recipe,
         _domains(inputs),
@@ -94,7 +97,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         evaluation_tokens=inputs.suite.n_tokens,
         n_workers=seats.n_workers,
     )
-    require_room(plan, study_folder, on_gpu=seats.n_devices > 0)
+    require_room(plan, study_folder, cluster, on_gpu=seats.n_devices > 0)
     has_begun = (study_folder / "experts").is_dir()
     measured = measure_steps(live, inputs, seats.n_threads, has_begun=has_begun)
     found = collect_warnings(live, inputs, plan)
@@ -104,7 +107,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         replace(plan, seconds=plan.time(measured)),
         review_data(inputs, n_shown),
         tuple(found),
-        tuple(notes_of(inputs)),
+        (*notes_of(inputs), *filter(None, [describe_hosts(recipe)])),
     )
 
 
@@ -142,12 +145,13 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     return live
 
 
-def require_room(plan: Plan, study_folder: Path, *, on_gpu: bool) -> None:
-    """Refuse a study that the disk or the memory cannot hold.
+def require_room(plan: Plan, study_folder: Path, cluster: Cluster, *, on_gpu: bool) -> None:
+    """Refuse a study that the disk or the memory cannot hold; not of GPUs of other hosts.
 
     Args:
         plan: The plan.
         study_folder: Where the study will be written.
+        cluster: The hosts that it runs on.
         on_gpu: Whether runs train on a GPU each, and not in the machine's own memory.
 
     Raises:
@@ -163,8 +167,10 @@ def require_room(plan: Plan, study_folder: Path, *, on_gpu: bool) -> None:
             "`validation.mixtures` or `training.trajectory_checkpoints`"
         )
     needed, where = plan.memory_bytes, "this machine"
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if on_gpu:
+    memory = sum(host.memory_bytes for host in cluster.hosts)
+    if cluster.is_elsewhere:
+        where = "the cluster"
+    elif on_gpu:
         import torch
 
         needed, where = plan.run_memory_bytes, "its GPU"

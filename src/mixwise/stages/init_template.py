@@ -134,9 +134,11 @@ final:
   # seeds: 1                 # 2 with `verify: true`
 
 # engine:
-#   cluster: local           # this machine, or an engine of yours
+#   cluster: local           # this machine; or ray (mixwise[ray]), or an engine of yours
+#   address: auto            # of Ray: auto, local, host:port or ray://host:port
 #   workers: auto            # runs at once
 #   threads: auto            # of each
+#   memory_gb: null          # that a cluster keeps free for each
 #   task_vectors: float32    # how experts are stored for merging; or bfloat16, int8
 """
 

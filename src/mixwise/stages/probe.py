@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from mixwise.data.streams import TokenRows
-from mixwise.engine.devices import choose_device
 from mixwise.errors import CheckpointError, EvaluationError, RecipeError, first_line
 from mixwise.evaluation.likelihood.neighbours import find_neighbour, find_padding
 from mixwise.evaluation.likelihood.packing import find_mixing
@@ -29,6 +28,7 @@ from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import PreparedSuite
 from mixwise.models.live_model import LiveModel
 from mixwise.study.inputs import Inputs
+from mixwise.study.workers import choose_own_device
 
 
 def require_finite(live: LiveModel, inputs: Inputs) -> None:
@@ -60,7 +60,7 @@ def require_sound(live: LiveModel, inputs: Inputs) -> None:
     recipe, sets = inputs.recipe, inputs.suite.likelihood_sets
     model: Any = live.module
     if recipe.evaluation.placement == "device":
-        model = model.to(choose_device(recipe.training.device))
+        model = model.to(choose_own_device(recipe))
     if recipe.task_facts.has_labels:
         _require_labels(model, inputs, sets)
         return

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from mixwise.engine.devices import choose_device
 from mixwise.evaluation.likelihood.prefixes import why_unshared
 from mixwise.evaluation.likelihood.rows import Batch, batch_nats
 from mixwise.evaluation.likelihood.text import TextSet
@@ -31,6 +30,7 @@ from mixwise.scorer import Part
 from mixwise.study.batch_norm import statistics_data
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Measured
+from mixwise.study.workers import choose_own_device
 from mixwise.training.preparing import label_loss, prepare_module
 
 
@@ -50,7 +50,7 @@ def measure_steps(
         EvaluationError: If a set cannot be measured, or gives what is no number.
     """
     torch.set_num_threads(n_threads)
-    device = choose_device(inputs.recipe.training.device)
+    device = choose_own_device(inputs.recipe)
     live.module.to(device)
     shares = why_unshared(live.module) is None
     prepared = PreparedSuite(inputs.suite, device, share_prefixes=shares)

@@ -26,7 +26,6 @@ from mixwise.diagnostics.units.silencing import (
     measure_units,
     next_tokens,
 )
-from mixwise.engine.devices import choose_device
 from mixwise.errors import RecipeError, StudyError, nearest
 from mixwise.merging.pool import write_checkpoint
 from mixwise.mixture import Mixture
@@ -38,6 +37,7 @@ from mixwise.stages.unit_inputs import heldout_batches
 from mixwise.study.result_files import load_result
 from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
+from mixwise.study.workers import choose_own_device
 from mixwise.training.job import RUN_FILE, load_record
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def measure_study_units(
     task = workspace.recipe.task_facts
     subjects = [s for name in names or _usual(workspace) for s in _subjects(workspace, name)]
     recipe = workspace.recipe
-    device = choose_device(recipe.training.device)
+    device = choose_own_device(recipe)
     precision = recipe.evaluation.precision
     live = LiveModel.load(
         workspace.inputs.base,

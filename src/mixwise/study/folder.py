@@ -1,7 +1,8 @@
 """One folder that holds a whole study: recipe, experts, references, ledger, results.
 
 Every file that is no checkpoint is written beside its place and moved there, so a killed process
-leaves the old one or the new one. One process at a time may work in the folder.
+leaves the old one or the new one. One process at a time may work in the folder; several may each
+train some of its experts.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ _STAGES = {  # the command that makes a result
 RESULT_FILES = tuple(_STAGES)
 NOTICES_FILE = "notices.json"
 _LOCK_FILE = ".lock"
+_SHARERS = "of `experts --only`"  # who share the lock, and leave no number
 _LOCK_TRIES, _LOCK_SECONDS = 10, 0.05  # whoever asks for the holder has the lock for a moment
 
 
@@ -306,16 +308,27 @@ class StudyFolder:
         except OSError as error:
             raise explain_failed_write(error, self.folder) from None
         with opened as file:
-            if not _try_lock(file):
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise StudyError(
-                    f"{self.folder}: another mixwise (process {holder}) is working in "
-                    "this study: wait until it has ended, or stop it"
-                )
+            if not _try_lock(file, fcntl.LOCK_EX):
+                raise _held_by_another(self.folder, file)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            yield
+
+    @contextmanager
+    def share(self) -> Iterator[None]:
+        """Hold the study beside others that do the same, each to train experts of its own.
+
+        Raises:
+            StudyError: If a process holds it alone.
+        """
+        try:
+            opened = (self.folder / _LOCK_FILE).open("a+")
+        except OSError as error:
+            raise explain_failed_write(error, self.folder) from None
+        with opened as file:
+            if not _try_lock(file, fcntl.LOCK_SH):
+                raise _held_by_another(self.folder, file)
             yield
 
 
@@ -355,16 +368,23 @@ def _parse_old(text: bytes) -> dict[str, Any] | None:
     return content if is_old and isinstance(content.get("recipe_folder"), str) else None
 
 
-def _try_lock(file: IO[str]) -> bool:
+def _try_lock(file: IO[str], kind: int) -> bool:
     """Take a lock; someone may have it for no more than the moment of a question."""
     for _ in range(_LOCK_TRIES):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(_LOCK_SECONDS)
         else:
             return True
     return False
+
+
+def _held_by_another(folder: Path, file: IO[str]) -> StudyError:
+    return StudyError(
+        f"{folder}: another mixwise (process {_name_holder(file)}) is working in this study: wait "
+        "until it has ended, or stop it"
+    )
 
 
 def _holder(folder: Path) -> str | None:
@@ -374,11 +394,25 @@ def _holder(folder: Path) -> str | None:
     except OSError:
         return None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return file.read().strip() or "unknown"
+        for kind in (fcntl.LOCK_EX, fcntl.LOCK_SH):
+            try:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _name_holder(file)
+            except OSError:  # a network's disk, where who holds a file alone must write it
+                continue
+            break
     return None
+
+
+def _name_holder(file: IO[str]) -> str:
+    """Whoever holds a lock that was refused: a number, or that it is shared."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        return file.read().strip() or "unknown"
+    return _SHARERS
 
 
 def _why_none(folder: Path) -> str:

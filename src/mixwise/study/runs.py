@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 
-from mixwise.engine.engines import ENGINES
 from mixwise.engine.nothing import NoEngine
 from mixwise.engine.protocol import Engine
+from mixwise.engine.shared_folder import SharedFolder
+from mixwise.errors import StudyError
 from mixwise.files import HashMemo
 from mixwise.ledger import Ledger
 from mixwise.merging.rule_table import NamedRule
@@ -21,7 +22,7 @@ from mixwise.study.gradient_runs import measure_gradients, remove_gradients
 from mixwise.study.inputs import Inputs
 from mixwise.study.repetition import short_run_rows, short_run_rows_of_all
 from mixwise.study.study_runs import StudyRuns
-from mixwise.study.workers import choose_seats
+from mixwise.study.workers import choose_seats, cluster_of
 from mixwise.training.job import TrainingJob
 from mixwise.training.launch import train
 
@@ -45,6 +46,7 @@ class Runs(StudyRuns[TrainingJob]):
         hash_file: Hashes files, and remembers unchanged ones.
         on_progress: Told how far training has come.
         read_only: Whether nothing may be trained.
+        most_at_once: Runs that there are at most, so that each may take more threads.
     """
 
     made_with = "data or settings"
@@ -60,12 +62,14 @@ class Runs(StudyRuns[TrainingJob]):
         on_progress: OnProgress,
         *,
         read_only: bool = False,
+        most_at_once: int | None = None,
     ) -> None:
         self.recipe = inputs.recipe
         seed = self.recipe.training.seed
         super().__init__(study, rule, ledger, hash_file, on_progress, seed=seed)
         self._inputs = inputs
         self._is_read_only = read_only
+        self._most_at_once = most_at_once
 
     def close(self) -> None:
         """See `StudyRuns.close`."""
@@ -77,9 +81,13 @@ class Runs(StudyRuns[TrainingJob]):
         """See `StudyRuns.engine`."""
         if self._is_read_only:
             return NoEngine()
-        seats = choose_seats(self.recipe)
-        named = ENGINES.find(self.recipe.engine.cluster)
-        return named.open(seats.n_workers, seats.n_threads, seats.n_devices)
+        seats = choose_seats(self.recipe, self._most_at_once)
+        cluster = cluster_of(self.recipe)
+        engine = cluster.open(seats.n_workers, seats.n_threads, seats.n_devices)
+        if not cluster.is_elsewhere:
+            return engine
+        inputs = self._inputs
+        return SharedFolder(engine, self._study.folder, (inputs.base_folder, inputs.settings.cache))
 
     @property
     def how_to_train(self) -> str:
@@ -103,6 +111,26 @@ class Runs(StudyRuns[TrainingJob]):
             measure_gradients(self.expert_jobs(), self.engine, self._on_progress)
         super().train_experts()
         remove_gradients(self._study.gradients_folder)  # also those of another method's, killed
+
+    def train_experts_of(self, domains: Sequence[str]) -> None:
+        """Train the experts of some domains, while other processes may train those of others.
+
+        Args:
+            domains: Names; an expert that is trained already, or brought, is left as it is.
+
+        Raises:
+            StudyError: If all experts are made together, of all domains' gradients.
+            BusyError: If another process is training one of them.
+        """
+        if self._is_by_gradients:
+            raise StudyError(
+                f"{self._study.folder}: its experts are not trained but moved along gradients of "
+                "all domains, which are made together: run `mixwise experts` without `--only`, or "
+                "set `experts.method: training`"
+            )
+        self.require_own_experts()
+        own = {name for name, domain in self.recipe.domains.items() if domain.expert is None}
+        self._train([self.expert_job(name) for name in domains if name in own])
 
     @property
     def _is_by_gradients(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from functools import cached_property
 
-from mixwise.engine.devices import choose_device
 from mixwise.engine.protocol import Engine
 from mixwise.engine.serial import HereEngine
 from mixwise.errors import RecipeError
@@ -25,7 +24,7 @@ from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.runs import Runs
 from mixwise.study.workbench import Workbench
-from mixwise.study.workers import choose_seats
+from mixwise.study.workers import choose_run_device, choose_seats, cluster_of
 
 _RESULTS = "results 4"  # form of the result files; one of another form is made anew
 
@@ -77,7 +76,7 @@ class Workspace(Workbench):
         wanted = self.recipe.evaluation
         return ModelSettings(
             self.inputs.base,
-            device=choose_device(self.recipe.training.device),
+            device=choose_run_device(self.recipe),
             precision=wanted.precision,
             placement=wanted.placement,
             memory_bytes=int(wanted.memory_gb * 1e9) if wanted.memory_gb else None,
@@ -102,7 +101,9 @@ class Workspace(Workbench):
         is_spread = is_elsewhere or (seats.n_workers > 1 and settings.placement != "split")
         is_shared = self.is_read_only or is_spread
         if is_spread and not self.is_read_only:
-            _require_importable(self.inputs.suite)
+            _require_importable(
+                self.inputs.suite, is_elsewhere=cluster_of(self.recipe).is_elsewhere
+            )
         engine: Engine = self.runs.engine if is_shared else HereEngine()
         return Evaluations(engine, settings, self.inputs.suite, on_progress=self.on_progress)
 
@@ -154,13 +155,18 @@ class Workspace(Workbench):
         }
 
 
-def _require_importable(suite: EvaluationSuite) -> None:
-    """Refuse sets of a class that worker processes cannot import: one of a notebook's cells."""
+def _require_importable(suite: EvaluationSuite, *, is_elsewhere: bool = False) -> None:
+    """Refuse sets of a class that worker processes cannot import: one of a notebook's cells.
+
+    Processes of this machine load the caller's script too; those of other hosts do not.
+    """
+    has_script = hasattr(sys.modules["__main__"], "__file__") and not is_elsewhere
     for chosen in suite.sets:
-        is_of_main = type(chosen).__module__ == "__main__"
-        if is_of_main and not hasattr(sys.modules["__main__"], "__file__"):
+        if type(chosen).__module__ == "__main__" and not has_script:
+            where = "the script itself" if is_elsewhere else "a notebook"
+            remedy = "" if is_elsewhere else ", or set `engine.workers: 1`"
             raise RecipeError(
                 f"`evaluation.sets.{chosen.name}`: worker processes cannot import its class "
-                f"`{type(chosen).__name__}`, which is defined in a notebook or on standard input: "
-                "move it to a module of its own, or set `engine.workers: 1`"
+                f"`{type(chosen).__name__}`, which is defined in {where} or on standard input: "
+                f"move it to a module of its own{remedy}"
             )

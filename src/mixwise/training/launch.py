@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mixwise.engine.protocol import Stopped
 from mixwise.engine.worker_cache import release_resident
-from mixwise.errors import StudyError, TrainingError
+from mixwise.errors import BusyError, TrainingError
 from mixwise.shortages import explain_failed_write
 from mixwise.training.job import ERROR_PREFIX, OnStep, RunRecord, TrainingJob, load_record
 from mixwise.training.run_folder import STOP, WORK, prepare_folder
@@ -34,7 +34,7 @@ def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
 
     Raises:
         TrainingError: If the run fails.
-        StudyError: If another process is training into the same folder.
+        BusyError: If another process is training into the same folder.
     """
     release_resident()  # a model that was evaluated here: its memory is needed
     with run_lock(job.output):
@@ -133,7 +133,7 @@ def run_lock(folder: Path) -> Iterator[None]:
         folder: Of the run; made where it is not there.
 
     Raises:
-        StudyError: If another process holds it.
+        BusyError: If another process holds it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def run_lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StudyError(
+            raise BusyError(
                 f"{folder}: another process is training this run: wait for it or stop it"
             ) from None
         yield

@@ -1,0 +1,1 @@
+"""Ray as an engine: several hosts, several GPUs."""

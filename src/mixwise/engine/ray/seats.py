@@ -1,0 +1,173 @@
+"""The seats of an engine: asked for, placed by Ray, given jobs, stopped."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixwise.engine.cluster import require_same_versions
+from mixwise.engine.ray.seat import Placed, Seat
+from mixwise.errors import ResourceError
+
+_GRACE_SECONDS = 40.0  # a worker has 30 for a snapshot
+_CALLS_AT_ONCE = 4  # of an actor: a job, its steps, a stop
+_SENT = ("HF_", "TRANSFORMERS_", "TOKENIZERS_", "MIXWISE_", "OMP_", "MKL_", "CUBLAS_")
+
+
+@dataclass(frozen=True, slots=True)
+class SeatResources:
+    """What one seat keeps free on its node.
+
+    Args:
+        n_threads: Threads of each process.
+        n_cores: Cores.
+        n_gpus: GPUs; 0 on a CPU.
+        memory_bytes: Memory; None for no promise.
+    """
+
+    n_threads: int
+    n_cores: int
+    n_gpus: int = 0
+    memory_bytes: int | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{self.n_cores} core(s)"]
+        parts += [f"{self.n_gpus} GPU(s)"] if self.n_gpus else []
+        parts += [f"{self.memory_bytes / 1e9:g} GB"] if self.memory_bytes else []
+        return ", ".join(parts)
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A seat, and what it does.
+
+    Args:
+        actor: Ray's handle.
+        ref: What is waited for: its place, then the outcome of a job; None while it is idle.
+        host: Where it is; empty until it is placed.
+        index: Of the job that it does.
+        step: The answer to what step the job is at, where that was asked.
+    """
+
+    actor: Any
+    ref: Any
+    host: str = ""
+    index: int | None = None
+    step: Any = None
+
+
+class Seats:
+    """Places to work that one engine holds.
+
+    Args:
+        ray: The package, connected.
+        resources: What each keeps free.
+    """
+
+    def __init__(self, ray: Any, resources: SeatResources) -> None:
+        self._ray = ray
+        self._resources = resources
+        self.held: list[Held] = []
+
+    @property
+    def idle(self) -> list[Held]:
+        """Those that wait for a job."""
+        return [held for held in self.held if held.ref is None]
+
+    @property
+    def busy(self) -> list[Held]:
+        """Those that do a job."""
+        return [held for held in self.held if held.index is not None]
+
+    @property
+    def is_any_placed(self) -> bool:
+        """Whether Ray has found room for one."""
+        return any(held.host for held in self.held)
+
+    def ask_for(self, n: int) -> None:
+        """Ask for seats until there are as many; there may be no room for all."""
+        for _ in range(n - len(self.held)):
+            chosen = self._resources
+            options = self._ray.remote(Seat).options(
+                num_cpus=chosen.n_cores,
+                num_gpus=chosen.n_gpus,
+                memory=chosen.memory_bytes,
+                max_concurrency=_CALLS_AT_ONCE,
+            )
+            sent = {name: value for name, value in os.environ.items() if name.startswith(_SENT)}
+            actor = options.remote(chosen.n_threads, chosen.n_gpus, sent, str(Path.cwd()))
+            self.held.append(Held(actor, actor.place.remote()))
+
+    def begin(self, held: Held, function: Callable[..., Any], jobs: Any, index: int) -> None:
+        """Give an idle seat a job.
+
+        Args:
+            held: The seat.
+            function: What is done.
+            jobs: Ray's reference to all jobs of the call, in a list that hides it from Ray.
+            index: Of the job among them.
+        """
+        held.index = index
+        held.ref = held.actor.work.remote(function, jobs, index)
+
+    def wait(self, seconds: float) -> list[Held]:
+        """Seats that have something to say: a place, an outcome or that they are lost."""
+        by_ref = {held.ref: held for held in self.held if held.ref is not None}
+        if not by_ref:
+            time.sleep(seconds)
+            return []
+        done, _ = self._ray.wait(list(by_ref), num_returns=1, timeout=seconds)
+        return [by_ref[ref] for ref in done]
+
+    def place(self, held: Held, placed: Placed) -> None:
+        """Take the place of a seat, whose first answer this is.
+
+        Raises:
+            ResourceError: If its host has other software, or not this process's folder.
+        """
+        require_same_versions(placed.host, placed.versions)
+        if not placed.has_folder:
+            raise ResourceError(
+                f"{placed.host}: has no folder {Path.cwd()}, where this command runs: put the "
+                "study on a disk that all hosts share, under the same path, and run it there"
+            )
+        held.host, held.ref = placed.host, None
+
+    def drop(self, held: Held) -> None:
+        """Give up a seat that is lost."""
+        self.held.remove(held)
+        with suppress(self._ray.exceptions.RayError):
+            self._ray.kill(held.actor)
+
+    def stop_busy(self) -> None:
+        """Let every job save what it has done and end; a seat that does not in time is dropped."""
+        busy = self.busy
+        for held in busy:
+            held.actor.stop.remote()
+        until, left = time.monotonic() + _GRACE_SECONDS, [held.ref for held in busy]
+        with suppress(self._ray.exceptions.RayError):
+            while left and time.monotonic() < until:
+                _, left = self._ray.wait(left, num_returns=len(left), timeout=1.0)
+        for held in busy:
+            if held.ref in left or not self._has_answered(held):
+                self.drop(held)
+            else:
+                held.ref = held.index = held.step = None
+
+    def close(self) -> None:
+        """The same, and give all seats back."""
+        self.stop_busy()
+        while self.held:
+            self.drop(self.held[-1])
+
+    def _has_answered(self, held: Held) -> bool:
+        try:
+            self._ray.get(held.ref, timeout=0)
+        except self._ray.exceptions.RayError:
+            return False
+        return True
