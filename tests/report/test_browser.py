@@ -1,13 +1,13 @@
 """The page in a real browser, offline, as a reader opens it."""
 
 import re
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 from tests.report.test_front import with_front
+from tests.report.visits import Visit
 
 from mixwise.report.page import save_report
 
@@ -15,59 +15,6 @@ MakeStudy = Callable[..., Path]
 
 HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(1)</script>"
 LONG = [f"a-very-long-name-of-a-dataset.with_parts-{k:02}" for k in range(32)]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.fail(f"none of {', '.join(names)} is installed: the report must be seen in one")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
-
-
-class Visit:
-    """One look at a report: the page, and everything that went wrong on it."""
-
-    def __init__(self, browser: Browser, report: Path, width: int, scheme: str = "light") -> None:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=scheme,  # type: ignore[arg-type]
-        )
-        context.set_offline(True)
-        self.page: Page = context.new_page()
-        self.troubles: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.troubles.append(message.text))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.troubles.append(dialog.message))
-        self.page.on("requestfailed", lambda request: self.troubles.append(request.url))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(report.as_uri())
-        self.page.wait_for_load_state("networkidle")
-
-    def n_charts(self) -> int:
-        """Charts that are drawn; each has several layers."""
-        return int(
-            self.page.evaluate(
-                "[...document.querySelectorAll('.js-plotly-plot')]"
-                ".filter(chart => chart.querySelector('.main-svg')).length"
-            )
-        )
-
-    def overflow(self) -> int:
-        """Pixels by which the page is wider than the window."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
 
 @pytest.mark.parametrize("width", [1280, 400])

@@ -1,36 +1,35 @@
 """The report: one HTML file that shows a whole study and opens without a network.
 
 Method:
-    Files of the study → values (`reading`) → sections of markup and charts → the template
-    ``page.html``, with plotly's script inside once. A content security policy in the template
-    forbids the page to ask for anything outside itself.
+    Files of the study → values (`reading`) → sections of markup and charts → the page around
+    them (`assets`), whose content security policy forbids it to ask for anything outside itself.
 """
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from mixwise.errors import ResourceError, StudyError
 from mixwise.files import replace_file
 from mixwise.report import front, notices, sections, trust
+from mixwise.report.assets import page_around
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
 from mixwise.study.folder import REPORT_FILE
 
 _SECTIONS = {
+    "explore": ("Try other mixtures", sections.explored),
+    "reasons": ("Why this mixture, and how far to trust it", sections.reasons),
     "baselines": ("Recommended beside the baselines", sections.baselines),
     "front": ("What more of one group costs in another", front.front),
     "candidates": ("Scored candidates", sections.candidates),
     "calibration": ("What the proxy misses", trust.calibration),
     "validation": ("Proxy against reference", sections.validation),
     "diagnosis": ("Task vectors, and what they predict", trust.diagnosis),
-    "profiles": ("Metrics along the simplex", sections.profiles),
+    "horizon": ("From the experts' horizon to the final one", sections.horizon),
     "notices": ("Notices", notices.notices),
     "cost": ("Cost spent and avoided", sections.cost),
     "provenance": ("Provenance", sections.provenance),
@@ -63,7 +62,6 @@ def save_report(folder: Path, output: Path | None = None) -> Path:
 
 def render_page(contents: Contents) -> str:
     """Turn the contents of a study into the text of the page."""
-    template = resources.files("mixwise.report").joinpath("page.html").read_text(encoding="utf-8")
     body = join(
         [
             _header(contents),
@@ -71,7 +69,7 @@ def render_page(contents: Contents) -> str:
             tag("footer", "Written by mixwise from the files of the study folder."),
         ]
     )
-    return Template(template).substitute(plotly=get_plotlyjs(), body=body)
+    return page_around(body, "mixwise report")
 
 
 def _header(contents: Contents) -> Html:
@@ -80,8 +78,8 @@ def _header(contents: Contents) -> Html:
         "header",
         tag("h1", _title(contents)),
         tag("p", f"{len(contents.domains)} domains", class_="soft"),
-        tag("nav", *links, aria_label="Sections"),
         sections.headline(contents),
+        tag("nav", *links, aria_label="Sections"),
     )
 
 

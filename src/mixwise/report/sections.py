@@ -6,12 +6,15 @@ import plotly.graph_objects as go
 
 from mixwise.decision.outcome import Margin
 from mixwise.decision.score import OBJECTIVE
+from mixwise.report.answer import answer_box
 from mixwise.report.charts import Choice, chart, chart_with_choices
 from mixwise.report.contents import Contents
+from mixwise.report.explorer import explorer
 from mixwise.report.fidelity_tables import fidelity_table, metric_fidelity_table
 from mixwise.report.figures import (
     agreement_figure,
     comparison_figure,
+    horizon_figure,
     mixture_figure,
     profile_figure,
 )
@@ -54,35 +57,56 @@ _SCALE_NOTE = (
 
 
 def headline(contents: Contents) -> Html:
-    """The recommended mixture, what training showed, and how sure it is."""
+    """The answer on one screen: what it is, what it should reach, how sure, at what price."""
+    found = contents.recommendation
+    if found is None:
+        return missing("No mixture is recommended yet.", "mixwise search STUDY")
+    outcome = contents.final.outcome.word if contents.final else ""
+    return join(
+        [
+            tag("p", prose(outcome_words(contents.final)), class_=f"outcome {outcome}".strip()),
+            _floor_note(contents),
+            _key_figures(contents),
+            answer_box(contents),
+        ]
+    )
+
+
+def reasons(contents: Contents) -> Html:
+    """Why this mixture, and how far to trust it."""
     found = contents.recommendation
     if found is None:
         return missing("No mixture is recommended yet.", "mixwise search STUDY")
     named = {row.answers.name: row.answers.proxy.shares for row in contents.baselines}
     beside = {name: named[name] for name in _MARKED if name in named}
-    shares = found.score.shares
-    outcome = contents.final.outcome.word if contents.final else ""
+    shares = {"recommended": found.score.shares, **_others(found), **beside}
     return join(
         [
-            tag("p", prose(outcome_words(contents.final)), class_=f"outcome {outcome}".strip()),
+            trust_box(contents.trust),
             _simplicity_note(contents),
             equals_note(contents),
-            trust_box(contents.trust),
-            _floor_note(contents),
-            _horizon_note(contents),
-            _key_figures(contents),
             tag("p", _SCALE_NOTE, class_="caption"),
-            tag("h3", f"Recommended shares, by {found.unit_words}"),
-            chart("chart-mixture", mixture_figure(shares, beside)),
             _unit_note(contents),
             tag(
                 "details",
-                tag("summary", "Shares as a table"),
-                share_table(contents.domains, {"recommended": shares, **_others(found), **beside}),
+                tag("summary", "Shares beside those that are usual"),
+                share_table(contents.domains, shares),
             ),
             share_ranges(contents),
         ]
     )
+
+
+def horizon(contents: Contents) -> Html:
+    """At what the proxy was measured, and how the best mixture moves along the experts' runs."""
+    found = contents.recommendation
+    if found is None:
+        return missing("Nothing is continued yet.", "mixwise search STUDY")
+    parts = [tag("p", horizon_words(found))]
+    if len(found.horizons.path) > 1:
+        figure = horizon_figure(found.horizons, found.score.shares)
+        parts.append(chart("chart-horizon", "The best mixture along the experts' runs", figure))
+    return join(parts)
 
 
 def _others(found: Recommendation) -> dict[str, dict[str, float]]:
@@ -102,12 +126,6 @@ def _unit_note(contents: Contents) -> Html:
 def _simplicity_note(contents: Contents) -> Html:
     """Whether the highest score is more than the simplest mixture can be told from."""
     words = simplicity_words(contents.recommendation)
-    return tag("p", words) if words else join([])
-
-
-def _horizon_note(contents: Contents) -> Html:
-    """At what the proxy was measured, what that cost, and whether its answer still moves."""
-    words = horizon_words(contents.recommendation)
     return tag("p", words) if words else join([])
 
 
@@ -207,7 +225,18 @@ def candidates(contents: Contents) -> Html:
         f"apart: the 95 % interval of their difference, over {_drawn(contents)}, holds 0."
         f"{_gap(search)}"
     )
-    return join([tag("p", words), legend(contents.domains), leaderboard(rows, contents.domains)])
+    search_box = tag(
+        "input", type="search", data_filters="leaderboard", id="filter", autocomplete="off"
+    )
+    shown = tag("span", id="leaderboard-count", class_="caption", role="status")
+    return join(
+        [
+            tag("p", words),
+            legend(contents.domains),
+            tag("div", tag("label", "Only rows with ", search_box), shown, class_="tools"),
+            tag("div", leaderboard(rows, contents.domains), id="leaderboard", data_sortable=""),
+        ]
+    )
 
 
 def _merge_rule(contents: Contents, search: SearchFound) -> str:
@@ -285,9 +314,11 @@ def _agreement_choices(contents: Contents, found: ValidationFound) -> list[Choic
     ]
 
 
-def profiles(contents: Contents) -> Html:
-    """Each metric along the simplex."""
+def explored(contents: Contents) -> Html:
+    """Mixtures to try; in a study without a surrogate, each metric along the simplex."""
     search = contents.search
+    if contents.surface is not None:
+        return explorer(contents)
     if search is None or not search.profiles.lines:
         return missing("There are no profiles yet.", "mixwise search STUDY")
     recommended = contents.recommended.answers.proxy.shares if contents.recommended else {}
