@@ -20,6 +20,7 @@ from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
 from mixwise.study.folder import REPORT_FILE
 
+_WINDOW = "mixwise report"
 _SECTIONS = {
     "explore": ("Try other mixtures", sections.explored),
     "reasons": ("Why this mixture, and how far to trust it", sections.reasons),
@@ -62,20 +63,35 @@ def save_report(folder: Path, output: Path | None = None) -> Path:
 
 def render_page(contents: Contents) -> str:
     """Turn the contents of a study into the text of the page."""
-    body = join(
+    return page_around(_body(contents, join([])), _WINDOW)
+
+
+def render_live_page(contents: Contents, version: str) -> str:
+    """The page as it is served while the study runs.
+
+    Args:
+        contents: Of the study.
+        version: Of its results; the page is loaded again when it is another.
+    """
+    live = tag("pre", id="live", data_version=version, role="status", tabindex="0")
+    return page_around(_body(contents, live), _WINDOW, is_live=True)
+
+
+def _body(contents: Contents, above: Html) -> Html:
+    return join(
         [
-            _header(contents),
+            _header(contents, above),
             tag("main", *(_section(key, contents) for key in _shown(contents))),
             tag("footer", "Written by mixwise from the files of the study folder."),
         ]
     )
-    return page_around(body, "mixwise report")
 
 
-def _header(contents: Contents) -> Html:
+def _header(contents: Contents, above: Html) -> Html:
     links = [tag("a", _SECTIONS[key][0], href=f"#{key}") for key in _shown(contents)]
     return tag(
         "header",
+        above,
         tag("h1", _title(contents)),
         tag("p", f"{len(contents.domains)} domains", class_="soft"),
         sections.headline(contents),

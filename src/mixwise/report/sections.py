@@ -67,6 +67,7 @@ def headline(contents: Contents) -> Html:
             tag("p", prose(outcome_words(contents.final)), class_=f"outcome {outcome}".strip()),
             _floor_note(contents),
             _key_figures(contents),
+            tag("p", _SCALE_NOTE, class_="caption"),
             answer_box(contents),
         ]
     )
@@ -85,7 +86,6 @@ def reasons(contents: Contents) -> Html:
             trust_box(contents.trust),
             _simplicity_note(contents),
             equals_note(contents),
-            tag("p", _SCALE_NOTE, class_="caption"),
             _unit_note(contents),
             tag(
                 "details",

@@ -5,7 +5,5 @@ prepareChoices();
 prepareTables();
 drawCharts();
 const explored = embedded("explorer-data");
-if (explored) {
-  document.getElementById("explorer").hidden = false;
-  new Explorer(explored);
-}
+if (explored) document.getElementById("explorer").hidden = false;
+const explorer = explored ? new Explorer(explored) : null;
