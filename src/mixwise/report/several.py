@@ -75,7 +75,7 @@ def _answers(studies: Mapping[str, Contents]) -> Html:
         [title, *(_cell(write(each) if each else NOTHING) for each in found)]
         for title, write in _ROWS.items()
     ]
-    return table("Answers", ["", *studies], rows)
+    return table("Answers", ["What", *studies], rows)
 
 
 def _cell(text: str) -> Html:
