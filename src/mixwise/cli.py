@@ -337,9 +337,7 @@ def units(
 def report(
     studies: Annotated[
         list[Path],
-        typer.Argument(
-            help="Folder of the study; several are put side by side.", metavar="STUDY…"
-        ),
+        typer.Argument(help="Folder of the study; several are put side by side.", metavar="STUDY…"),
     ],
     output: Annotated[
         Path | None,

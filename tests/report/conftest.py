@@ -50,6 +50,7 @@ from mixwise.study.results import (
     Simplicity,
     ValidationFound,
 )
+from mixwise.study.snippets import Snippet, SnippetsFound
 
 KEY = "0123abcd"
 OLD_STAGES = ("search", "validation", "final")  # of a version that did not calibrate
@@ -96,7 +97,7 @@ def make_study(tmp_path: Path) -> MakeStudy:
         (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
         parts = Parts(tuple(domains), method)
         makers = {
-            "search": [parts.search, parts.recommendation],
+            "search": [parts.search, parts.recommendation, parts.snippets],
             "validation": [parts.validation],
             "final": [parts.final],
             "calibration": [parts.calibration, parts.calibrated_recommendation],
@@ -232,6 +233,14 @@ class Parts:
                 search_seed=0,
             ),
         )
+
+    def snippets(self) -> SnippetsFound:
+        rows = (
+            Snippet("trl", "for TRL", "# the mixture of trl\n", n_beside=1),
+            Snippet("megatron", "for Megatron", "", refused="`a` holds chat: use `rows`"),
+            Snippet("shares", "token counts as JSON", '{"tokens": 1}\n'),
+        )
+        return SnippetsFound(self.best, rows)
 
     def front(self, groups: Sequence[str], behind: float = 0.0) -> Front:
         """Mixtures of the first two domains: the share of one is the first gain, and so on."""

@@ -188,7 +188,6 @@ def test_the_best_mixture_is_found_where_wishes_are_kept(
     folder, surface, found = open_study(make_study, THREE)
     visit = Visit(browser, save_report(folder), 1280)
     names = [metric.name for metric in surface.problem.objective.metrics]
-    place = [row.metric for row in shown(found)].index("math/loss")
     start = shares(visit, 3)
     before = surface.metrics(start[None])[0][names.index("math/loss")]
     goal = [row.metric for row in shown(found)].index("code/loss")

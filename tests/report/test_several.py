@@ -25,7 +25,11 @@ def test_studies_stand_side_by_side(
     answers = rows.first.locator("td").all_text_contents()
     assert answers == ["Train on 50 % math, 33 % code and 17 % web."] * 2 + ["—"]
     price = rows.filter(has_text="Price").locator("td").all_text_contents()
-    assert price == ["0.300 of a final run (7,000 tokens)", "0.200 of a final run (6,000 tokens)", "—"]
+    assert price == [
+        "0.300 of a final run (7,000 tokens)",
+        "0.200 of a final run (6,000 tokens)",
+        "—",
+    ]
     shares = visit.page.locator('table[aria-label="Shares by domain"] tbody tr')
     assert shares.locator("th").all_text_contents() == ["math", "code", "web", HOSTILE]
     assert shares.nth(1).locator("td").all_text_contents() == ["33.3 %", "—", "—"]

@@ -325,7 +325,8 @@ def explored(contents: Contents) -> Html:
     words = (
         "On the line of a domain its share goes from 0 to 100 % while the other domains keep their "
         "proportions to each other. Values come from a surrogate fitted to all scored candidates; "
-        "a dot marks the recommended share."
+        "a dot marks the recommended share. Search the study again to try mixtures here: it was "
+        "searched by a version that kept no surrogate."
     )
     choices = [
         Choice(

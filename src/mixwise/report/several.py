@@ -117,7 +117,5 @@ _ROWS: Mapping[str, Callable[[Recommendation], str]] = {
 def _shares(studies: Mapping[str, Contents]) -> Html:
     mixtures = [c.recommendation.score.shares if c.recommendation else {} for c in studies.values()]
     names = dict.fromkeys(name for mixture in mixtures for name in mixture)
-    rows = [
-        [name, *(share(m[name]) if name in m else NOTHING for m in mixtures)] for name in names
-    ]
+    rows = [[name, *(share(m[name]) if name in m else NOTHING for m in mixtures)] for name in names]
     return table("Shares by domain", ["Domain", *studies], rows)

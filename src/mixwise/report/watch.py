@@ -102,11 +102,11 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "mixwise"
     sys_version = ""
 
-    def do_GET(self) -> None:  # noqa: N802  # the name that the server looks for
+    def do_GET(self) -> None:  # the name that the server looks for
         """Send the page or its state."""
         self._answer(has_body=True)
 
-    def do_HEAD(self) -> None:  # noqa: N802  # as above
+    def do_HEAD(self) -> None:  # as above
         """Send what stands before them."""
         self._answer(has_body=False)
 

@@ -163,7 +163,7 @@ class Chart {
 
   axes(x, y, xRange, yRange) {
     const [low, high] = [this.height - this.bottom, this.top];
-    const nAcross = Math.max(2, Math.floor((this.width - this.left) / 90));
+    const nAcross = Math.max(4, Math.floor((this.width - this.left) / 90));
     const step = (xRange[1] - xRange[0]) / nAcross;
     const across = x.ticktext ? x.tickvals : ticks(...xRange, nAcross);
     across.forEach((value, k) => {
@@ -211,7 +211,10 @@ class Chart {
     }
     if ((trace.mode ?? "").includes("markers")) {
       points.forEach(([x, y], k) => {
-        if (Number.isFinite(x + y)) this.svg.append(this.mark(trace.marker, k, x, y));
+        if (!Number.isFinite(x + y)) return;
+        const mark = this.mark(trace.marker, k, x, y);
+        mark.classList.add("mark");
+        this.svg.append(mark);
       });
       this.remember(trace, points);
     }
