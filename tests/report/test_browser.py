@@ -130,9 +130,7 @@ def test_ranges_of_shares_are_read_on_a_phone_without_scrolling_sideways(
 
 def test_text_of_charts_is_light_on_dark(browser: Browser, make_study: MakeStudy) -> None:
     visit = Visit(browser, save_report(make_study()), 1280, "dark")
-    colour = visit.page.eval_on_selector(
-        "#chart-baselines .ytick", "e => getComputedStyle(e).fill"
-    )
+    colour = visit.page.eval_on_selector("#chart-baselines .ytick", "e => getComputedStyle(e).fill")
     assert colour == "rgb(228, 232, 237)"
 
 

@@ -1,4 +1,4 @@
-"""Several studies side by side: answer, what it should reach, trust, price, and shares by domain."""
+"""Several studies side by side: answers, what they should reach, trust, price, and shares."""
 
 from __future__ import annotations
 

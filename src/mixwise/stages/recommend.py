@@ -58,8 +58,9 @@ _PREDICTED_INTERVAL = (
 def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recommendation:
     """Write ``recommendation.json`` from the search and from whatever was validated and trained.
 
-    ``snippets.json`` has the same mixture as trainers take it. The recommendation holds nothing that depends on when or where it was made: a study that was killed and
-    resumed ends in the same bytes as one that was not.
+    ``snippets.json`` has the same mixture as trainers take it. The recommendation holds nothing
+    that depends on when or where it was made: a study that was killed and resumed ends in the same
+    bytes as one that was not.
     """
     recipe = workspace.recipe
     decision = _decide(workspace, calibrated)

@@ -112,7 +112,7 @@ class StudyResults:
         diagnosis: What tells how far the proxy may be trusted.
         final: What was trained in the end; None where it was for another recommendation.
         surface: The surrogate of every metric; None in studies that were searched without one.
-        snippets: The mixture as trainers take it; None where it was written by no version that does.
+        snippets: The mixture as trainers take it; None where a version wrote none.
     """
 
     search: SearchFound | None
