@@ -101,14 +101,16 @@ def test_numbers_are_those_of_python(
             cells = f"#metric-{j} td:nth-of-type"
             assert value(visit, f"{cells}(1)") == pytest.approx(means[row.metric], rel=1e-6)
             seen = value(visit, f"{cells}(2)")
-            assert seen == pytest.approx(deviations[row.metric], rel=1e-6, abs=1e-6 * row.spread)
+            half = 1.96 * np.hypot(deviations[row.metric], row.error or 0.0)
+            assert seen == pytest.approx(half, rel=1e-6, abs=1e-6 * row.spread)
         proxy = objective(found, means)
         missed, deviation = (float(x[0]) for x in posterior.predict(point[None]))
         assert value(visit, "#by-proxy") == pytest.approx(proxy, rel=1e-6)
         assert value(visit, "#expected") == pytest.approx(proxy + missed, rel=1e-6)
         own = own_deviation(found, means, deviations)
         noise = posterior.noise / np.sqrt(found.final_seeds)
-        low = proxy + missed - 1.96 * np.sqrt(deviation**2 + noise**2 + own**2)
+        error = found.error or 0.0
+        low = proxy + missed - 1.96 * np.sqrt(deviation**2 + noise**2 + own**2 + error**2)
         assert value(visit, "#expected-interval") == pytest.approx(low, rel=1e-6, abs=1e-6)
         for group in {row.group for row in found.metrics} - {None}:
             gain = objective(found, means, group)

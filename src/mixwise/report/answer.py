@@ -5,7 +5,7 @@ from __future__ import annotations
 from mixwise.data.blend import allocate
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, prose, tag
-from mixwise.report.numbers import count, share
+from mixwise.report.numbers import count, number, share
 from mixwise.report.palette import looks
 from mixwise.report.tables import missing, table
 from mixwise.study.results import Recommendation
@@ -36,7 +36,7 @@ def _shares(found: Recommendation, contents: Contents) -> Html:
                 ),
             ),
             count(tokens[name]),
-            f"{tokens[name] / available[name]:.2f}",
+            number(tokens[name] / available[name]),
         ]
         for name in contents.domains
     ]

@@ -68,6 +68,7 @@ def explorer_data(contents: Contents) -> dict[str, Any] | None:
         ],
         "points": pack(surface.points),
         "aggregation": surface.aggregation,
+        "error": surface.error,
         "final_seeds": surface.final_seeds,
         "metrics": [_metric(row, contents.metrics.get(row.metric)) for row in shown(surface)],
         "missed": _missed(compact_posterior(contents)),
@@ -138,6 +139,7 @@ def _metric(row: MetricSurface, facts: MetricFacts | None) -> dict[str, Any]:
         "spread": row.spread,
         "floor": row.floor,
         "group": row.group,
+        "error": row.error,
         "processes": [_process(process) for process in row.processes],
     }
 

@@ -116,7 +116,8 @@ def _forecast(surface: SurfaceFound) -> Html:
 
 _INTERVAL = (
     "The interval covers what the proxy may miss, the noise of the final runs and the surrogate's "
-    "own error."
+    "own error. Intervals of metrics below cover the surrogate's error alone: how far the proxy "
+    "itself may be from what it predicts."
 )
 
 
@@ -135,7 +136,7 @@ def _metric_table(contents: Contents, surface: SurfaceFound) -> Html:
         )
         unit = tag("span", facts.unit if facts else "")
         rows.append([_metric_name(row), "—", "—", "—", unit, wish])
-    head = ["Metric, by the proxy", "Predicted", "Surrogate ±", "Against the recommended"]
+    head = ["Metric, by the proxy", "Predicted", "Surrogate, 95 %", "Against the recommended"]
     content = table("Predicted metrics", [*head, "Unit", "At most worse by"], rows, row_id="metric")
     left_out = len(surface.metrics) - len(kept)
     if not left_out:

@@ -2,7 +2,7 @@
 
 Notation:
     λ: shares.  o: the uniform mixture.  x = λ − o.  x_i: data point i.  u_i = x·x_i.
-    α_i ``()``, β_i ``(n_domains,)``: dual coefficients of its value and of its slopes in the shares.
+    α_i ``()``, β_i ``(n_domains,)``: dual coefficients of its value and of its slopes.
 
 Method:
     A metric is a sum of processes, each times a factor. A process is

@@ -28,9 +28,12 @@ function lines(text) {
   return String(text).split("<br>").map(plain);
 }
 
-/** About how wide a text is: the page has no layout to ask while a chart is drawn. */
+const RULER = document.createElement("canvas").getContext("2d");
+
+/** How wide a text is in a chart. */
 function textWidth(text) {
-  return [...text].length * FONT * 0.56;
+  RULER.font = `${FONT}px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif`;
+  return RULER.measureText(text).width;
 }
 
 /** Round values that cover a range, some n of them. */
@@ -134,7 +137,7 @@ class Chart {
     const rows = [];
     let used = Infinity;
     for (const trace of this.named) {
-      const width = textWidth(plain(trace.name)) + 34;
+      const width = textWidth(plain(trace.name)) + 44;
       if (used + width > this.width - 8) {
         rows.push([]);
         used = 0;

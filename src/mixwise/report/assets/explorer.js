@@ -114,8 +114,7 @@ class Explorer {
   renderMetric({ metric, predicted, between, change }, k, found) {
     const value = found.values[k];
     show(predicted, number(value), value);
-    const deviation = found.deviations[k];
-    show(between, deviation === null ? "—" : `± ${number(TWO_SIDED * deviation)}`, deviation);
+    show(between, `± ${number(found.halves[k])}`, found.halves[k]);
     const moved = value - this.recommended.values[k];
     show(change, signed(moved), moved);
     const better = sign(metric) * moved;
@@ -178,8 +177,9 @@ class Explorer {
     if (!found) return;
     const at = found.best.parts.map((part, k) => `${names[k]} ${percent(part)}`).join(", ");
     words.textContent =
-      `From ${number(found.low)} (dark) to ${number(found.high)} (light). The circle is your mixture, ` +
-      `the star the best of the triangle: of what the three have, ${at}. Grey is not allowed.`;
+      `From ${number(found.low)} (dark) to ${number(found.high)} (light). The circle is your ` +
+      `mixture, the star the best of the triangle: of what the three have, ${at}. Grey is not ` +
+      "allowed.";
   }
 }
 
@@ -187,6 +187,7 @@ class Explorer {
 function alongLine(shares, index, share) {
   const others = shares.map((value, k) => (k === index ? 0 : value));
   const sum = others.reduce((all, value) => all + value, 0);
-  const kept = sum > 0 ? others.map((value) => value / sum) : others.map((_, k) => Number(k !== index) / (shares.length - 1));
+  const alike = (_, k) => Number(k !== index) / (shares.length - 1);
+  const kept = sum > 0 ? others.map((value) => value / sum) : others.map(alike);
   return kept.map((value, k) => (k === index ? share : value * (1 - share)));
 }

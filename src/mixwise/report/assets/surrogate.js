@@ -168,6 +168,7 @@ class Surrogate {
     this.aggregation = data.aggregation;
     this.missed = data.missed;
     this.seeds = data.final_seeds;
+    this.error = data.error ?? 0;
     this.points = unpack(data.points).map((share) => share - 1 / this.n);
     this.factors = new Map();
     for (const metric of this.metrics) metric.processes.forEach((one) => this.prepare(one));
@@ -218,9 +219,9 @@ class Surrogate {
     return metric.processes.reduce((sum, one) => sum + processMean(one, this.points, x), 0);
   }
 
-  /** Standard deviation of the surrogate; null where the page would take too long. */
+  /** Standard deviation of the surrogate; 0 where the page would take too long to say. */
   deviation(metric, shares) {
-    if (!this.hasDeviations) return null;
+    if (!this.hasDeviations) return 0;
     const x = centred(shares);
     const z = Float64Array.from(this.basis, (row) => dot(row, x));
     return Math.hypot(...metric.processes.map((one) => this.processDeviation(one, x, z)));
@@ -292,7 +293,6 @@ class Surrogate {
 
   /** Deviation of the objective that the surrogate itself adds. */
   objectiveDeviation(values, deviations) {
-    if (!this.hasDeviations) return 0;
     const terms = this.metrics
       .map((metric, k) => ({ metric, gain: this.gain(metric, values[k]), deviation: deviations[k] }))
       .filter(({ metric }) => metric.spread > 0 && metric.weight > 0);
@@ -304,17 +304,23 @@ class Surrogate {
     return Math.hypot(...terms.map((term) => (term.metric.weight * inGains(term)) / weights));
   }
 
-  /** Metrics, and the objective that training on a mixture should reach, with its interval. */
+  /**
+   * Metrics, and the objective that training on a mixture should reach, with its interval. The
+   * surrogate's part is its posterior and what it missed of mixtures that were left out.
+   */
   predict(shares) {
     const values = this.values(shares);
     const deviations = this.metrics.map((metric) => this.deviation(metric, shares));
     const proxy = this.objective(values);
     const missed = this.discrepancy(shares);
     const noise = this.missed.noise / Math.sqrt(this.seeds);
-    const surrogate = this.objectiveDeviation(values, deviations);
-    const half = TWO_SIDED * Math.hypot(missed.deviation, noise, surrogate);
+    const own = this.objectiveDeviation(values, deviations);
+    const half = TWO_SIDED * Math.hypot(missed.deviation, noise, own, this.error);
     const expected = proxy + missed.mean;
-    return { values, deviations, proxy, expected, low: expected - half, high: expected + half };
+    const halves = this.metrics.map(
+      (metric, k) => TWO_SIDED * Math.hypot(deviations[k], metric.error ?? 0),
+    );
+    return { values, halves, proxy, expected, low: expected - half, high: expected + half };
   }
 }
 

@@ -64,11 +64,9 @@ class Ternary {
     const corners = isUp
       ? [corner(i, j), corner(i + 1, j), corner(i, j + 1)]
       : [corner(i + 1, j), corner(i, j + 1), corner(i + 1, j + 1)];
-    return draw("polygon", {
-      points: corners.map((point) => point.join(",")).join(" "),
-      fill: isAllowed ? colourAt(value, low, high) : "var(--line)",
-      class: "cell",
-    });
+    const colour = isAllowed ? colourAt(value, low, high) : "var(--line)";
+    const points = corners.map((point) => point.join(",")).join(" ");
+    return draw("polygon", { points, fill: colour, stroke: colour, class: "cell" });
   }
 
   mark(parts, name) {
