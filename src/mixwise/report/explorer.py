@@ -21,7 +21,7 @@ def explorer(contents: Contents) -> Html:
     data = explorer_data(contents)
     surface, search = contents.surface, contents.search
     if data is None or surface is None or search is None:
-        what = "There is no surrogate to try mixtures with."
+        what = "There is nothing to try mixtures with yet."
         return missing(what, "mixwise search STUDY")
     return join(
         [

@@ -2,7 +2,7 @@
 
 Method:
     Files of the study → values (`reading`) → sections of markup and charts → the page around
-    them (`assets`), whose content security policy forbids it to ask for anything outside itself.
+    them (`document`), whose content security policy forbids it to ask for anything outside itself.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import plotly.graph_objects as go
 
 from mixwise.errors import ResourceError, StudyError
 from mixwise.files import replace_file
-from mixwise.report import front, notices, sections, trust
-from mixwise.report.assets import page_around
+from mixwise.report import curves, front, notices, sections, trust
 from mixwise.report.contents import Contents
+from mixwise.report.document import page_around
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
 from mixwise.study.folder import REPORT_FILE
 
 _WINDOW = "mixwise report"
 _SECTIONS = {
-    "explore": ("Try other mixtures", sections.explored),
+    "explore": ("Try other mixtures", curves.explored),
     "reasons": ("Why this mixture, and how far to trust it", sections.reasons),
     "baselines": ("Recommended beside the baselines", sections.baselines),
     "front": ("What more of one group costs in another", front.front),
@@ -30,7 +30,7 @@ _SECTIONS = {
     "calibration": ("What the proxy misses", trust.calibration),
     "validation": ("Proxy against reference", sections.validation),
     "diagnosis": ("Task vectors, and what they predict", trust.diagnosis),
-    "horizon": ("From the experts' horizon to the final one", sections.horizon),
+    "horizon": ("From the experts' horizon to the final one", curves.horizon),
     "notices": ("Notices", notices.notices),
     "cost": ("Cost spent and avoided", sections.cost),
     "provenance": ("Provenance", sections.provenance),

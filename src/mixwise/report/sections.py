@@ -7,14 +7,13 @@ import plotly.graph_objects as go
 from mixwise.decision.outcome import Margin
 from mixwise.decision.score import OBJECTIVE
 from mixwise.report.answer import answer_box
-from mixwise.report.charts import Choice, chart, chart_with_choices
+from mixwise.report.charts import Choice, chart_with_choices
 from mixwise.report.contents import Contents
-from mixwise.report.explorer import explorer
+from mixwise.report.curves import profiled, unit_of
 from mixwise.report.fidelity_tables import fidelity_table, metric_fidelity_table
 from mixwise.report.figures import (
     agreement_figure,
     comparison_figure,
-    horizon_figure,
     mixture_figure,
     profile_figure,
 )
@@ -37,7 +36,6 @@ from mixwise.report.words import (
     cost_words,
     equals_words,
     floor_words,
-    horizon_words,
     key_figures,
     outcome_words,
     simplicity_words,
@@ -95,18 +93,6 @@ def reasons(contents: Contents) -> Html:
             share_ranges(contents),
         ]
     )
-
-
-def horizon(contents: Contents) -> Html:
-    """At what the proxy was measured, and how the best mixture moves along the experts' runs."""
-    found = contents.recommendation
-    if found is None:
-        return missing("Nothing is continued yet.", "mixwise search STUDY")
-    parts = [tag("p", horizon_words(found))]
-    if len(found.horizons.path) > 1:
-        figure = horizon_figure(found.horizons, found.score.shares)
-        parts.append(chart("chart-horizon", "The best mixture along the experts' runs", figure))
-    return join(parts)
 
 
 def _others(found: Recommendation) -> dict[str, dict[str, float]]:
@@ -198,10 +184,10 @@ def charts(contents: Contents, metric: str) -> dict[str, go.Figure]:
         found["baselines"] = comparison_figure([recommended.answers, *baselines], axis)
     if contents.recommendation and contents.recommendation.front:
         found["front"] = front_figure(contents.recommendation.front, (0, 1))
-    unit = _unit(contents, metric)
+    unit = unit_of(contents, metric)
     if contents.validation and metric in contents.validation.fidelity:
         found["agreement"] = agreement_figure(contents.validation.mixtures, metric, unit)
-    if search and recommended and metric in _profiled(contents):
+    if search and recommended and metric in profiled(contents):
         shares = recommended.answers.proxy.shares
         found["profiles"] = profile_figure(search.profiles, metric, unit, shares)
     return found
@@ -308,52 +294,10 @@ def _agreement_choices(contents: Contents, found: ValidationFound) -> list[Choic
         Choice(
             name,
             f"ρ = {estimate(fidelity.spearman)}; noise ceiling {number(fidelity.ceiling)}.",
-            agreement_figure(found.mixtures, name, _unit(contents, name)),
+            agreement_figure(found.mixtures, name, unit_of(contents, name)),
         )
         for name, fidelity in found.fidelity.items()
     ]
-
-
-def explored(contents: Contents) -> Html:
-    """Mixtures to try; in a study without a surrogate, each metric along the simplex."""
-    search = contents.search
-    if contents.surface is not None:
-        return explorer(contents)
-    if search is None or not search.profiles.lines:
-        return missing("There are no profiles yet.", "mixwise search STUDY")
-    recommended = contents.recommended.answers.proxy.shares if contents.recommended else {}
-    words = (
-        "On the line of a domain its share goes from 0 to 100 % while the other domains keep their "
-        "proportions to each other. Values come from a surrogate fitted to all scored candidates; "
-        "a dot marks the recommended share. Search the study again to try mixtures here: it was "
-        "searched by a version that kept no surrogate."
-    )
-    choices = [
-        Choice(
-            name,
-            "",
-            profile_figure(search.profiles, name, _unit(contents, name), recommended),
-        )
-        for name in _profiled(contents)
-    ]
-    return join([tag("p", words), chart_with_choices("chart-profiles", "Metric", choices)])
-
-
-def _profiled(contents: Contents) -> list[str]:
-    """Metrics that every line has: the objective first, then those that it reads."""
-    lines = contents.search.profiles.lines if contents.search else {}
-    names = list(next(iter(lines.values()), {}))
-
-    def rank(name: str) -> tuple[bool, bool]:
-        facts = contents.metrics.get(name)
-        return name != OBJECTIVE, facts is None or not facts.in_objective
-
-    return sorted(names, key=rank)
-
-
-def _unit(contents: Contents, name: str) -> str:
-    facts = contents.metrics.get(name)
-    return facts.unit if facts else ""
 
 
 def cost(contents: Contents) -> Html:

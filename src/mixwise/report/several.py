@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mixwise.errors import ResourceError
 from mixwise.files import replace_file
-from mixwise.report.assets import page_around
 from mixwise.report.contents import Contents
+from mixwise.report.document import page_around
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.numbers import NOTHING, count, interval, number, share, signed
 from mixwise.report.reading import load_contents

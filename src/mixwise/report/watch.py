@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from mixwise.errors import MixwiseError, ResourceError
-from mixwise.report.assets import page_around
+from mixwise.report.document import page_around
 from mixwise.report.markup import tag
 from mixwise.report.page import render_live_page
 from mixwise.report.reading import load_contents
