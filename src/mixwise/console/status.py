@@ -48,16 +48,17 @@ def _now(standing: Standing) -> list[str]:
     """The stage and each piece of work in it, with the time left."""
     place = f" ({standing.number} of {standing.n_stages})" if standing.n_stages > 1 else ""
     stage = f"{standing.stage}{place}" if standing.stage else ""
-    works = [_work(work) for work in standing.work]
+    works = [_work(work, standing.stage) for work in standing.work]
     if not works:
         return [stage] if stage else []
     return [f"{stage}: {words}" if stage else words for words in works]
 
 
-def _work(work: Work) -> str:
+def _work(work: Work, stage: str) -> str:
     most = "at most " if work.is_ceiling else ""
     counted = f"{work.done} of {most}{work.total}" if work.total else str(work.done)
-    words = f"{work.task}, {counted} {work.unit}".rstrip()
+    task = "" if work.task == stage else f"{work.task}, "
+    words = f"{task}{counted} {work.unit}".rstrip()
     words += f", {work.note}" if work.note else ""
     left = work.seconds_left
     return words if left is None else f"{words}, about {duration(left)} left"
