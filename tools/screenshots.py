@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from mixwise.report.page import save_report
 
 MOST_BYTES = 150_000  # of a picture
+_N_COLOURS = 256
+_SNIPPET = "snippet-shares"  # it names no path of the machine that the study was made on
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -78,12 +81,14 @@ def take(browser: Browser, page: Path, shot: Shot, folder: Path) -> Path:
     opened = context.new_page()
     opened.goto(page.as_uri())
     opened.wait_for_load_state("networkidle")
+    opened.select_option('[data-panels="snippets"]', _SNIPPET)
     path = folder / shot.name
     if shot.part:
         opened.locator(f"#{shot.part}").screenshot(path=path)
     else:
         opened.screenshot(path=path)
     context.close()
+    Image.open(path).convert("RGB").quantize(_N_COLOURS).save(path, optimize=True)
     return path
 
 
