@@ -7,6 +7,7 @@ from mixwise.interrupts import end_at_once_when_asked
 if __name__ == "__main__":
     end_at_once_when_asked()  # Ctrl-C may come while the imports below are being loaded
 
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -354,18 +355,55 @@ def units(
 
 @app.command()
 def report(
-    study: StudyPath,
+    studies: Annotated[
+        list[Path],
+        typer.Argument(help="Folder of the study; several are put side by side.", metavar="STUDY…"),
+    ],
     output: Annotated[
-        Path | None, typer.Option(help="File to write; by default report.html in the study.")
+        Path | None,
+        typer.Option(
+            help="File to write; by default report.html in the study, and comparison.html here "
+            "for several."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Write report.html anew from what the study holds, even while it is being worked on."""
     from mixwise.report.page import save_report
+    from mixwise.report.several import COMPARISON_FILE, save_comparison
     from mixwise.study.folder import StudyFolder
 
-    path = save_report(StudyFolder.open(study).folder, output)
+    folders = [StudyFolder.open(study).folder for study in studies]
+    if len(folders) == 1:
+        path = save_report(folders[0], output)
+    else:
+        path = save_comparison(folders, output or Path(COMPARISON_FILE))
     _show({"report": str(path)}, as_json, lambda: console.print_text(f"Report: {path}"))
+
+
+@app.command()
+def watch(
+    study: StudyPath,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to serve on; 0 for any that is free.")
+    ] = 0,
+) -> None:
+    """Serve the study's page to this machine while the study runs; end with Ctrl-C."""
+    from mixwise.interrupts import Interrupted
+    from mixwise.report.watch import PageServer
+    from mixwise.stages.status import read_status
+    from mixwise.study.folder import StudyFolder
+
+    opened = StudyFolder.open(study)
+    with PageServer(
+        opened.folder, lambda: console.status_lines(read_status(opened)), port
+    ) as server:
+        console.print_text(f"Watching {study} at {server.address} (Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except Interrupted as stopped:
+            if stopped.number != signal.SIGINT:
+                raise
 
 
 @app.command()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+_SOON_SECONDS = 5.0  # a rate that was measured for less is no rate
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -47,6 +49,31 @@ class Stage:
     number: int = 1
     n_stages: int = 1
     outcome: str | None = None
+
+
+class Pace:
+    """A piece of work as it was first and last told, and how fast it goes.
+
+    Args:
+        first: The first report of it.
+        began: When that came, in seconds of some clock.
+    """
+
+    def __init__(self, first: Progress, began: float) -> None:
+        self.last = first
+        self._first = first
+        self._began = began
+
+    def seconds_left(self, now: float) -> float | None:
+        """What is left at the speed so far; None while that is not known.
+
+        Args:
+            now: By the same clock.
+        """
+        done, took = self.last.done - self._first.done, now - self._began
+        if not self.last.total or done <= 0 or took < _SOON_SECONDS:
+            return None
+        return (self.last.total - self.last.done) * took / done
 
 
 OnProgress = Callable[[Progress], None]

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from mixwise.console.status import print_status
+from mixwise.console.status import print_status, status_lines
 from mixwise.mixture import Mixture
 from mixwise.report.contents import Notice
 from mixwise.stages.status import BestSoFar, Count, StudyStatus
+from mixwise.study.standing import Standing, Work
 
 BEGUN = StudyStatus("s", "search", None, Count(2, 3), Count(0, 30), 4, None, None, ())
 
@@ -35,3 +36,31 @@ def test_the_best_the_recommendation_and_notices_are_lines(
     assert "Best so far: objective 1.250 at a 0.75, b 0.25\n" in out
     assert "Recommended: a 1\n" in out
     assert "Notice (now, run): made anew\n" in out
+
+
+@pytest.mark.parametrize(
+    ("standing", "said"),
+    [
+        (Standing("", 1, 1, ()), []),
+        (Standing("search", 2, 5, ()), ["Now:         search (2 of 5)"]),
+        (
+            Standing(
+                "search",
+                2,
+                5,
+                (
+                    Work("search", 3, 12, "candidates", "best so far 1.250", True, 90.0),
+                    Work("evaluating", 7, 0, "batches", "", False, None),
+                ),
+            ),
+            [
+                "Now:         search (2 of 5): 3 of at most 12 candidates, best so far 1.250, "
+                "about 1 min 30 s left",
+                "Now:         search (2 of 5): evaluating, 7 batches",
+            ],
+        ),
+    ],
+)
+def test_what_goes_on_is_said_with_the_time_left(standing: Standing, said: list[str]) -> None:
+    lines = status_lines(replace(BEGUN, process="12", now=standing))
+    assert [line for line in lines if line.startswith("Now:")] == said

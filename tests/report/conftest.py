@@ -1,12 +1,14 @@
 """Study folders made by hand, in the form in which the stages write them."""
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from mixwise.decision.bootstrap import Standing
 from mixwise.decision.drift import BestAt
@@ -48,18 +50,38 @@ from mixwise.study.results import (
     Simplicity,
     ValidationFound,
 )
+from mixwise.study.snippets import Snippet, SnippetsFound
 
 KEY = "0123abcd"
 OLD_STAGES = ("search", "validation", "final")  # of a version that did not calibrate
 ALL_STAGES = (*OLD_STAGES, "calibration", "diagnosis")
 RECIPE = "base: base\n# a recipe of which the page shows the text\n"
 MakeStudy = Callable[..., Path]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-sync",
+]
 
 
 def save(folder: Path, result: Any, key: str = KEY) -> None:
     """Write a result as a stage does."""
     content = {"recipe": key, **result_to_json(result)}
     (folder / FILES[type(result)]).write_text(seal(content), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.fail(f"none of {', '.join(names)} is installed: the report must be seen in one")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
 
 
 @pytest.fixture
@@ -75,7 +97,7 @@ def make_study(tmp_path: Path) -> MakeStudy:
         (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
         parts = Parts(tuple(domains), method)
         makers = {
-            "search": [parts.search, parts.recommendation],
+            "search": [parts.search, parts.recommendation, parts.snippets],
             "validation": [parts.validation],
             "final": [parts.final],
             "calibration": [parts.calibration, parts.calibrated_recommendation],
@@ -211,6 +233,14 @@ class Parts:
                 search_seed=0,
             ),
         )
+
+    def snippets(self) -> SnippetsFound:
+        rows = (
+            Snippet("trl", "for TRL", "# the mixture of trl\n", n_beside=1),
+            Snippet("megatron", "for Megatron", "", refused="`a` holds chat: use `rows`"),
+            Snippet("shares", "token counts as JSON", '{"tokens": 1}\n'),
+        )
+        return SnippetsFound(self.best, rows)
 
     def front(self, groups: Sequence[str], behind: float = 0.0) -> Front:
         """Mixtures of the first two domains: the share of one is the first gain, and so on."""

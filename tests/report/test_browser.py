@@ -1,13 +1,13 @@
 """The page in a real browser, offline, as a reader opens it."""
 
 import re
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 from tests.report.test_front import with_front
+from tests.report.visits import Visit
 
 from mixwise.report.page import save_report
 
@@ -15,59 +15,6 @@ MakeStudy = Callable[..., Path]
 
 HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(1)</script>"
 LONG = [f"a-very-long-name-of-a-dataset.with_parts-{k:02}" for k in range(32)]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.fail(f"none of {', '.join(names)} is installed: the report must be seen in one")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
-
-
-class Visit:
-    """One look at a report: the page, and everything that went wrong on it."""
-
-    def __init__(self, browser: Browser, report: Path, width: int, scheme: str = "light") -> None:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=scheme,  # type: ignore[arg-type]
-        )
-        context.set_offline(True)
-        self.page: Page = context.new_page()
-        self.troubles: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.troubles.append(message.text))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.troubles.append(dialog.message))
-        self.page.on("requestfailed", lambda request: self.troubles.append(request.url))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(report.as_uri())
-        self.page.wait_for_load_state("networkidle")
-
-    def n_charts(self) -> int:
-        """Charts that are drawn; each has several layers."""
-        return int(
-            self.page.evaluate(
-                "[...document.querySelectorAll('.js-plotly-plot')]"
-                ".filter(chart => chart.querySelector('.main-svg')).length"
-            )
-        )
-
-    def overflow(self) -> int:
-        """Pixels by which the page is wider than the window."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
 
 @pytest.mark.parametrize("width", [1280, 400])
@@ -115,7 +62,7 @@ def test_a_front_is_drawn_for_each_two_groups(
     folder = with_front(make_study(), ("sums", HOSTILE, "French"))
     visit = Visit(browser, save_report(folder), width)
     assert visit.page.text_content("#chart-front .xtitle") == "sums (more is better)"
-    assert visit.page.locator("#chart-front .scatterlayer path.point").count() == 6
+    assert visit.page.locator("#chart-front .mark").count() == 6
     visit.page.select_option('[data-chart="chart-front"]', label="sums and French")
     assert visit.page.text_content("#chart-front .ytitle") == "French (more is better)"
     assert visit.troubles == []
@@ -127,11 +74,11 @@ def test_a_mixture_of_the_front_is_read_under_the_pointer(
     browser: Browser, make_study: MakeStudy
 ) -> None:
     visit = Visit(browser, save_report(with_front(make_study(), ("sums", "French"))), 1280)
-    assert visit.page.locator("#chart-front .scatterlayer path.js-line").count() == 1
+    assert visit.page.locator("#chart-front path.js-line").count() == 1
     chart = visit.page.locator("#chart-front")
     chart.scroll_into_view_if_needed()
-    chart.locator(".scatterlayer path.point").first.hover(force=True)
-    said = visit.page.text_content("#chart-front .hoverlayer")
+    chart.locator(".mark").first.hover(force=True)
+    said = visit.page.text_content("#chart-front .tip")
     assert said is not None
     assert "math" in said
     assert "sums +1.000 (0.750 to 1.250)" in said
@@ -140,8 +87,13 @@ def test_a_mixture_of_the_front_is_read_under_the_pointer(
 
 def test_names_are_shown_and_not_obeyed_in_charts(browser: Browser, make_study: MakeStudy) -> None:
     visit = Visit(browser, save_report(make_study(domains=("<b>bold</b>", "b"))), 1280)
-    ticks = visit.page.locator("#chart-mixture .ytick").all_text_contents()
-    assert ticks == ["<b>bold</b>  66.7 %", "b  33.3 %"]
+    ticks = visit.page.locator("#chart-baselines .ytick").all_text_contents()
+    assert ticks == ["recommended", "uniform"]
+    visit.page.select_option(
+        '[data-chart="chart-baselines"]', label="recommended and all baselines"
+    )
+    ticks = visit.page.locator("#chart-baselines .ytick").all_text_contents()
+    assert ticks == ["recommended", "uniform", "only <b>bold</b>", "only b"]
     legend = visit.page.locator("#chart-profiles .legendtext").all_text_contents()
     assert legend == ["<b>bold</b>", "b"]
 
@@ -149,7 +101,7 @@ def test_names_are_shown_and_not_obeyed_in_charts(browser: Browser, make_study: 
 def test_charts_follow_a_narrower_window(browser: Browser, make_study: MakeStudy) -> None:
     visit = Visit(browser, save_report(make_study()), 1280)
     visit.page.set_viewport_size({"width": 400, "height": 900})
-    drawn = visit.page.locator("#chart-mixture .main-svg").first
+    drawn = visit.page.locator("#chart-baselines .main-svg").first
     expect(drawn).to_have_attribute("width", re.compile("^3[0-9][0-9]"))
     assert visit.overflow() <= 0
 
@@ -178,7 +130,59 @@ def test_ranges_of_shares_are_read_on_a_phone_without_scrolling_sideways(
 
 def test_text_of_charts_is_light_on_dark(browser: Browser, make_study: MakeStudy) -> None:
     visit = Visit(browser, save_report(make_study()), 1280, "dark")
-    colour = visit.page.eval_on_selector(
-        "#chart-mixture .ytick text", "e => getComputedStyle(e).fill"
-    )
+    colour = visit.page.eval_on_selector("#chart-baselines .ytick", "e => getComputedStyle(e).fill")
     assert colour == "rgb(228, 232, 237)"
+
+
+def test_the_file_of_a_trainer_is_chosen(browser: Browser, make_study: MakeStudy) -> None:
+    visit = Visit(browser, save_report(make_study()), 1280)
+    shown = visit.page.locator('[data-panel="snippets"]:visible')
+    assert shown.locator("pre").all_text_contents() == ["# the mixture of trl\n"]
+    assert "--to trl writes this file with 1 more beside it" in (shown.text_content() or "")
+    visit.page.select_option('[data-panels="snippets"]', label="megatron (for Megatron)")
+    assert shown.all_text_contents() == ["a holds chat: use rows"]
+
+
+def test_shares_are_copied_as_a_table(browser: Browser, make_study: MakeStudy) -> None:
+    visit = Visit(browser, save_report(make_study()), 1280)
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.page.get_by_role("button", name="Copy the table").click()
+    expect(visit.page.get_by_role("button", name=re.compile("Copied|Selected"))).to_be_visible()
+
+
+def test_candidates_are_sorted_and_filtered(browser: Browser, make_study: MakeStudy) -> None:
+    visit = Visit(browser, save_report(make_study()), 1280)
+    board = visit.page.locator("#leaderboard")
+    board.get_by_role("button", name="Proxy").click()
+    scores = [
+        float(text.replace("−", "-"))
+        for text in board.locator("td:nth-child(3)").all_text_contents()
+    ]
+    assert scores == sorted(scores)
+    board.get_by_role("button", name="Proxy").click()
+    again = [
+        float(text.replace("−", "-"))
+        for text in board.locator("td:nth-child(3)").all_text_contents()
+    ]
+    assert again == scores[::-1]
+    assert board.locator("th[aria-sort=descending]").count() == 1
+    visit.page.locator("#filter").fill("only")
+    assert visit.page.text_content("#leaderboard-count") == "3 of 5"
+    assert board.locator("tbody tr:visible").count() == 3
+
+
+def test_no_script_but_the_pages_own_may_run(browser: Browser, make_study: MakeStudy) -> None:
+    visit = Visit(browser, save_report(make_study()), 1280)
+    visit.page.evaluate(
+        "() => { const one = document.createElement('script'); one.textContent = 'window.ran = 1';"
+        " document.body.append(one); }"
+    )
+    assert visit.page.evaluate("window.ran") is None
+    assert "violates the following Content Security Policy" in visit.troubles[0]
+
+
+def test_a_page_is_printed_without_its_controls(browser: Browser, make_study: MakeStudy) -> None:
+    visit = Visit(browser, save_report(make_study()), 1280)
+    visit.page.emulate_media(media="print")
+    assert not visit.page.get_by_role("button", name="Copy the table").is_visible()
+    assert visit.page.locator("#chart-agreement .main-svg").is_visible()

@@ -70,8 +70,10 @@ def test_key_figures_before_validation_and_training(make_study: MakeStudy) -> No
     rows = key_figures(load_contents(make_study(stages=["search"])))
     assert [row.note for row in rows].count("not validated yet") == 1
     assert rows[0].value == "+1.000"
-    assert rows[1].note == "not trained yet"
-    assert rows[1].value == rows[2].value == "—"
+    assert (rows[1].value, rows[1].note) == ("Trust the ranking only", "as predicted; why: below")
+    assert (rows[2].value, rows[2].note) == ("0.300", "of a final run: 3,000 tokens")
+    assert rows[3].note == "not trained yet"
+    assert rows[3].value == rows[4].value == "—"
 
 
 def test_without_a_trained_model_the_interval_says_what_it_leaves_out(

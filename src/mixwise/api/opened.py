@@ -27,6 +27,7 @@ from mixwise.study.results import (
     SearchFound,
     ValidationFound,
 )
+from mixwise.study.standing import StandingWriter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,17 +93,26 @@ class OpenedStudy(ABC, Generic[Bench]):
 
     def __enter__(self) -> Self:
         with ExitStack() as held:
+            held.callback(self._tell, self._on_progress, self._on_stage)
             if self._shows_progress:
                 from mixwise.console.progress import progress
 
                 shown = held.enter_context(progress("study"))
-                self._on_progress, self._on_stage = shown, shown.stage
+                self._tell(shown, shown.stage)
+            if not self._is_read_only:
+                told = StandingWriter(self.folder, self._on_progress, self._on_stage)
+                held.callback(told.close)
+                self._tell(told.take, told.take_stage)
             self._workspace = self._open(held)
             self._held = held.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _tell(self, on_progress: OnProgress, on_stage: OnStage) -> None:
+        """Tell these functions from now on."""
+        self._on_progress, self._on_stage = on_progress, on_stage
 
     def close(self) -> None:
         """Stop the workers and let others work in the study."""

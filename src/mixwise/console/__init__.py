@@ -13,7 +13,7 @@ from mixwise.console.fit import print_fit
 from mixwise.console.notices import keeping_warnings
 from mixwise.console.plan import print_plan, summarise_plan
 from mixwise.console.progress import Display, progress
-from mixwise.console.status import print_status
+from mixwise.console.status import print_status, status_lines
 from mixwise.console.text import print_json, print_lines, print_note, print_text
 from mixwise.console.verification import print_findings
 
@@ -37,5 +37,6 @@ __all__ = [
     "print_units",
     "progress",
     "run_to_exit_code",
+    "status_lines",
     "summarise_plan",
 ]

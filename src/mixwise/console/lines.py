@@ -12,10 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from mixwise.progress import Progress, Stage
+from mixwise.progress import Pace, Progress, Stage
 
 EVERY_SECONDS = 30.0
-_SOON_SECONDS = 5.0  # a rate that was measured for less is no rate
 
 
 class ProgressLines:
@@ -35,7 +34,7 @@ class ProgressLines:
         self._began = self._last = clock()
         self._stage: Stage | None = None
         self._stage_began = self._began
-        self._tasks: dict[str, _Task] = {}
+        self._tasks: dict[str, Pace] = {}
         self._planned_seconds: float | None = None
         self._has_spoken = False
 
@@ -65,7 +64,7 @@ class ProgressLines:
     def __call__(self, report: Progress) -> None:
         """Take a report, and say it if the last line is half a minute old."""
         with self._lock:
-            task = self._tasks.setdefault(report.task, _Task(report, self._clock()))
+            task = self._tasks.setdefault(report.task, Pace(report, self._clock()))
             task.last = report
             self.beat()
             if report.is_done:
@@ -123,22 +122,6 @@ class ProgressLines:
         self._last = now
         self._has_spoken = True
         self._write(f"{time.strftime('%H:%M:%S', time.localtime(now))} {text}")
-
-
-class _Task:
-    """A piece of work as it was first and last told."""
-
-    def __init__(self, first: Progress, began: float) -> None:
-        self.first = first
-        self.last = first
-        self._began = began
-
-    def seconds_left(self, now: float) -> float | None:
-        """What is left at the speed so far; None while that is not known."""
-        done, took = self.last.done - self.first.done, now - self._began
-        if not self.last.total or done <= 0 or took < _SOON_SECONDS:
-            return None
-        return (self.last.total - self.last.done) * took / done
 
 
 def duration(seconds: float) -> str:

@@ -37,11 +37,11 @@ from mixwise.arrays import Array
 from mixwise.extrapolation import NOT_CONTINUED, ContinuationError, average_error
 
 _SHARED = 0.4  # s
-_OWN = 0.005  # ρ: from the development mixtures of the truth bed, as all constants here
+OWN = 0.005  # ρ: from the development mixtures of the truth bed, as all constants here
 _GRID = np.exp(np.linspace(-2.5, 2.5, 11))  # of A and σ, times the caller's guesses
 _FACTORS = np.exp(np.linspace(-1, 3, 5))  # of what continuing may miss of single domains
 _PRIOR_WIDTH = 1.0  # of log A, log σ and the log of these factors
-_JITTER = 1e-9
+JITTER = 1e-9
 _LEAST_TO_LEAVE_ONE_OUT = 2
 _LEAST_FOR_UNEXPLAINED = 4
 # Guesses of A and σ in units of the objective, which are spreads between experts; from the truth
@@ -131,7 +131,7 @@ class Discrepancy:
         inside = square * covariance(self.known, self.known) + self._continued(self.known)
         inside = inside + self.noises[:, None, None] ** 2 * self.noise_covariance
         solved = np.linalg.solve(
-            inside + _JITTER * np.eye(len(self.known)), across.transpose(0, 2, 1)
+            inside + JITTER * np.eye(len(self.known)), across.transpose(0, 2, 1)
         )
         means = np.asarray(np.einsum("gmn,m->gn", solved, self.residuals), dtype=np.float64)
         return means, across, np.asarray(solved, dtype=np.float64)
@@ -202,14 +202,14 @@ def covariance(left: Array, right: Array) -> Array:
     n = left.shape[1]
     uniform = np.full((1, n), 1 / n)
     own = _pairs(left) @ _pairs(right).T / float((_pairs(uniform) ** 2).sum())
-    return np.asarray((1 - _OWN) * np.outer(evenness(left), evenness(right)) + _OWN * own)
+    return np.asarray((1 - OWN) * np.outer(evenness(left), evenness(right)) + OWN * own)
 
 
 def variance(shares: Array) -> Array:
     """Prior variance of r over A², shape ``(n,)``: the diagonal of `covariance`."""
     n = shares.shape[1]
     own = (_pairs(shares) ** 2).sum(axis=1) / float((_pairs(np.full((1, n), 1 / n)) ** 2).sum())
-    return np.asarray((1 - _OWN) * evenness(shares) ** 2 + _OWN * own)
+    return np.asarray((1 - OWN) * evenness(shares) ** 2 + OWN * own)
 
 
 def evenness(shares: Array) -> Array:

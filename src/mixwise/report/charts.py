@@ -1,8 +1,8 @@
 """Figures as parts of the page: a single one, or one of several that the reader chooses.
 
 Method:
-    The first figure of a choice is drawn by plotly's own snippet; the others lie beside it as JSON
-    and are drawn in its place by a few lines of script in the page's template.
+    A figure's description, which plotly draws in notebooks, lies in the page as JSON, and the
+    page's own script draws it: plotly itself would be most of the page.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
-from plotly.io import to_html
 
 from mixwise.report.markup import Html, data_script, join, tag
 
-_CONFIG = {"responsive": True, "displayModeBar": False}
+_AXES = ("xaxis", "yaxis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,27 @@ class Choice:
     figure: go.Figure
 
 
-def chart(identifier: str, figure: go.Figure) -> Html:
-    """Draw one figure; plotly itself must already be in the page.
+def describe(figure: go.Figure, caption: str = "") -> dict[str, Any]:
+    """What the page needs of a figure to draw it."""
+    content = json.loads(figure.to_json())
+    layout = content["layout"]
+    axes = {key: layout[key] for key in _AXES if key in layout}
+    return {
+        "caption": caption,
+        "data": content["data"],
+        "layout": {"height": layout["height"], **axes},
+    }
+
+
+def chart(identifier: str, label: str, figure: go.Figure) -> Html:
+    """Draw one figure.
 
     Args:
         identifier: Id of its element, unique in the page.
+        label: What it shows, for those who hear the page.
         figure: The figure.
     """
-    drawn = to_html(
-        figure, config=_CONFIG, full_html=False, include_plotlyjs=False, div_id=identifier
-    )
-    return tag("div", Html(drawn), class_="chart")
+    return chart_with_choices(identifier, label, [Choice(label, "", figure)])
 
 
 def chart_with_choices(identifier: str, question: str, choices: Sequence[Choice]) -> Html:
@@ -52,22 +62,26 @@ def chart_with_choices(identifier: str, question: str, choices: Sequence[Choice]
 
     Args:
         identifier: Id of its element, unique in the page.
-        question: Label of the list.
+        question: Label of the list, and of the chart.
         choices: The figures, at least one; with only one there is no list.
     """
-    first = choices[0]
-    caption = tag("p", first.caption, class_="caption", id=f"{identifier}-caption")
-    drawn = chart(identifier, first.figure)
-    if len(choices) == 1:
-        return join([caption, drawn])
-    options = [tag("option", c.name, value=str(k)) for k, c in enumerate(choices)]
-    chooser = tag("select", *options, data_chart=identifier, autocomplete="off")
-    figures = [{"caption": c.caption, **json.loads(c.figure.to_json())} for c in choices]
-    return join(
+    figures = [describe(choice.figure, choice.caption) for choice in choices]
+    caption = tag("p", choices[0].caption, class_="caption", id=f"{identifier}-caption")
+    drawn = join(
         [
-            tag("label", question + " ", chooser, class_="chooser"),
             caption,
-            drawn,
-            data_script(f"{identifier}-choices", figures),
+            tag(
+                "div",
+                class_="plot",
+                id=identifier,
+                data_figures=f"{identifier}-figures",
+                data_label=question,
+            ),
+            data_script(f"{identifier}-figures", figures),
         ]
     )
+    if len(choices) == 1:
+        return drawn
+    options = [tag("option", c.name, value=str(k)) for k, c in enumerate(choices)]
+    chooser = tag("select", *options, data_chart=identifier, autocomplete="off")
+    return join([tag("label", question + " ", chooser, class_="chooser"), drawn])

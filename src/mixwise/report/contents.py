@@ -17,6 +17,8 @@ from mixwise.study.results import (
     SearchFound,
     ValidationFound,
 )
+from mixwise.study.snippets import SnippetsFound
+from mixwise.study.surface import SurfaceFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Contents:
         provenance: Hashes, versions and seeds, by name.
         recipe: The recipe's text.
         notices: What was not as asked, oldest first.
+        surface: The surrogate of every metric.
+        snippets: The recommended mixture as trainers take it.
     """
 
     search: SearchFound | None
@@ -105,6 +109,8 @@ class Contents:
     provenance: Mapping[str, str]
     recipe: str
     notices: tuple[Notice, ...] = ()
+    surface: SurfaceFound | None = None
+    snippets: SnippetsFound | None = None
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from mixwise.report.numbers import number, share
 from mixwise.report.palette import DARK, MUTED, PALE, looks
 from mixwise.study.results import (
     BothAnswers,
+    HorizonFacts,
     Profiles,
 )
 
@@ -205,3 +206,35 @@ def _mark_recommended(figure: go.Figure, name: str, x: float, y: float, colour: 
         hovertext=[f"{label(name)}, recommended: {share(x)}"],
         hoverinfo="text",
     )
+
+
+def horizon_figure(horizons: HorizonFacts, recommended: Mapping[str, float]) -> go.Figure:
+    """Draw the shares of the best mixture along the experts' runs, and of the recommended one.
+
+    Args:
+        horizons: With a path.
+        recommended: Share by domain, at the final horizon.
+    """
+    look = looks(list(recommended))
+    places = [*(str(best.steps) for best in horizons.path), "final run"]
+    figure = empty_figure(height=340 + 8 * len(look))
+    for name in recommended:
+        shares = [best.mixture.as_dict()[name] for best in horizons.path] + [recommended[name]]
+        figure.add_scatter(
+            x=row_numbers(places),
+            y=shares,
+            mode="lines+markers",
+            name=label(shorten(name)),
+            line={"color": look[name].colour, "dash": look[name].dash, "width": 2},
+            marker={"size": 8, "color": look[name].colour},
+            hovertext=[
+                f"{label(name)}, {place}: {share(y)}"
+                for place, y in zip(places, shares, strict=True)
+            ],
+            hoverinfo="text",
+        )
+    figure.update_xaxes(
+        title="steps of the experts", tickvals=row_numbers(places), ticktext=places, automargin=True
+    )
+    figure.update_yaxes(title="share", tickformat=".0%", rangemode="tozero", automargin=True)
+    return figure

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _CODE = re.compile(r"`([^`\s](?:[^`]*[^`\s])?)`")
-_VOID = frozenset({"meta", "br"})
+_VOID = frozenset({"meta", "br", "input"})
 _UNSAFE_IN_SCRIPT = str.maketrans(
     {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 )

@@ -1,36 +1,36 @@
 """The report: one HTML file that shows a whole study and opens without a network.
 
 Method:
-    Files of the study → values (`reading`) → sections of markup and charts → the template
-    ``page.html``, with plotly's script inside once. A content security policy in the template
-    forbids the page to ask for anything outside itself.
+    Files of the study → values (`reading`) → sections of markup and charts → the page around
+    them (`document`), whose content security policy forbids it to ask for anything outside itself.
 """
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from mixwise.errors import ResourceError, StudyError
 from mixwise.files import replace_file
-from mixwise.report import front, notices, sections, trust
+from mixwise.report import curves, front, notices, sections, trust
 from mixwise.report.contents import Contents
+from mixwise.report.document import page_around
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.reading import load_contents
 from mixwise.study.folder import REPORT_FILE
 
+_WINDOW = "mixwise report"
 _SECTIONS = {
+    "explore": ("Try other mixtures", curves.explored),
+    "reasons": ("Why this mixture, and how far to trust it", sections.reasons),
     "baselines": ("Recommended beside the baselines", sections.baselines),
     "front": ("What more of one group costs in another", front.front),
     "candidates": ("Scored candidates", sections.candidates),
     "calibration": ("What the proxy misses", trust.calibration),
     "validation": ("Proxy against reference", sections.validation),
     "diagnosis": ("Task vectors, and what they predict", trust.diagnosis),
-    "profiles": ("Metrics along the simplex", sections.profiles),
+    "horizon": ("From the experts' horizon to the final one", curves.horizon),
     "notices": ("Notices", notices.notices),
     "cost": ("Cost spent and avoided", sections.cost),
     "provenance": ("Provenance", sections.provenance),
@@ -63,25 +63,39 @@ def save_report(folder: Path, output: Path | None = None) -> Path:
 
 def render_page(contents: Contents) -> str:
     """Turn the contents of a study into the text of the page."""
-    template = resources.files("mixwise.report").joinpath("page.html").read_text(encoding="utf-8")
-    body = join(
+    return page_around(_body(contents, join([])), _WINDOW)
+
+
+def render_live_page(contents: Contents, version: str) -> str:
+    """The page as it is served while the study runs.
+
+    Args:
+        contents: Of the study.
+        version: Of its results; the page is loaded again when it is another.
+    """
+    live = tag("pre", id="live", data_version=version, role="status", tabindex="0")
+    return page_around(_body(contents, live), _WINDOW, is_live=True)
+
+
+def _body(contents: Contents, above: Html) -> Html:
+    return join(
         [
-            _header(contents),
+            _header(contents, above),
             tag("main", *(_section(key, contents) for key in _shown(contents))),
             tag("footer", "Written by mixwise from the files of the study folder."),
         ]
     )
-    return Template(template).substitute(plotly=get_plotlyjs(), body=body)
 
 
-def _header(contents: Contents) -> Html:
+def _header(contents: Contents, above: Html) -> Html:
     links = [tag("a", _SECTIONS[key][0], href=f"#{key}") for key in _shown(contents)]
     return tag(
         "header",
+        above,
         tag("h1", _title(contents)),
         tag("p", f"{len(contents.domains)} domains", class_="soft"),
-        tag("nav", *links, aria_label="Sections"),
         sections.headline(contents),
+        tag("nav", *links, aria_label="Sections"),
     )
 
 

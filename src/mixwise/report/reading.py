@@ -13,6 +13,7 @@ from mixwise.report.spending import load_expert_records, spent_in_ledger, spent_
 from mixwise.study.folder import LEDGER_FILE, NOTICES_FILE, RECIPE_FILE, StudyFolder
 from mixwise.study.result_files import load_results
 from mixwise.study.results import MetricFacts, Recommendation, SearchFound
+from mixwise.study.snippets import SnippetsFound
 from mixwise.training.job import RunRecord
 
 
@@ -45,7 +46,17 @@ def load_contents(folder: Path) -> Contents:
         provenance=_provenance(results.recommendation, records),
         recipe=text,
         notices=load_notices(folder / NOTICES_FILE),
+        surface=results.surface,
+        snippets=_current(results.snippets, results.recommendation),
     )
+
+
+def _current(
+    snippets: SnippetsFound | None, recommendation: Recommendation | None
+) -> SnippetsFound | None:
+    """Those of the mixture that is recommended now."""
+    is_same = recommendation and snippets and snippets.mixture == recommendation.by_tokens
+    return snippets if is_same else None
 
 
 def _read_text(path: Path) -> str:

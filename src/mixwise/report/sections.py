@@ -6,8 +6,10 @@ import plotly.graph_objects as go
 
 from mixwise.decision.outcome import Margin
 from mixwise.decision.score import OBJECTIVE
-from mixwise.report.charts import Choice, chart, chart_with_choices
+from mixwise.report.answer import answer_box
+from mixwise.report.charts import Choice, chart_with_choices
 from mixwise.report.contents import Contents
+from mixwise.report.curves import profiled, unit_of
 from mixwise.report.fidelity_tables import fidelity_table, metric_fidelity_table
 from mixwise.report.figures import (
     agreement_figure,
@@ -34,7 +36,6 @@ from mixwise.report.words import (
     cost_words,
     equals_words,
     floor_words,
-    horizon_words,
     key_figures,
     outcome_words,
     simplicity_words,
@@ -54,31 +55,40 @@ _SCALE_NOTE = (
 
 
 def headline(contents: Contents) -> Html:
-    """The recommended mixture, what training showed, and how sure it is."""
+    """The answer on one screen: what it is, what it should reach, how sure, at what price."""
+    found = contents.recommendation
+    if found is None:
+        return missing("No mixture is recommended yet.", "mixwise search STUDY")
+    outcome = contents.final.outcome.word if contents.final else ""
+    return join(
+        [
+            tag("p", prose(outcome_words(contents.final)), class_=f"outcome {outcome}".strip()),
+            _floor_note(contents),
+            _key_figures(contents),
+            tag("p", _SCALE_NOTE, class_="caption"),
+            answer_box(contents),
+        ]
+    )
+
+
+def reasons(contents: Contents) -> Html:
+    """Why this mixture, and how far to trust it."""
     found = contents.recommendation
     if found is None:
         return missing("No mixture is recommended yet.", "mixwise search STUDY")
     named = {row.answers.name: row.answers.proxy.shares for row in contents.baselines}
     beside = {name: named[name] for name in _MARKED if name in named}
-    shares = found.score.shares
-    outcome = contents.final.outcome.word if contents.final else ""
+    shares = {"recommended": found.score.shares, **_others(found), **beside}
     return join(
         [
-            tag("p", prose(outcome_words(contents.final)), class_=f"outcome {outcome}".strip()),
+            trust_box(contents.trust),
             _simplicity_note(contents),
             equals_note(contents),
-            trust_box(contents.trust),
-            _floor_note(contents),
-            _horizon_note(contents),
-            _key_figures(contents),
-            tag("p", _SCALE_NOTE, class_="caption"),
-            tag("h3", f"Recommended shares, by {found.unit_words}"),
-            chart("chart-mixture", mixture_figure(shares, beside)),
             _unit_note(contents),
             tag(
                 "details",
-                tag("summary", "Shares as a table"),
-                share_table(contents.domains, {"recommended": shares, **_others(found), **beside}),
+                tag("summary", "Shares beside those that are usual"),
+                share_table(contents.domains, shares),
             ),
             share_ranges(contents),
         ]
@@ -102,12 +112,6 @@ def _unit_note(contents: Contents) -> Html:
 def _simplicity_note(contents: Contents) -> Html:
     """Whether the highest score is more than the simplest mixture can be told from."""
     words = simplicity_words(contents.recommendation)
-    return tag("p", words) if words else join([])
-
-
-def _horizon_note(contents: Contents) -> Html:
-    """At what the proxy was measured, what that cost, and whether its answer still moves."""
-    words = horizon_words(contents.recommendation)
     return tag("p", words) if words else join([])
 
 
@@ -180,10 +184,10 @@ def charts(contents: Contents, metric: str) -> dict[str, go.Figure]:
         found["baselines"] = comparison_figure([recommended.answers, *baselines], axis)
     if contents.recommendation and contents.recommendation.front:
         found["front"] = front_figure(contents.recommendation.front, (0, 1))
-    unit = _unit(contents, metric)
+    unit = unit_of(contents, metric)
     if contents.validation and metric in contents.validation.fidelity:
         found["agreement"] = agreement_figure(contents.validation.mixtures, metric, unit)
-    if search and recommended and metric in _profiled(contents):
+    if search and recommended and metric in profiled(contents):
         shares = recommended.answers.proxy.shares
         found["profiles"] = profile_figure(search.profiles, metric, unit, shares)
     return found
@@ -207,7 +211,18 @@ def candidates(contents: Contents) -> Html:
         f"apart: the 95 % interval of their difference, over {_drawn(contents)}, holds 0."
         f"{_gap(search)}"
     )
-    return join([tag("p", words), legend(contents.domains), leaderboard(rows, contents.domains)])
+    search_box = tag(
+        "input", type="search", data_filters="leaderboard", id="filter", autocomplete="off"
+    )
+    shown = tag("span", id="leaderboard-count", class_="caption", role="status")
+    return join(
+        [
+            tag("p", words),
+            legend(contents.domains),
+            tag("div", tag("label", "Only rows with ", search_box), shown, class_="tools"),
+            tag("div", leaderboard(rows, contents.domains), id="leaderboard", data_sortable=""),
+        ]
+    )
 
 
 def _merge_rule(contents: Contents, search: SearchFound) -> str:
@@ -279,49 +294,10 @@ def _agreement_choices(contents: Contents, found: ValidationFound) -> list[Choic
         Choice(
             name,
             f"ρ = {estimate(fidelity.spearman)}; noise ceiling {number(fidelity.ceiling)}.",
-            agreement_figure(found.mixtures, name, _unit(contents, name)),
+            agreement_figure(found.mixtures, name, unit_of(contents, name)),
         )
         for name, fidelity in found.fidelity.items()
     ]
-
-
-def profiles(contents: Contents) -> Html:
-    """Each metric along the simplex."""
-    search = contents.search
-    if search is None or not search.profiles.lines:
-        return missing("There are no profiles yet.", "mixwise search STUDY")
-    recommended = contents.recommended.answers.proxy.shares if contents.recommended else {}
-    words = (
-        "On the line of a domain its share goes from 0 to 100 % while the other domains keep their "
-        "proportions to each other. Values come from a surrogate fitted to all scored candidates; "
-        "a dot marks the recommended share."
-    )
-    choices = [
-        Choice(
-            name,
-            "",
-            profile_figure(search.profiles, name, _unit(contents, name), recommended),
-        )
-        for name in _profiled(contents)
-    ]
-    return join([tag("p", words), chart_with_choices("chart-profiles", "Metric", choices)])
-
-
-def _profiled(contents: Contents) -> list[str]:
-    """Metrics that every line has: the objective first, then those that it reads."""
-    lines = contents.search.profiles.lines if contents.search else {}
-    names = list(next(iter(lines.values()), {}))
-
-    def rank(name: str) -> tuple[bool, bool]:
-        facts = contents.metrics.get(name)
-        return name != OBJECTIVE, facts is None or not facts.in_objective
-
-    return sorted(names, key=rank)
-
-
-def _unit(contents: Contents, name: str) -> str:
-    facts = contents.metrics.get(name)
-    return facts.unit if facts else ""
 
 
 def cost(contents: Contents) -> Html:

@@ -40,7 +40,12 @@ def missing(what: str, command: str) -> Html:
 
 
 def table(
-    caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, marked: int | None = None
+    caption: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    marked: int | None = None,
+    row_id: str | None = None,
 ) -> Html:
     """Build a table in a scrolling box; figures take one width, so that they can be compared.
 
@@ -49,10 +54,16 @@ def table(
         head: Column titles; the first column names the row.
         rows: Cells; plain text is escaped.
         marked: Row to set in bold.
+        row_id: What the ids of rows begin with, before a hyphen and their number; None for no ids.
     """
     titles = tag("tr", *(tag("th", title, scope="col") for title in head))
     body = [
-        tag("tr", *_cells(row), class_="marked" if k == marked else None)
+        tag(
+            "tr",
+            *_cells(row),
+            class_="marked" if k == marked else None,
+            id=None if row_id is None else f"{row_id}-{k}",
+        )
         for k, row in enumerate(rows)
     ]
     content = tag("table", tag("thead", titles), tag("tbody", *body), aria_label=caption)

@@ -132,8 +132,13 @@ def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
     reached = recommended.answers.reached()
     n_seeds = len(recommended.answers.runs)
     outcome = contents.final.outcome if contents.final else None
+    found = contents.recommendation
+    price = f"of a final run: {count(found.cost.search_tokens_spent)} {found.horizons.unit}"
+    basis = "measured on trained references" if found.trust.basis == "measured" else "as predicted"
     return (
-        _predicted_figure(contents.recommendation),
+        _predicted_figure(found),
+        KeyFigure("May it be trusted?", found.trust.word.capitalize(), f"{basis}; why: below"),
+        KeyFigure("Price of the answer", number(found.cost.price), price),
         KeyFigure(
             "Reached when trained",
             signed(reached),

@@ -14,6 +14,7 @@ from mixwise.decision.judgement import judge
 from mixwise.decision.recommend import Compared, Decision, compare, decide
 from mixwise.decision.score import OBJECTIVE
 from mixwise.decision.trust import Trust, judge_expected
+from mixwise.export.snippets import make_snippets
 from mixwise.mixture import Mixture
 from mixwise.search.method_table import METHODS
 from mixwise.search.methods.lattice import N_CHECKS
@@ -57,8 +58,9 @@ _PREDICTED_INTERVAL = (
 def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recommendation:
     """Write ``recommendation.json`` from the search and from whatever was validated and trained.
 
-    The file holds nothing that depends on when or where it was made: a study that was killed and
-    resumed ends in the same bytes as one that was not.
+    ``snippets.json`` has the same mixture as trainers take it. The recommendation holds nothing
+    that depends on when or where it was made: a study that was killed and resumed ends in the same
+    bytes as one that was not.
     """
     recipe = workspace.recipe
     decision = _decide(workspace, calibrated)
@@ -118,6 +120,7 @@ def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recomme
         front=front,
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
+    workspace.save_result(make_snippets(recommendation, workspace))
     return recommendation
 
 

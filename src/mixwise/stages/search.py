@@ -16,7 +16,8 @@ from mixwise.scorer import Request
 from mixwise.search.exact import find_gap
 from mixwise.search.method_table import METHODS, method_for
 from mixwise.search.problem import SearchProblem, SearchResult
-from mixwise.search.surrogates.objective_model import fit_surface
+from mixwise.search.surrogates.objective_model import Surface, fit_surface
+from mixwise.stages.surface import describe_surface
 from mixwise.study.result_files import FILES
 from mixwise.study.results import (
     CalibrationFound,
@@ -29,6 +30,8 @@ from mixwise.study.results import (
     Recommendation,
     SearchFound,
 )
+from mixwise.study.snippets import SnippetsFound
+from mixwise.study.surface import SurfaceFound
 from mixwise.study.workbench import Workbench
 
 _PROFILE_POINTS = 21
@@ -36,12 +39,12 @@ _TASK = "search"
 
 
 def run_search(workspace: Workbench) -> SearchResult:
-    """Score candidates and baselines; writes ``search.json``.
+    """Score candidates and baselines; writes ``search.json`` and ``surface.json``.
 
     Returns:
         What the recipe's search method found; what the ledger holds is not scored again.
     """
-    made_anew = (SearchFound, CalibrationFound, Recommendation)
+    made_anew = (SearchFound, SurfaceFound, CalibrationFound, Recommendation, SnippetsFound)
     workspace.study.remove_damaged([FILES[kind] for kind in made_anew])
     heldout = workspace.save_heldout()
     problem = problem_of(workspace)
@@ -52,6 +55,12 @@ def run_search(workspace: Workbench) -> SearchResult:
     scored = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     observations = _ranked(workspace, [*result.scored, *scored])
     names = {str(entry.mixture): entry.name for entry in every_baseline(workspace)}
+    of_all_metrics = _problem_of_all_metrics(workspace)
+    surface = fit_surface(of_all_metrics, observations)
+    final_seeds = workspace.recipe.final.seeds
+    workspace.save_result(
+        describe_surface(surface, observations, workspace.objective, final_seeds=final_seeds)
+    )
     workspace.save_result(
         SearchFound(
             method=result.method,
@@ -72,7 +81,7 @@ def run_search(workspace: Workbench) -> SearchResult:
                 )
                 for o in observations
             ),
-            profiles=_profiles(workspace, observations, result.best),
+            profiles=_profiles(workspace, surface, result.best),
             heldout=heldout,
         )
     )
@@ -192,7 +201,7 @@ def _inside(workspace: Workbench, observation: Observation) -> bool:
     return mixture is not None and workspace.inputs.space.contains(mixture)
 
 
-def _profiles(workspace: Workbench, observations: list[Observation], best: Observation) -> Profiles:
+def _profiles(workspace: Workbench, surface: Surface, best: Observation) -> Profiles:
     """Every metric along the lines from the recommendation to each corner.
 
     On the line of a domain its share goes from 0 to 1 while the others keep their proportions to
@@ -200,7 +209,7 @@ def _profiles(workspace: Workbench, observations: list[Observation], best: Obser
     slopes that came with them.
     """
     metrics = [metric.name for metric in workspace.recipe.metrics]
-    predict = fit_surface(_problem_of_all_metrics(workspace), observations).metrics
+    predict = surface.metrics
     terms = [metrics.index(metric.name) for metric in workspace.objective.metrics]
     grid = np.linspace(0, 1, _PROFILE_POINTS)
     lines = {}

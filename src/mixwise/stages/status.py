@@ -30,6 +30,7 @@ from mixwise.study.results import (
     SearchFound,
     ValidationFound,
 )
+from mixwise.study.standing import Standing, read_standing
 from mixwise.training.job import RUN_FILE
 
 _N_NOTICES = 5
@@ -66,6 +67,7 @@ class StudyStatus:
         best_so_far: None before the experts' own scores are known.
         recommendation: None before the search has ended.
         notices: The last ones.
+        now: What that process does now; None where none works, or it has told nothing yet.
     """
 
     study: str
@@ -77,6 +79,7 @@ class StudyStatus:
     best_so_far: BestSoFar | None
     recommendation: Mixture | None
     notices: tuple[Notice, ...]
+    now: Standing | None = None
 
 
 def read_status(study: StudyFolder) -> StudyStatus:
@@ -97,16 +100,18 @@ def read_status(study: StudyFolder) -> StudyStatus:
     if search is not None and search.best.mixture is not None and best is None:
         n_candidates = search.n_scored
         best = BestSoFar(search.best.objective, search.best.mixture)
+    process = study.holder
     return StudyStatus(
         study=str(study.folder),
         stage=_stage(study, recipe, has_experts=n_experts >= n_wanted),
-        process=study.holder,
+        process=process,
         experts=Count(n_experts, n_wanted),
         references=Count(_n_runs(study.folder / "references"), _n_planned(recipe)),
         candidates=n_candidates,
         best_so_far=best,
         recommendation=recommendation.mixture if recommendation else None,
         notices=load_notices(study.folder / NOTICES_FILE)[-_N_NOTICES:],
+        now=read_standing(study.folder) if process else None,
     )
 
 

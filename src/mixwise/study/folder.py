@@ -32,6 +32,8 @@ RECIPE_FILE = "recipe.yaml"
 RECOMMENDATION_FILE = "recommendation.json"
 REPORT_FILE = "report.html"
 SEARCH_FILE = "search.json"
+SURFACE_FILE = "surface.json"
+SNIPPETS_FILE = "snippets.json"
 CALIBRATION_FILE = "calibration.json"
 VALIDATION_FILE = "validation.json"
 FINAL_FILE = "final.json"
@@ -41,6 +43,8 @@ LEDGER_FILE = "ledger.sqlite"
 _VERSION = 1  # of study.json
 _STAGES = {  # the command that makes a result
     SEARCH_FILE: "search",
+    SURFACE_FILE: "search",
+    SNIPPETS_FILE: "search",
     CALIBRATION_FILE: "search",
     RECOMMENDATION_FILE: "search",
     VALIDATION_FILE: "validate",

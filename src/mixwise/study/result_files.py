@@ -19,6 +19,8 @@ from mixwise.study.folder import (
     FINAL_FILE,
     RECOMMENDATION_FILE,
     SEARCH_FILE,
+    SNIPPETS_FILE,
+    SURFACE_FILE,
     VALIDATION_FILE,
     StudyFolder,
 )
@@ -30,10 +32,14 @@ from mixwise.study.results import (
     SearchFound,
     ValidationFound,
 )
+from mixwise.study.snippets import SnippetsFound
+from mixwise.study.surface import SurfaceFound
 
 Result = TypeVar("Result")
 FILES: Mapping[type, str] = {
     SearchFound: SEARCH_FILE,
+    SurfaceFound: SURFACE_FILE,
+    SnippetsFound: SNIPPETS_FILE,
     CalibrationFound: CALIBRATION_FILE,
     ValidationFound: VALIDATION_FILE,
     FinalFound: FINAL_FILE,
@@ -105,6 +111,8 @@ class StudyResults:
         validation: Reference mixtures by both answers.
         diagnosis: What tells how far the proxy may be trusted.
         final: What was trained in the end; None where it was for another recommendation.
+        surface: The surrogate of every metric; None in studies that were searched without one.
+        snippets: The mixture as trainers take it; None where a version wrote none.
     """
 
     search: SearchFound | None
@@ -113,6 +121,8 @@ class StudyResults:
     validation: ValidationFound | None
     diagnosis: Diagnosis | None
     final: FinalFound | None
+    surface: SurfaceFound | None = None
+    snippets: SnippetsFound | None = None
 
 
 def load_results(study: StudyFolder) -> StudyResults:
@@ -137,4 +147,6 @@ def load_results(study: StudyFolder) -> StudyResults:
         validation=load_result(study, ValidationFound, recipe=key),
         diagnosis=load_result(study, Diagnosis, recipe=key),
         final=final,
+        surface=load_result(study, SurfaceFound, recipe=key),
+        snippets=load_result(study, SnippetsFound, recipe=key),
     )

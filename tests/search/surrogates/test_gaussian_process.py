@@ -140,3 +140,22 @@ def test_a_constant_metric_is_predicted_constant() -> None:
     values, slopes = fit(data, has_floor=True).predict(points(5, 3, 1))
     assert values == pytest.approx(np.full(5, 2.0))
     assert slopes == pytest.approx(np.zeros((5, 3)))
+
+
+@pytest.mark.parametrize("n_sloped", [0, 3])
+def test_left_out_values_are_those_of_a_process_without_the_point(n_sloped: int) -> None:
+    rng = np.random.default_rng(1)
+    shares = rng.dirichlet(np.ones(3), 6)
+    values = 2 + (shares**2) @ np.array([1.0, 0.5, 0.2])
+    slopes = 2 * shares[:n_sloped] * np.array([1.0, 0.5, 0.2])
+    whole = fit(Evidence(shares, values, np.arange(n_sloped), slopes), has_floor=False)
+    predicted = whole.left_out(values)
+    covariance = whole.factor @ whole.factor.T
+    d = whole.basis.shape[1]
+    known = covariance @ whole.dual
+    for i in range(len(shares)):
+        own = [i, *(len(shares) + i * d + np.arange(d) if i < n_sloped else [])]
+        kept = np.setdiff1d(np.arange(len(known)), own)
+        weights = np.linalg.solve(covariance[np.ix_(kept, kept)], known[kept])
+        wanted = whole.mean + covariance[i, kept] @ weights
+        assert predicted[i] == pytest.approx(wanted, abs=1e-6)

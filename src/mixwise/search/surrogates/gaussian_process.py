@@ -138,6 +138,30 @@ class Posterior:
             return np.asarray(spread)
         return np.asarray(spread * (self.predict(shares)[0] - self.asymptote))
 
+    def left_out(self, values: Array) -> Array:
+        """Each value predicted from all rows but its own and its slopes, shape ``(n,)``.
+
+        Kernel, warp and mean stay as they were fitted to all.
+
+        Args:
+            values: y that the metric was fitted to, shape ``(n,)``.
+
+        Source:
+            Rasmussen and Williams 2006, §5.4.2, a point's value and slopes left out together.
+        """
+        n, d = self.points.shape
+        inverse = cho_solve((self.factor, True), np.eye(len(self.dual)))
+        place = {int(point): n + k * d for k, point in enumerate(self.sloped)}
+        known = values if self.asymptote is None else np.log(values - self.asymptote)
+        predicted = np.empty(n)
+        for i in range(n):
+            rows = [i, *range(place[i], place[i] + d)] if i in place else [i]
+            missed = np.linalg.solve(inverse[np.ix_(rows, rows)], self.dual[rows])
+            predicted[i] = known[i] - missed[0]
+        if self.asymptote is None:
+            return predicted
+        return np.asarray(self.asymptote + np.exp(np.clip(predicted, -50, 50)))
+
     def _predict_warped(self, z: Array) -> tuple[Array, Array]:
         k, n = self.kernel, len(self.points)
         alpha, beta = self.dual[:n], np.zeros_like(self.points)

@@ -51,6 +51,10 @@ class MetricModel(Protocol):
         """Posterior standard deviation, ``(n,)``."""
         ...
 
+    def left_out(self, values: Array) -> Array:
+        """Each value that it was fitted to, predicted from the other points, ``(n,)``."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompanionModel:
@@ -75,6 +79,15 @@ class CompanionModel:
     def deviation(self, shares: Array) -> Array:
         """Posterior standard deviation, ``(n,)``, the two parts taken as independent."""
         return np.hypot(self.tilt * self.companion.deviation(shares), self.rest.deviation(shares))
+
+    def left_out(self, values: Array) -> Array:
+        """Each value that it was fitted to, predicted from the other points, ``(n,)``.
+
+        The line in the companion is kept; what it leaves is predicted from the other points.
+        """
+        shares = self.rest.origin + self.rest.points @ self.rest.basis.T
+        line = self.tilt * self.companion.predict(shares)[0]
+        return line + self.rest.left_out(values - line)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,7 +180,7 @@ def fit_surface(problem: SearchProblem, observations: Sequence[Observation]) -> 
         problem: Its objective, and observations that were made before the search.
         observations: What the search scored; at least one.
     """
-    data = [*observations, *_news(problem.known, observations)]
+    data = evidence_for(problem, observations)
     metrics = problem.objective.metrics
     smooth = [m for m in metrics if m.is_differentiable or has_slopes(data, m.name)]
     companions = {m.name: companion_of(data, m) for m in metrics}
@@ -182,6 +195,18 @@ def fit_surface(problem: SearchProblem, observations: Sequence[Observation]) -> 
     return Surface(problem, tuple(models))
 
 
+def evidence_for(problem: SearchProblem, observations: Sequence[Observation]) -> list[Observation]:
+    """What a surface is fitted to: observations, and what was known before and is not among them.
+
+    Args:
+        problem: The problem.
+        observations: What the search scored.
+    """
+    keys = {str(o.mixture) for o in observations}
+    news = [o for o in problem.known if o.mixture is not None and str(o.mixture) not in keys]
+    return [*observations, *news]
+
+
 def has_slopes(observations: Sequence[Observation], metric: str) -> bool:
     """Whether any observation holds the slopes of a metric."""
     return any(o.measurement(metric).derivatives is not None for o in observations)
@@ -194,11 +219,6 @@ def companion_of(observations: Sequence[Observation], metric: Metric) -> str | N
     prefix = f"{metric.set_name}/"
     names = [m.metric for m in observations[0].measurements if m.metric.startswith(prefix)]
     return next((name for name in names if has_slopes(observations, name)), None)
-
-
-def _news(known: Sequence[Observation], seen: Sequence[Observation]) -> list[Observation]:
-    keys = {str(o.mixture) for o in seen}
-    return [o for o in known if o.mixture is not None and str(o.mixture) not in keys]
 
 
 def _evidence(data: Sequence[Observation], metric: str) -> Evidence:
