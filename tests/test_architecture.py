@@ -13,7 +13,7 @@ import mixwise
 ROOT = Path(mixwise.__file__).parent
 FLOORS = (
     {"arrays", "errors", "interrupts"},
-    {"shortages", "registry"},
+    {"shortages", "registry", "polytope"},
     {"files", "progress", "releases", "section"},
     {
         "macro_f1",
