@@ -22,6 +22,7 @@ FLOORS = (
         "records",
         "extrapolation",
         "learning_curves",
+        "prior",
         "share_units",
         "tasks",
     },

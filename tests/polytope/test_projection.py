@@ -56,7 +56,9 @@ def test_the_nearest_point_is_that_of_a_slow_quadratic_program(
     points = rng.normal(1 / n_domains, 0.5, (3, n_domains))
     found = project(points, region)
     assert is_inside(found, region)
-    slow = np.array([nearest_by_slsqp(*each) for each in zip(points, [region] * 3, found)])
+    slow = np.array(
+        [nearest_by_slsqp(*each) for each in zip(points, [region] * 3, found, strict=True)]
+    )
     if is_inside(slow, region):  # where the slow way has ended
         gap = ((found - points) ** 2).sum(axis=1) - ((slow - points) ** 2).sum(axis=1)
         assert (gap < 1e-9).all()

@@ -7,11 +7,12 @@ from operator import attrgetter
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from tests.polytope.families import random_space
 
 from mixwise import registry
 from mixwise.arrays import Array
 from mixwise.errors import RecipeError
-from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.recipe.sections import Search
@@ -32,7 +33,19 @@ from mixwise.search.surrogates.regressors import fit_quadratic, fit_trees
 DOMAINS = ("a", "b", "c", "d")
 WHOLE = MixtureSpace.whole(DOMAINS)
 BOUNDED = MixtureSpace(DOMAINS, (0.1, 0.0, 0.0, 0.0), (0.6, 0.5, 0.35, 1.0))
-SPACES = pytest.mark.parametrize("space", [WHOLE, BOUNDED], ids=["whole", "bounded"])
+LIMITED = MixtureSpace(
+    DOMAINS,
+    (0.05, 0.0, 0.0, 0.0),
+    (1.0, 1.0, 0.35, 1.0),
+    (
+        Limit("a + b", (1.0, 1.0, 0.0, 0.0), 0.3, 0.5),
+        Limit("d >= a", (-1.0, 0.0, 0.0, 1.0), 0.0, None),
+        Limit("d <= 1.2 c", (0.0, 0.0, -1.2, 1.0), None, 0.0),
+    ),
+)
+SPACES = pytest.mark.parametrize(
+    "space", [WHOLE, BOUNDED, LIMITED], ids=["whole", "bounded", "limited"]
+)
 ROWS = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
 NAME = attrgetter("name")
 SUBSETS = ("subsets", "subsets-fast", "subsets-race")
@@ -153,11 +166,15 @@ def best_mixture(result: SearchResult) -> Mixture:
 @cache
 def best_value(truth: Truth, space: MixtureSpace) -> float:
     """The true optimum of a concave objective, by scipy."""
+    sides, ends = space.region.half_spaces
     found = minimize(
         lambda shares: -value(truth, shares[None])[0],
         np.mean([vertex.shares for vertex in list_vertices(space)], axis=0),
         bounds=list(zip(space.lower, space.upper, strict=True)),
-        constraints={"type": "eq", "fun": lambda shares: shares.sum() - 1},
+        constraints=[
+            {"type": "eq", "fun": lambda shares: shares.sum() - 1},
+            {"type": "ineq", "fun": lambda shares: ends - sides @ shares},
+        ],
         method="SLSQP",
         options={"ftol": 1e-12},
     )
@@ -270,6 +287,25 @@ def test_the_lattice_finds_the_optimum_of_a_quadratic(space: MixtureSpace) -> No
     assert regret(
         bowl, space, search(METHODS["lattice"], space, FakeScorer(bowl))
     ) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["auto", "slopes", "newton", "mirror", "bayes", "lattice"])
+@pytest.mark.parametrize("seed", [1, 2, 5])
+def test_the_optimum_of_a_quadratic_is_found_within_random_limits(name: str, seed: int) -> None:
+    space = replace(random_space(seed, 4, 3), domains=DOMAINS)
+    scorer = FakeScorer(bowl)
+    result = search(METHODS[name], space, scorer)
+    assert all(space.contains(mixture) for mixture in scorer.asked)
+    assert regret(bowl, space, result) == pytest.approx(0, abs=5e-3)
+
+
+@pytest.mark.parametrize("name", ["mergemix", "demix", "random"])
+def test_random_methods_stay_within_random_limits(name: str) -> None:
+    space = replace(random_space(1, 4, 3), domains=DOMAINS)
+    scorer = FakeScorer(bowl)
+    result = search(METHODS[name], space, scorer)
+    assert all(space.contains(mixture) for mixture in scorer.asked)
+    assert 0 <= regret(bowl, space, result) < 0.1
 
 
 @SPACES

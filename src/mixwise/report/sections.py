@@ -16,6 +16,7 @@ from mixwise.report.figures import (
     profile_figure,
 )
 from mixwise.report.front import front_figure
+from mixwise.report.limit_words import binding_words, prior_words, rounding_words
 from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import estimate, is_subset, number
 from mixwise.report.tables import (
@@ -69,6 +70,7 @@ def headline(contents: Contents) -> Html:
             equals_note(contents),
             trust_box(contents.trust),
             _floor_note(contents),
+            _limit_note(contents),
             _horizon_note(contents),
             _key_figures(contents),
             tag("p", _SCALE_NOTE, class_="caption"),
@@ -115,6 +117,13 @@ def _floor_note(contents: Contents) -> Html:
     """What is expected of metrics that must not get worse, and which are to get worse."""
     found = contents.recommendation
     return join([tag("p", words) for words in (floor_words(found), worse_words(found)) if words])
+
+
+def _limit_note(contents: Contents) -> Html:
+    """Which limits hold the mixture, and what steps of shares and a prior cost."""
+    found = contents.recommendation
+    every = (binding_words(found), rounding_words(found), prior_words(found))
+    return join([tag("p", words) for words in every if words])
 
 
 def equals_note(contents: Contents) -> Html:

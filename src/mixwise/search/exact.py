@@ -75,7 +75,8 @@ def _objective(problem: SearchProblem, observation: Observation) -> tuple[float,
     slopes = [one.derivatives.slopes for one in measured if one.derivatives is not None]
     values = np.array([[one.value for one in measured]])
     height, ascent = smooth_objective(problem, values, np.array([slopes]))
-    return float(height[0]), ascent[0]
+    shares = mixture_of(observation).array[None]
+    return float(problem.pulled(height, shares)[0]), problem.pulled_slopes(ascent, shares)[0]
 
 
 def _farthest(space: MixtureSpace, slopes: Array) -> Array:

@@ -5,10 +5,10 @@ Notation:
     l, u: bounds of each share.
 
 Method:
-    Where bounds or limits cut the simplex, its corners give way to the extreme points of what is left, and
-    edges to pairs of those. Points inside are a Sobol sequence mapped by −log, normalised, which
-    spreads evenly over the simplex, shrunk to l + (1 − Σl) z; those beyond u or a limit are passed
-    over, and only where too few are left are they projected.
+    Where bounds or limits cut the simplex, its corners give way to the extreme points of what is
+    left, and edges to pairs of those. Points inside are a Sobol sequence mapped by −log,
+    normalised, which spreads evenly over the simplex, shrunk to l + (1 − Σl) z; those beyond u or a
+    limit are passed over, and only where too few are left are they projected.
 
 Source:
     Scheffé 1958 (simplex lattice); McLean and Anderson 1966 (extreme vertices).
