@@ -72,7 +72,7 @@ def test_a_study_stays_within_its_limits_and_says_so(
         mixture = shares_of(names, row)
         assert not space.broken(mixture)
         assert space.is_on_grid(mixture)
-    inside = [row for row in search["candidates"] if row["inside"]]
+    inside = [row for row in search["candidates"] if row["within_bounds"]]
     assert inside
     assert all(space.contains(shares_of(names, row["score"]["mixture"])) for row in inside)
     assert [row["name"] for row in search["limits"]] == [
