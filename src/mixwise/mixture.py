@@ -277,8 +277,8 @@ class MixtureSpace:
         clash = find_conflict(self._rules(), len(self.domains), self.grid)
         if clash:
             raise RecipeError(
-                f"no mixture satisfies all of these, though it would without any one of them: "
-                f"{'; '.join(clash)}: loosen or leave out one"
+                "limits of the shares clash: no mixture satisfies all of these, though it would "
+                f"without any one of them: {'; '.join(clash)}: loosen or leave out one"
             )
 
     def _rules(self) -> list[Rule]:
@@ -343,8 +343,11 @@ class MixtureSpace:
             if limit.missed(shares) > _TOLERANCE * limit.scale:
                 value = float(limit.value(shares))
                 is_low = limit.least is not None and value < limit.least
-                rule = f"least {limit.least:.4g}" if is_low else f"most {limit.most:.4g}"
-                found.append(f"`{limit.name}` is {value:.4g}, at {rule} is allowed")
+                found.append(
+                    f"`{limit.name}` is {value:.4g}, at least {limit.least:.4g} is asked for"
+                    if is_low
+                    else f"`{limit.name}` is {value:.4g}, at most {limit.most:.4g} is allowed"
+                )
         return tuple(found)
 
     @property
