@@ -84,7 +84,7 @@ def _by_program(wanted: Array, region: Region, n_steps: int) -> Array | None:
 def _solve(cost: Array, integrality: Array, bounds: Any, constraints: list[Any]) -> Array | None:
     """An integer program's answer, or None where it has none.
 
-    Some releases of HiGHS fail in the presolve of small programs, which is left out then.
+    HiGHS may end in an error of its own; it is asked once more then, without its presolve.
     """
     from scipy.optimize import milp
 
