@@ -14,6 +14,7 @@ Source:
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from mixwise.arrays import Array
 from mixwise.polytope.programs import farthest
@@ -59,7 +60,7 @@ def some_corners(region: Region, n: int, *, seed: int) -> Array:
     return _distinct(farthest(region, every))
 
 
-def _cut(corners: Array, side: Array, end: float, is_on: np.ndarray) -> Array:
+def _cut(corners: Array, side: Array, end: float, is_on: npt.NDArray[np.bool_]) -> Array:
     """The corners of what a half-space leaves; ``is_on``: of which planes each corner is."""
     room = end - corners @ side
     beyond, within = np.flatnonzero(room < -_ON), np.flatnonzero(room > _ON)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mixwise.arrays import Array
 from mixwise.errors import ResourceError
@@ -65,7 +66,7 @@ def _by_program(wanted: Array, region: Region, n_steps: int) -> Array | None:
     away = np.concatenate([np.eye(n), -np.eye(n), np.eye(n)], axis=1)
     done = _solve(
         np.concatenate([np.zeros(n), np.ones(2 * n)]),
-        np.concatenate([np.ones(n), np.zeros(2 * n)]),
+        np.repeat([1, 0, 0], n),
         Bounds(
             np.concatenate([low, np.zeros(2 * n)]), np.concatenate([high, np.full(2 * n, np.inf)])
         ),
@@ -81,7 +82,9 @@ def _by_program(wanted: Array, region: Region, n_steps: int) -> Array | None:
     return None if done is None else np.asarray(done[:n].round() / n_steps)
 
 
-def _solve(cost: Array, integrality: Array, bounds: Any, constraints: list[Any]) -> Array | None:
+def _solve(
+    cost: Array, integrality: npt.NDArray[np.int64], bounds: Any, constraints: list[Any]
+) -> Array | None:
     """An integer program's answer, or None where it has none.
 
     HiGHS may end in an error of its own; it is asked once more then, without its presolve.

@@ -26,7 +26,8 @@ def farthest(region: Region, directions: Array) -> Array:
     from scipy.optimize import linprog
 
     sides, ends = region.half_spaces
-    one, bounds = np.ones((1, len(region.lower))), np.stack([region.lower, region.upper], axis=1)
+    one = np.ones((1, len(region.lower)))
+    bounds = list(zip(region.lower.tolist(), region.upper.tolist(), strict=True))
     found = []
     for direction in directions:
         done = linprog(
@@ -75,5 +76,5 @@ def least_missed(sides: Array, ends: Array, n_domains: int) -> float:
         bounds=[(0, None)] * (n_domains + 1),
         method="highs-ds",
     )
-    assert done.x is not None, f"a linear program that always has an answer: {done}"
+    assert done.fun is not None, f"a linear program that always has an answer: {done}"
     return float(done.fun)

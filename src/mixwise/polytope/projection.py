@@ -23,10 +23,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mixwise.arrays import Array
 from mixwise.polytope.region import Region
 
+_Truths = npt.NDArray[np.bool_]
+_Places = npt.NDArray[np.intp]
 _STEPS = 25
 _HALVINGS = 30
 _EXACT = 1e-11  # of a sum or a limit
@@ -90,13 +93,13 @@ class _Euclidean:
     points: Array
     region: Region
 
-    def shares(self, pulls: Array, rows: Array) -> tuple[Array, Array]:
+    def shares(self, pulls: Array, rows: _Places) -> tuple[Array, Array]:
         """λ and w at given pulls Bᵀν, of some of the points."""
         free = self.points[rows] - pulls
         found = np.clip(free, self.region.lower, self.region.upper)
         return found, (found == free).astype(float)
 
-    def distance(self, shares: Array, rows: Array) -> Array:
+    def distance(self, shares: Array, rows: _Places) -> Array:
         """What is made small."""
         return np.asarray(((shares - self.points[rows]) ** 2).sum(axis=1) / 2)
 
@@ -106,7 +109,7 @@ class _Entropic:
     points: Array
     region: Region
 
-    def shares(self, pulls: Array, rows: Array) -> tuple[Array, Array]:
+    def shares(self, pulls: Array, rows: _Places) -> tuple[Array, Array]:
         """λ and w at given pulls Bᵀν, of some of the points."""
         low, high = np.maximum(self.region.lower, _SMALLEST), self.region.upper
         logs = np.log(np.maximum(self.points[rows], 1e-300)) - pulls
@@ -114,7 +117,7 @@ class _Entropic:
         found = np.minimum(np.maximum(free, low), high)
         return found, np.where(found == free, found, 0.0)
 
-    def distance(self, shares: Array, rows: Array) -> Array:
+    def distance(self, shares: Array, rows: _Places) -> Array:
         """What is made small."""
         kept = np.maximum(shares, _SMALLEST)
         logs = np.log(kept) - np.log(np.maximum(self.points[rows], 1e-300))
@@ -133,7 +136,7 @@ class _Rows:
 
     matrix: Array
     ends: Array
-    is_half_space: np.ndarray
+    is_half_space: _Truths
 
     @classmethod
     def of(cls, region: Region) -> _Rows:
@@ -152,7 +155,7 @@ class _Rows:
         return np.asarray(shares @ self.matrix.T - self.ends)
 
 
-def _solve(kind: _Euclidean | _Entropic, n: int, region: Region) -> tuple[Array, np.ndarray]:
+def _solve(kind: _Euclidean | _Entropic, n: int, region: Region) -> tuple[Array, _Truths]:
     """Newton's method on the dual: shares ``(n, n_domains)``, and which of them have ended."""
     rows = _Rows.of(region)
     multipliers = np.zeros((n, len(rows.ends)))
@@ -167,13 +170,13 @@ def _solve(kind: _Euclidean | _Entropic, n: int, region: Region) -> tuple[Array,
 
 
 def _step(
-    kind: _Euclidean | _Entropic, multipliers: Array, points: Array, rows: _Rows
-) -> tuple[Array, np.ndarray]:
+    kind: _Euclidean | _Entropic, multipliers: Array, points: _Places, rows: _Rows
+) -> tuple[Array, _Truths]:
     """One step of some points: their multipliers, and whether they had ended before it."""
     shares, falls = kind.shares(multipliers @ rows.matrix, points)
     slope = rows.missed(shares)
     is_free = ~(rows.is_half_space & (multipliers <= 0) & (slope <= 0))
-    is_done = (np.abs(np.where(is_free, slope, 0.0)) <= _EXACT).all(axis=1)
+    is_done = np.asarray((np.abs(np.where(is_free, slope, 0.0)) <= _EXACT).all(axis=1))
     move = _newton(rows.matrix, falls, slope, is_free)
     height = kind.distance(shares, points) + (multipliers * slope).sum(axis=1)
     least = height - _BLUR * (1 + np.abs(height))
@@ -191,7 +194,7 @@ def _step(
     return np.where(is_done[:, None], multipliers, there), is_done
 
 
-def _newton(matrix: Array, falls: Array, slope: Array, is_free: np.ndarray) -> Array:
+def _newton(matrix: Array, falls: Array, slope: Array, is_free: _Truths) -> Array:
     """Newton's move of the free multipliers, ``(n, n_rows)``."""
     curvature = np.einsum("kd,nd,ld->nkl", matrix, falls, matrix, optimize=True)
     curvature *= is_free[:, :, None] & is_free[:, None, :]

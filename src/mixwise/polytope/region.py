@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mixwise.arrays import Array
 
@@ -44,7 +45,7 @@ class Region:
         object.__setattr__(self, "most", self.most / scale)
 
     @property
-    def is_equality(self) -> np.ndarray:
+    def is_equality(self) -> npt.NDArray[np.bool_]:
         """Of which limits both sides are the same, ``(n_limits,)``."""
         return np.asarray(self.least == self.most)
 
@@ -55,7 +56,7 @@ class Region:
         sides = np.concatenate([self.rows[above], -self.rows[below]])
         return sides, np.concatenate([self.most[above], -self.least[below]])
 
-    def holds(self, points: Array, tolerance: float = TOLERANCE) -> np.ndarray:
+    def holds(self, points: Array, tolerance: float = TOLERANCE) -> npt.NDArray[np.bool_]:
         """Whether points keep the limits (bounds are not looked at), ``(n,)``."""
         sides, ends = self.half_spaces
         return np.asarray((points @ sides.T <= ends + tolerance).all(axis=1))
