@@ -244,7 +244,7 @@ def test_limits_of_a_file(tmp_path: Path) -> None:
         ("limits: [a <= x]", r"yaml: `limits.0` \(`a <= x`\): `x` is neither a domain nor"),
         ("bound: {}", "yaml: `bound`: unknown key: did you mean `bounds`"),
         ("bounds: {a: {share: 0.6}, b: {share: 0.6}}", "yaml: `min_share` of the domains must add"),
-        ("limits: [a >= 0.6, b >= 2 * a]", "yaml: no mixture satisfies all of these"),
+        ("limits: [a >= 0.6, b >= 2 * a]", "yaml: limits of the shares clash: no"),
         ("cost: {per_million_tokens: {a: 1}, max_total: 3}", "use `cost.max_mean`"),
         ("cost: {per_million_tokens: {a: 1}}", "has no effect without `max_mean` or `max_total`"),
         ("- a", "limits must be a mapping of keys, but got list"),

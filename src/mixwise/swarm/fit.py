@@ -76,7 +76,7 @@ def fit_swarm(
     space = space or MixtureSpace.whole(table.domains)
     if space.domains != table.domains:
         raise RecipeError(
-            f"the limits are of {', '.join(space.domains)}, but the runs of "
+            f"the bounds are of {', '.join(space.domains)}, but the runs of "
             f"{', '.join(table.domains)}: name the same domains in the same order"
         )
     validated = cross_validate(table, seed=seed, on_progress=on_progress)
