@@ -15,10 +15,12 @@ from mixwise.errors import RecipeError
 from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
+from mixwise.prior import Prior
 from mixwise.recipe.sections import Search
 from mixwise.registry import Table
-from mixwise.scorer import VALUES, Request
+from mixwise.scorer import SLOPES, VALUES, Request
 from mixwise.search import method_table
+from mixwise.search.exact import find_gap
 from mixwise.search.method_table import METHODS, choose, method_for, register_method
 from mixwise.search.problem import (
     SearchMethod,
@@ -27,6 +29,8 @@ from mixwise.search.problem import (
     distinct,
     shares_of,
 )
+from mixwise.search.space.designs import centre
+from mixwise.search.space.simplex import sample
 from mixwise.search.space.vertices import list_vertices
 from mixwise.search.surrogates.regressors import fit_quadratic, fit_trees
 
@@ -297,6 +301,33 @@ def test_the_optimum_of_a_quadratic_is_found_within_random_limits(name: str, see
     result = search(METHODS[name], space, scorer)
     assert all(space.contains(mixture) for mixture in scorer.asked)
     assert regret(bowl, space, result) == pytest.approx(0, abs=5e-3)
+
+
+@pytest.mark.parametrize("name", ["auto", "slopes", "newton", "mirror", "bayes", "lattice"])
+def test_a_prior_moves_the_answer_to_the_best_of_both(name: str) -> None:
+    prior = Prior(Mixture(DOMAINS, (0.1, 0.1, 0.7, 0.1)), 0.5)
+    problem = SearchProblem(FakeScorer(bowl), LIMITED, OBJECTIVE, SCALE, None, 0, prior=prior)
+    found = best_mixture(METHODS[name].search(problem)).array[None]
+    points = sample(LIMITED, 50_000, seed=0)
+    highest = (value(bowl, points) - prior.penalty(points)).max()
+    assert (value(bowl, found) - prior.penalty(found))[0] == pytest.approx(highest, abs=0.01)
+    assert prior.divergence(found)[0] < 0.7 * prior.divergence(np.array([[0.3, 0.2, 0.1, 0.4]]))[0]
+
+
+@pytest.mark.parametrize("space", [BOUNDED, LIMITED], ids=["bounded", "limited"])
+def test_where_candidates_are_arithmetic_the_top_is_exact_and_so_is_the_gap(
+    space: MixtureSpace,
+) -> None:
+    problem = SearchProblem(FakeScorer(bowl), space, OBJECTIVE, SCALE, None, 0, is_arithmetic=True)
+    result = METHODS["slopes"].search(problem)
+    assert regret(bowl, space, result) == pytest.approx(0, abs=1e-4)  # four decimals
+    gap = find_gap(problem, result.best)
+    assert gap is not None
+    assert gap < 2e-3
+    [centre_] = FakeScorer(bowl).score([centre(space)], SLOPES)
+    known = find_gap(problem, centre_)
+    assert known is not None
+    assert known >= best_value(bowl, space) - OBJECTIVE.value(centre_.values, SCALE)
 
 
 @pytest.mark.parametrize("name", ["mergemix", "demix", "random"])
