@@ -16,6 +16,7 @@ FLOORS = (
     {"shortages", "registry", "polytope"},
     {"files", "progress", "releases", "section"},
     {
+        "limit",
         "macro_f1",
         "mixture",
         "objective",

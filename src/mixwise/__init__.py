@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from mixwise.export.exporter import Delivery, Export, Exporter, SideFile
     from mixwise.export.exporters import register_exporter
     from mixwise.kinds import EvaluationKind, register_kind
+    from mixwise.limit import Limit
     from mixwise.macro_f1 import macro_f1_values
     from mixwise.merging.rule_table import NamedRule, register_rule
-    from mixwise.mixture import Limit, Mixture, MixtureSpace
+    from mixwise.mixture import Mixture, MixtureSpace
     from mixwise.objective import Measure, Metric, Objective, Scale, Term
     from mixwise.observation import Measurement, Observation
     from mixwise.prior import Prior
@@ -52,7 +53,8 @@ _PLACES = {
     "export.exporters": ("register_exporter",),
     "kinds": ("EvaluationKind", "register_kind"),
     "macro_f1": ("macro_f1_values",),
-    "mixture": ("Limit", "Mixture", "MixtureSpace"),
+    "limit": ("Limit",),
+    "mixture": ("Mixture", "MixtureSpace"),
     "merging.rule_table": ("NamedRule", "register_rule"),
     "objective": ("Measure", "Metric", "Objective", "Scale", "Term"),
     "observation": ("Measurement", "Observation"),

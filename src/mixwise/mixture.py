@@ -22,7 +22,9 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.errors import RecipeError, nearest
-from mixwise.polytope.conflicts import Rule, find_conflict
+from mixwise.limit import Limit as Limit  # part of a space, and found beside it
+from mixwise.limit import broken_words, rules_of
+from mixwise.polytope.conflicts import find_conflict
 from mixwise.polytope.grid import nearest_on_grid
 from mixwise.polytope.programs import reach
 from mixwise.polytope.projection import project
@@ -165,61 +167,6 @@ class Mixture:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """A limit of a weighted sum of shares: least ≤ aᵀλ ≤ most.
-
-    Args:
-        name: What tells it from others, as messages and reports show it.
-        coefficients: a, one per domain, in the study's order.
-        least: Smallest value of the sum; None for none.
-        most: Largest value of the sum; None for none.
-
-    Raises:
-        RecipeError: If a number is not finite, all coefficients are 0, there is neither a least nor
-            a most, or the least exceeds the most.
-
-    Example:
-        >>> Limit("code >= 2 * math", (1.0, -2.0), 0.0, None).value(np.array([0.7, 0.3])).round(9)
-        np.float64(0.1)
-    """
-
-    name: str
-    coefficients: tuple[float, ...]
-    least: float | None
-    most: float | None
-
-    def __post_init__(self) -> None:
-        ends = [end for end in (self.least, self.most) if end is not None]
-        if not np.isfinite([*self.coefficients, *ends]).all():
-            raise RecipeError(f"the limit `{self.name}` must have finite numbers: correct them")
-        if not any(self.coefficients):
-            raise RecipeError(f"the limit `{self.name}` names no domain: name one or leave it out")
-        if not ends:
-            raise RecipeError(f"the limit `{self.name}` has neither a least nor a most: give one")
-        if self.least is not None and self.most is not None and self.least > self.most:
-            raise RecipeError(
-                f"the limit `{self.name}` must have its least ({self.least:g}) not above its most "
-                f"({self.most:g}): change one"
-            )
-
-    @property
-    def scale(self) -> float:
-        """Its largest coefficient, by which tolerances are measured."""
-        return max(abs(each) for each in self.coefficients)
-
-    def value(self, shares: Array) -> Array:
-        """aᵀλ, ``(…, n_domains)`` → ``(…)``."""
-        return np.asarray(shares @ np.asarray(self.coefficients))[()]
-
-    def missed(self, shares: Array) -> float:
-        """By how much shares miss it, in units of the sum; 0 where they keep it."""
-        value = float(self.value(shares))
-        below = 0.0 if self.least is None else self.least - value
-        above = 0.0 if self.most is None else value - self.most
-        return max(below, above, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
 class MixtureSpace:
     """The mixtures that may be recommended: the simplex cut by bounds and limits.
 
@@ -274,31 +221,12 @@ class MixtureSpace:
                 f"`grid` must be a step that divides 1, such as 0.05, but got {self.grid:g}: "
                 "change it"
             )
-        clash = find_conflict(self._rules(), len(self.domains), self.grid)
+        clash = find_conflict(rules_of(self), len(self.domains), self.grid)
         if clash:
             raise RecipeError(
                 "limits of the shares clash: no mixture satisfies all of these, though it would "
                 f"without any one of them: {'; '.join(clash)}: loosen or leave out one"
             )
-
-    def _rules(self) -> list[Rule]:
-        """Every side of a bound or limit that cuts something off, bounds first."""
-        rules = []
-        for i, name in enumerate(self.domains):
-            own = np.eye(len(self.domains))[i]
-            if self.lower[i] > 0:
-                text = f"`{name}` ≥ {self.lower[i]:.6g} (min_share)"
-                rules.append(Rule(text, -own, -self.lower[i]))
-            if self.upper[i] < 1:
-                text = f"`{name}` ≤ {self.upper[i]:.6g} (max_share or repetition)"
-                rules.append(Rule(text, own, self.upper[i]))
-        for limit in self.limits:
-            row = np.asarray(limit.coefficients)
-            if limit.least is not None:
-                rules.append(Rule(f"`{limit.name}` (≥ {limit.least:.6g})", -row, -limit.least))
-            if limit.most is not None:
-                rules.append(Rule(f"`{limit.name}` (≤ {limit.most:.6g})", row, limit.most))
-        return rules
 
     def _require_sum(
         self, key: str, bounds: tuple[float, ...], rule: str, holds: bool, remedy: str
@@ -331,24 +259,7 @@ class MixtureSpace:
 
     def broken(self, mixture: Mixture) -> tuple[str, ...]:
         """What a mixture breaks, in words; empty where `contains` holds."""
-        found, shares = [], mixture.array
-        for name, share, low, high in zip(
-            self.domains, mixture.shares, self.lower, self.upper, strict=True
-        ):
-            if share < low - _TOLERANCE:
-                found.append(f"`{name}` is {share:.4g}, at least {low:.4g} is asked for")
-            elif share > high + _TOLERANCE:
-                found.append(f"`{name}` is {share:.4g}, at most {high:.4g} is allowed")
-        for limit in self.limits:
-            if limit.missed(shares) > _TOLERANCE * limit.scale:
-                value = float(limit.value(shares))
-                is_low = limit.least is not None and value < limit.least
-                found.append(
-                    f"`{limit.name}` is {value:.4g}, at least {limit.least:.4g} is asked for"
-                    if is_low
-                    else f"`{limit.name}` is {value:.4g}, at most {limit.most:.4g} is allowed"
-                )
-        return tuple(found)
+        return broken_words(self, mixture.shares)
 
     @property
     def region(self) -> Region:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixwise.errors import DataError
-from mixwise.mixture import Limit, Mixture, MixtureSpace
+from mixwise.limit import Limit
+from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Observation
 from mixwise.records.conversation import Conversation

@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mixwise.errors import RecipeError, nearest, printable
-from mixwise.mixture import Limit, Mixture, MixtureSpace
+from mixwise.limit import Limit
+from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.prior import Prior
 from mixwise.recipe.linear import parse_limit
 from mixwise.recipe.names import NAME

@@ -18,7 +18,7 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.errors import RecipeError, nearest, printable
-from mixwise.mixture import Limit
+from mixwise.limit import Limit
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<relation><=|>=|==|=|≤|≥)|(?P<sign>[+-])|(?P<factor>[*/])

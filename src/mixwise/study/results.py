@@ -20,7 +20,7 @@ from mixwise.decision.score import OBJECTIVE, Score, Shares
 from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry, Matrix, TrajectoryPoint
 from mixwise.extrapolation import ContinuationError
-from mixwise.mixture import Limit
+from mixwise.limit import Limit
 from mixwise.recipe.sections import ExpertMethod
 from mixwise.share_units import UNIT_WORDS, ShareUnit
 from mixwise.tasks import Unit
