@@ -13,15 +13,17 @@ import mixwise
 ROOT = Path(mixwise.__file__).parent
 FLOORS = (
     {"arrays", "errors", "interrupts"},
-    {"shortages", "registry"},
+    {"shortages", "registry", "polytope"},
     {"files", "progress", "releases", "section"},
     {
+        "limit",
         "macro_f1",
         "mixture",
         "objective",
         "records",
         "extrapolation",
         "learning_curves",
+        "prior",
         "share_units",
         "tasks",
     },

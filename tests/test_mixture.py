@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixwise.errors import RecipeError
-from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.search.space.vertices import list_vertices
 
 Array = npt.NDArray[np.float64]
@@ -243,3 +243,50 @@ def test_no_mixture_of_the_space_is_nearer_than_the_projection(
 def test_projecting_a_mixture_of_the_space_leaves_it(space: MixtureSpace) -> None:
     middle = np.mean([vertex.shares for vertex in list_vertices(space)], axis=0)
     assert space.mixture(middle).array == pytest.approx(middle, abs=1e-7)
+
+
+def test_a_limit_is_checked() -> None:
+    with pytest.raises(RecipeError, match="`x` must have finite numbers"):
+        Limit("x", (1.0, float("nan")), 0.0, None)
+    with pytest.raises(RecipeError, match="`x` names no domain"):
+        Limit("x", (0.0, 0.0), 0.0, None)
+    with pytest.raises(RecipeError, match="`x` has neither a least nor a most"):
+        Limit("x", (1.0, 0.0), None, None)
+    with pytest.raises(RecipeError, match=r"its least \(1\) not above its most \(0\)"):
+        Limit("x", (1.0, 0.0), 1.0, 0.0)
+
+
+def test_the_limits_of_a_space_are_checked() -> None:
+    one = Limit("a + b", (1.0, 1.0, 0.0), 0.5, None)
+    with pytest.raises(RecipeError, match=r"`a \+ b` stands twice"):
+        MixtureSpace(("a", "b", "c"), (0.0,) * 3, (1.0,) * 3, (one, one))
+    with pytest.raises(RecipeError, match="has 3 coefficients, but there are 2 domains"):
+        MixtureSpace(("a", "b"), (0.0,) * 2, (1.0,) * 2, (one,))
+    with pytest.raises(RecipeError, match=r"`grid` must be a step that divides 1, .* but got 0.3"):
+        MixtureSpace(("a", "b"), (0.0,) * 2, (1.0,) * 2, (), 0.3)
+    with pytest.raises(RecipeError, match=r"`c` ≥ 0.6 \(min_share\); `a \+ b` \(≥ 0.5\): loosen"):
+        MixtureSpace(("a", "b", "c"), (0.0, 0.0, 0.6), (1.0,) * 3, (one,))
+    with pytest.raises(RecipeError, match=r"`c` ≤ 0.18 .*; shares in steps of 0.25: loosen"):
+        MixtureSpace(("a", "b", "c"), (0.0, 0.0, 0.12), (1.0, 1.0, 0.18), (), 0.25)
+
+
+def test_what_a_mixture_breaks_is_told_in_words() -> None:
+    one = Limit("a + b", (1.0, 1.0, 0.0), 0.5, 0.8)
+    space = MixtureSpace(("a", "b", "c"), (0.1, 0.0, 0.0), (1.0, 0.4, 1.0), (one,))
+    assert space.broken(Mixture(("a", "b", "c"), (0.3, 0.3, 0.4))) == ()
+    assert space.broken(Mixture(("a", "b", "c"), (0.0, 0.45, 0.55))) == (
+        "`a` is 0, at least 0.1 is asked for",
+        "`b` is 0.45, at most 0.4 is allowed",
+        "`a + b` is 0.45, at least 0.5 is asked for",
+    )
+
+
+def test_with_limits_the_nearest_mixture_is_inside_and_on_the_grid() -> None:
+    one = Limit("a >= 2 b", (1.0, -2.0, 0.0), 0.0, None)
+    space = MixtureSpace(("a", "b", "c"), (0.0,) * 3, (1.0,) * 3, (one,), 0.1)
+    found = space.mixture(np.full(3, 1 / 3))
+    assert found.array == pytest.approx([6 / 14, 3 / 14, 5 / 14], abs=1e-8)
+    assert space.contains(found)
+    assert not space.is_on_grid(found)
+    assert space.trainable(np.full(3, 1 / 3)).shares == (0.4, 0.2, 0.4)
+    assert space.reach()[1] == pytest.approx((1.0, 1 / 3, 1.0))

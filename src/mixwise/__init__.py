@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from mixwise.export.exporter import Delivery, Export, Exporter, SideFile
     from mixwise.export.exporters import register_exporter
     from mixwise.kinds import EvaluationKind, register_kind
+    from mixwise.limit import Limit
     from mixwise.macro_f1 import macro_f1_values
     from mixwise.merging.rule_table import NamedRule, register_rule
     from mixwise.mixture import Mixture, MixtureSpace
     from mixwise.objective import Measure, Metric, Objective, Scale, Term
     from mixwise.observation import Measurement, Observation
+    from mixwise.prior import Prior
     from mixwise.problem.problem import Problem
     from mixwise.recipe import Recipe, load_recipe
+    from mixwise.recipe.linear import parse_limit
     from mixwise.records.formats import RecordFormat, register_format
     from mixwise.records.record import Document
     from mixwise.records.row import FileRow, RowReader, Wanted
@@ -50,11 +53,14 @@ _PLACES = {
     "export.exporters": ("register_exporter",),
     "kinds": ("EvaluationKind", "register_kind"),
     "macro_f1": ("macro_f1_values",),
+    "limit": ("Limit",),
     "mixture": ("Mixture", "MixtureSpace"),
     "merging.rule_table": ("NamedRule", "register_rule"),
     "objective": ("Measure", "Metric", "Objective", "Scale", "Term"),
     "observation": ("Measurement", "Observation"),
+    "prior": ("Prior",),
     "recipe": ("Recipe", "load_recipe"),
+    "recipe.linear": ("parse_limit",),
     "problem.problem": ("Problem",),
     "records.formats": ("RecordFormat", "register_format"),
     "records.record": ("Document",),
@@ -80,6 +86,7 @@ __all__ = [
     "Exporter",
     "FileRow",
     "Front",
+    "Limit",
     "Measure",
     "Measurement",
     "Metric",
@@ -92,6 +99,7 @@ __all__ = [
     "Objective",
     "Observation",
     "Part",
+    "Prior",
     "Problem",
     "ProblemStudy",
     "Recipe",
@@ -119,6 +127,7 @@ __all__ = [
     "fit_swarm",
     "load_recipe",
     "macro_f1_values",
+    "parse_limit",
     "read_swarm",
     "recommend",
     "register_engine",

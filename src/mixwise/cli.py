@@ -508,6 +508,12 @@ def fit(
     max_share: Annotated[
         list[str] | None, typer.Option(help="NAME=SHARE: no more of a domain; repeat.")
     ] = None,
+    limits: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file of bounds, groups, limits, cost and grid, as in a recipe's `search`."
+        ),
+    ] = None,
     prefer: Annotated[
         Literal["uniform", "none"], typer.Option(help="What is taken among equals.")
     ] = "uniform",
@@ -521,7 +527,7 @@ def fit(
     from mixwise.swarm import fit_swarm, parse_asked, parse_space, read_swarm
 
     table = read_swarm(runs, parse_asked(domains, metric or (), by or ()))
-    space = parse_space(table.domains, min_share or (), max_share or ())
+    space = parse_space(table.domains, min_share or (), max_share or (), limits)
     with console.progress("fitting") as shown:
         found = fit_swarm(table, space, prefer=prefer, seed=seed, on_progress=shown)
     _show(found, as_json, lambda: console.print_fit(found))

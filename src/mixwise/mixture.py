@@ -4,21 +4,31 @@ Notation:
     λ: shares of the domains, by tokens or what else a recipe counts, ``(n_domains,)``, each in
     [0, 1], sum 1.
     l, u: bounds of each share, shape ``(n_domains,)``, l ≤ λ ≤ u.
+    a, b, c: a limit of a sum of shares, b ≤ aᵀλ ≤ c.
 
 Method:
     Shares live on a grid of 1e-9, so that two mixtures are equal exactly when they print the same;
-    what is left over by rounding goes to the largest share.
+    what is left over by rounding goes to the largest share. Bounds alone have formulas of their
+    own here; with limits, `mixwise.polytope` has the geometry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.errors import RecipeError, nearest
+from mixwise.limit import Limit as Limit  # part of a space, and found beside it
+from mixwise.limit import broken_words, rules_of
+from mixwise.polytope.conflicts import find_conflict
+from mixwise.polytope.grid import nearest_on_grid
+from mixwise.polytope.programs import reach
+from mixwise.polytope.projection import project
+from mixwise.polytope.region import Region
 
 _DECIMALS = 9
 _TOLERANCE = 1e-6
@@ -158,21 +168,26 @@ class Mixture:
 
 @dataclass(frozen=True, slots=True)
 class MixtureSpace:
-    """The mixtures that may be recommended: the simplex cut by a lower and an upper bound each.
+    """The mixtures that may be recommended: the simplex cut by bounds and limits.
 
     Args:
         domains: Names, in the study's order.
         lower: Smallest share of each domain, in [0, 1].
         upper: Largest share of each domain, in [0, 1], not below the lower one.
+        limits: Of sums of shares, each with a name of its own.
+        grid: Step in which shares must be where a mixture is trained or recommended; 1 / grid is
+            whole. None for any shares. What is only scored need not be on it.
 
     Raises:
-        RecipeError: If a lower bound exceeds its upper bound, the lower bounds add up to more than
-            1 or the upper bounds to less, so that no mixture satisfies them.
+        RecipeError: If a lower bound exceeds its upper bound, a limit is of another number of
+            domains or named twice, or no mixture satisfies all of them; tells which clash.
     """
 
     domains: tuple[str, ...]
     lower: tuple[float, ...]
     upper: tuple[float, ...]
+    limits: tuple[Limit, ...] = ()
+    grid: float | None = None
 
     def __post_init__(self) -> None:
         for name, low, high in zip(self.domains, self.lower, self.upper, strict=True):
@@ -188,6 +203,30 @@ class MixtureSpace:
         self._require_sum(
             "max_share", self.upper, "at least", sum(self.upper) >= 1 - _TOLERANCE, "raise"
         )
+        if self.limits or self.grid is not None:
+            self._require_possible()
+
+    def _require_possible(self) -> None:
+        names = [limit.name for limit in self.limits]
+        for limit in self.limits:
+            if len(limit.coefficients) != len(self.domains):
+                raise RecipeError(
+                    f"the limit `{limit.name}` has {len(limit.coefficients)} coefficients, but "
+                    f"there are {len(self.domains)} domains: give one for each"
+                )
+            if names.count(limit.name) > 1:
+                raise RecipeError(f"the limit `{limit.name}` stands twice: keep or rename one")
+        if self.grid is not None and not _divides(self.grid):
+            raise RecipeError(
+                f"`grid` must be a step that divides 1, such as 0.05, but got {self.grid:g}: "
+                "change it"
+            )
+        clash = find_conflict(rules_of(self), len(self.domains), self.grid)
+        if clash:
+            raise RecipeError(
+                "limits of the shares clash: no mixture satisfies all of these, though it would "
+                f"without any one of them: {'; '.join(clash)}: loosen or leave out one"
+            )
 
     def _require_sum(
         self, key: str, bounds: tuple[float, ...], rule: str, holds: bool, remedy: str
@@ -207,12 +246,64 @@ class MixtureSpace:
         return cls(names, (0.0,) * len(names), (1.0,) * len(names))
 
     def contains(self, mixture: Mixture) -> bool:
-        """Whether every share lies within its bounds (to 1e-6)."""
+        """Whether every share lies within its bounds, and the mixture within all limits (to 1e-6).
+
+        The grid is not asked for; see `is_on_grid`.
+        """
         shares = mixture.array
         return bool(
             (shares >= np.asarray(self.lower) - _TOLERANCE).all()
             and (shares <= np.asarray(self.upper) + _TOLERANCE).all()
+            and all(each.missed(shares) <= _TOLERANCE * each.scale for each in self.limits)
         )
+
+    def broken(self, mixture: Mixture) -> tuple[str, ...]:
+        """What a mixture breaks, in words; empty where `contains` holds."""
+        return broken_words(self, mixture.shares)
+
+    @property
+    def region(self) -> Region:
+        """The same as arrays."""
+        return _region(self)
+
+    def reach(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Smallest and largest share that each domain has in any mixture of the space.
+
+        Without limits these are the bounds as they were given, whatever the others allow.
+        """
+        if not self.limits:
+            return self.lower, self.upper
+        low, high = reach(self.region)
+        return tuple(low.tolist()), tuple(high.tolist())
+
+    def is_on_grid(self, mixture: Mixture) -> bool:
+        """Whether all shares are whole steps of the grid (to 1e-6); always where there is none."""
+        if self.grid is None:
+            return True
+        steps = mixture.array / self.grid
+        return bool(np.abs(steps - steps.round()).max() * self.grid <= _TOLERANCE)
+
+    def trainable(self, shares: Array) -> Mixture:
+        """The nearest mixture that may be trained: of the space, and on its grid if it has one.
+
+        Args:
+            shares: Any real vector of shape ``(n_domains,)``.
+
+        Returns:
+            Without a grid that of `mixture`; else the mixture of the grid that is nearest to it in
+            total variation.
+
+        Example:
+            >>> space = MixtureSpace(("a", "b"), (0.0, 0.0), (1.0, 0.3), grid=0.25)
+            >>> space.trainable(np.array([0.6, 0.4])).shares
+            (0.75, 0.25)
+        """
+        within = self.mixture(shares)
+        if self.grid is None:
+            return within
+        found = nearest_on_grid(within.array, self.region, self.grid)
+        assert found is not None, "a space has mixtures on its grid, which was tried"
+        return Mixture(self.domains, tuple(found.tolist()))
 
     def mixture(self, shares: Array) -> Mixture:
         """Project shares onto this space (Euclidean) and name them.
@@ -223,12 +314,16 @@ class MixtureSpace:
         Returns:
             The nearest mixture inside the bounds: λᵢ = clip(xᵢ − τ, lᵢ, uᵢ). Their sum falls with
             τ, linearly between breakpoints xᵢ − uᵢ and xᵢ − lᵢ, so the τ where it is 1 is exact.
+            Where there are limits too, `mixwise.polytope.projection` finds it.
 
         Example:
             >>> space = MixtureSpace(("a", "b"), (0.0, 0.0), (0.6, 1.0))
             >>> space.mixture(np.array([1.0, 0.0])).shares
             (0.6, 0.4)
         """
+        if self.limits:
+            within = project(np.asarray(shares, dtype=np.float64)[None], self.region)[0]
+            return Mixture(self.domains, tuple(within.tolist()))
         low, high = np.asarray(self.lower), np.asarray(self.upper)
         steps = np.sort(np.concatenate([shares - high, shares - low]))
         sums = np.clip(shares - steps[:, None], low, high).sum(axis=1)  # falls as τ grows
@@ -254,3 +349,20 @@ class MixtureSpace:
             if self.contains(mixture):
                 return mixture
         return self.mixture(shares)
+
+
+@lru_cache(maxsize=64)
+def _region(space: MixtureSpace) -> Region:
+    none = len(space.limits), len(space.domains)
+    return Region(
+        np.asarray(space.lower),
+        np.asarray(space.upper),
+        np.array([limit.coefficients for limit in space.limits]).reshape(none),
+        np.array([-np.inf if x.least is None else x.least for x in space.limits]),
+        np.array([np.inf if x.most is None else x.most for x in space.limits]),
+    )
+
+
+def _divides(grid: float) -> bool:
+    """Whether 1 is a whole number of steps."""
+    return 0 < grid <= 1 and abs(round(1 / grid) * grid - 1) <= 1e-9

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixwise.errors import DataError
+from mixwise.limit import Limit
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Observation
@@ -68,7 +69,7 @@ def _require_equal(one: Observation, other: Observation, rule: str) -> None:
 
 
 def check_search_method(method: SearchMethod) -> None:
-    """Check a search method on a concave quadratic, in the whole simplex and within bounds.
+    """Check a search method on a concave quadratic: in the whole simplex, in bounds, in limits.
 
     It must propose mixtures over the domains, recommend what it has scored, inside the space, keep
     to a budget, do the same for the same seed, and come near the maximum.
@@ -77,7 +78,9 @@ def check_search_method(method: SearchMethod) -> None:
         method: A row of the table of methods.
     """
     bounded = MixtureSpace(_DOMAINS, (0.0, 0.2, 0.0), (0.6, 1.0, 1.0))
-    for space in (MixtureSpace.whole(_DOMAINS), bounded):
+    joint = Limit("a + b", (1.0, 1.0, 0.0), 0.5, 0.85)
+    limited = MixtureSpace(_DOMAINS, (0.0,) * 3, (1.0,) * 3, (joint,))
+    for space in (MixtureSpace.whole(_DOMAINS), limited, bounded):
         first, again = (_Bowl(), _Bowl())
         found = method.search(_problem(first, space, None))
         assert space.contains(_mixture(found.best)), "the recommended mixture must be in the space"

@@ -4,7 +4,7 @@ import numpy as np
 from tests.decision.tables import DOMAINS, Formulas, distance_to, named_problem
 
 from mixwise.arrays import Array
-from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.search.front import Group, choose_front, gains_of, most_scored, search_front
 from mixwise.search.method_table import METHODS
 from mixwise.search.problem import SearchProblem, SearchResult
@@ -101,3 +101,16 @@ def test_subsets_have_a_front_of_subsets() -> None:
     surface = fit_surface(problem, found.scored)
     assert search_front(groups_of(problem), found, surface, found.scored) == ()
     assert Mixture.uniform(DOMAINS) in [o.mixture for o in found.scored]
+
+
+def test_within_limits_the_front_ends_at_the_nearest_mixtures_to_the_peaks() -> None:
+    joint = Limit("a + b", (1.0, 1.0, 0.0), 0.5, 0.7)
+    space = MixtureSpace(DOMAINS, (0.0,) * 3, (1.0,) * 3, (joint,))
+    problem = named_problem({"p": distance_to(P), "q": distance_to(Q)}, space)
+    found = METHODS["slopes"].search(problem)
+    new = search_front(groups_of(problem), found, fit_surface(problem, found.scored), found.scored)
+    assert new
+    assert all(o.mixture is not None and space.contains(o.mixture) for o in new)
+    gains = gains_of(groups_of(problem), [*found.scored, *new])
+    nearest = [-float(((space.mixture(peak).array - peak) ** 2).sum()) for peak in (P, Q)]
+    assert np.allclose(gains.max(axis=0), nearest, atol=1e-3)

@@ -5,7 +5,7 @@ import pytest
 from tests.swarm.test_fit import BEST, DOMAINS, make
 
 from mixwise.errors import DataError, EvaluationError
-from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.objective import Direction
 from mixwise.swarm import Swarm
 
@@ -88,3 +88,19 @@ def test_a_space_of_other_domains_and_a_direction_that_is_none_are_refused() -> 
         Swarm(DOMAINS, METRICS, space=MixtureSpace.whole(DOMAINS[::-1]))
     with pytest.raises(DataError, match="improves by `less`, which is no direction"):
         Swarm(DOMAINS, {"loss": "less"})  # type: ignore[dict-item]  # as no type checker reads it
+
+
+def test_limits_and_steps_are_held_by_all_that_is_asked_for() -> None:
+    joint = Limit("code + web", (0.0, 1.0, 1.0), 0.3, 0.6)
+    space = MixtureSpace(DOMAINS, (0.0,) * 3, (1.0,) * 3, (joint,), 0.05)
+    swarm = Swarm(DOMAINS, METRICS, space=space)
+    for _ in range(12):
+        mixture = swarm.ask()
+        assert space.contains(mixture)
+        assert space.is_on_grid(mixture)
+        swarm.tell(mixture, {"loss": loss_of(mixture)})
+    found = swarm.fit()
+    assert space.contains(found.mixture)
+    assert space.is_on_grid(found.mixture)
+    assert space.is_on_grid(found.next_run.mixture)
+    assert loss_of(found.mixture) - 2 < 0.02

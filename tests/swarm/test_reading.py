@@ -225,6 +225,40 @@ def test_bounds_of_shares() -> None:
     assert np.allclose([space.lower, space.upper], [[0.1, 0], [1, 0.5]])
 
 
+def test_limits_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text(
+        "bounds: {a: {min_share: 0.2}}\ngroups: {ab: {domains: [a, b], max_share: 0.7}}\n"
+        "limits: [a <= 2 * b]\ngrid: 0.1\n"
+        "cost: {per_million_tokens: {c: 10}, max_mean: 6}\n"
+    )
+    space = parse_space(["a", "b", "c"], ["a=0.1"], ["b=0.5"], file)
+    assert (space.lower, space.upper, space.grid) == ((0.2, 0.0, 0.0), (1.0, 0.5, 1.0), 0.1)
+    assert [limit.name for limit in space.limits] == ["groups.ab", "a <= 2 * b", "cost.max_mean"]
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("groups: {ab: {domains: [a, x]}}", r"yaml: `groups.ab.domains.x`: not a domain"),
+        ("limits: [a <= x]", r"yaml: `limits.0` \(`a <= x`\): `x` is neither a domain nor"),
+        ("bound: {}", "yaml: `bound`: unknown key: did you mean `bounds`"),
+        ("bounds: {a: {share: 0.6}, b: {share: 0.6}}", "yaml: `min_share` of the domains must add"),
+        ("limits: [a >= 0.6, b >= 2 * a]", "yaml: limits of the shares clash: no"),
+        ("cost: {per_million_tokens: {a: 1}, max_total: 3}", "use `cost.max_mean`"),
+        ("cost: {per_million_tokens: {a: 1}}", "has no effect without `max_mean` or `max_total`"),
+        ("- a", "limits must be a mapping of keys, but got list"),
+    ],
+)
+def test_a_file_of_limits_that_fits_nothing_is_refused(
+    tmp_path: Path, text: str, match: str
+) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=match):
+        parse_space(["a", "b"], limits=file)
+
+
 @pytest.mark.parametrize(
     ("bounds", "match"),
     [

@@ -44,6 +44,8 @@ def print_recommendation(found: Recommendation) -> None:
     _print_horizons(found)
     if found.floors or found.worse_than_base:
         _print_floors(found)
+    if found.binding or found.rounding or found.prior:
+        _print_limits(found)
     if found.front is not None:
         print_front(found.front)
     _print_baselines(found.baselines)
@@ -127,6 +129,19 @@ def _print_floors(found: Recommendation) -> None:
     from mixwise.report.words import floor_words, worse_words  # the report is slow to load
 
     for words in (floor_words(found), worse_words(found)):
+        if words:
+            print_text(words)
+
+
+def _print_limits(found: Recommendation) -> None:
+    """Print which limits hold the mixture, and what steps of shares and a prior cost."""
+    from mixwise.report.limit_words import (  # the report is slow to load
+        binding_words,
+        prior_words,
+        rounding_words,
+    )
+
+    for words in (binding_words(found), rounding_words(found), prior_words(found)):
         if words:
             print_text(words)
 
@@ -258,6 +273,8 @@ def print_scores(scored: Sequence[ScoredMixture]) -> None:
         shares = found.score.mixture.as_dict()
         rule = f", rule {found.rule}" if found.rule else ""
         print_text(f"{_mixture(shares)}  ({found.answer}{rule})")
+        if found.outside:
+            print_text(f"  outside the search's limits: {'; '.join(found.outside)}")
         print_text(f"  objective {found.score.objective:.4f}")
         slopes = found.derivatives.get("slopes", {})
         for name, value in found.score.metrics.items():

@@ -35,6 +35,11 @@ def print_fit(found: SwarmFit) -> None:
         f"The highest expected objective is ahead of uniform by {found.ahead:.2f} ± "
         f"{found.ahead_deviation:.2f} (standard deviation)."
     )
+    if found.rounding is not None:
+        print_text(
+            f"Shares are in steps of {found.rounding.grid:g}; the best without steps is expected "
+            f"to be ahead by {max(found.rounding.lost, 0.0):.3f}."
+        )
     _print_equals(found)
     _print_metrics(found)
     _print_trust(found)

@@ -61,8 +61,8 @@ class Reference:
         """Both scores by the problem's objective."""
         return Trained(
             shares=mixture_of(self.proxy).array,
-            proxy=problem.value(self.proxy),
-            references=np.array([problem.value(run) for run in self.runs]),
+            proxy=problem.measured(self.proxy),
+            references=np.array([problem.measured(run) for run in self.runs]),
             seeds=tuple(seed for run in self.runs for seed in run.seeds),
         )
 
@@ -94,7 +94,7 @@ class Calibrated:
         return self.discrepancy or prior_discrepancy(n_domains, continued=continued)
 
     def value(self, shares: Array) -> Array:
-        """Corrected score of mixtures, ``(n, n_domains)`` → ``(n,)``."""
+        """Corrected score of mixtures, ``(n, n_domains)`` → ``(n,)``, as it is compared."""
         return np.asarray(self.surface.value(shares) + self.missed(shares))
 
     def missed(self, shares: Array) -> Array:
@@ -165,8 +165,10 @@ def training_pool(
         return distinct([mixture_of(o) for o in found.scored])
     points = sample(problem.space, _N_SAMPLES, seed=problem.seed)
     order = np.argsort(-surface.value(points), kind="stable")[: 8 * _N_CANDIDATES : 8]
-    some = [problem.space.rounded(point, 3) for point in points[order]]
-    return distinct([mixture_of(found.best), *some])
+    best, space = mixture_of(found.best), problem.space
+    if space.grid is not None:
+        return distinct([space.trainable(point) for point in [best.array, *points[order]]])
+    return distinct([best, *(space.rounded(point, 3) for point in points[order])])
 
 
 def correct(

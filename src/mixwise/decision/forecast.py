@@ -52,7 +52,7 @@ def forecast(calibrated: Calibrated, best: Observation, *, n_seeds: int) -> Fore
     """
     posterior = calibrated.posterior
     missed, deviation = posterior.predict(shares_of([best]))
-    expected = calibrated.problem.value(best) + float(missed[0])
+    expected = calibrated.problem.measured(best) + float(missed[0])
     half = _TWO_SIDED * float(np.hypot(deviation[0], posterior.noise / np.sqrt(n_seeds)))
     return Forecast(
         expected, (expected - half, expected + half), _near_optimal_shares(calibrated, best)
@@ -87,8 +87,9 @@ def expect_ranks(calibrated: Calibrated) -> ExpectedRanks:
     """
     problem = calibrated.problem
     points = sample(problem.space, _N_PREDICTED, seed=problem.seed)
-    scores = calibrated.value(points)
-    truths = calibrated.surface.value(points) + _draw(calibrated, points)
+    proxies = calibrated.surface.measured(points)  # a prior, known for sure, agrees with itself
+    scores = proxies + calibrated.missed(points)
+    truths = proxies + _draw(calibrated, points)
     ranks = rankdata(truths, axis=1) - (len(points) + 1) / 2
     own = rankdata(scores) - (len(points) + 1) / 2
     lengths = np.linalg.norm(ranks, axis=1) * np.linalg.norm(own)

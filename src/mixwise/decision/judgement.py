@@ -71,4 +71,4 @@ def judge(
 
 def scores_of(problem: SearchProblem, references: Sequence[Reference]) -> list[list[float]]:
     """Objective of every run, a list of seeds for each reference."""
-    return [[problem.value(run) for run in reference.runs] for reference in references]
+    return [[problem.measured(run) for run in reference.runs] for reference in references]

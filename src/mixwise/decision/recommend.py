@@ -32,10 +32,12 @@ from mixwise.decision.equals import (
     simplest_between,
 )
 from mixwise.decision.forecast import Forecast, Range, draw_missed, forecast
+from mixwise.decision.rounding import Rounding, nearest_good, what_is_lost
 from mixwise.errors import RecipeError, nearest
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
+from mixwise.prior import Prior
 from mixwise.scorer import Scorer
 from mixwise.search.method_table import METHODS
 from mixwise.search.methods.listed import search_listed
@@ -56,6 +58,8 @@ class Decision:
         equals: Its comparison with the anchor; None where nothing simpler is preferred.
         calibrated: The corrected proxy.
         forecast: What training on the recommendation should reach.
+        rounding: What shares in whole steps cost; None where the space has no grid, or the mixture
+            lies on it anyway.
     """
 
     best: Observation
@@ -63,6 +67,7 @@ class Decision:
     equals: Equals | None
     calibrated: Calibrated
     forecast: Forecast
+    rounding: Rounding | None = None
 
     @property
     def mixture(self) -> Mixture:
@@ -109,6 +114,7 @@ def recommend(
     base: Observation | None = None,
     n_final_seeds: int = 1,
     seed: int = 0,
+    prior: Prior | None = None,
 ) -> Decision:
     """Recommend a mixture.
 
@@ -123,8 +129,9 @@ def recommend(
         least_gain: Regret that training a mixture must be expected to save; 0 where the runs are
             paid for anyway.
         known: Mixtures that were scored by both answers before.
-        candidates: The only mixtures that may be scored, trained and recommended; None for all of
-            the space. The anchor is preferred only where it is one of them.
+        candidates: The only mixtures that may be scored, trained and recommended, as far as they
+            lie in the space and on its grid; None for all of the space. The anchor is preferred
+            only where it is one of them.
         method: Search method, by its name; of no effect with candidates.
         budget: At most so many mixtures are scored; None for the method's own number.
         prefer: What is simplest among equals: the ``uniform`` mixture, the shares of the
@@ -133,20 +140,29 @@ def recommend(
         base: The base model by the proxy, which pairs the examples; None where there is none.
         n_final_seeds: Seeds that the forecast's interval is for.
         seed: Decides every random choice.
+        prior: A mixture that leaving costs; None for none.
 
     Returns:
         The decision.
 
     Raises:
         RecipeError: If the method or the preference is unknown, the budget too small, no candidate
-            in the space, or calibration is asked for without a trainer.
+            in the space, calibration is asked for without a trainer, or the method answers with
+            plain averages of subsets where the space has a grid.
     """
     if n_calibration and trainer is None:
         raise RecipeError(
             f"`n_calibration` is {n_calibration}, but there is no `trainer` to train mixtures: "
             "give one, or set it to 0"
         )
-    problem = SearchProblem(proxy, space, objective, scale, budget, seed)
+    problem = SearchProblem(proxy, space, objective, scale, budget, seed, prior=prior)
+    if candidates is not None:
+        candidates = [c for c in candidates if space.contains(c) and space.is_on_grid(c)]
+    elif space.grid is not None and METHODS.find(method).is_of_subsets:
+        raise RecipeError(
+            f"the method `{method}` answers with plain averages, which are on no grid: use another "
+            "method, or a space without one"
+        )
     if candidates is None:
         found = METHODS.find(method).search(problem)
     else:
@@ -211,9 +227,7 @@ def decide(
     simplest = _anchor(problem.space, prefer, anchor)
     is_allowed = candidates is None or simplest in candidates
     if simplest is None or not is_allowed:
-        return Decision(
-            highest, highest, None, calibrated, forecast(calibrated, highest, n_seeds=n_final_seeds)
-        )
+        return _rounded(calibrated, highest, highest, None, n_final_seeds)
     [at_anchor] = problem.scorer.score([simplest])
     deviation = _example_deviation(calibrated, (highest, at_anchor), base)
     equals = compare_with_anchor(calibrated, highest, at_anchor, deviation)
@@ -223,9 +237,24 @@ def decide(
     elif not is_listed:
         between = simplest_between(calibrated, highest, equals)
         [best] = problem.scorer.score([between])
-    return Decision(
-        best, highest, equals, calibrated, forecast(calibrated, best, n_seeds=n_final_seeds)
-    )
+    return _rounded(calibrated, best, highest, equals, n_final_seeds)
+
+
+def _rounded(
+    calibrated: Calibrated,
+    best: Observation,
+    highest: Observation,
+    equals: Equals | None,
+    n_seeds: int,
+) -> Decision:
+    """The decision for a mixture, or for one of the space's grid in its place."""
+    space, chosen, rounding = calibrated.problem.space, best, None
+    if space.grid is not None and not space.is_on_grid(mixture_of(best)):
+        nearest = nearest_good(calibrated.value, space, mixture_of(best))
+        [chosen] = calibrated.problem.scorer.score([nearest])
+        rounding = what_is_lost(calibrated, space.grid, best, chosen)
+    expected = forecast(calibrated, chosen, n_seeds=n_seeds)
+    return Decision(chosen, highest, equals, calibrated, expected, rounding)
 
 
 def compare(decision: Decision, others: Sequence[Observation], base: Observation) -> Compared:
@@ -240,7 +269,8 @@ def compare(decision: Decision, others: Sequence[Observation], base: Observation
     problem = decision.calibrated.problem
     draws = bootstrap_objective(every, base, problem.objective, problem.scale, seed=problem.seed)
     best = [o.mixture for o in every].index(decision.best.mixture)
-    stand = standings(draws + draw_missed(decision.calibrated, every), best)
+    compared = problem.pulled(draws + draw_missed(decision.calibrated, every), shares_of(every))
+    stand = standings(compared, best)
     return Compared(tuple(every), tuple(stand), interval(draws[:, best]))
 
 

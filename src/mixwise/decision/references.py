@@ -18,6 +18,7 @@ from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.search.space.vertices import list_vertices
 
 _POOL = 2048
+_GRID_POOL = 256  # of which the nearest on the grid are looked for
 _LEAST_DISTANCE = 1e-4  # share of tokens below which two mixtures are the same
 _TAKEN_WEIGHT = 2.0  # how much closer a reference may be to a scored mixture than to a reference
 
@@ -37,7 +38,7 @@ def spread_references(
         Different mixtures; fewer than asked for where the bounds leave no room for more.
     """
     points = _pool(space, np.random.default_rng(seed))
-    nearest = np.full(_POOL, np.inf)
+    nearest = np.full(len(points), np.inf)
     for mixture in taken:
         nearest = np.minimum(nearest, _TAKEN_WEIGHT * _distances(points, mixture.array))
     chosen: list[Mixture] = []
@@ -57,7 +58,10 @@ def _pool(space: MixtureSpace, rng: np.random.Generator) -> Array:
         members = rng.permutation(len(corners))[:n_members]
         shares = rng.dirichlet(np.ones(n_members)) @ corners[members]
         pool.append(space.rounded(shares, 3).shares)
-    return np.array(pool)
+    if space.grid is None:
+        return np.array(pool)
+    some = pool[:_GRID_POOL]
+    return np.array(list(dict.fromkeys(space.trainable(np.array(p)).shares for p in some)))
 
 
 def _distances(points: Array, point: Array) -> Array:

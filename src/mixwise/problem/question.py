@@ -213,7 +213,8 @@ class ProblemQuestion:
         """
         available, most = self.problem.domains, self.search.max_repetition
         return self.search.space(
-            {name: most * n / self.run_tokens for name, n in available.items()}
+            {name: most * n / self.run_tokens for name, n in available.items()},
+            run_tokens=self.run_tokens,
         )
 
     def to_yaml(self) -> str:
@@ -275,11 +276,7 @@ class ProblemQuestion:
         return problems
 
     def _search_problems(self) -> list[str]:
-        problems = [
-            f"`search.bounds.{printable(name, 80)}`: not a domain: {nearest(name, self.domains)}"
-            for name in self.search.bounds
-            if name not in self.domains
-        ]
+        problems = self.search.problems(self.domains)
         if self.search.method in _UNFIT_METHODS:
             problems.append(
                 f"`search.method: {self.search.method}` measures models part by part, and "

@@ -9,9 +9,10 @@ from mixwise.recipe.domains import (
     WeightedSource,
     portions,
 )
-from mixwise.recipe.parsing import add_domains, load_recipe, parse_recipe
+from mixwise.recipe.limits import Bounds, SpaceLimits
+from mixwise.recipe.parsing import add_domains, load_limits, load_recipe, parse_recipe
 from mixwise.recipe.recipe import Recipe, hash_section
-from mixwise.recipe.sections import Bounds, Contamination, Lora, Training
+from mixwise.recipe.sections import Contamination, Lora, Training
 from mixwise.recipe.sources import HubDataset, TextSource
 
 __all__ = [
@@ -24,12 +25,14 @@ __all__ = [
     "Lora",
     "Portion",
     "Recipe",
+    "SpaceLimits",
     "SplitSource",
     "TextSource",
     "Training",
     "WeightedSource",
     "add_domains",
     "hash_section",
+    "load_limits",
     "load_recipe",
     "parse_recipe",
     "portions",

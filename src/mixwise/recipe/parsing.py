@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from mixwise.errors import RecipeError, nearest, printable, shown
 from mixwise.kinds import KINDS
 from mixwise.recipe.domains import EvaluationSource
+from mixwise.recipe.limits import SpaceLimits
 from mixwise.recipe.recipe import Recipe
 from mixwise.recipe.sources import TextSource
 from mixwise.records.formats import FORMATS
@@ -23,6 +24,7 @@ _UNIONS = (
     ("engine", "workers"),
     ("engine", "threads"),
     ("training", "lora", "target_modules"),
+    ("search", "prior", "shares"),
 )
 
 
@@ -36,24 +38,42 @@ def load_recipe(path: Path, *, verify: bool = False) -> Recipe:
     Raises:
         RecipeError: If the file is missing or breaks a rule; all problems, one a line.
     """
+    text = _read(path, "recipe", "give the path of a YAML file, or write one with `mixwise init`")
+    return parse_recipe(text, printable(str(path)), verify=verify)
+
+
+def load_limits(path: Path) -> SpaceLimits:
+    """Read a file of limits: the keys of a recipe's ``search`` that say where the answer may lie.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RecipeError: If the file is missing or breaks a rule; all problems, one a line.
+    """
+    origin, remedy = printable(str(path)), "give the path of a YAML file"
+    values = _mapping(_read(path, "limits", remedy), origin, "limits", "write `bounds:`, `groups:`")
+    try:
+        return SpaceLimits.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(*explain(error, origin, SpaceLimits)) from None
+
+
+def _read(path: Path, what: str, remedy: str) -> str:
+    """Text of a file, of bounded size."""
+    where = f"{printable(str(path))}: the {what} cannot be read"
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         text = content[:_MOST_BYTES].decode()
     except UnicodeDecodeError as error:
-        raise _unreadable(path, f"not UTF-8 text at byte {error.start + 1}") from None
+        raise RecipeError(f"{where} (not UTF-8 text at byte {error.start + 1}): {remedy}") from None
     except (OSError, ValueError) as error:
-        raise _unreadable(path, getattr(error, "strerror", None) or "no path") from None
+        reason = getattr(error, "strerror", None) or "no path"
+        raise RecipeError(f"{where} ({reason}): {remedy}") from None
     if len(content) > _MOST_BYTES:
-        raise _unreadable(path, f"it is larger than {_MOST_BYTES:,} bytes")
-    return parse_recipe(text, printable(str(path)), verify=verify)
-
-
-def _unreadable(path: Path, reason: str) -> RecipeError:
-    return RecipeError(
-        f"{printable(str(path))}: the recipe cannot be read ({reason}): give the path of a YAML "
-        "file, or write one with `mixwise init`"
-    )
+        raise RecipeError(f"{where} (it is larger than {_MOST_BYTES:,} bytes): {remedy}")
+    return text
 
 
 def parse_recipe(text: str, origin: str, *, verify: bool = False) -> Recipe:
@@ -70,6 +90,12 @@ def parse_recipe(text: str, origin: str, *, verify: bool = False) -> Recipe:
     """
     if len(text) > _MOST_BYTES:
         raise RecipeError(f"{origin}: larger than {_MOST_BYTES:,} characters: shorten the recipe")
+    raw = _mapping(text, origin, "a recipe", "start from `mixwise init`")
+    return _validate(raw | {"verify": True} if verify else raw, origin)
+
+
+def _mapping(text: str, origin: str, what: str, remedy: str) -> dict[str, Any]:
+    """The keys that YAML text holds."""
     try:
         raw = yaml.load(text, Loader=_StrictLoader)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
@@ -77,10 +103,9 @@ def parse_recipe(text: str, origin: str, *, verify: bool = False) -> Recipe:
         raise RecipeError(f"{origin}: not valid YAML: {reason}") from None
     if not isinstance(raw, dict):
         raise RecipeError(
-            f"{origin}: a recipe must be a mapping of keys, but got "
-            f"{type(raw).__name__}: start from `mixwise init`"
+            f"{origin}: {what} must be a mapping of keys, but got {type(raw).__name__}: {remedy}"
         )
-    return _validate(raw | {"verify": True} if verify else raw, origin)
+    return raw
 
 
 def add_domains(recipe: Recipe, values: Mapping[str, str], origin: str) -> Recipe:

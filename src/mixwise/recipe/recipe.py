@@ -206,7 +206,13 @@ class Recipe(Section):
             name: self.search.max_repetition * available_tokens[name] / self.run_tokens
             for name in self.domains
         }
-        return self.search.space(safe_caps(caps, available or available_tokens, available_tokens))
+        by_unit = available or available_tokens
+        tokens = None
+        if by_unit != available_tokens:
+            tokens = {name: available_tokens[name] / by_unit[name] for name in self.domains}
+        return self.search.space(
+            safe_caps(caps, by_unit, available_tokens), run_tokens=self.run_tokens, tokens=tokens
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -266,11 +272,7 @@ class Recipe(Section):
         return problems
 
     def _reference_problems(self) -> list[str]:
-        problems = [
-            f"`search.bounds.{printable(name, 80)}`: not a domain: {nearest(name, self.domains)}"
-            for name in self.search.bounds
-            if name not in self.domains
-        ]
+        problems = self.search.problems(self.domains)
         seen = set()
         chosen: dict[str, MeasureChoice] = {
             f"{key}.{i}": choice

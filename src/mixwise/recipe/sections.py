@@ -5,15 +5,15 @@ Paths are relative to the recipe's own folder; `mixwise.recipe.domains` has what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mixwise.errors import nearest, printable
-from mixwise.mixture import MixtureSpace
+from mixwise.errors import RecipeError, nearest, printable
 from mixwise.objective import Aggregation, Direction, Floor, Metric, Objective, Term
 from mixwise.recipe.domains import EvaluationSource
+from mixwise.recipe.limits import PriorChoice, SpaceLimits
 from mixwise.registry import known
 from mixwise.section import Section
 
@@ -21,10 +21,11 @@ Sequences = Annotated[int, Field(gt=0, le=2**16)]  # of one step: no accelerator
 Seats = Annotated[int, Field(gt=0, le=1024)]  # processes or threads: more abort the process
 Points = Annotated[int, Field(ge=0, le=1000)]  # checkpoints of one run, each as large as a model
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1001)]  # reference seeds are counted up from it
-Share = Annotated[float, Field(ge=0, le=1)]
 Schedule = Literal["constant", "cosine", "linear"]
 ExpertMethod = Literal["training", "gradients"]
 _LEAST_REFERENCES = 4
+_WITHOUT_PRIOR = ("subsets-race", "demix")
+_OF_SUBSETS = ("subsets", "subsets-fast", "subsets-race")
 
 
 class Heldout(Section):
@@ -240,56 +241,57 @@ class ObjectiveChoice(Section):
         return self
 
 
-class Bounds(Section):
-    """Smallest and largest share of one domain."""
-
-    min_share: Share = 0.0
-    max_share: Share = 1.0
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.min_share > self.max_share:
-            raise ValueError(
-                f"`min_share` ({self.min_share:g}) must not exceed `max_share` "
-                f"({self.max_share:g}): change one"
-            )
-        return self
-
-
 class Merge(Section):
     """How experts are merged; some rules train further runs (``mixwise check`` counts them)."""
 
     rule: Annotated[str, AfterValidator(known("merge rule"))] = "auto"
 
 
-class Search(Section):
+class Search(SpaceLimits):
     """How candidates are proposed, where, and what is simplest among those that are as good.
 
-    ``prefer``: the uniform mixture, the shares of the available tokens, or nothing.
+    ``prefer``: the uniform mixture, the shares of the available tokens, or nothing. ``prior``: a
+    mixture that leaving costs.
     """
 
     method: Annotated[str, AfterValidator(known("search method"))] = "auto"
     budget: Annotated[int, Field(gt=0, le=10**6)] | None = None
-    bounds: dict[str, Bounds] = Field(default_factory=dict)
     max_repetition: Annotated[float, Field(gt=0, le=10**6)] = 4.0
     prefer: Literal["uniform", "available", "none"] = "uniform"
+    prior: PriorChoice | None = None
     seed: Seed = 0
 
-    def space(self, caps: Mapping[str, float]) -> MixtureSpace:
-        """The mixtures within the bounds.
+    def problems(self, domains: Collection[str]) -> list[str]:
+        """What does not fit the domains, or the method, a line each.
 
         Args:
-            caps: Largest share of each domain for other reasons; 1 or more for no limit.
-
-        Raises:
-            RecipeError: If no mixture satisfies them.
+            domains: Their names.
         """
-        bounds = {name: self.bounds.get(name, Bounds()) for name in caps}
-        return MixtureSpace(
-            tuple(caps),
-            tuple(bounds[name].min_share for name in caps),
-            tuple(min(bounds[name].max_share, caps[name]) for name in caps),
-        )
+        found = self.limit_problems(domains)
+        if self.prior is not None and isinstance(self.prior.shares, dict):
+            named = self.prior.shares
+            found += [
+                f"`search.prior.shares.{printable(name, 80)}`: not a domain: "
+                f"{nearest(name, domains)}"
+                for name in named
+                if name not in domains
+            ]
+            if not found:
+                try:
+                    self.prior.prior(dict.fromkeys(domains, 1.0))
+                except RecipeError as error:
+                    found.append(f"`search.prior.shares`: {error}")
+        if self.prior is not None and self.method in _WITHOUT_PRIOR:
+            found.append(
+                f"`search.prior`: `search.method: {self.method}` ranks mixtures without it: use "
+                "another, such as auto"
+            )
+        if self.grid is not None and self.method in _OF_SUBSETS:
+            found.append(
+                f"`search.grid`: `search.method: {self.method}` answers with plain averages, which "
+                "are on no grid: leave it out, or use another method, such as auto"
+            )
+        return found
 
 
 class Calibration(Section):

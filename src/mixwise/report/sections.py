@@ -18,6 +18,7 @@ from mixwise.report.figures import (
     profile_figure,
 )
 from mixwise.report.front import front_figure
+from mixwise.report.limit_words import binding_words, prior_words, rounding_words
 from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import estimate, is_subset, number
 from mixwise.report.tables import (
@@ -84,6 +85,7 @@ def reasons(contents: Contents) -> Html:
             trust_box(contents.trust),
             _simplicity_note(contents),
             equals_note(contents),
+            _limit_note(contents),
             _unit_note(contents),
             tag(
                 "details",
@@ -119,6 +121,13 @@ def _floor_note(contents: Contents) -> Html:
     """What is expected of metrics that must not get worse, and which are to get worse."""
     found = contents.recommendation
     return join([tag("p", words) for words in (floor_words(found), worse_words(found)) if words])
+
+
+def _limit_note(contents: Contents) -> Html:
+    """Which limits hold the mixture, and what steps of shares and a prior cost."""
+    found = contents.recommendation
+    every = (binding_words(found), rounding_words(found), prior_words(found))
+    return join([tag("p", words) for words in every if words])
 
 
 def equals_note(contents: Contents) -> Html:

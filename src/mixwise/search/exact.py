@@ -24,6 +24,7 @@ import numpy as np
 from mixwise.arrays import Array
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Observation
+from mixwise.polytope.programs import farthest
 from mixwise.scorer import SLOPES
 from mixwise.search.problem import SearchProblem, mixture_of
 from mixwise.search.space.simplex import climb
@@ -74,11 +75,17 @@ def _objective(problem: SearchProblem, observation: Observation) -> tuple[float,
     slopes = [one.derivatives.slopes for one in measured if one.derivatives is not None]
     values = np.array([[one.value for one in measured]])
     height, ascent = smooth_objective(problem, values, np.array([slopes]))
-    return float(height[0]), ascent[0]
+    shares = mixture_of(observation).array[None]
+    return float(problem.pulled(height, shares)[0]), problem.pulled_slopes(ascent, shares)[0]
 
 
 def _farthest(space: MixtureSpace, slopes: Array) -> Array:
-    """The extreme point where a linear function is largest: steepest domains are filled first."""
+    """The extreme point where a linear function is largest.
+
+    Within bounds alone the steepest domains are filled first; limits need a linear program.
+    """
+    if space.limits:
+        return farthest(space.region, slopes[None])[0]
     low, high = np.asarray(space.lower), np.asarray(space.upper)
     point, order = low.copy(), np.argsort(-slopes, kind="stable")
     left = 1 - np.concatenate([[0.0], np.cumsum((high - low)[order])[:-1]]) - low.sum()

@@ -13,6 +13,7 @@ from mixwise.extrapolation import NOT_CONTINUED, ContinuationError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
+from mixwise.prior import Prior
 from mixwise.scorer import VALUES, Request, Scorer
 
 Predict = Callable[[Array], Array]
@@ -33,6 +34,7 @@ class SearchProblem:
             methods that learn from what they have seen start from them.
         continued: What continuing the scores to a longer horizon may miss of the objective.
         is_arithmetic: Whether a candidate and its slopes cost no forward pass.
+        prior: A mixture that leaving costs, in every comparison; None for none.
     """
 
     scorer: Scorer
@@ -44,10 +46,26 @@ class SearchProblem:
     known: tuple[Observation, ...] = ()
     continued: ContinuationError = NOT_CONTINUED
     is_arithmetic: bool = False
+    prior: Prior | None = None
 
-    def value(self, observation: Observation) -> float:
+    def measured(self, observation: Observation) -> float:
         """The objective of one observation."""
         return self.objective.value(observation.values, self.scale)
+
+    def value(self, observation: Observation) -> float:
+        """The objective of one observation, less what leaving the prior costs."""
+        value = self.measured(observation)
+        if self.prior is None or observation.mixture is None:
+            return value
+        return value - float(self.prior.penalty(observation.mixture.array[None])[0])
+
+    def pulled(self, values: Array, shares: Array) -> Array:
+        """Objectives ``(…, n)`` of shares ``(n, n_domains)``, less what leaving the prior costs."""
+        return values if self.prior is None else values - self.prior.penalty(shares)
+
+    def pulled_slopes(self, slopes: Array, shares: Array) -> Array:
+        """Slopes of the objective, ``(n, n_domains)``, less those of leaving the prior."""
+        return slopes if self.prior is None else slopes - self.prior.slopes(shares)
 
     def metric_values(self, observations: Sequence[Observation]) -> Array:
         """The objective's metrics of observations, shape ``(n, n_metrics)``, in their own units."""
@@ -66,8 +84,8 @@ class SearchProblem:
         ]
         if not inside:
             raise RecipeError(
-                "none of the scored mixtures lies within `search.bounds`: widen them or use the "
-                "method `lattice`"
+                "none of the scored mixtures lies within the limits of the search: widen them or "
+                "use the method `lattice`"
             )
         return max(inside, key=self.value)
 
@@ -77,12 +95,15 @@ class SearchProblem:
         return max(values) - min(values)
 
     def objective_of(self, surrogate: Predict) -> Predict:
-        """The objective that a surrogate predicts: shares ``(n, n_domains)`` → J ``(n,)``."""
-        return lambda points: self.objective.aggregate(surrogate(points), self.scale)
+        """What a surrogate predicts of `value`: shares ``(n, n_domains)`` → ``(n,)``."""
+        return lambda points: self.pulled(
+            self.objective.aggregate(surrogate(points), self.scale), points
+        )
 
     def predicted(self, surrogate: Predict, observation: Observation) -> float:
         """The objective that a surrogate gives for the mixture of an observation."""
-        return float(self.objective_of(surrogate)(shares_of([observation]))[0])
+        metrics = surrogate(shares_of([observation]))
+        return float(self.objective.aggregate(metrics, self.scale)[0])
 
 
 @dataclass(frozen=True, slots=True)

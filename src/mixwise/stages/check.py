@@ -228,7 +228,7 @@ def _require_lora_targets(live: LiveModel, recipe: Recipe) -> None:
 def _domains(inputs: Inputs) -> tuple[DomainPlan, ...]:
     recipe = inputs.recipe
     rows, even = [], expected_shares(inputs)
-    upper = dict(zip(recipe.domains, inputs.space.upper, strict=True))
+    upper = dict(zip(recipe.domains, inputs.space.reach()[1], strict=True))
     most = largest_shares(upper, inputs.available, inputs.available_tokens)
     for name, max_share in upper.items():
         facts = inputs.corpus(name).facts

@@ -111,7 +111,13 @@ search:
   method: auto               # slopes, bayes, newton, mirror, lattice, mergemix, demix, subsets, …
   # budget: null             # most candidates to score; by default as the method needs
   # bounds:
-  #   {domain}: {{min_share: 0.1, max_share: 0.6}}
+  #   {domain}: {{min_share: 0.1, max_share: 0.6}}   # or share: 0.2, which fixes it
+  # groups: {{}}               # joint shares: {{english: {{domains: [web, news], max_share: 0.6}}}}
+  # limits: []               # between domains and groups: ["code >= 2 * math", "web <= 0.3"]
+  # cost: null               # of tokens: {{per_million_tokens: {{web: 0, books: 12}}, max_mean: 5}}
+  #                          # or max_total: 100, of the final run
+  # grid: null               # step of the shares of all that is trained, such as 0.05
+  # prior: null              # {{shares: available, weight: 0.1}}: stay close; or uniform, or shares
   max_repetition: 4          # most epochs of any domain
   # prefer: uniform          # among mixtures that are as good; or available (tokens), or none
   # seed: 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mixwise.data.chat_template import DAY
 from mixwise.decision.answer import share_words
+from mixwise.decision.baselines import baselines
 from mixwise.errors import printable
 from mixwise.evaluation.likelihood.labels import LabelSet
 from mixwise.mixture import Mixture
@@ -26,6 +27,7 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
     yield from _read_as(inputs)
     yield from _streams(inputs)
     yield from _models(inputs)
+    yield from _outside(inputs)
     for name in inputs.recipe.domains:
         facts = inputs.corpus(name).facts
         if facts.n_supervised_train_tokens is not None:
@@ -75,6 +77,17 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
             yield (
                 f"the base turns positions by other angles in rows of more than {boundary:,} "
                 "tokens: no batch holds rows on both sides"
+            )
+
+
+def _outside(inputs: Inputs) -> Iterator[str]:
+    """Baselines that may not be recommended."""
+    for each in baselines(("uniform", "available"), inputs.available):
+        broken = inputs.space.broken(each.mixture)
+        if broken:
+            yield (
+                f"`search`: the baseline {each.name} lies outside the limits ({'; '.join(broken)}):"
+                " it is scored, and trained where baselines are, but not recommended"
             )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mixwise import __version__
 from mixwise.decision.answer import answer_words
 from mixwise.decision.baselines import NamedMixture, baselines
+from mixwise.decision.binding import Binding, find_binding
 from mixwise.decision.calibration import Calibrated
 from mixwise.decision.forecast import expect_ranks
 from mixwise.decision.front import Front, trace_front
@@ -32,6 +34,7 @@ from mixwise.study.results import (
     FinalRun,
     FloorFacts,
     HorizonFacts,
+    PriorFacts,
     Provenance,
     ProxyForecast,
     Rated,
@@ -118,6 +121,9 @@ def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recomme
         by_other_units=by_other_units,
         worse_than_base=_worse(workspace, decision.best.values),
         front=front,
+        binding=_binding(workspace, calibrated, decision.mixture),
+        rounding=decision.rounding,
+        prior=_prior(calibrated, decision.mixture),
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
     workspace.save_result(make_snippets(recommendation, workspace))
@@ -145,12 +151,39 @@ def _worse(workspace: Workbench, values: Mapping[str, float]) -> dict[str, tuple
     }
 
 
+def _binding(workspace: Workbench, calibrated: Calibrated, mixture: Mixture) -> tuple[Binding, ...]:
+    """Limits that the mixture lies on; bounds that repetition sets by that name."""
+    search = workspace.recipe.search
+    asked = {f"bounds.{name}": bounds.most for name, bounds in search.bounds.items()}
+    return tuple(
+        replace(row, name=row.name.replace("bounds.", "max_repetition of ", 1))
+        if row.name.startswith("bounds.")
+        and row.side == "most"
+        and row.end < asked.get(row.name, 1.0)
+        else row
+        for row in find_binding(calibrated, mixture)
+    )
+
+
+def _prior(calibrated: Calibrated, mixture: Mixture) -> PriorFacts | None:
+    """How far the mixture is from the prior."""
+    prior, shares = calibrated.problem.prior, mixture.array[None]
+    if prior is None:
+        return None
+    return PriorFacts(
+        prior.mixture,
+        prior.weight,
+        float(prior.divergence(shares)[0]),
+        float(prior.penalty(shares)[0]),
+    )
+
+
 def _decide(workspace: Workbench, calibrated: Calibrated) -> Decision:
     recipe, space = workspace.recipe, workspace.inputs.space
     anchor = None
     if recipe.search.prefer == "available":
         [available] = baselines(("available",), workspace.inputs.available)
-        anchor = space.mixture(available.mixture.array)
+        anchor = space.trainable(available.mixture.array)
     return decide(
         calibrated,
         prefer=recipe.search.prefer,

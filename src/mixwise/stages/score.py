@@ -12,7 +12,7 @@ from mixwise.errors import DamagedError, RecipeError, StudyError
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Derivatives, Observation
 from mixwise.scorer import SLOPES, VALUES, Request
-from mixwise.search.problem import distinct
+from mixwise.search.problem import distinct, mixture_of
 from mixwise.stages.price import price_words, untrained
 from mixwise.study.result_files import result_to_json
 from mixwise.study.workbench import Workbench
@@ -29,6 +29,7 @@ class ScoredMixture:
         score: Its objective and metrics.
         derivatives: ``slopes``, ``hessian``, ``example_slopes`` and ``example_hessians``, as far as
             they were asked for: by metric, the domains in the mixture's order.
+        outside: What of the search's limits it breaks, in words; empty where it may be recommended.
     """
 
     answer: str
@@ -36,10 +37,16 @@ class ScoredMixture:
     seeds: tuple[int, ...]
     score: Score
     derivatives: Mapping[str, Mapping[str, list[Any] | None]]
+    outside: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All of it in one object."""
-        own = {"answer": self.answer, "rule": self.rule, "seeds": list(self.seeds)}
+        own: dict[str, Any] = {
+            "answer": self.answer,
+            "rule": self.rule,
+            "seeds": list(self.seeds),
+            "outside": list(self.outside),
+        }
         return own | result_to_json(self.score) | dict(self.derivatives)
 
 
@@ -89,8 +96,16 @@ def score_mixtures(
         if missing:
             on_note(f"the reference trains: {price_words(workspace, missing)}")
         observations = workspace.reference(seeds).score(mixtures)
+    space = workspace.inputs.space
     return [
-        ScoredMixture(o.answer, o.rule, o.seeds, workspace.score_of(o), _derivatives(o, request))
+        ScoredMixture(
+            o.answer,
+            o.rule,
+            o.seeds,
+            workspace.score_of(o),
+            _derivatives(o, request),
+            space.broken(mixture_of(o)),
+        )
         for o in observations
     ]
 

@@ -68,6 +68,8 @@ def run_search(workspace: Workbench) -> SearchResult:
             rule=workspace.rule.name,
             n_scored=len(result.scored),
             bounds=_bounds(workspace.inputs.space),
+            limits=workspace.inputs.space.limits,
+            grid=workspace.inputs.space.grid,
             objective=_objective(workspace),
             metrics=_metrics(workspace),
             surrogate=result.predicted,
@@ -150,6 +152,7 @@ def problem_of(workspace: Workbench) -> SearchProblem:
         known=workspace.corners,
         continued=workspace.proxy.error(workspace.objective, workspace.scale),
         is_arithmetic=not workspace.answers.merges,
+        prior=search.prior.prior(workspace.inputs.available) if search.prior else None,
     )
 
 

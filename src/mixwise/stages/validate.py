@@ -50,7 +50,7 @@ def choose_references(inputs: StudyInputs) -> tuple[Mixture, ...]:
     """The reference mixtures: spread over the space, away from all that the search scores.
 
     Raises:
-        RecipeError: If the bounds leave no room for so many.
+        RecipeError: If the limits leave no room for so many.
     """
     recipe, space = inputs.recipe, inputs.space
     search, wanted = recipe.search, recipe.validation.mixtures
@@ -62,7 +62,7 @@ def choose_references(inputs: StudyInputs) -> tuple[Mixture, ...]:
     if len(chosen) < wanted:
         raise RecipeError(
             f"`validation.mixtures` is {wanted}, but there is room for only {len(chosen)} "
-            "different ones within `search.bounds`: lower it or widen the bounds"
+            "different ones within the limits of the search: lower it or widen the limits"
         )
     return chosen
 

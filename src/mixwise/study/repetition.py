@@ -29,7 +29,7 @@ _REPEATED = 2.0  # readings of a text up to which it teaches like new
 
 def expected_shares(inputs: Inputs) -> dict[str, float]:
     """λ of every domain, by tokens; they need not add up to 1 where bounds are tight."""
-    names, upper = inputs.recipe.domain_names, inputs.space.upper
+    names, (_, upper) = inputs.recipe.domain_names, inputs.space.reach()
     even = {name: min(1 / len(names), most) for name, most in zip(names, upper, strict=True)}
     if inputs.recipe.shares_by == "tokens":
         return even

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from mixwise.decision.binding import Binding
 from mixwise.decision.bootstrap import Standing
 from mixwise.decision.drift import BestAt
 from mixwise.decision.fidelity import Fidelity
 from mixwise.decision.front import Front
 from mixwise.decision.outcome import Outcome
+from mixwise.decision.rounding import Rounding
 from mixwise.decision.score import OBJECTIVE, Score, Shares
 from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry, Matrix, TrajectoryPoint
 from mixwise.extrapolation import ContinuationError
+from mixwise.limit import Limit
 from mixwise.recipe.sections import ExpertMethod
 from mixwise.share_units import UNIT_WORDS, ShareUnit
 from mixwise.tasks import Unit
@@ -148,6 +151,8 @@ class SearchFound:
         gap: What slopes promise beyond the search's answer at most, in units of the objective; None
             where a metric has none.
         gap_is_bound: Whether no mixture can be better by more than the gap: predictions are convex.
+        limits: Of sums of shares.
+        grid: Step of the shares of all that is trained or recommended; None for none.
     """
 
     method: str
@@ -165,6 +170,8 @@ class SearchFound:
     heldout: Mapping[str, str]
     gap: float | None = None
     gap_is_bound: bool = False
+    limits: tuple[Limit, ...] = ()
+    grid: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,6 +486,23 @@ class FloorFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorFacts:
+    """A mixture that the search stays close to, and the recommended one beside it.
+
+    Args:
+        mixture: The prior.
+        weight: Units of the objective for each nat.
+        divergence: KL of the recommended mixture from it, in nats.
+        taken: What that takes off its score where mixtures are compared.
+    """
+
+    mixture: Shares
+    weight: float
+    divergence: float
+    taken: float
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Hashes, versions and seeds of all that the recommendation was made from."""
 
@@ -523,6 +547,9 @@ class Recommendation:
         worse_than_base: Metrics of the objective that the proxy expects to get worse by the
             recommended mixture: the base's value, and what is expected.
         front: Pareto front of the groups that the recipe names; None where it names none.
+        binding: Limits that it lies on, and what loosening each would gain.
+        rounding: What shares in whole steps cost; None where nothing had to be rounded.
+        prior: What staying close to a prior means here; None without one.
     """
 
     mixture: Shares
@@ -546,6 +573,9 @@ class Recommendation:
     by_other_units: Mapping[ShareUnit, Shares] = field(default_factory=dict)
     worse_than_base: Mapping[str, Range] = field(default_factory=dict)
     front: Front | None = None
+    binding: tuple[Binding, ...] = ()
+    rounding: Rounding | None = None
+    prior: PriorFacts | None = None
 
     @property
     def by_tokens(self) -> Shares:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 from mixwise.errors import RecipeError, nearest, printable
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import Direction
+from mixwise.recipe import load_limits
 from mixwise.swarm.table import Asked
 
 
@@ -33,7 +36,10 @@ def parse_asked(domains: str = "", metrics: Sequence[str] = (), by: Sequence[str
 
 
 def parse_space(
-    domains: Sequence[str], smallest: Sequence[str] = (), largest: Sequence[str] = ()
+    domains: Sequence[str],
+    smallest: Sequence[str] = (),
+    largest: Sequence[str] = (),
+    limits: Path | None = None,
 ) -> MixtureSpace:
     """The mixtures that may be recommended.
 
@@ -41,9 +47,12 @@ def parse_space(
         domains: Of the table.
         smallest: ``NAME=SHARE`` each: no less of the domain.
         largest: The same: no more of it.
+        limits: File with more of them, as in a recipe's ``search``; of a domain that both name, the
+            tighter bound holds.
 
     Raises:
-        RecipeError: If a name or a share is none, or no mixture satisfies them.
+        RecipeError: If a name or a share is none, the file breaks a rule, or no mixture satisfies
+            all of them.
 
     Example:
         >>> parse_space(["a", "b"], largest=["a=0.3"]).upper
@@ -51,11 +60,27 @@ def parse_space(
     """
     low = _bounds("--min-share", smallest, domains)
     high = _bounds("--max-share", largest, domains)
-    return MixtureSpace(
-        tuple(domains),
-        tuple(low.get(name, 0.0) for name in domains),
-        tuple(high.get(name, 1.0) for name in domains),
+    space = MixtureSpace.whole(domains) if limits is None else _read_space(domains, limits)
+    return replace(
+        space,
+        lower=tuple(
+            max(low.get(name, 0.0), own) for name, own in zip(domains, space.lower, strict=True)
+        ),
+        upper=tuple(
+            min(high.get(name, 1.0), own) for name, own in zip(domains, space.upper, strict=True)
+        ),
     )
+
+
+def _read_space(domains: Sequence[str], limits: Path) -> MixtureSpace:
+    found = load_limits(limits)
+    problems = found.limit_problems(domains, key="")
+    if problems:
+        raise RecipeError(*(f"{printable(str(limits))}: {problem}" for problem in problems))
+    try:
+        return found.space(dict.fromkeys(domains, 1.0))
+    except RecipeError as error:
+        raise RecipeError(f"{printable(str(limits))}: {error}") from None
 
 
 def _bounds(option: str, texts: Sequence[str], domains: Sequence[str]) -> dict[str, float]:

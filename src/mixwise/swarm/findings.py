@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mixwise.decision.fidelity import Fidelity
+from mixwise.decision.rounding import Rounding
 from mixwise.decision.score import Shares
 
 Range = tuple[float, float]
@@ -92,6 +93,8 @@ class SwarmFit:
         error: Root mean square error of these, over the spread of the runs.
         widened: By how much the surrogate's own intervals were widened, as they held too few.
         next_run: What to train next.
+        rounding: What shares in whole steps cost; None where none are asked for, or the uniform
+            mixture is recommended.
     """
 
     answer: str
@@ -114,3 +117,4 @@ class SwarmFit:
     error: float
     widened: float
     next_run: NextRun
+    rounding: Rounding | None = None

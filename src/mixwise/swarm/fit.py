@@ -20,6 +20,7 @@ from mixwise.arrays import Array
 from mixwise.decision.answer import answer_words
 from mixwise.decision.fidelity import measure_fidelity
 from mixwise.decision.next_reference import choose_next
+from mixwise.decision.rounding import Rounding, nearest_good
 from mixwise.errors import DataError, RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.progress import OnProgress, silent
@@ -80,7 +81,11 @@ def fit_swarm(
         )
     validated = cross_validate(table, seed=seed, on_progress=on_progress)
     surface = validated.surface
-    highest = maximise(surface.value, space, seed=seed)
+    highest, rounding = maximise(surface.value, space, seed=seed), None
+    if space.grid is not None:
+        peak, highest = highest, nearest_good(surface.value, space, highest)
+        values = surface.value(np.array([peak.shares, highest.shares]))
+        rounding = Rounding(space.grid, peak, float(values[0] - values[1]))
     pool = _Pool.of(table, space, surface, highest, seed=seed)
     uniform, top = pool.uniform, pool.top
     ahead = max(float(pool.means[top] - pool.means[uniform]), 0.0)
@@ -132,6 +137,7 @@ def fit_swarm(
         error=_relative_error(surface.units.objective(validated.predicted), objective),
         widened=surface.widened,
         next_run=pool.next_run(space, surface.noise),
+        rounding=None if is_equal else rounding,
     )
 
 
@@ -197,7 +203,10 @@ class _Pool:
         """What to train next."""
         inside = np.flatnonzero(self.is_inside)
         worth = choose_next(self.means[inside], np.cov(self.draws[:, inside].T), noise)
-        return NextRun(space.rounded(self.points[inside[worth.index]], _DECIMALS), worth.gain)
+        point = self.points[inside[worth.index]]
+        if space.grid is not None:
+            return NextRun(space.trainable(point), worth.gain)
+        return NextRun(space.rounded(point, _DECIMALS), worth.gain)
 
 
 def _runs(table: SwarmTable, surface: SwarmSurface) -> tuple[RunOfTable, ...]:

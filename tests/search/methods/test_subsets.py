@@ -49,7 +49,9 @@ def test_subsets_outside_the_bounds_are_scored_too() -> None:
 
 def test_bounds_that_no_subset_satisfies_are_told() -> None:
     space = MixtureSpace(names(2), (0.6, 0.1), (0.9, 0.4))
-    with pytest.raises(RecipeError, match=r"satisfies `search.bounds`: widen them or use the"):
+    with pytest.raises(
+        RecipeError, match=r"satisfies the limits of the search: widen them or use the"
+    ):
         design_subsets(space, None, 0)
 
 

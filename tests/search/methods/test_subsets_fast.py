@@ -58,7 +58,7 @@ def test_too_many_domains_and_empty_bounds_are_told() -> None:
     many = MixtureSpace.whole(f"d{i}" for i in range(17))
     with pytest.raises(RecipeError, match="takes at most 16 domains, but there are 17"):
         design_subsets_fast(many, None, 0)
-    with pytest.raises(RecipeError, match=r"satisfies `search.bounds`: widen them"):
+    with pytest.raises(RecipeError, match=r"satisfies the limits of the search: widen them"):
         design_subsets_fast(MixtureSpace(("a", "b"), (0.6, 0.1), (0.9, 0.4)), None, 0)
 
 

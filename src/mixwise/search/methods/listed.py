@@ -35,7 +35,8 @@ def search_listed(problem: SearchProblem, candidates: Sequence[Mixture]) -> Sear
     Raises:
         RecipeError: If no candidate lies in the space.
     """
-    inside = [candidate for candidate in candidates if problem.space.contains(candidate)]
+    space = problem.space
+    inside = [each for each in candidates if space.contains(each) and space.is_on_grid(each)]
     if not inside:
         raise RecipeError(
             "none of the candidates lies within the bounds: widen them or give others"

@@ -82,5 +82,7 @@ def _slopes(problem: SearchProblem, observation: Observation) -> Array:
             f"are none of {missing}: use the method `bayes`"
         )
     values = np.array([[row.value for row in rows]])
-    slopes = smooth_objective(problem, values, np.array([found]))[1][0]
-    return np.asarray(slopes - slopes @ mixture_of(observation).array)
+    here = mixture_of(observation).array
+    steep = smooth_objective(problem, values, np.array([found]))[1]
+    slopes = problem.pulled_slopes(steep, here[None])[0]
+    return np.asarray(slopes - slopes @ here)

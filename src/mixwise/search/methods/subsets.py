@@ -56,7 +56,7 @@ def design_subsets(space: MixtureSpace, budget: int | None, seed: int) -> tuple[
     design = subsets(space.domains)
     if not any(space.contains(mixture) for mixture in design):
         raise RecipeError(
-            "no plain average of a subset satisfies `search.bounds`: widen them or "
+            "no plain average of a subset satisfies the limits of the search: widen them or "
             "use the method `lattice`"
         )
     if budget is not None and budget < len(design):

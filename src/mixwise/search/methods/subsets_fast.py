@@ -94,8 +94,8 @@ def _inside(space: MixtureSpace) -> list[Mixture]:
     found = [mixture for mixture in every if space.contains(mixture)]
     if not found:
         raise RecipeError(
-            "no plain average of a subset satisfies `search.bounds`: widen them or use the method "
-            "`auto`"
+            "no plain average of a subset satisfies the limits of the search: widen them or use "
+            "the method `auto`"
         )
     return found
 

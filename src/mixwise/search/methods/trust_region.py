@@ -17,7 +17,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,9 +77,11 @@ def follow(
 
 def box(space: MixtureSpace, middle: Mixture, width: float) -> MixtureSpace:
     """The part of a space whose shares differ from a mixture's by no more than a width."""
+    if space.limits:  # exactly within them, so that the smallest box is not empty
+        middle = space.mixture(middle.array)
     low = np.maximum(space.lower, np.minimum(middle.array - width, space.upper))
     high = np.minimum(space.upper, np.maximum(middle.array + width, space.lower))
-    return MixtureSpace(space.domains, tuple(low.tolist()), tuple(high.tolist()))
+    return replace(space, lower=tuple(low.tolist()), upper=tuple(high.tolist()), grid=None)
 
 
 def is_taken(mixture: Mixture, scored: Sequence[Observation]) -> bool:

@@ -5,10 +5,10 @@ Notation:
     l, u: bounds of each share.
 
 Method:
-    Where bounds cut the simplex, its corners give way to the extreme points of what is left, and
-    edges to pairs of those. Points inside are a Sobol sequence mapped by −log, normalised, which
-    spreads evenly over the simplex, shrunk to l + (1 − Σl) z; those beyond u are passed over, and
-    only where too few are left are they projected.
+    Where bounds or limits cut the simplex, its corners give way to the extreme points of what is
+    left, and edges to pairs of those. Points inside are a Sobol sequence mapped by −log,
+    normalised, which spreads evenly over the simplex, shrunk to l + (1 − Σl) z; those beyond u or a
+    limit are passed over, and only where too few are left are they projected.
 
 Source:
     Scheffé 1958 (simplex lattice); McLean and Anderson 1966 (extreme vertices).
@@ -29,9 +29,9 @@ _SOBOL_POINTS = 2**14  # drawn at most to find points within the bounds
 
 
 def centre(space: MixtureSpace) -> Mixture:
-    """The mixture of the space that is nearest to uniform."""
+    """The mixture of the space that is nearest to uniform, on its grid if it has one."""
     n = len(space.domains)
-    return space.mixture(np.full(n, 1 / n))
+    return space.trainable(np.full(n, 1 / n))
 
 
 def centre_design(method: str) -> Design:
@@ -87,7 +87,7 @@ def low_discrepancy(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture,
     uniform = qmc.Sobol(len(low), seed=seed).random(_SOBOL_POINTS)
     spacings = -np.log(np.clip(uniform, 1e-12, 1 - 1e-12))
     points = low + (1 - low.sum()) * spacings / spacings.sum(axis=1, keepdims=True)
-    is_inside = (points <= high).all(axis=1)
+    is_inside = (points <= high).all(axis=1) & space.region.holds(points, tolerance=0.0)
     chosen = np.concatenate([points[is_inside], points[~is_inside]])[:n]
     return tuple(space.mixture(point) for point in chosen)
 

@@ -5,7 +5,8 @@ Method:
     moving share from one domain to another in steps that shrink from 0.1 to 0.001. It needs no
     derivative, so that it serves trees as well as polynomials; equal maxima of a piecewise constant
     function are averaged, which is the middle of the plateau when it is convex. Of more than 256
-    moves a random 64 are tried at a time, so that the cost of a step does not grow as N².
+    moves a random 64 are tried at a time, so that the cost of a step does not grow as N². Where
+    there are limits, moves that break one are projected, so that they slide along it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.mixture import Mixture, MixtureSpace
-from mixwise.search.space.simplex import sample
+from mixwise.search.space.simplex import project, sample
 from mixwise.search.space.vertices import extreme_points
 
 Value = Callable[[Array], Array]
@@ -63,6 +64,8 @@ def _climb(value: Value, space: MixtureSpace, start: Array, *, rng: np.random.Ge
         for _ in range(100):
             few = rng.choice(len(moves), _SOME_MOVES) if len(moves) > _MOST_MOVES else slice(None)
             there = here + step * moves[few]
+            if space.limits:
+                there = project(there, space)
             there = there[((there >= low - 1e-12) & (there <= high + 1e-12)).all(axis=1)]
             heights = value(there) if len(there) else np.array([-np.inf])
             if heights.max() <= height:

@@ -1,4 +1,4 @@
-"""The simplex cut by bounds: projections, random points, and the climb to a smooth maximum.
+"""The simplex cut by bounds and limits: projections, random points, the climb to a maximum.
 
 Notation:
     l, u: bounds of each share.  J(λ), ∇J: function to maximise and its slopes in the shares.
@@ -6,7 +6,8 @@ Notation:
 
 Method:
     Both projections have one unknown, found by bisection for all points at once:
-    Euclidean clip(x − τ, l, u), and that of the Kullback-Leibler divergence clip(τ x, l, u).
+    Euclidean clip(x − τ, l, u), and that of the Kullback-Leibler divergence clip(τ x, l, u). Where
+    the result breaks a limit, `mixwise.polytope.projection` has one unknown more for each.
     Climb: spectral projected gradient. Steps α = ⟨s, s⟩ / −⟨s, y⟩ from the last change of point s
     and of slopes y, along P(λ + α∇J) − λ, halved until the value rises enough over the worst of the
     last few; all starts at once.
@@ -24,10 +25,13 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.mixture import MixtureSpace
+from mixwise.polytope import projection
+from mixwise.polytope.region import Region
 from mixwise.search.space.vertices import extreme_points
 
 Ascent = Callable[[Array], tuple[Array, Array]]
 _BISECTIONS = 60
+_EXACT = 1e-12  # by which a limit may be missed
 _MEMORY = 8  # values that a step is compared with
 _HALVINGS = 12
 _RISE = 1e-4  # share of the promised rise that a step must bring
@@ -53,7 +57,8 @@ def project(points: Array, space: MixtureSpace) -> Array:
         is_too_much = np.clip(points - middle, low, high).sum(axis=1, keepdims=True) > 1
         left = np.where(is_too_much, middle, left)
         right = np.where(is_too_much, right, middle)
-    return np.asarray(np.clip(points - (left + right) / 2, low, high))
+    within = np.asarray(np.clip(points - (left + right) / 2, low, high))
+    return _within_limits(points, within, space, projection.project)
 
 
 def project_entropic(points: Array, space: MixtureSpace) -> Array:
@@ -78,7 +83,19 @@ def project_entropic(points: Array, space: MixtureSpace) -> Array:
         is_too_much = np.clip(np.exp(logs + middle), low, high).sum(axis=1, keepdims=True) > 1
         right = np.where(is_too_much, middle, right)
         left = np.where(is_too_much, left, middle)
-    return np.asarray(np.clip(np.exp(logs + (left + right) / 2), low, high))
+    within = np.asarray(np.clip(np.exp(logs + (left + right) / 2), low, high))
+    return _within_limits(points, within, space, projection.project_entropic)
+
+
+def _within_limits(
+    points: Array, within: Array, space: MixtureSpace, project: Callable[[Array, Region], Array]
+) -> Array:
+    """Points that were projected onto the bounds, those that break a limit projected anew."""
+    if space.limits:
+        is_out = ~space.region.holds(within, tolerance=_EXACT)
+        if is_out.any():
+            within[is_out] = project(points[is_out], space.region)
+    return within
 
 
 def sample(space: MixtureSpace, n: int, *, seed: int) -> Array:

@@ -107,7 +107,11 @@ class Surface:
         return np.stack([model.predict(shares)[0] for model in self.models], axis=1)
 
     def value(self, shares: Array) -> Array:
-        """Objective of the expected metrics, ``(n, n_domains)`` → ``(n,)``."""
+        """Objective of the expected metrics, ``(n, n_domains)`` → ``(n,)``, as it is compared."""
+        return self.problem.pulled(self.measured(shares), shares)
+
+    def measured(self, shares: Array) -> Array:
+        """The same whatever the problem's prior is."""
         return self.problem.objective.aggregate(self.metrics(shares), self.problem.scale)
 
     def ascent(self, shares: Array) -> tuple[Array, Array]:
@@ -115,14 +119,19 @@ class Surface:
         predicted = [model.predict(shares) for model in self.models]
         values = np.stack([row[0] for row in predicted], axis=1)
         slopes = np.stack([row[1] for row in predicted], axis=1)
-        return smooth_objective(self.problem, values, slopes)
+        height, ascent = smooth_objective(self.problem, values, slopes)
+        return (
+            self.problem.pulled(height, shares),
+            self.problem.pulled_slopes(ascent, shares),
+        )
 
     def draws(self, shares: Array, n: int, *, seed: int) -> Array:
         """Objectives drawn from the posterior at each point on its own, ``(n, n_points)``."""
         means = self.metrics(shares)
         spread = np.stack([model.deviation(shares) for model in self.models], axis=1)
         noise = np.random.default_rng(seed).standard_normal((n, 1, len(self.models)))
-        return self.problem.objective.aggregate(means + spread * noise, self.problem.scale)
+        drawn = self.problem.objective.aggregate(means + spread * noise, self.problem.scale)
+        return self.problem.pulled(drawn, shares)
 
     def top(self, space: MixtureSpace, *, near: Array, seed: int) -> Array:
         """The point of a space where the objective's posterior mean is largest.

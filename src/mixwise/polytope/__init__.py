@@ -1,0 +1,1 @@
+"""Shares within bounds and linear limits: nearest points, corners, programs, what clashes."""
