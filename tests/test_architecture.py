@@ -21,6 +21,7 @@ FLOORS = (
         "objective",
         "records",
         "extrapolation",
+        "label_heads",
         "learning_curves",
         "share_units",
         "tasks",

@@ -82,7 +82,8 @@ def _missing_labels(inputs: Inputs) -> Iterator[str]:
     """Labels that an evaluation set has no example of."""
     for chosen in inputs.suite.sets:
         if isinstance(chosen, LabelSet) and chosen.missing:
-            names = [inputs.labels[index] for index in chosen.missing]
+            labels = inputs.head_of(chosen.name).labels
+            names = [labels[index] for index in chosen.missing]
             shown = ", ".join(f"`{printable(name, 40)}`" for name in names[:_SHOWN])
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             yield (
