@@ -67,6 +67,7 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
             f"{', '.join(unsearched)}: not looked for in training data, as the text of its rows is "
             "not known"
         )
+    yield from _heads(inputs)
     yield from _missing_labels(inputs)
     sets = inputs.suite.likelihood_sets
     lengths = [len(row.ids) for chosen in sets for row in chosen.rows()]
@@ -76,6 +77,15 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
                 f"the base turns positions by other angles in rows of more than {boundary:,} "
                 "tokens: no batch holds rows on both sides"
             )
+
+
+def _heads(inputs: Inputs) -> Iterator[str]:
+    """Which head an evaluation set outside the domains is read with, where they have their own."""
+    if inputs.heads.is_shared:
+        return
+    for name in inputs.recipe.evaluation.sets:
+        head = inputs.head_of(name)
+        yield f"`{inputs.key(name)}`: is read with the head of `{head.domain}`"
 
 
 def _missing_labels(inputs: Inputs) -> Iterator[str]:
