@@ -2,23 +2,24 @@
 
     python -m benchmarks.task_beds [BED …] [--scratch .bench/task]
 
-Each bed is a folder with a recipe, a small base and data that packages bring
-(`benchmarks.truth.labelled`). The product trains experts and all references, merges and scores; the
-script names mixtures and compares. A killed script goes on where it was.
+Each bed is a folder with a recipe, a small base and data that packages bring. The product trains
+experts and all references, merges and scores; the script names mixtures and compares. A killed
+script goes on where it was.
 
-    sentiment  two labels, four sources. Targets: the test rows of each source, by mixtures of the
-               other three, as in `benchmarks.merge_to_mix`: every subset, three seeds.
+    sentiment  two labels, four sources (`benchmarks.truth.labelled`). Targets: the test rows of
+               each source, by all subsets of the other three, as in `benchmarks.merge_to_mix`.
     digits     ten labels, four ways to draw scikit-learn's digits (images), likewise.
-    heads      the four sources with other labels each (2, 3, 5 and 2), so a head each. Targets: the
-               test rows of each source by its own head, and their mean, over every subset and 16
-               mixtures of all sources, three seeds.
+    heads      three domains with five, three and two labels, a head each (`examples.heads`), all
+               subsets and 16 mixtures of all three. Targets: the held-out rows of each by its own
+               head; their mean; tweets, by the newspapers' head.
 
 Method:
-    Runs of 120 steps of 32 examples. *Merge to Mix*: merges of experts of whole runs, by accuracy.
-    *mixwise*: the default, of experts of a quarter of a run, by the loss. ρ is Spearman's with the
-    accuracy, or minus the loss, of trained models: the mean over targets, 95 % bootstrap intervals
-    over mixtures, beside what the seeds allow. Where domains have heads, *all heads kept* scores a
-    subset with every domain's head, that of absent ones too (by shares of a billionth).
+    Runs of 120 steps of 32 examples, three seeds. *merge*: of experts of whole runs, Merge to Mix
+    by their accuracy. *mixwise*: the default, of experts of a quarter of a run. ρ is Spearman's
+    with the accuracy, or minus the loss, of trained models, the mean over targets, with 95 %
+    bootstrap intervals over mixtures, beside what the seeds allow; regret is in points of accuracy
+    or hundredths of a nat. *all heads kept* scores merges with the heads of absent domains too, by
+    shares of a billionth.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from benchmarks.merge_to_mix import Figure
 from benchmarks.truth.labelled import LABELLED_BEDS, write_labelled
-from examples.sentiment import make_data
+from examples.heads import make_data as heads_data
+from examples.sentiment import make_data as sentiment_data
+from examples.vision import make_data as vision_data
 
 from mixwise.arrays import Array
 from mixwise.decision.agreement import spearman_rows
@@ -53,17 +56,17 @@ _LITTLE = 1e-9  # a share that trains nothing and keeps a head
 _RECIPE = """\
 base: base
 task: {task}
-labels: {labels}
+{keys}
 domains:
 {domains}
 horizon_examples: {horizon}
-{width}budget: 100
+budget: 100
 heldout: {{overlap: drop}}
 evaluation:
   sets:
 {sets}
-  max_sequences: 100000
-  batch_sequences: 200
+  max_sequences: 1000
+  batch_sequences: 100
 training: {{learning_rate: {rate}, batch_sequences: {batch}, warmup_steps: 5, device: cpu}}
 experts: {{horizon_tokens: {experts}, halvings: {halvings}}}
 proxy: {{answer: {answer}, continued: {continued}}}
@@ -78,27 +81,30 @@ class TaskBed:
 
     Args:
         task: Name of the task.
+        keys: Further lines of the recipe.
         rate: Learning rate, that of the task's example.
+        domains: Files by domain.
+        sets: Sets outside the domains: what stands behind their names.
         has_heads: Whether domains have labels of their own.
-        write: Writes `base`, `train/DOMAIN` and `test/DOMAIN` into a folder.
+        write: Writes data and base into a folder.
     """
 
     task: str
+    keys: str
     rate: float
+    domains: Mapping[str, str]
+    sets: Mapping[str, str]
     has_heads: bool
     write: Callable[[Path], None]
 
-    def recipe(self, names: Sequence[str], suffix: str, *, is_published: bool) -> str:
+    def recipe(self, *, is_published: bool) -> str:
         """Of the published way, or of the product's default."""
-        head = "head: {name}, " if self.has_heads else ""
-        entry = f"    test-{{name}}: {{{{files: test/{{name}}{suffix}, {head}kind: labels}}}}"
         return _RECIPE.format(
             task=self.task,
-            labels="per-domain" if self.has_heads else "shared",
-            domains="\n".join(f"  {name}: {{files: train/{name}{suffix}}}" for name in names),
-            sets="\n".join(entry.format(name=name) for name in names),
+            keys=self.keys,
+            domains="\n".join(f"  {k}: {{files: {v}}}" for k, v in self.domains.items()),
+            sets="\n".join(f"    {k}: {{{v}, kind: labels}}" for k, v in self.sets.items()),
             horizon=STEPS * BATCH,
-            width="example_tokens: 64\n" if suffix else "",
             rate=self.rate,
             batch=BATCH,
             experts=STEPS * BATCH // (1 if is_published else 4),
@@ -109,121 +115,81 @@ class TaskBed:
 
 
 def _write_sentiment(folder: Path) -> None:
-    source = write_labelled("sentiment", folder.parent / "packages")
-    _link(source, folder)
-    root = make_data.fetch(folder.parent / "packages" / "packages")
-    words = list(make_data.read_words(root))
-    texts = [
-        json.loads(line)["text"]
-        for file in sorted(source.glob("train/*"))
-        for line in file.read_text(encoding="utf-8").splitlines()
-    ]
-    make_data.make_base(folder / "base", words, texts)
+    _link("sentiment", folder)
+    root = sentiment_data.fetch(folder.parent / "packages" / "packages")
+    files = sorted((folder / "train").glob("*.jsonl"))
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    words = list(sentiment_data.read_words(root))
+    sentiment_data.make_base(folder / "base", words, [json.loads(line)["text"] for line in lines])
 
 
 def _write_digits(folder: Path) -> None:
-    from examples.vision.make_data import Drawing, make_base
+    vision_data.make_base(folder / "base", list(_drawings(_link("digits", folder) / "base")))
+
+
+def _drawings(folder: Path) -> Iterator[vision_data.Drawing]:
     from PIL import Image
 
-    source = write_labelled("digits", folder.parent / "packages")
-    _link(source, folder)
-    drawings = [
-        Drawing(
-            "base",
-            file.parent.name,
-            f"{file.stem}-{file.parent.parent.name}",
-            Image.open(file).convert("RGB"),
-        )
-        for file in sorted(source.glob("base/*/*/*.png"))
-    ]
-    make_base(folder / "base", drawings)
-
-
-_SIGNS = ("against", "for")
-
-
-def _label_of(domain: str, rating: float) -> str | None:
-    """Another set of labels for each source; None where a sentence is left out."""
-    if domain == "amazon":
-        return ("poor", "mixed", "good")[int(np.digitize(rating, [-1.0, 1.0]))]
-    if domain == "films":
-        return str(1 + int(np.digitize(rating, [-2.0, -0.7, 0.7, 2.0])))
-    sign = make_data.sign_of(rating)
-    return None if sign is None else sign if domain == "tweets" else _SIGNS[sign == "positive"]
+    for file in sorted(folder.glob("*/*/*.png")):
+        name = f"{file.stem}-{file.parent.parent.name}"
+        image = Image.open(file).convert("RGB")
+        yield vision_data.Drawing("base", file.parent.name, name, image)
 
 
 def _write_heads(folder: Path) -> None:
-    """The rows of *sentiment* and those near zero, by rating; a base whose body has read words."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    write_bed("sentiment", folder.parent)
-    root = make_data.fetch(folder.parent / "packages" / "packages")
-    labels: dict[str, set[str]] = {}
-    for domain, source in LABELLED_BEDS["sentiment"].vendors.items():
-        named = {"nyt": "newspaper"}.get(source, source)
-        tests = _texts(folder.parent / "sentiment" / "test" / f"{domain}.jsonl")
-        rows: dict[str, list[str]] = {"train": [], "test": []}
-        for k, (_, rating, text) in enumerate(
-            make_data.read_ratings(root, make_data.SOURCES[named])
-        ):
-            label = _label_of(domain, rating)
-            if label is None:
-                continue
-            part = "test" if text in tests or (abs(rating) <= 0.5 and k % 10 > 6) else "train"
-            rows[part].append(json.dumps({"text": text, "label": label}))
-            labels.setdefault(domain, set()).add(label)
-        for part, lines in rows.items():
-            path = folder / part / f"{domain}.jsonl"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    names = [f"{domain}/{label}" for domain, own in labels.items() for label in sorted(own)]
-    body = folder.parent / "sentiment" / "base"
-    import torch
-
-    torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        body, id2label=dict(enumerate(names)), ignore_mismatched_sizes=True
-    )
-    model.save_pretrained(folder / "base")
-    AutoTokenizer.from_pretrained(body).save_pretrained(folder / "base")
+    heads_data.write_study(folder, sentiment_data.fetch(folder.parent / "packages" / "packages"))
 
 
-def _texts(file: Path) -> set[str]:
-    return {json.loads(line)["text"] for line in file.read_text(encoding="utf-8").splitlines()}
-
-
-def _link(source: Path, folder: Path) -> None:
+def _link(bed: str, folder: Path) -> Path:
+    """Let a bed's folder name the parts of the labelled bed; where that lies."""
+    source = write_labelled(bed, folder.parent / "packages")
     folder.mkdir(parents=True, exist_ok=True)
     for part in ("train", "test"):
         if not (folder / part).exists():
             (folder / part).symlink_to(os.path.relpath((source / part).resolve(), folder.resolve()))
+    return source
 
 
+def _left_out(
+    bed: str, task: str, keys: str, rate: float, write: Callable[[Path], None]
+) -> TaskBed:
+    """A bed whose targets are the test rows of each domain."""
+    suffix = ".jsonl" if LABELLED_BEDS[bed].kind == "texts" else ""
+    names = LABELLED_BEDS[bed].domains
+    return TaskBed(
+        task,
+        keys,
+        rate,
+        {name: f"train/{name}{suffix}" for name in names},
+        {f"test-{name}": f"files: test/{name}{suffix}" for name in names},
+        has_heads=False,
+        write=write,
+    )
+
+
+_WIDTH = "example_tokens: 64"
 BEDS: Mapping[str, TaskBed] = {
-    "sentiment": TaskBed("text-classification", 3e-4, False, _write_sentiment),
-    "digits": TaskBed("image-classification", 5e-4, False, _write_digits),
-    "heads": TaskBed("text-classification", 3e-4, True, _write_heads),
+    "sentiment": _left_out("sentiment", "text-classification", _WIDTH, 3e-4, _write_sentiment),
+    "digits": _left_out("digits", "image-classification", "", 5e-4, _write_digits),
+    "heads": TaskBed(
+        "text-classification",
+        f"{_WIDTH}\nlabels: per-domain",
+        3e-4,
+        {name: f"data/{name}.jsonl" for name in heads_data.DOMAINS},
+        {heads_data.TARGET: f"files: data/{heads_data.TARGET}.jsonl, head: newspaper"},
+        has_heads=True,
+        write=_write_heads,
+    ),
 }
 
 
-def write_bed(name: str, scratch: Path) -> Path:
-    """Write a bed's data, base and two recipes, where they are not there yet."""
-    bed, folder = BEDS[name], scratch / name
-    if not (folder / "default.yaml").is_file():
-        bed.write(folder)
-        suffix = ".jsonl" if bed.task.startswith("text") else ""
-        names = LABELLED_BEDS["digits" if name == "digits" else "sentiment"].domains
-        for file, is_published in (("published.yaml", True), ("default.yaml", False)):
-            (folder / file).write_text(bed.recipe(names, suffix, is_published=is_published))
-    return folder
-
-
-def open_study(folder: Path, name: str) -> Workspace:
+def open_study(folder: Path, bed: TaskBed, *, is_published: bool) -> Workspace:
     """The study of one of a bed's recipes, its experts trained."""
-    place, recipe = folder / f"study-{name}", folder / f"{name}.yaml"
-    study = StudyFolder.open(place) if place.is_dir() else StudyFolder.create(place, recipe)
-    cache = folder / "cache"
-    workspace = Workspace(study, Settings(recipe_folder=folder, cache=cache))
+    study = StudyFolder.create(
+        folder / ("published" if is_published else "default"), folder / "recipe.yaml"
+    )
+    study.save_recipe(bed.recipe(is_published=is_published))
+    workspace = Workspace(study, Settings(recipe_folder=folder, cache=folder / "cache"))
     workspace.runs.train_experts()
     return workspace
 
@@ -233,9 +199,9 @@ class Scored:
     """What a bed's mixtures scored.
 
     Args:
-        mixtures: All of them.
-        truth: Of trained models: observations by mixture and seed.
-        ways: Of each way: observations by mixture.
+        mixtures: All of them; all subsets first.
+        truth: Of trained models, by mixture and seed.
+        ways: Of each way, by mixture.
     """
 
     mixtures: tuple[Mixture, ...]
@@ -244,23 +210,19 @@ class Scored:
 
 
 def score_bed(name: str, scratch: Path) -> Scored:
-    """Train and score all mixtures of a bed."""
-    folder = write_bed(name, scratch)
-    published, default = (open_study(folder, each) for each in ("published", "default"))
-    names = published.recipe.domain_names
-    mixtures = list(subsets(names))
-    if BEDS[name].has_heads:
-        draws = np.random.default_rng(0).dirichlet(np.ones(len(names)), _N_RATIOS)
-        mixtures += [
-            Mixture(names, tuple(np.round(row, 6) / np.round(row, 6).sum())) for row in draws
-        ]
+    """Write a bed, train and score all its mixtures."""
+    bed, folder = BEDS[name], scratch / name
+    bed.write(folder)
+    published, default = (open_study(folder, bed, is_published=each) for each in (True, False))
+    mixtures = list(subsets(tuple(bed.domains)))
+    if bed.has_heads:
+        draws = np.random.default_rng(0).dirichlet(np.ones(len(bed.domains)), _N_RATIOS)
+        mixtures += [Mixture(tuple(bed.domains), tuple(row)) for row in draws.tolist()]
     truth = published.reference(SEEDS).runs(mixtures)
-    ways = {
-        "published": published.proxy.score(mixtures),
-        "default": default.proxy.score(mixtures),
-    }
-    if BEDS[name].has_heads:
-        ways["all heads kept"] = published.proxy.score([_with_all_heads(m) for m in mixtures])
+    ways = {"merge": published.proxy.score(mixtures), "mixwise": default.proxy.score(mixtures)}
+    if bed.has_heads:
+        whole = [_with_all_heads(mixture) for mixture in mixtures]
+        ways["merge, all heads kept"] = published.proxy.score(whole)
     published.close()
     default.close()
     return Scored(tuple(mixtures), truth, ways)
@@ -268,100 +230,100 @@ def score_bed(name: str, scratch: Path) -> Scored:
 
 def _with_all_heads(mixture: Mixture) -> Mixture:
     shares = np.array([share or _LITTLE for share in mixture.shares])
-    return Mixture(mixture.domains, tuple(shares / shares.sum()))
+    return Mixture(mixture.domains, tuple((shares / shares.sum()).tolist()))
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """A question of a bed: scores of some mixtures, and what was trained.
+class Question:
+    """Which mixtures are ranked, and on which sets, their mean.
 
     Args:
-        scores: By a way, larger is better, ``(n_mixtures,)``.
-        truth: ``(n_mixtures, n_seeds)``.
+        chosen: Places of the mixtures.
+        sets: Names of evaluation sets.
     """
 
-    scores: Array
-    truth: Array
+    chosen: tuple[int, ...]
+    sets: tuple[str, ...]
 
 
-def _oriented(value: Callable[[str], float], sets: Sequence[str], measure: str) -> float:
-    sign = -1 if measure == "loss" else 1
-    return sign * float(np.mean([value(f"test-{each}/{measure}") for each in sets]))
+def questions(name: str, mixtures: Sequence[Mixture]) -> dict[str, list[Question]]:
+    """What is asked of a bed; the questions of one name are averaged."""
+    domains, every = BEDS[name].domains, range(len(mixtures))
+    if not BEDS[name].has_heads:
+        left = {d: tuple(k for k in every if not mixtures[k].as_dict()[d]) for d in domains}
+        return {"the one left out": [Question(left[d], (f"test-{d}",)) for d in domains]}
+    places = {
+        "all domains": tuple(k for k in every if min(mixtures[k].shares) > 0),
+        "subsets": tuple(range(2 ** len(domains) - 1)),
+    }
+    sets = {
+        "own sets": [(domain,) for domain in domains],
+        "mean of own sets": [tuple(domains)],
+        heads_data.TARGET: [(heads_data.TARGET,)],
+    }
+    return {
+        f"{kind}, {label}": [Question(chosen, each) for each in asked]
+        for kind, chosen in places.items()
+        for label, asked in sets.items()
+    }
 
 
-def ask(
-    scored: Scored, way: str, chosen: Sequence[int], sets: Sequence[str], by: str, measure: str
-) -> Problem:
-    """A way's scores of some mixtures on some test sets, and the truth.
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Means over questions: ρ with its interval, what the seeds allow, the regret of the pick."""
+
+    rho: Figure
+    ceiling: float
+    regret: float
+
+
+def agreement(
+    scored: Scored, way: str, asked: Sequence[Question], by: str, measure: str
+) -> Agreement:
+    """How well a way ranks what was trained.
 
     Args:
         scored: The bed.
         way: One of its ways.
-        chosen: Places of the mixtures.
-        sets: Domains whose test rows count, on average.
+        asked: The questions.
         by: What the way measures.
         measure: What trained models are measured by.
     """
-    found = [scored.ways[way][k].values for k in chosen]
-    trained = [[run.values for run in scored.truth[k]] for k in chosen]
-    return Problem(
-        np.array([_oriented(each.__getitem__, sets, by) for each in found]),
-        np.array([[_oriented(v.__getitem__, sets, measure) for v in runs] for runs in trained]),
-    )
-
-
-def summarise(asked: Sequence[Problem]) -> tuple[Figure, float, float]:
-    """Mean over problems of ρ with its interval, of what the seeds allow, and of the regret."""
     rng, draws, ceilings, regrets = np.random.default_rng(0), [], [], []
-    for problem in asked:
-        mean = problem.truth.mean(axis=1)
+    for question in asked:
+        scores = np.array([_value(scored.ways[way][k], question, by) for k in question.chosen])
+        runs = [scored.truth[k] for k in question.chosen]
+        truth = np.array([[_value(run, question, measure) for run in each] for each in runs])
+        mean: Array = truth.mean(axis=1)
         rows = rng.integers(0, len(mean), (_N_BOOTSTRAP, len(mean)))
         rows = np.concatenate([np.arange(len(mean))[None], rows])
-        draws.append(spearman_rows(problem.scores[rows], mean[rows]))
-        ceiling = measure_fidelity(mean, problem.truth, sign=1, seed=0).ceiling
+        draws.append(spearman_rows(scores[rows], mean[rows]))
+        ceiling = measure_fidelity(mean, truth, sign=1, seed=0).ceiling
         ceilings.append(np.nan if ceiling is None else ceiling)
-        regrets.append(mean.max() - mean[int(problem.scores.argmax())])
+        regrets.append(mean.max() - mean[int(scores.argmax())])
     figure = Figure.of(np.nanmean(draws, axis=0))
-    return figure, float(np.nanmean(ceilings)), float(np.mean(regrets))
+    return Agreement(figure, float(np.nanmean(ceilings)), float(np.mean(regrets)))
 
 
-def questions(name: str, scored: Scored) -> dict[str, list[tuple[list[int], list[str]]]]:
-    """Mixtures and test sets of each question that is asked of a bed."""
-    names = scored.mixtures[0].domains
-    every = range(len(scored.mixtures))
-    if not BEDS[name].has_heads:
-        return {
-            "left out": [
-                ([k for k in every if not scored.mixtures[k].as_dict()[target]], [target])
-                for target in names
-            ]
-        }
-    places = {
-        "all sources": [k for k in every if min(scored.mixtures[k].shares) > 0],
-        "subsets": list(every[: 2 ** len(names) - 1]),
-    }
-    return {
-        f"{kind}, {label}": [(chosen, sets) for sets in asked]
-        for kind, chosen in places.items()
-        for label, asked in (
-            ("own sets", [[each] for each in names]),
-            ("mean of the sets", [list(names)]),
-        )
-    }
+def _value(observation: Observation, question: Question, measure: str) -> float:
+    sign = -1 if measure == "loss" else 1
+    values = [observation.values[f"{name}/{measure}"] for name in question.sets]
+    return sign * float(np.mean(values))
 
 
 def print_table(name: str, scored: Scored) -> None:
-    """One line a way, a question and a measure."""
+    """One line a question, a measure of the truth, a way and what it measures."""
     print(f"{name}: {len(scored.mixtures)} mixtures, {len(SEEDS)} seeds")
-    for question, asked in questions(name, scored).items():
+    for label, asked in questions(name, scored.mixtures).items():
         for measure in ("accuracy", "loss"):
             for way in scored.ways:
                 for by in ("accuracy", "loss"):
-                    problems = [ask(scored, way, *each, by, measure) for each in asked]
-                    figure, ceiling, regret = summarise(problems)
+                    found = agreement(scored, way, asked, by, measure)
                     print(
-                        f"  {question} | trained {measure} | {way}, {by}: ρ {figure}, seeds "
-                        f"allow {ceiling:.2f}, regret {100 * regret:.2f}"
+                        f"  {label} ({len(asked[0].chosen)}) | {measure} | {way}, {by}: ρ "
+                        f"{found.rho}, seeds allow {found.ceiling:.2f}, regret "
+                        f"{100 * found.regret:.2f}",
+                        flush=True,
                     )
 
 
