@@ -98,7 +98,9 @@ def give_heads(body: Path, base: Path, names: list[str]) -> None:
         return
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.set_verbosity_error()  # it reports the head that is made anew
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(
         body,
