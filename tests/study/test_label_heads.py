@@ -28,6 +28,7 @@ from mixwise.errors import CheckpointError, DataError, MixwiseError, RecipeError
 from mixwise.mixture import Mixture
 from mixwise.stages.check import require_inputs
 from mixwise.stages.merge import merge_study
+from mixwise.stages.notes import notes_of
 from mixwise.stages.units import UnitSettings, measure_study_units
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
@@ -333,6 +334,14 @@ def test_check_says_which_head_reads_a_set_and_which_labels_it_lacks(job: Path) 
     said = run(job, "check", "recipe.yaml")
     assert "`evaluation.sets.extra`: is read with the head of `books`" in said
     assert "no held-out example has the label `3`" in said
+    assert "`objective`: reads the heads of `films`, `books`, `songs`, which a mixture" in said
+
+
+def test_a_domain_that_always_has_a_share_is_not_warned_of(job: Path) -> None:
+    bounds = "search: {bounds: {books: {min_share: 0.1}}}"
+    metric = "objective: {metrics: [{set: books, measure: loss}]}"
+    inputs = inputs_of(job, f"{PER_DOMAIN}{bounds}\n{metric}\n")
+    assert not [note for note in notes_of(inputs) if "untrained" in note]
 
 
 def test_a_base_that_names_its_outputs_decides_their_order(job: Path) -> None:

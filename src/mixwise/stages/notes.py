@@ -86,6 +86,15 @@ def _heads(inputs: Inputs) -> Iterator[str]:
     for name in inputs.recipe.evaluation.sets:
         head = inputs.head_of(name)
         yield f"`{inputs.key(name)}`: is read with the head of `{head.domain}`"
+    read = {inputs.head_of(m.set_name).domain for m in inputs.recipe.objective_terms.metrics}
+    least = dict(zip(inputs.space.domains, inputs.space.lower, strict=True))
+    untrained = [f"`{name}`" for name in inputs.recipe.domains if name in read and not least[name]]
+    if untrained:
+        yield (
+            f"`objective`: reads the heads of {', '.join(untrained)}, which a mixture without "
+            "these domains leaves untrained: set `min_share` of them in `search.bounds` to search "
+            "none such"
+        )
 
 
 def _missing_labels(inputs: Inputs) -> Iterator[str]:
