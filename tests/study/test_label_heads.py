@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import save_file
 from sklearn.metrics import f1_score
 from tests.study.test_text_classification import (
     NOUNS,
@@ -356,10 +357,49 @@ def test_a_base_that_names_its_outputs_decides_their_order(job: Path) -> None:
     require_inputs(inputs)
 
 
-def test_a_brought_expert_must_have_all_heads(job: Path) -> None:
-    save_base(job / "mine", "bert", id2label={0: "neg", 1: "pos"})
+@pytest.mark.parametrize("labels", [("pos", "neg"), ("LABEL_0", "LABEL_1")])
+def test_a_brought_expert_may_have_the_head_of_its_domain_alone(
+    job: Path, labels: tuple[str, ...]
+) -> None:
+    """Its rows stand among the base's by the names of labels, or by their order without names."""
+    save_base(job / "mine", "bert", id2label=dict(enumerate(labels)))
+    mine, base = (load(job / name).state_dict() for name in ("mine", "base"))
+    mine["classifier.weight"] += 1
+    mine["bert.pooler.dense.weight"] += 1
+    save_file(mine, job / "mine" / "model.safetensors", metadata={"format": "pt"})
+    inputs = inputs_of(job, PER_DOMAIN.replace("songs.jsonl}", "songs.jsonl, expert: mine}"))
+    given, merged = inputs.given_expert("songs"), inputs.expert_checkpoint("songs")
+    assert given is not None
+    assert merged is not None
+    assert given.folder == job / "mine"
+    whole = load(merged.folder)
+    assert tuple(whole.config.id2label.values()) == NAMES
+    order = [1, 0] if labels[0] == "pos" else [0, 1]
+    for key, values in whole.state_dict().items():
+        if key.startswith(f"{CLASSIFIER}."):
+            assert torch.equal(values[ROWS["songs"]], mine[key][order])
+            assert torch.equal(values[:5], base[key][:5])
+        else:
+            assert torch.equal(values, mine[key])
+    assert require_inputs(inputs)
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [
+        (
+            ("good", "neg"),
+            "with the head of `films` alone must have its labels, but names no `pos`",
+        ),
+        (("neg", "pos", "odd"), "must have the base's 7 labels, but has 3"),
+    ],
+)
+def test_a_brought_expert_with_another_head_is_refused(
+    job: Path, labels: tuple[str, ...], complaint: str
+) -> None:
+    save_base(job / "mine", "bert", id2label=dict(enumerate(labels)))
     text = PER_DOMAIN.replace("films.jsonl}", "films.jsonl, expert: mine}")
-    with pytest.raises(CheckpointError, match="must have the base's 7 labels, but has 2"):
+    with pytest.raises(CheckpointError, match=complaint):
         inputs_of(job, text).expert_checkpoint("films")
 
 

@@ -114,7 +114,7 @@ class Inputs:
             recipe,
             settings.recipe_folder,
             self._base,
-            lambda: self.labels,
+            lambda: self.heads,
             hash_file=hash_file,
         )
         self._corpora: dict[str, Corpus] = {}
