@@ -10,7 +10,7 @@ script goes on where it was.
                each source, by all subsets of the other three, as in `benchmarks.merge_to_mix`.
     digits     ten labels, four ways to draw scikit-learn's digits (images), likewise.
     heads      three domains with five, three and two labels, a head each (`examples.heads`), all
-               subsets and 12 mixtures of all three. Targets: the held-out rows of each by its own
+               subsets and 8 mixtures of all three. Targets: the held-out rows of each by its own
                head; their mean; tweets, by the newspapers' head.
 
 Method:
@@ -50,7 +50,7 @@ from mixwise.study.session import Workspace
 
 STEPS, BATCH = 120, 32
 SEEDS = (1001, 1002, 1003)
-_N_RATIOS = 12
+_N_RATIOS = 8
 _N_BOOTSTRAP = 2000
 _LITTLE = 1e-9  # a share that trains nothing and keeps a head
 _RECIPE = """\
@@ -65,7 +65,7 @@ heldout: {{overlap: drop}}
 evaluation:
   sets:
 {sets}
-  max_sequences: 1000
+  max_sequences: 400
   batch_sequences: 100
 training: {{learning_rate: {rate}, batch_sequences: {batch}, warmup_steps: 5, device: cpu}}
 experts: {{horizon_tokens: {experts}, halvings: {halvings}}}
