@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 from collections.abc import Iterator, Mapping
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
 from peft import PeftModel
+from pyarrow import parquet
 from safetensors.torch import save_file
 from sklearn.metrics import f1_score
 from tests.study.test_text_classification import (
@@ -409,3 +412,21 @@ def test_an_unknown_label_names_its_row_and_the_head(job: Path) -> None:
     write_rows(job / "films.jsonl", rows)
     with pytest.raises(DataError, match=r"films\.jsonl:61: the label `2` is none of `films`'s 2"):
         inputs_of(job, PER_DOMAIN).corpus("films")
+
+
+def test_rows_of_tables_have_the_labels_of_lines(job: Path) -> None:
+    """CSV, and Parquet with labels that are numbers there."""
+    rows = {name: rated(NOUNS[name], labels, 60) for name, labels in OF_DOMAINS.items()}
+    with (job / "films.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["text", "label"])
+        writer.writeheader()
+        writer.writerows(rows["films"])
+    numbers = [{**row, "label": int(row["label"])} for row in rows["books"]]
+    parquet.write_table(pyarrow.Table.from_pylist(numbers), job / "books.parquet")
+    text = PER_DOMAIN.replace("films.jsonl", "films.csv").replace("books.jsonl", "books.parquet")
+    lines, tables = inputs_of(job, PER_DOMAIN), inputs_of(job, text)
+    assert tables.labels == lines.labels == NAMES
+    for name in ("films", "books"):
+        found = [i.corpus(name).heldout_examples(8, i.overlap(name)) for i in (lines, tables)]
+        assert np.array_equal(found[0].ids, found[1].ids)
+        assert np.array_equal(found[0].labels, found[1].labels)
