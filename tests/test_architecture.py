@@ -22,6 +22,7 @@ FLOORS = (
         "objective",
         "records",
         "extrapolation",
+        "label_heads",
         "learning_curves",
         "prior",
         "share_units",

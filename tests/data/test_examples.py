@@ -13,10 +13,11 @@ from mixwise.data.examples import ExampleEncoder, ExampleStream
 from mixwise.data.labelled import write_examples
 from mixwise.data.tokenising import Sides
 from mixwise.errors import DataError
+from mixwise.label_heads import LabelHead
 from mixwise.records.record import Document
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c"]
-LABELS = ("bad", "good")
+HEAD = LabelHead(("bad", "good"))
 
 
 def encoder_that_cuts(side: str) -> ExampleEncoder:
@@ -30,7 +31,7 @@ def encoder_that_cuts(side: str) -> ExampleEncoder:
         sep_token="[SEP]",
         truncation_side=side,
     )
-    return ExampleEncoder(tokenizer, LABELS, width=5)
+    return ExampleEncoder(tokenizer, HEAD, width=5)
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,13 @@ from mixwise.data.labelled import write_examples
 from mixwise.data.pixels import ImageEncoder
 from mixwise.data.tokenising import Sides
 from mixwise.errors import CheckpointError, DataError
+from mixwise.label_heads import LabelHead
 from mixwise.records.record import Document
 
 
 def encoder(folder: Path, n_channels: int = 3, **settings: object) -> ImageEncoder:
     save_processor(folder, **settings)
-    return ImageEncoder(load_image_processor(folder), LABELS, n_channels, folder)
+    return ImageEncoder(load_image_processor(folder), LabelHead(LABELS), n_channels, folder)
 
 
 def image(value: int, label: str = "disc") -> Document:
@@ -67,7 +68,7 @@ def test_other_rules_or_labels_are_other_examples(tmp_path: Path) -> None:
         encoder(tmp_path, image_mean=[0.4] * 3),
         encoder(tmp_path, resample=0),
     ]
-    made.append(ImageEncoder(load_image_processor(tmp_path), LABELS[::-1], 3, tmp_path))
+    made.append(ImageEncoder(load_image_processor(tmp_path), LabelHead(LABELS[::-1]), 3, tmp_path))
     assert len({one.fingerprint for one in made}) == 4
 
 
@@ -80,7 +81,7 @@ def test_an_unknown_label_names_the_image(tmp_path: Path) -> None:
 def test_a_name_of_two_outputs_is_no_label(tmp_path: Path) -> None:
     save_processor(tmp_path)
     names = ("crane", "dog", "crane")
-    found = ImageEncoder(load_image_processor(tmp_path), names, 3, tmp_path)
+    found = ImageEncoder(load_image_processor(tmp_path), LabelHead(names), 3, tmp_path)
     assert found.label(Document("hash", "d.jsonl", 1, label="dog")) == 1
     with pytest.raises(
         DataError, match=r"d\.jsonl:2: the label `crane` is that of several outputs"
@@ -108,4 +109,4 @@ def test_a_processor_that_does_not_run_on_pillow_is_refused(
 def test_a_model_wrapped_from_timm_is_refused(tmp_path: Path) -> None:
     config = SimpleNamespace(model_type="timm_wrapper", num_channels=3)
     with pytest.raises(CheckpointError, match="wraps a model of timm"):
-        open_image_encoder(tmp_path, config, LABELS)
+        open_image_encoder(tmp_path, config, LabelHead(LABELS))

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from mixwise.data.labelled import LabelledEncoder, SideFacts
 from mixwise.data.streams import CachedFiles, cut_rows, map_file
 from mixwise.data.tokenising import hash_text
+from mixwise.label_heads import LabelHead
 from mixwise.records.record import Document
 
 _BATCH = 256  # texts tokenised together
@@ -34,14 +35,14 @@ class ExampleEncoder(LabelledEncoder):
 
     Args:
         tokenizer: The base's, of transformers.
-        labels: Names of the model's outputs, in their order.
+        head: The outputs that answer for the texts.
         width: W.
     """
 
-    def __init__(self, tokenizer: Any, labels: Sequence[str], width: int) -> None:
+    def __init__(self, tokenizer: Any, head: LabelHead, width: int) -> None:
         rules = (tokenizer.backend_tokenizer.to_str(), "labels", str(width))
         side = str(tokenizer.truncation_side)  # of which the backend's rules say nothing
-        super().__init__(labels, rules if side == "right" else (*rules, side))
+        super().__init__(head, rules if side == "right" else (*rules, side))
         self._tokenizer = tokenizer
         self.width = width
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mixwise.data.pixels import ImageEncoder
 from mixwise.errors import CheckpointError, MissingDependencyError, first_line
+from mixwise.label_heads import LabelHead
 
 FILE = "preprocessor_config.json"
 _TIMM = "timm_wrapper"
 
 
 def open_image_encoder(
-    folder: Path, config: Any, labels: Sequence[str], *, trust_remote_code: bool = False
+    folder: Path, config: Any, head: LabelHead, *, trust_remote_code: bool = False
 ) -> ImageEncoder:
     """What makes examples of images.
 
     Args:
         folder: Of the base.
         config: Its configuration.
-        labels: Names of its outputs, in their order.
+        head: The outputs that answer for the images.
         trust_remote_code: Whether code from the folder may run.
 
     Raises:
@@ -35,7 +35,7 @@ def open_image_encoder(
             "here: give a model of transformers' own, such as ResNet, ConvNeXt or ViT"
         )
     processor = load_image_processor(folder, trust_remote_code=trust_remote_code)
-    return ImageEncoder(processor, labels, int(getattr(config, "num_channels", 3)), folder)
+    return ImageEncoder(processor, head, int(getattr(config, "num_channels", 3)), folder)
 
 
 def load_image_processor(folder: Path, *, trust_remote_code: bool = False) -> Any:

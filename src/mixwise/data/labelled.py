@@ -19,6 +19,7 @@ import numpy as np
 from mixwise.data.token_cache import part_folder, save_facts
 from mixwise.data.tokenising import CorpusFacts, Sides
 from mixwise.errors import DataError, ResourceError, nearest, printable
+from mixwise.label_heads import LabelHead
 from mixwise.records.record import Document
 from mixwise.shortages import explain_failed_write
 
@@ -44,14 +45,16 @@ class LabelledEncoder(ABC):
     """Makes what a model reads of documents, and an index of a label.
 
     Args:
-        labels: Names of the model's outputs, in their order.
+        head: The outputs that answer for the documents.
         rules: All that its encodings depend on besides.
     """
 
-    def __init__(self, labels: Sequence[str], rules: Sequence[str]) -> None:
-        self._index = {name: index for index, name in enumerate(labels)}
-        self._shared = {name for name, n in Counter(labels).items() if n > 1}
-        text = "\0".join([*rules, *labels])
+    def __init__(self, head: LabelHead, rules: Sequence[str]) -> None:
+        self._head = head
+        self._index = dict(zip(head.labels, head.outputs, strict=True))
+        self._shared = {name for name, n in Counter(head.labels).items() if n > 1}
+        place = [f"from output {head.first}"] if head.first else []
+        text = "\0".join([*rules, *head.labels, *place])
         self.fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @abstractmethod
@@ -64,6 +67,18 @@ class LabelledEncoder(ABC):
     ) -> SideFacts:
         """Write the files of one side but those of hashes and lengths."""
 
+    @property
+    def _owner(self) -> str:
+        n = len(self._index)
+        return f"the base's {n}" if self._head.domain is None else f"`{self._head.domain}`'s {n}"
+
+    @property
+    def _remedy(self) -> str:
+        """What else may be meant where one head is for all domains."""
+        if self._head.domain is not None:
+            return ""
+        return "; where domains have labels of their own, set `labels: per-domain`"
+
     def label(self, document: Document) -> int:
         """Index of a document's label.
 
@@ -73,9 +88,9 @@ class LabelledEncoder(ABC):
         name = document.label or ""
         if name not in self._index:
             raise DataError(
-                f"{printable(document.place)}: the label `{printable(name, 80)}` is none of the "
-                f"base's {len(self._index)}: {nearest(name, self._index)}, or correct `id2label` "
-                "of its config.json"
+                f"{printable(document.place)}: the label `{printable(name, 80)}` is none of "
+                f"{self._owner}: {nearest(name, self._index)}, or correct "
+                f"`id2label` of the base's config.json{self._remedy}"
             )
         if name in self._shared:
             raise DataError(

@@ -28,6 +28,7 @@ from mixwise.data.labelled import LabelledEncoder, SideFacts
 from mixwise.data.streams import CachedFiles, map_file
 from mixwise.data.tokenising import hash_text
 from mixwise.errors import CheckpointError, DataError, first_line, printable
+from mixwise.label_heads import LabelHead
 from mixwise.records.record import Document
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class ImageEncoder(LabelledEncoder):
 
     Args:
         processor: The base's image processor, of transformers.
-        labels: Names of the model's outputs, in their order.
+        head: The outputs that answer for the images.
         n_channels: C.
         folder: Of the base, for error texts.
 
@@ -53,9 +54,7 @@ class ImageEncoder(LabelledEncoder):
         CheckpointError: If the processor does not bring images of any size to one shape.
     """
 
-    def __init__(
-        self, processor: Any, labels: Sequence[str], n_channels: int, folder: Path
-    ) -> None:
+    def __init__(self, processor: Any, head: LabelHead, n_channels: int, folder: Path) -> None:
         if n_channels not in _MODES:
             raise CheckpointError(
                 f"{folder}: `num_channels` of config.json must be 1 (grey) or 3 (RGB), but is "
@@ -66,7 +65,7 @@ class ImageEncoder(LabelledEncoder):
         self.shape = self._find_shape(n_channels, folder)
         settings = json.dumps(processor.to_dict(), sort_keys=True, default=str)
         rules = (type(processor).__name__, settings, self._mode, "pixels")
-        super().__init__(labels, (*rules, *map(str, self.shape)))
+        super().__init__(head, (*rules, *map(str, self.shape)))
 
     @property
     def layout(self) -> ImageLayout:

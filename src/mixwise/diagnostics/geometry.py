@@ -49,7 +49,7 @@ def measure_geometry(pool: ExpertPool) -> Geometry:
     grams: dict[str, Array] = {}
     base_squares: dict[str, float] = {}
     for name, live in pool.live.tensors.items():
-        if live.is_floating_point():
+        if live.is_floating_point() and name not in pool.kept:
             block = block_of(name)
             grams[block] = grams.get(block, 0.0) + _gram(pool, vectors, name)
             square = _square(pool.base_tensor(name))
@@ -79,14 +79,16 @@ def measure_trajectory(pool: ExpertPool, folders: Mapping[str, Path]) -> Iterato
     ends = list(pool.task_vectors.values())
     n, tensors = len(ends), pool.live.tensors
     base_square = sum(
-        _square(pool.base_tensor(name)) for name, t in tensors.items() if t.is_floating_point()
+        _square(pool.base_tensor(name))
+        for name, t in tensors.items()
+        if t.is_floating_point() and name not in pool.kept
     )
     for step in common_steps(list(folders.values())):
         experts = {d: open_checkpoint(folder / str(step)) for d, folder in folders.items()}
         starts = list(ExpertPool(pool.live, experts).task_vectors.values())
         gram = np.zeros((2 * n, 2 * n))
         for name, live in tensors.items():
-            if live.is_floating_point():
+            if live.is_floating_point() and name not in pool.kept:
                 gram += _gram(pool, [*starts, *ends], name)
         cosines, sizes = np.array(_cosines(gram)), np.array(_sizes(gram, base_square))
         safe = np.where(sizes[n:] > 0, sizes[n:], 1.0)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mixwise.kinds import KINDS
+from mixwise.label_heads import LabelHead
 from mixwise.objective import Metric
 from mixwise.observation import Measurement
 from mixwise.scorer import Part
@@ -106,7 +107,7 @@ class Opening:
         trust_remote_code: Whether code that the recipe names may run.
         chat_template: Opens what conversations are rendered by.
         held_examples: Its held-out examples, of a kind that reads labelled ones.
-        labels: Names of the model's outputs; none where it has no labels.
+        head: The outputs that answer for its examples, of a kind that reads labelled ones.
     """
 
     name: str
@@ -124,7 +125,7 @@ class Opening:
     trust_remote_code: bool = False
     chat_template: Callable[[], ChatTemplate] | None = None
     held_examples: Callable[[], LabelledRows] | None = None
-    labels: tuple[str, ...] = ()
+    head: LabelHead | None = None
 
     @property
     def tokenizer(self) -> BaseTokenizer:

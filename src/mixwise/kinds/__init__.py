@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mixwise.kinds import generation, lm_eval, own
+from mixwise.kinds import generation, labels, lm_eval, own
 from mixwise.objective import Measure
 from mixwise.records.record import ChoiceRecord, Document, QuestionRecord
 from mixwise.registry import Table
@@ -96,6 +96,7 @@ KINDS: Table[EvaluationKind] = Table(
             "mixwise.evaluation.likelihood.labels:open_labels",
             reads=Document,
             needs_whole_model=False,
+            keys=labels.LabelKeys,
         ),
         EvaluationKind(
             "greedy",

@@ -12,8 +12,9 @@ Method:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch.nn.functional import pad
@@ -35,6 +36,7 @@ def save_merged_adapter(
     *,
     base_name: str,
     task_type: str | None,
+    kept: Mapping[str, torch.Tensor] = MappingProxyType({}),
 ) -> None:
     """Save the weighted sum of adapters as an adapter folder of PEFT, float32.
 
@@ -45,6 +47,7 @@ def save_merged_adapter(
         folder: Where it is saved.
         base_name: What its configuration says that it belongs to.
         task_type: PEFT's name of the task.
+        kept: Tensors of the head that are not merged, by canonical name.
 
     Raises:
         CheckpointError: If no adapter has a weight.
@@ -67,6 +70,7 @@ def save_merged_adapter(
         tensors[f"{_PREFIX}{module}.lora_A.weight"] = pad(factors.a, (0, 0, 0, missing)).cpu()
         tensors[f"{_PREFIX}{module}.lora_B.weight"] = pad(factors.b, (0, missing)).cpu()
     heads = _merged_heads(live, weighted)
+    heads |= {name: tensor for name, tensor in kept.items() if name in heads}
     tensors |= {f"{_PREFIX}{name}": tensor.cpu() for name, tensor in heads.items()}
     config = LoraConfig(
         base_model_name_or_path=base_name,

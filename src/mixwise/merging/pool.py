@@ -24,6 +24,7 @@ import torch
 from mixwise.errors import CheckpointError
 from mixwise.merging.fit.config import compare_configs
 from mixwise.merging.fit.tokenizer import compare_tokenizers
+from mixwise.merging.kept_heads import KeptHeads
 from mixwise.merging.rules.inputs import ExtraRun, Ingredients, SecondMoments
 from mixwise.merging.rules.rule import Combine, LinearRule, MergeRule
 from mixwise.merging.running_sum import RunningSum
@@ -70,12 +71,14 @@ class ExpertPool:
         folder: Where the task vectors of full models are stored; None to take them from the
             checkpoints each time.
         precision: How they are written down there.
+        heads: Rows that each domain keeps from its own expert; None where all of a model is merged.
 
     Attributes:
         live: The live model.
         experts: The checkpoints by domain.
         task_vectors: What each expert adds to the base, by domain.
         vectors: All that rules merge, in the order of `mixwise.merging.rules.inputs`.
+        kept: Canonical names of the tensors that no rule merges, as their rows are kept.
 
     Raises:
         CheckpointError: If an expert doesn't fit the base or the others; the text names the first
@@ -92,8 +95,11 @@ class ExpertPool:
         with_second_moments: bool = False,
         folder: Path | None = None,
         precision: StorePrecision = "float32",
+        heads: KeptHeads | None = None,
     ) -> None:
         self.live = live
+        self._heads = heads
+        self.kept = frozenset[str]() if heads is None else heads.names(live)
         self.experts = dict(experts)
         self._precision: StorePrecision = precision
         self._require_fit([*self.experts.values(), *(run.checkpoint for run in extras)])
@@ -136,9 +142,9 @@ class ExpertPool:
     def inner_products(self) -> Tensor:
         """⟨δₖ, δₗ⟩ of all vectors over all tensors, ``(n_vectors, n_vectors)``, float64."""
         total = torch.zeros(len(self.vectors), len(self.vectors), dtype=torch.float64)
-        measured = statistics_names(self.live.module)  # which are no weights that rules combine
+        others = statistics_names(self.live.module) | self.kept  # which no rule combines
         for name, live in self.live.tensors.items():
-            if name in measured:
+            if name in others:
                 continue
             total += inner_products(self.vectors, name, self.base_tensor(name), live.device)
         return total
@@ -181,10 +187,21 @@ class ExpertPool:
             Whether it is one full expert, as it was saved.
         """
         shares = self.shares(mixture)
+        is_as_saved = False
         if isinstance(rule, LinearRule):
-            return self._write_weighted(rule.coefficients(shares).tolist())
-        self._write_combined(shares, rule.combine)
-        return False
+            is_as_saved = self._write_weighted(rule.coefficients(shares).tolist())
+        else:
+            self._write_combined(shares, rule.combine)
+        if not is_as_saved:
+            for name, values in self.kept_tensors(mixture).items():
+                self.live.write(name, values)
+        return is_as_saved
+
+    def kept_tensors(self, mixture: Mixture) -> dict[str, Tensor]:
+        """What a merge has in the place of tensors that no rule merges, by canonical name."""
+        if self._heads is None:
+            return {}
+        return self._heads.merged(self.live, self.task_vectors, mixture.as_dict())
 
     def shares(self, mixture: Mixture) -> Tensor:
         """Shares in the order of the pool's domains, ``(n_domains,)``, float64."""

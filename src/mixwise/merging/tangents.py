@@ -16,7 +16,7 @@ Method:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -58,7 +58,11 @@ class Tangents(Protocol):
 
 
 def tangents_of(
-    rule: MergeRule, task_vectors: Sequence[TaskVector], shares: Sequence[float]
+    rule: MergeRule,
+    task_vectors: Sequence[TaskVector],
+    shares: Sequence[float],
+    *,
+    kept: Collection[str] = (),
 ) -> Tangents:
     """Differentiate a rule at a mixture.
 
@@ -66,10 +70,12 @@ def tangents_of(
         rule: The merge rule.
         task_vectors: All that the rule merges.
         shares: λ, shape ``(n,)``; each is moved alone, off the simplex.
+        kept: Canonical names of tensors that the rule does not merge.
     """
     if isinstance(rule, LinearRule):
-        return CoefficientTangents(WeightMap.of(rule.coefficients, shares), task_vectors)
-    return CombineTangents(rule.combine, task_vectors, shares)
+        weight_map = WeightMap.of(rule.coefficients, shares)
+        return CoefficientTangents(weight_map, task_vectors, kept)
+    return CombineTangents(rule.combine, task_vectors, shares, kept)
 
 
 class WeightMap:
@@ -114,11 +120,18 @@ class CoefficientTangents:
     Args:
         weight_map: Derivatives of c at the mixture.
         task_vectors: δₖ, one per merge weight.
+        kept: Canonical names of tensors that do not move with the shares.
     """
 
-    def __init__(self, weight_map: WeightMap, task_vectors: Sequence[TaskVector]) -> None:
+    def __init__(
+        self,
+        weight_map: WeightMap,
+        task_vectors: Sequence[TaskVector],
+        kept: Collection[str] = (),
+    ) -> None:
         self._map = weight_map
         self._task_vectors = task_vectors
+        self._kept = kept
 
     @property
     def n_shares(self) -> int:
@@ -126,7 +139,7 @@ class CoefficientTangents:
         return self._map.jacobian.shape[1]
 
     def __contains__(self, name: str) -> bool:
-        return any(name in vector for vector in self._task_vectors)
+        return name not in self._kept and any(name in v for v in self._task_vectors)
 
     def pull(self, name: str, gradient: Tensor) -> Array:
         """See `Tangents.pull`."""
@@ -171,12 +184,18 @@ class CombineTangents:
             differentiable in the shares.
         task_vectors: All that it combines.
         shares: λ, shape ``(n,)``.
+        kept: Canonical names of tensors that do not move with the shares.
     """
 
     def __init__(
-        self, combine: Combine, task_vectors: Sequence[TaskVector], shares: Sequence[float]
+        self,
+        combine: Combine,
+        task_vectors: Sequence[TaskVector],
+        shares: Sequence[float],
+        kept: Collection[str] = (),
     ) -> None:
         self._combine = combine
+        self._kept = kept
         self._task_vectors = task_vectors
         self._shares = torch.tensor(shares, dtype=torch.float32)
 
@@ -186,7 +205,7 @@ class CombineTangents:
         return len(self._shares)
 
     def __contains__(self, name: str) -> bool:
-        return any(name in vector for vector in self._task_vectors)
+        return name not in self._kept and any(name in v for v in self._task_vectors)
 
     def pull(self, name: str, gradient: Tensor) -> Array:
         """See `Tangents.pull`."""

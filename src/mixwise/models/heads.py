@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
+import torch
+
 from mixwise.errors import CheckpointError
+from mixwise.models.loading import build_module
 
 HEADS = ("classifier", "score")  # as PEFT names them for sequence classification
 
@@ -44,3 +48,46 @@ def require_head(module: Any) -> None:
         "`score`, which is trained in full beside adapters, but it has neither: set "
         "`training.method: full`"
     )
+
+
+def find_label_tensors(
+    folder: Path, *, trust_remote_code: bool = False, auto_class: str
+) -> tuple[str, ...]:
+    """Names of the tensors of a classifier that have a row for each label.
+
+    They are asked of the architecture: whatever has a row more where there is a label more.
+
+    Args:
+        folder: The classifier's.
+        trust_remote_code: Whether code from the folder may run.
+        auto_class: Class of transformers that opens it.
+
+    Raises:
+        CheckpointError: If there are none, or one changes with the labels in another way.
+    """
+    shapes = []
+    for more in (0, 1):
+        module = build_module(
+            folder,
+            dtype=torch.float32,
+            trust_remote_code=trust_remote_code,
+            auto_class=auto_class,
+            more_labels=more,
+        )
+        shapes.append({name: tuple(t.shape) for name, t in module.state_dict().items()})
+    plain, wider = shapes
+    found = tuple(name for name, shape in plain.items() if wider.get(name) != shape)
+    for name in found:
+        n_rows, *others = plain[name] or (0,)
+        if wider.get(name) != (n_rows + 1, *others):
+            raise CheckpointError(
+                f"{folder}: heads of domains are rows of the tensors that labels are read from, "
+                f"but `{name}`, of shape {plain[name]}, becomes {wider.get(name)} with a label "
+                "more: set `labels: shared`, or use a base whose head is a linear layer"
+            )
+    if not found:
+        raise CheckpointError(
+            f"{folder}: heads of domains are rows of the tensors that labels are read from, but no "
+            "tensor changes with the number of labels: use a base whose head is a linear layer"
+        )
+    return found

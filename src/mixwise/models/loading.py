@@ -326,6 +326,7 @@ def build_module(
     dtype: torch.dtype,
     trust_remote_code: bool = False,
     auto_class: str = CAUSAL_LM.auto_class,
+    more_labels: int = 0,
 ) -> Any:
     """Build a model without numbers; only its buffers have memory.
 
@@ -334,6 +335,7 @@ def build_module(
         dtype: dtype of its parameters.
         trust_remote_code: Whether code from the folder may run.
         auto_class: Class of transformers that opens it.
+        more_labels: Labels of a classifier beyond those of its configuration.
 
     Raises:
         CheckpointError: If transformers cannot build the model from its configuration.
@@ -344,6 +346,8 @@ def build_module(
     trust = {"trust_remote_code": trust_remote_code}
     try:
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, **trust)
+        if more_labels:
+            config.num_labels += more_labels
         with init_empty_weights(include_buffers=False):  # rotary angles are in no checkpoint
             opener = getattr(transformers, auto_class)
             module = opener.from_config(config, dtype=dtype, **trust)

@@ -6,7 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from mixwise.errors import nearest, printable
 from mixwise.kinds import KINDS
@@ -14,6 +21,7 @@ from mixwise.mixture import MixtureSpace
 from mixwise.objective import Measure, Metric, Objective
 from mixwise.recipe.domains import ColumnDomains, Domain, SplitSource
 from mixwise.recipe.gradient_rules import gradient_problems
+from mixwise.recipe.head_rules import head_problems
 from mixwise.recipe.names import NAME
 from mixwise.recipe.sections import (
     Calibration,
@@ -39,6 +47,7 @@ from mixwise.section import Section
 from mixwise.share_units import ShareUnit, safe_caps
 from mixwise.tasks import CAUSAL_LM, TASKS, Task, Unit
 
+Labels = Literal["shared", "per-domain"]
 _WITHOUT_FLOORS = ("subsets-race", "demix")
 _OF_PARTS = ("subsets-race",)
 _WITHOUT_FRONT = ("subsets-race", "subsets-fast")
@@ -49,7 +58,8 @@ class Recipe(Section):
 
     ``task``: what models do (`mixwise.tasks` has the table). One with labels counts examples
     wherever others count tokens: its recipes say ``horizon_examples``, and ``sequence_length``,
-    the units of a row, is 1; ``example_tokens``: longest text that is read whole.
+    the units of a row, is 1; ``example_tokens``: longest text that is read whole. ``labels``:
+    whether all domains share their labels, or each has its own, and a head of its own for them.
     ``domains_from``: a source whose column names further domains; `add_domains` puts them in its
     place, and until then nothing is asked of the domains' names.
     ``horizon_tokens``: of the final run. ``budget``: tokens that may be trained before it, as a
@@ -67,6 +77,7 @@ class Recipe(Section):
 
     base: PathText
     task: Annotated[str, AfterValidator(TASKS.known)] = CAUSAL_LM.name
+    labels: Labels = "shared"
     domains: dict[str, Domain]
     domains_from: ColumnDomains | None = None
     horizon_tokens: Annotated[int, Field(gt=0, le=10**15)]
@@ -214,6 +225,12 @@ class Recipe(Section):
             safe_caps(caps, by_unit, available_tokens), run_tokens=self.run_tokens, tokens=tokens
         )
 
+    @model_serializer(mode="wrap")
+    def _without_shared_labels(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without ``labels`` where they are shared: hashes are what they were without the key."""
+        written: dict[str, Any] = handler(self)
+        return {k: v for k, v in written.items() if (k, v) != ("labels", "shared")}
+
     @model_validator(mode="before")
     @classmethod
     def _split(cls, values: Any) -> Any:
@@ -238,7 +255,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = [*task_problems(self), *self._size_problems()]
+        problems = [*task_problems(self), *head_problems(self), *self._size_problems()]
         if self.domains_from is None:  # which names domains, and with them sets, later
             problems = [*self._name_problems(), *self._reference_problems(), *problems]
             if not problems and self.experts.method == "gradients":

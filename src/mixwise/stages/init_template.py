@@ -44,6 +44,8 @@ budget: 0.25                 # tokens that may be trained for the answer, in fin
 # task: causal-lm            # or text-classification, on rows of text and label, or
 #                            # image-classification, on folders DIR/LABEL/*.png or rows of image
 #                            # and label: horizon_examples stands for horizon_tokens then
+# labels: shared             # or per-domain: each has labels, and a head of the model, of its own;
+#                            # a set besides names the domain whose head reads it: {{head: films}}
 # example_tokens: 128        # longer labelled texts are cut to so many tokens
 # document_masking: false    # rows are packed: documents laid end to end; true: they do not see
 #                            # each other, and positions begin anew at each

@@ -227,7 +227,13 @@ def _write_adapter(workspace: Workspace, choice: Choice, to: Path) -> MergedMode
         task = first.adapter_config.get("task_type")
         facts = replace(_facts(workspace, pool, choice, "float32"), is_adapter=True)
         save_merged_adapter(
-            pool.live, experts, merge_weights, folder, base_name=facts.base, task_type=task
+            pool.live,
+            experts,
+            merge_weights,
+            folder,
+            base_name=facts.base,
+            task_type=task,
+            kept=pool.kept_tensors(choice.mixture),
         )
         save_card(folder, facts)
     return MergedModel.of(to, facts)

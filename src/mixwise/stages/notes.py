@@ -69,6 +69,7 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
             f"{', '.join(unsearched)}: not looked for in training data, as the text of its rows is "
             "not known"
         )
+    yield from _heads(inputs)
     yield from _missing_labels(inputs)
     sets = inputs.suite.likelihood_sets
     lengths = [len(row.ids) for chosen in sets for row in chosen.rows()]
@@ -91,11 +92,30 @@ def _outside(inputs: Inputs) -> Iterator[str]:
             )
 
 
+def _heads(inputs: Inputs) -> Iterator[str]:
+    """Which head an evaluation set outside the domains is read with, where they have their own."""
+    if inputs.heads.is_shared:
+        return
+    for name in inputs.recipe.evaluation.sets:
+        head = inputs.head_of(name)
+        yield f"`{inputs.key(name)}`: is read with the head of `{head.domain}`"
+    read = {inputs.head_of(m.set_name).domain for m in inputs.recipe.objective_terms.metrics}
+    least = dict(zip(inputs.space.domains, inputs.space.lower, strict=True))
+    untrained = [f"`{name}`" for name in inputs.recipe.domains if name in read and not least[name]]
+    if untrained:
+        yield (
+            f"`objective`: reads the heads of {', '.join(untrained)}, which a mixture without "
+            "these domains leaves untrained: set `min_share` of them in `search.bounds` to search "
+            "none such"
+        )
+
+
 def _missing_labels(inputs: Inputs) -> Iterator[str]:
     """Labels that an evaluation set has no example of."""
     for chosen in inputs.suite.sets:
         if isinstance(chosen, LabelSet) and chosen.missing:
-            names = [inputs.labels[index] for index in chosen.missing]
+            labels = inputs.head_of(chosen.name).labels
+            names = [labels[index] for index in chosen.missing]
             shown = ", ".join(f"`{printable(name, 40)}`" for name in names[:_SHOWN])
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             yield (

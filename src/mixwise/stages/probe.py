@@ -22,7 +22,7 @@ from mixwise.evaluation.likelihood.probe import (
     longest_read,
     reading_failure,
 )
-from mixwise.evaluation.likelihood.rows import Indices, Label, batch_nats, make_batches
+from mixwise.evaluation.likelihood.rows import Indices, batch_nats, make_batches
 from mixwise.evaluation.likelihood.sets import LikelihoodSet
 from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import PreparedSuite
@@ -145,7 +145,8 @@ def _find_dependence(
         return find_padding(model, max((row.ids for row in rows), key=len))
     largest = max(sets, key=lambda chosen: chosen.n_examples)
     first, *_, last = largest.rows()  # a row for each label, of which there are two or more
-    other = replace(last, label=Label(largest.n_examples, 0))
+    assert first.label is not None  # sets of tasks with labels ask for them
+    other = replace(last, label=replace(first.label, example=largest.n_examples))
     return find_neighbour(model, first, other)
 
 

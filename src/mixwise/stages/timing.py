@@ -31,7 +31,7 @@ from mixwise.study.batch_norm import statistics_data
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Measured
 from mixwise.study.workers import choose_own_device
-from mixwise.training.preparing import label_loss, prepare_module
+from mixwise.training.preparing import LabelLoss, prepare_module
 
 
 def measure_steps(
@@ -104,7 +104,7 @@ def _seconds_of_a_step(module: Any, inputs: Inputs) -> float:
         if not recipe.task_facts.has_labels:
             return model(**read).loss
         inputs_alone = {key: values for key, values in read.items() if key != "labels"}
-        return label_loss(model(**inputs_alone), read["labels"])
+        return LabelLoss(inputs.heads.sizes)(model(**inputs_alone), read["labels"])
 
     def pass_back() -> None:
         on_bfloat16 = settings.precision == "bfloat16"

@@ -9,7 +9,7 @@ Method:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mixwise.diagnostics.units.layers import (
@@ -22,9 +22,7 @@ from mixwise.diagnostics.units.layers import (
 from mixwise.diagnostics.units.silencing import (
     N_DRAWS,
     FrivolousUnits,
-    classes,
     measure_units,
-    next_tokens,
 )
 from mixwise.errors import RecipeError, StudyError, nearest
 from mixwise.merging.pool import write_checkpoint
@@ -33,7 +31,7 @@ from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.scoring.worker.evaluator import open_pool
 from mixwise.scoring.worker.running_statistics import write_merge
-from mixwise.stages.unit_inputs import heldout_batches
+from mixwise.stages.unit_inputs import heldout_batches, predict_labels, predict_tokens
 from mixwise.study.result_files import load_result
 from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
@@ -120,8 +118,10 @@ def measure_study_units(
     n_rows = settings.n_sequences or (N_EXAMPLES if task.has_labels else N_SEQUENCES)
     batches = heldout_batches(workspace.inputs.suite, n_rows, device)
     if task.has_images:
-        batches = [batch.to(next(live.module.parameters()).dtype) for batch in batches]
-    layers = find_layers(live.module, settings, batches[0] if task.has_labels else None)
+        dtype = next(live.module.parameters()).dtype
+        batches = [replace(batch, inputs=batch.inputs.to(dtype)) for batch in batches]
+    example = batches[0].inputs if task.has_labels else None
+    layers = find_layers(live.module, settings, example)
     found = []
     for subject in subjects:
         subject.write(workspace, live)
@@ -129,7 +129,7 @@ def measure_study_units(
             live.module,
             batches,
             layers,
-            predict=classes if task.has_labels else next_tokens,
+            predict=predict_labels if task.has_labels else predict_tokens,
             n_draws=settings.n_draws,
             seed=settings.seed,
             on_progress=workspace.on_progress,

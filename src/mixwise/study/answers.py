@@ -62,8 +62,9 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
 
     With short experts predictions rank losses better (``docs/science.md``). They know likelihoods
     alone, belong to the plain merge, and are read from whole models; merges answer for metrics of
-    the objective that are none, and for sets that are given the model itself. A merge rule that
-    needs more than the experts has it at their end alone.
+    the objective that are none, for sets that are given the model itself, and where domains have
+    heads of their own, of which an expert has trained one. A merge rule that needs more than the
+    experts has it at their end alone.
 
     Args:
         inputs: The recipe's inputs.
@@ -94,7 +95,8 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
     if wanted == "auto":
         is_whole = recipe.evaluation.placement != "layers"
         is_short = points[-1] < recipe.n_steps
-        is_read = is_short and is_whole and rule.name == "linear"
+        is_plain = rule.name == "linear" and recipe.labels == "shared"
+        is_read = is_short and is_whole and is_plain
         wanted = "predictions" if is_read else "merged"
     if wanted != "predictions":
         means: tuple[Means, ...] = ("merged", "predictions") if wanted == "both" else ("merged",)

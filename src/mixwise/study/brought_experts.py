@@ -3,7 +3,7 @@
 Method:
     Adapters stay adapters where all experts are sums of two factors; else each is the full model
     that it makes of the base. Full models whose tensors transformers joins or splits on load are
-    read from a copy.
+    read from a copy, and so are those with the head of their own domain alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from functools import cached_property
 from pathlib import Path
 
 from mixwise.files import HashFile
+from mixwise.label_heads import LabelHeads
 from mixwise.merging.fit.labels import require_same_labels
+from mixwise.merging.fit.own_head import has_own_head, with_all_heads
 from mixwise.merging.fit.processor import require_same_processor
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.recipe import Recipe
@@ -27,7 +29,7 @@ class BroughtExperts:
         recipe: The recipe.
         recipe_folder: Where its relative paths start from.
         base: The base, opened.
-        labels: Names the base's outputs; none for a task without labels.
+        heads: Names the base's outputs; none for a task without labels.
         hash_file: Hashes files.
     """
 
@@ -36,14 +38,14 @@ class BroughtExperts:
         recipe: Recipe,
         recipe_folder: Path,
         base: OpenedBase,
-        labels: Callable[[], tuple[str, ...]],
+        heads: Callable[[], LabelHeads],
         *,
         hash_file: HashFile,
     ) -> None:
         self._recipe = recipe
         self._recipe_folder = recipe_folder
         self._base = base
-        self._labels = labels
+        self._heads = heads
         self._hash_file = hash_file
         self._given: dict[str, Checkpoint] = {}
         self._merged: dict[str, Checkpoint] = {}
@@ -63,7 +65,7 @@ class BroughtExperts:
         if given is None:
             return None
         if domain not in self._merged:
-            self._merged[domain] = self._in_common_form(given)
+            self._merged[domain] = self._in_common_form(self._with_all_heads(domain, given))
         return self._merged[domain]
 
     @property
@@ -82,11 +84,25 @@ class BroughtExperts:
         key = f"domains.{domain}.expert"
         folder = find_model_folder(named, self._recipe_folder, key, code=False)
         expert = open_checkpoint(folder, hash_file=self._hash_file)
-        if self._labels() and not expert.is_adapter:  # an adapter names none, which `check` says
-            require_same_labels(folder, self._labels())
+        names = self._heads().names
+        has_names = bool(names) and not expert.is_adapter  # an adapter has none, which `check` says
+        if has_names and not has_own_head(folder, self._heads().of(domain), names):
+            require_same_labels(folder, names)
         if self._recipe.task_facts.has_images:
             require_same_processor(self._base.folder, folder)
         return expert
+
+    def _with_all_heads(self, domain: str, given: Checkpoint) -> Checkpoint:
+        """An expert that has the head of its domain alone, with those of the others beside it."""
+        heads = self._heads()
+        if heads.is_shared or given.is_adapter:
+            return given
+        head, base = heads.of(domain), self._base
+        if not has_own_head(given.folder, head, heads.names):
+            return given
+        return with_all_heads(
+            given, base.checkpoint, head, heads.names, base.label_tensors, base.copies
+        )
 
     def _in_common_form(self, given: Checkpoint) -> Checkpoint:
         if not given.is_adapter:

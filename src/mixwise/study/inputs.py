@@ -40,6 +40,9 @@ from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
 from mixwise.kinds import KINDS
 from mixwise.kinds.generation import GenerationKeys
+from mixwise.kinds.labels import LabelKeys
+from mixwise.label_heads import LabelHead, LabelHeads
+from mixwise.merging.kept_heads import KeptHeads
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.progress import OnProgress, silent
@@ -50,7 +53,13 @@ from mixwise.share_units import ShareUnit, convert_shares
 from mixwise.study.brought_experts import BroughtExperts
 from mixwise.study.contamination import SetLeaks, find_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
-from mixwise.study.label_names import name_labels, read_labels, read_numbered
+from mixwise.study.label_names import (
+    choose_head,
+    name_heads,
+    name_labels,
+    read_labels,
+    read_numbered,
+)
 from mixwise.study.opened_base import OpenedBase
 from mixwise.study.sources import OpenedSources
 from mixwise.study.token_needs import unmet_token_needs
@@ -105,10 +114,12 @@ class Inputs:
             recipe,
             settings.recipe_folder,
             self._base,
-            lambda: self.labels,
+            lambda: self.heads,
             hash_file=hash_file,
         )
         self._corpora: dict[str, Corpus] = {}
+        self._encoders: dict[LabelHead, Encoder] = {}
+        self._heads: dict[str, LabelHead] = {}  # of sets outside the domains
         self._sources = OpenedSources(recipe, settings.recipe_folder, settings.cache, on_progress)
 
     @property
@@ -137,40 +148,95 @@ class Inputs:
         return self._base.context_tokens
 
     @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the base's outputs, in their order; none for a task without labels.
+    def heads(self) -> LabelHeads:
+        """The heads of the base; one without outputs for a task without labels.
 
         Raises:
-            RecipeError: If the base names none, and has not as many outputs as the data labels.
+            RecipeError: If the base's outputs are not those of the data's labels.
         """
         if not self._task.has_labels:
-            return ()
+            return LabelHeads.shared(())
+        if self.recipe.labels == "per-domain":
+            domains = self.recipe.domain_names
+            return name_heads(
+                self.config.id2label,
+                {name: self._read_labels(name) for name in domains},
+                {name: self._read_numbered(name) for name in domains},
+            )
+        names = self.recipe.tokenised_sets
+        found = itertools.chain.from_iterable(map(self._read_labels, names))
+        numbered = itertools.chain.from_iterable(map(self._read_numbered, names))
+        return LabelHeads.shared(name_labels(self.config.id2label, found, numbered))
+
+    def _read_labels(self, name: str) -> Iterator[str]:
+        """The label of every row of a domain or set; opened when the first is asked for."""
         folder = self.settings.recipe_folder
-        sources = (e for name in self.recipe.tokenised_sets for e in self.portions(name))
-        found, numbered = itertools.tee(sources)
-        return name_labels(
-            self.config.id2label,
-            (label for e in found for label in read_labels(e.source, folder, e.key)),
-            (read_numbered(e.source, e.key) for e in numbered),
-        )
+        for each in self.portions(name):
+            yield from read_labels(each.source, folder, each.key)
+
+    def _read_numbered(self, name: str) -> Iterator[tuple[str, ...]]:
+        """Names of labels as each source of a domain or set numbers them; opened likewise."""
+        for each in self.portions(name):
+            yield read_numbered(each.source, each.key)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the base's outputs, in their order; none for a task without labels."""
+        return self.heads.names
+
+    def head_of(self, name: str) -> LabelHead:
+        """The outputs that answer for a domain or evaluation set of a task with labels.
+
+        Raises:
+            RecipeError: If the domains have heads of their own, and the set's labels fit none of
+                them, or several, and the recipe names none.
+        """
+        if self.heads.is_shared:
+            return self.heads.heads[0]
+        if name in self.recipe.domains:
+            return self.heads.of(name)
+        if name not in self._heads:
+            keys = self.recipe.evaluation.sets[name].own
+            named = keys.head if isinstance(keys, LabelKeys) else None
+            self._heads[name] = (
+                choose_head(self.heads, self._read_labels(name), self.key(name))
+                if named is None
+                else self.heads.of(named)
+            )
+        return self._heads[name]
+
+    @cached_property
+    def kept_heads(self) -> KeptHeads | None:
+        """Rows of the base's head that each domain keeps in a merge; None where none does.
+
+        Raises:
+            CheckpointError: If it is not known which tensors have a row for each label.
+        """
+        if self.heads.is_shared:
+            return None
+        rows = {name: self.heads.of(name).outputs for name in self.recipe.domains}
+        return KeptHeads(self._base.label_tensors, rows)
 
     @property
     def start_of_text(self) -> int | None:
         """Token that every row of a run begins with; None where none does, or there are none."""
         return None if self._task.has_labels else self.tokenizer.start_of_text
 
-    @cached_property
-    def encoder(self) -> Encoder:
-        """What makes tokens of texts, or examples of what is labelled."""
+    def encoder(self, name: str) -> Encoder:
+        """What makes tokens of a domain's or set's texts, or examples of what is labelled."""
         if not self._task.has_labels:
             return self.tokenizer
+        head = self.head_of(name)
+        if head not in self._encoders:
+            self._encoders[head] = self._open_encoder(head)
+        return self._encoders[head]
+
+    def _open_encoder(self, head: LabelHead) -> Encoder:
         if self._task.has_images:
             trusts = self.settings.trust_remote_code
-            return open_image_encoder(
-                self.base_folder, self.config, self.labels, trust_remote_code=trusts
-            )
+            return open_image_encoder(self.base_folder, self.config, head, trust_remote_code=trusts)
         width = min(self.recipe.example_tokens, self.context_tokens)
-        return ExampleEncoder(self.tokenizer.tokenizer, self.labels, width)
+        return ExampleEncoder(self.tokenizer.tokenizer, head, width)
 
     @cached_property
     def chat_template(self) -> ChatTemplate:
@@ -260,7 +326,7 @@ class Inputs:
             self.source(name),
             folder=self.settings.recipe_folder,
             key=self.key(name),
-            tokenizer=self.encoder,
+            tokenizer=self.encoder(name),
             cache=self.settings.cache,
             heldout_fraction=recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
@@ -282,7 +348,7 @@ class Inputs:
             self.source(name),
             folder=self.settings.recipe_folder,
             key=self.key(name),
-            tokenizer=self.encoder,
+            tokenizer=self.encoder(name),
             heldout_fraction=self.recipe.heldout.fraction if domain else 1.0,
             heldout_files=domain.heldout_files if domain else (),
             chat=self.chat_of(name),
@@ -436,7 +502,7 @@ class Inputs:
             trust_remote_code=self.settings.trust_remote_code,
             chat_template=lambda: self.chat_template,
             held_examples=examples,
-            labels=self.labels,
+            head=self.head_of(name) if self._task.has_labels else None,
         )
         return open_set(recipe.set_kinds[name], opening)
 
@@ -462,7 +528,7 @@ class Inputs:
         found = _collect(
             lambda _: (
                 self.base,
-                self.encoder,
+                self.encoder(self.recipe.domain_names[0]),
                 self._fitting_length,
                 self.horizons,
             ),

@@ -104,6 +104,15 @@ class OpenedBase:
         )
 
     @cached_property
+    def label_tensors(self) -> tuple[str, ...]:
+        """Names of the tensors of a classifier that have a row for each label; see `heads`."""
+        from mixwise.models.heads import find_label_tensors
+
+        return find_label_tensors(
+            self.folder, trust_remote_code=self._trusts, auto_class=self._task.auto_class
+        )
+
+    @cached_property
     def config(self) -> Any:
         """Its configuration (its text part, where it has several)."""
         from transformers import AutoConfig

@@ -249,6 +249,7 @@ class Runs(StudyRuns[TrainingJob]):
             *(inputs.corpus(name).key for name in by_tokens.support),
             *(f"{n} rows of {name}" for name, n in most_rows.items()),
             *(["documents apart"] if recipe.document_masking else []),
+            *([f"heads of {inputs.heads.sizes}"] if inputs.heads.sizes else []),
         )
         return TrainingJob(
             base=inputs.base.folder,
@@ -268,4 +269,5 @@ class Runs(StudyRuns[TrainingJob]):
             chat_template=None if recipe.chat_template is None else inputs.chat_template.given,
             auto_class=recipe.task_facts.auto_class,
             labels=inputs.labels,
+            head_sizes=inputs.heads.sizes,
         )

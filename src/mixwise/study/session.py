@@ -10,6 +10,7 @@ from mixwise.engine.serial import HereEngine
 from mixwise.errors import RecipeError
 from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import EvaluationSuite
+from mixwise.merging.kept_heads import KeptHeads
 from mixwise.merging.pool import ExpertPool
 from mixwise.models.live_model import LiveModel
 from mixwise.progress import OnProgress, silent
@@ -116,6 +117,11 @@ class Workspace(Workbench):
     def has_slopes(self) -> bool:
         """See `Workbench.has_slopes`: not where statistics are measured anew after each merge."""
         return self.statistics is None
+
+    @property
+    def kept_heads(self) -> KeptHeads | None:
+        """See `Workbench.kept_heads`: where domains have labels, and heads, of their own."""
+        return self.inputs.kept_heads
 
     @cached_property
     def answers(self) -> Answers:

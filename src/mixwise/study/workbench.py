@@ -19,6 +19,7 @@ from mixwise.decision.score import Score
 from mixwise.engine.worker_cache import release_resident
 from mixwise.errors import MixwiseWarning
 from mixwise.files import MEMO_FILE, HashMemo
+from mixwise.merging.kept_heads import KeptHeads
 from mixwise.merging.rule_table import find_rule
 from mixwise.merging.rules.inputs import ExtraRun
 from mixwise.merging.task_vectors.store import damage_of, find_damaged
@@ -112,6 +113,11 @@ class Workbench(ABC):
         return True
 
     @property
+    def kept_heads(self) -> KeptHeads | None:
+        """Rows that each domain keeps from its own expert; None where all of a model is merged."""
+        return None
+
+    @property
     def objective(self) -> Objective:
         """What is maximised."""
         return self.recipe.objective_terms
@@ -198,6 +204,7 @@ class Workbench(ABC):
             self.study.store_folder,
             self.recipe.engine.task_vectors,
             steps,
+            heads=self.kept_heads,
         )
 
     def experts_at(self, steps: int) -> dict[str, Checkpoint]:

@@ -36,7 +36,7 @@ from mixwise.models.loading import load_module
 from mixwise.training.failures import failures_explained
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, save_record
 from mixwise.training.mean_gradient import MeanGradient
-from mixwise.training.preparing import label_loss, prepare_module
+from mixwise.training.preparing import LabelLoss, prepare_module
 from mixwise.training.run_files import hash_run_files
 from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
 from mixwise.training.saving import (
@@ -112,7 +112,7 @@ class TrainerRun:
             args=_arguments(job, self.work),
             train_dataset=_Sequences(job, self.blend),
             data_collator=_collate,
-            compute_loss_func=label_loss if job.labels else None,
+            compute_loss_func=LabelLoss(job.head_sizes) if job.labels else None,
             callbacks=[_Callbacks(job, on_step)],
             optimizer_cls_and_kwargs=_optimizer(job),
         )

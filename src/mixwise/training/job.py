@@ -85,6 +85,7 @@ class TrainingJob(BaseModel):
         start_of_text: Token that begins every sequence; None where none does.
         auto_class: Class of transformers that opens the base.
         labels: Names of the model's outputs, of a task with labels.
+        head_sizes: Outputs of each head, in their order, where domains have heads of their own.
         chat_template: Template of the recipe's, which the checkpoint gets; None for the base's own.
         gradients: Folder of all domains' gradients at the base, along one of which the base is
             moved (`mixwise.training.gradients`); None for a run that trains.
@@ -110,6 +111,7 @@ class TrainingJob(BaseModel):
     chat_template: str | None = None
     auto_class: str = CAUSAL_LM.auto_class
     labels: tuple[str, ...] = ()
+    head_sizes: tuple[int, ...] = ()
     gradients: Path | None = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,19 +13,33 @@ from mixwise.releases import enable_activation_checkpointing
 from mixwise.training.lora import lora_config
 
 
-def label_loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
+class LabelLoss:
     """Cross-entropy of the right labels, as Trainer takes it.
 
     Args:
-        outputs: A classifier's, with ``logits``.
-        labels: Index of the right label of each example.
-        num_items_in_batch: Examples of the whole step; None for those of this pass.
-
-    Returns:
-        Mean over the examples of the step, in nats.
+        head_sizes: Outputs of each head, in the order of the outputs; empty for one. A row's
+            probabilities are those of the head that its label belongs to.
     """
-    losses = torch.nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum")
-    return losses / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+
+    def __init__(self, head_sizes: Sequence[int] = ()) -> None:
+        sizes = torch.tensor(head_sizes, dtype=torch.int64)
+        self._head_of = torch.arange(len(sizes)).repeat_interleave(sizes)  # of each output
+
+    def __call__(self, outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
+        """Mean over the examples of the step, in nats.
+
+        Args:
+            outputs: A classifier's, with ``logits``.
+            labels: Index of the right label of each example, among all outputs.
+            num_items_in_batch: Examples of the whole step; None for those of this pass.
+        """
+        logits = outputs.logits.float()
+        if len(self._head_of):
+            head_of = self._head_of.to(labels.device)
+            others = head_of[labels][:, None] != head_of[None]
+            logits = logits.masked_fill(others, -torch.inf)
+        losses = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+        return losses / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
 def prepare_module(module: Any, settings: Training, auto_class: str) -> Any:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ from mixwise.diagnostics.units.redundancy import Covariance
 from mixwise.errors import EvaluationError
 from mixwise.progress import OnProgress, Progress, silent
 
-Predict = Callable[[nn.Module, Tensor], Tensor]
+Batch = TypeVar("Batch")
 N_DRAWS = 3
 _N_LEVELS = 6
 _AGREEMENT = 0.8
@@ -134,10 +135,10 @@ def classes(module: nn.Module, images: Tensor) -> Tensor:
 @torch.no_grad()
 def measure_units(
     module: nn.Module,
-    batches: Sequence[Tensor],
+    batches: Sequence[Batch],
     layers: Sequence[UnitLayer],
     *,
-    predict: Predict,
+    predict: Callable[[nn.Module, Batch], Tensor],
     n_draws: int = N_DRAWS,
     seed: int = 0,
     on_progress: OnProgress = silent,
@@ -149,7 +150,7 @@ def measure_units(
 
     Args:
         module: The network, in evaluation mode.
-        batches: Test inputs, on its device.
+        batches: Test inputs, on its device, as `predict` takes them.
         layers: Its layers, as `find_mlp_layers` or `find_classifier_layers` find them.
         predict: Gives the network's predictions for a batch, as whole numbers.
         n_draws: Random orders in which units are silenced; at least 1.
@@ -189,13 +190,13 @@ def _draw_orders(layers: Sequence[LayerUnits], seed: int, draw: int) -> list[Ten
 
 
 @dataclass(slots=True)
-class _Passes:
+class _Passes(Generic[Batch]):
     """Forward passes over all batches, with units changed on the way."""
 
     module: nn.Module
-    batches: Sequence[Tensor]
+    batches: Sequence[Batch]
     layers: Sequence[UnitLayer]
-    predictor: Predict
+    predictor: Callable[[nn.Module, Batch], Tensor]
     n_total: int
     on_progress: OnProgress
     n_done: int = field(default=0, init=False)

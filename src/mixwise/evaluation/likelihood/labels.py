@@ -1,7 +1,8 @@
 """Labelled examples: what a classifier thinks of every label.
 
 Notation:
-    p_c: probability of label c.  C: labels.  n_c: examples of the set whose label is c.
+    p_c: probability of label c among those of the set's head.  C: labels of the head.
+    n_c: examples of the set whose label is c.
 
 Method:
     A row asks one example for one label, so that the rows of an example are its −log p_c; each
@@ -39,7 +40,10 @@ _MEASURES = (LABEL_LOSS, LABEL_ACCURACY, BALANCED_ACCURACY, MACRO_F1)
 
 def open_labels(opening: Opening) -> LabelSet:
     """A set of labelled examples, on the held-out ones of its documents."""
-    return LabelSet(opening.name, opening.examples(), len(opening.labels))
+    assert opening.head is not None  # tasks with labels have one
+    outputs = opening.head.outputs
+    among = None if opening.head.domain is None else outputs
+    return LabelSet(opening.name, opening.examples(), len(outputs), among)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,13 +52,16 @@ class LabelSet(LikelihoodSet):
 
     Args:
         name: Name of the domain or evaluation set.
-        table: The examples.
+        table: The examples; their labels are indices of the model's outputs.
         n_labels: C.
+        among: The C outputs of the head that the set is read with; None where the model has no
+            others.
     """
 
     name: str
     table: LabelledRows
     n_labels: int
+    among: range | None = None
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -63,8 +70,8 @@ class LabelSet(LikelihoodSet):
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """Labels that no example has, which means over the labels leave out."""
-        held = np.bincount(self.table.labels, minlength=self.n_labels)
+        """Labels of the head that no example has, which means over the labels leave out."""
+        held = np.bincount(self._labels, minlength=self.n_labels)
         return tuple(np.flatnonzero(held == 0).tolist())
 
     @property
@@ -82,6 +89,8 @@ class LabelSet(LikelihoodSet):
         """Hash of the examples and their labels, and of what is measured."""
         measures = [measure.name for measure in _MEASURES]
         head = f"{self.name} {self.n_labels} {measures}"
+        if self.among is not None:
+            head += f" of outputs from {self.among.start}"
         digest = hashlib.blake2b(head.encode(), digest_size=16)
         for array in self.table.hashed:
             digest.update(str(array.shape).encode())
@@ -91,11 +100,12 @@ class LabelSet(LikelihoodSet):
     def rows(self, examples: Indices | None = None) -> tuple[Row, ...]:
         """A row for each label, example after example."""
         table, asked = self.table, np.ones(1, dtype=bool)
+        outputs = range(self.n_labels) if self.among is None else self.among
         return tuple(
-            Row(ids, asked, Label(k, index), table.pixels)
+            Row(ids, asked, Label(k, index, self.among), table.pixels)
             for k, example in enumerate(all_examples(examples, self.n_examples))
             for ids in [table.row_ids(example)]
-            for index in range(self.n_labels)
+            for index in outputs
         )
 
     def measure(self, nats: Array, examples: Indices | None = None) -> tuple[Measurement, ...]:
@@ -108,12 +118,12 @@ class LabelSet(LikelihoodSet):
         Raises:
             EvaluationError: If a value is not finite; names the metric.
         """
-        labels = self.table.labels[all_examples(examples, self.n_examples)].astype(np.int64)
+        labels = self._labels[all_examples(examples, self.n_examples)]
         of_labels = nats.reshape(len(labels), self.n_labels)
         predicted = of_labels.argmin(axis=1)
         is_right = (predicted == labels).astype(float)
         ones = np.ones(len(labels))
-        counts = np.bincount(self.table.labels, minlength=self.n_labels)
+        counts = np.bincount(self._labels, minlength=self.n_labels)
         loss = np.take_along_axis(of_labels, labels[:, None], axis=1)[:, 0]
         return (
             Measurement(f"{self.name}/loss", loss, ones),
@@ -122,9 +132,15 @@ class LabelSet(LikelihoodSet):
             Measurement.macro_f1(f"{self.name}/macro_f1", LabelAnswers(labels, predicted)),
         )
 
+    @property
+    def _labels(self) -> Indices:
+        """Right labels of all examples, counted from the head's first output."""
+        first = 0 if self.among is None else self.among.start
+        return self.table.labels.astype(np.int64) - first
+
     def differentiable(self, examples: Indices | None = None) -> Differentiable:
         """``loss``, over the right labels."""
-        labels = self.table.labels[all_examples(examples, self.n_examples)].astype(np.int64)
+        labels = self._labels[all_examples(examples, self.n_examples)]
         n, every = len(labels), np.arange(self.n_labels)
         return Differentiable(
             counted=(every[None] == labels[:, None]).ravel(),

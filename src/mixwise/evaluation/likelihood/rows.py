@@ -40,10 +40,13 @@ class Label:
     Args:
         example: Which example is labelled; rows that ask of one example have the same ids.
         index: Index of the label among the model's outputs.
+        among: The outputs that share one probability, of the head that the set is read with; None
+            for all.
     """
 
     example: int
     index: int
+    among: range | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +55,13 @@ class AskedLabels:
 
     Args:
         examples: Example of the batch that each row asks of, shape ``(n_rows,)``.
-        labels: The label that it asks for, shape ``(n_rows,)``.
+        labels: The label that it asks for, shape ``(n_rows,)``, counted from the first of `among`.
+        among: The outputs that share one probability; None for all.
     """
 
     examples: Tensor
     labels: Tensor
+    among: range | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,10 +198,11 @@ def _stack_examples(
     stacked = stack_rows(rows, np.array([group[0] for group in groups]), device)
     asking = np.concatenate([np.array(group) for group in groups])
     examples = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    labels = np.array([_label(rows[i]).index for i in asking])
+    among = _label(rows[groups[0][0]]).among  # a set is read with one head
+    labels = np.array([_label(rows[i]).index for i in asking]) - (among.start if among else 0)
     with torch.inference_mode(False):
         asked = AskedLabels(
-            torch.from_numpy(examples).to(device), torch.from_numpy(labels).to(device)
+            torch.from_numpy(examples).to(device), torch.from_numpy(labels).to(device), among
         )
         scored = torch.ones((len(asking), 1), dtype=torch.bool, device=device)
     pixels = rows[groups[0][0]].pixels
@@ -222,6 +228,9 @@ def label_nats(model: Any, batch: Batch) -> Tensor:
         pixels = torch.from_numpy(batch.pixels.read(batch.ids[:, 0].cpu().numpy()))
         dtype = next(model.parameters()).dtype
         logits = model(pixel_values=pixels.to(batch.ids.device, dtype)).logits
+    among = batch.asked.among
+    if among is not None:
+        logits = logits[:, among.start : among.stop]
     likelihoods = torch.log_softmax(logits.float(), dim=-1)
     return -likelihoods[batch.asked.examples, batch.asked.labels]
 

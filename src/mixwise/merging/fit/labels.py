@@ -23,15 +23,7 @@ def require_same_labels(expert: Path, labels: Sequence[str]) -> None:
     Raises:
         CheckpointError: If its configuration cannot be read; or names the first other output.
     """
-    from transformers import AutoConfig
-
-    try:
-        named: dict[int, Any] = AutoConfig.from_pretrained(expert, local_files_only=True).id2label
-    except Exception as error:  # whatever the architecture's own code raises
-        raise CheckpointError(
-            f"{expert}: config.json cannot be used ({first_line(error)}): give a folder that "
-            "transformers can open"
-        ) from None
+    named = read_names(expert)
     if len(named) != len(labels):
         raise CheckpointError(
             f"{expert}: an expert must have the base's {len(labels)} labels, but has "
@@ -44,3 +36,21 @@ def require_same_labels(expert: Path, labels: Sequence[str]) -> None:
                 f"config.json says `{printable(str(named[index]), 80)}`: use an expert whose "
                 "labels stand in the base's order"
             )
+
+
+def read_names(folder: Path) -> tuple[str, ...]:
+    """Names of a classifier's outputs, in their order.
+
+    Raises:
+        CheckpointError: If its configuration cannot be read.
+    """
+    from transformers import AutoConfig
+
+    try:
+        named: dict[int, Any] = AutoConfig.from_pretrained(folder, local_files_only=True).id2label
+    except Exception as error:  # whatever the architecture's own code raises
+        raise CheckpointError(
+            f"{folder}: config.json cannot be used ({first_line(error)}): give a folder that "
+            "transformers can open"
+        ) from None
+    return tuple(str(named[index]) for index in sorted(named))

@@ -113,7 +113,8 @@ def _measure_set(
 def _measure_batch(pool: ExpertPool, batch: Batch) -> _Products:
     vectors = list(pool.task_vectors.values())
     n = len(vectors)
-    tangents = CoefficientTangents(WeightMap(np.eye(n), np.zeros((n, n, n))), vectors)
+    weight_map = WeightMap(np.eye(n), np.zeros((n, n, n)))
+    tangents = CoefficientTangents(weight_map, vectors, pool.kept)
     column, squares = np.zeros(n), np.zeros(())
 
     def reduce(name: str, product: Tensor) -> None:

@@ -87,7 +87,7 @@ def differentiator(
             if request.order == 1:
                 return AdapterSlopes(pool.live, adapters, weight_map)
             return AdapterCurvature(pool.live, adapters, weight_map)
-    tangents = tangents_of(rule, pool.vectors, shares)
+    tangents = tangents_of(rule, pool.vectors, shares, kept=pool.kept)
     if request.order == 1:
         return ModelSlopes(pool.live, tangents)
     return ModelCurvature(pool.live, tangents)

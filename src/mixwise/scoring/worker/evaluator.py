@@ -364,6 +364,7 @@ def open_pool(
         with_second_moments=bool(merges.second_moments),
         folder=merges.store,
         precision=merges.precision,
+        heads=merges.heads,
     )
     for expert in merges.experts.values():
         require_moved(live, expert)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mixwise.merging.kept_heads import KeptHeads
 from mixwise.merging.rules.inputs import ExtraRun
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
@@ -179,6 +180,7 @@ class MergeSettings:
         steps: Of the experts' runs at which they are merged; None for their end.
         extras: Runs that the rule needs besides the experts.
         second_moments: Hashes of the experts' second moments, where the rule needs them.
+        heads: Rows that each domain keeps from its own expert; None where all is merged.
     """
 
     experts: Mapping[str, Checkpoint]
@@ -188,6 +190,7 @@ class MergeSettings:
     steps: int | None = None
     extras: tuple[ExtraRun, ...] = ()
     second_moments: tuple[str, ...] = ()
+    heads: KeptHeads | None = None
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -198,6 +201,7 @@ class MergeSettings:
             for run in self.extras
         }
         moments = {"second moments": " ".join(self.second_moments)} if self.second_moments else {}
+        heads = {} if self.heads is None else {"heads kept": self.heads.provenance}
         point = {} if self.steps is None else {"experts' steps": str(self.steps)}
         return {
             "rule": self.rule,
@@ -206,6 +210,7 @@ class MergeSettings:
             **experts,
             **extras,
             **moments,
+            **heads,
         }
 
 
