@@ -16,6 +16,7 @@ FLOORS = (
     {"shortages", "registry"},
     {"files", "progress", "releases", "section"},
     {
+        "domain_groups",
         "macro_f1",
         "mixture",
         "objective",

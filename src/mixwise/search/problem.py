@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixwise.arrays import Array
+from mixwise.domain_groups import DomainGroup
 from mixwise.errors import RecipeError
 from mixwise.extrapolation import NOT_CONTINUED, ContinuationError
 from mixwise.mixture import Mixture, MixtureSpace
@@ -33,6 +34,7 @@ class SearchProblem:
             methods that learn from what they have seen start from them.
         continued: What continuing the scores to a longer horizon may miss of the objective.
         is_arithmetic: Whether a candidate and its slopes cost no forward pass.
+        groups: Of the domains, for methods that search in levels.
     """
 
     scorer: Scorer
@@ -44,6 +46,7 @@ class SearchProblem:
     known: tuple[Observation, ...] = ()
     continued: ContinuationError = NOT_CONTINUED
     is_arithmetic: bool = False
+    groups: tuple[DomainGroup, ...] = ()
 
     def value(self, observation: Observation) -> float:
         """The objective of one observation."""
@@ -118,6 +121,8 @@ class SearchMethod:
         n_checks: Mixtures that it scores after the design, at most, without a budget.
         request: What it asks of mixtures; of all of them, or less.
         is_of_subsets: Whether it answers with plain averages of subsets only.
+        over: What the row becomes over groups of domains, whose design and checks depend on them;
+            None for a method that knows no groups.
     """
 
     name: str
@@ -127,6 +132,7 @@ class SearchMethod:
     n_checks: int
     request: Request = VALUES
     is_of_subsets: bool = False
+    over: Callable[[tuple[DomainGroup, ...]], SearchMethod] | None = None
 
 
 def shares_of(observations: Sequence[Observation]) -> Array:

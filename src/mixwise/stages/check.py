@@ -72,7 +72,8 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     """
     recipe, search = inputs.recipe, inputs.recipe.search
     live = require_inputs(inputs)
-    method = method_for(search.method, recipe.objective_terms)
+    groups = search.groups(recipe.domain_names)
+    method = method_for(search.method, recipe.objective_terms, groups)
     design = method.design(inputs.space, search.budget, search.seed)
     n_groups = 0 if method.is_of_subsets else len(recipe.objective.front)
     n_front = most_scored(n_groups) if n_groups else 0
@@ -122,7 +123,8 @@ def require_inputs(inputs: Inputs) -> LiveModel:
         raise DataError(*problems)
     require_rule_needs(inputs)
     search = inputs.recipe.search
-    method = method_for(search.method, inputs.recipe.objective_terms)
+    groups = search.groups(inputs.recipe.domain_names)
+    method = method_for(search.method, inputs.recipe.objective_terms, groups)
     method.design(inputs.space, search.budget, search.seed)
     choose_references(inputs)
     require_batch_norm(inputs, choose_answers(inputs, find_rule(inputs.recipe.chosen_rule)))

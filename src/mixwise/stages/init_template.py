@@ -112,6 +112,7 @@ search:
   # budget: null             # most candidates to score; by default as the method needs
   # bounds:
   #   {domain}: {{min_share: 0.1, max_share: 0.6}}
+  # hierarchy: {{}}            # groups of many domains, for top-down, bottom-up: {{web: [web-*]}}
   max_repetition: 4          # most epochs of any domain
   # prefer: uniform          # among mixtures that are as good; or available (tokens), or none
   # seed: 0

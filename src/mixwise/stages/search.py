@@ -96,7 +96,8 @@ class _Candidates:
 
     def __init__(self, workspace: Workbench) -> None:
         search = workspace.recipe.search
-        method = method_for(search.method, workspace.objective)
+        groups = search.groups(workspace.recipe.domain_names)
+        method = method_for(search.method, workspace.objective, groups)
         design = method.design(workspace.inputs.space, search.budget, search.seed)
         self._workspace = workspace
         self._most = search.budget or len(design) + method.n_checks
@@ -141,6 +142,7 @@ def problem_of(workspace: Workbench) -> SearchProblem:
         known=workspace.corners,
         continued=workspace.proxy.error(workspace.objective, workspace.scale),
         is_arithmetic=not workspace.answers.merges,
+        groups=search.groups(workspace.recipe.domain_names),
     )
 
 
