@@ -72,7 +72,7 @@ def run_search(workspace: Workbench) -> SearchResult:
                 )
                 for o in observations
             ),
-            profiles=_profiles(workspace, observations, result.best),
+            profiles=_profiles(workspace, problem, observations, result.best),
             heldout=heldout,
         )
     )
@@ -146,10 +146,10 @@ def problem_of(workspace: Workbench) -> SearchProblem:
     )
 
 
-def _problem_of_all_metrics(workspace: Workbench) -> SearchProblem:
+def _of_all_metrics(problem: SearchProblem, workspace: Workbench) -> SearchProblem:
     """The same problem with an objective that reads every metric there is."""
     terms = tuple(Term(metric, 1.0) for metric in workspace.recipe.metrics)
-    return replace(problem_of(workspace), objective=Objective(terms))
+    return replace(problem, objective=Objective(terms))
 
 
 def _bounds(space: MixtureSpace) -> dict[str, Range]:
@@ -194,7 +194,12 @@ def _inside(workspace: Workbench, observation: Observation) -> bool:
     return mixture is not None and workspace.inputs.space.contains(mixture)
 
 
-def _profiles(workspace: Workbench, observations: list[Observation], best: Observation) -> Profiles:
+def _profiles(
+    workspace: Workbench,
+    problem: SearchProblem,
+    observations: list[Observation],
+    best: Observation,
+) -> Profiles:
     """Every metric along the lines from the recommendation to each corner.
 
     On the line of a domain its share goes from 0 to 1 while the others keep their proportions to
@@ -202,7 +207,7 @@ def _profiles(workspace: Workbench, observations: list[Observation], best: Obser
     slopes that came with them.
     """
     metrics = [metric.name for metric in workspace.recipe.metrics]
-    predict = fit_surface(_problem_of_all_metrics(workspace), observations).metrics
+    predict = fit_surface(_of_all_metrics(problem, workspace), observations).metrics
     terms = [metrics.index(metric.name) for metric in workspace.objective.metrics]
     grid = np.linspace(0, 1, _PROFILE_POINTS)
     lines = {}
