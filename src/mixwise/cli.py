@@ -51,6 +51,17 @@ Verified = Annotated[
 ]
 
 
+Reused = Annotated[
+    Path | None,
+    typer.Option(
+        "--reuse",
+        metavar="STUDY",
+        help="Another study, which is only read: its experts and references are gone on with where "
+        "base, data and training are the same.",
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def _root(
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
@@ -91,6 +102,7 @@ def check(
             min=0, max=1000, metavar="N", help="Print the first N rows of each domain and text set."
         ),
     ] = 0,
+    reuse: Reused = None,
     as_json: Json = False,
     trust_remote_code: Trust = False,
     verified: Verified = False,
@@ -106,6 +118,7 @@ def check(
             study,
             verify=verified,
             show=show,
+            reuse=reuse,
             trust_remote_code=trust_remote_code,
             on_progress=shown,
         )
@@ -113,7 +126,7 @@ def check(
         console.print_json(asdict(checked))
     else:
         console.print_review(checked.review)
-        console.print_plan(checked.plan, checked.warnings, checked.notes)
+        console.print_plan(checked.plan, checked.warnings, (*checked.reused, *checked.notes))
 
 
 @app.command()
@@ -122,13 +135,19 @@ def run(
     study: Annotated[Path, typer.Option(help="Folder of the study; made when missing.")] = Path(
         "study"
     ),
+    reuse: Reused = None,
     as_json: Json = False,
     trust_remote_code: Trust = False,
     verified: Verified = False,
 ) -> None:
     """Do the main job: experts, search, recommendation, one final run, report."""
     _run_main_job(
-        recipe, study, verify=verified, as_json=as_json, trust_remote_code=trust_remote_code
+        recipe,
+        study,
+        verify=verified,
+        reuse=reuse,
+        as_json=as_json,
+        trust_remote_code=trust_remote_code,
     )
 
 
@@ -144,7 +163,9 @@ def demo(
 ) -> None:
     """Run the main job on the data and the base model that ship with mixwise, and verify it."""
     with resources.as_file(resources.files("mixwise") / "demo" / "recipe.yaml") as recipe:
-        _run_main_job(recipe, study, verify=not quick, as_json=as_json, trust_remote_code=False)
+        _run_main_job(
+            recipe, study, verify=not quick, reuse=None, as_json=as_json, trust_remote_code=False
+        )
 
 
 @app.command()
@@ -470,7 +491,13 @@ def fit(
 
 
 def _run_main_job(
-    recipe: Path, folder: Path, *, verify: bool, as_json: bool, trust_remote_code: bool
+    recipe: Path,
+    folder: Path,
+    *,
+    verify: bool,
+    reuse: Path | None,
+    as_json: bool,
+    trust_remote_code: bool,
 ) -> None:
     from mixwise.api import Study
 
@@ -479,12 +506,15 @@ def _run_main_job(
             folder,
             recipe,
             verify=verify,
+            reuse=reuse,
             trust_remote_code=trust_remote_code,
             on_progress=shown,
             on_stage=shown.stage,
         )
         with study:
             checked = study.check()
+            for text in checked.reused:
+                console.print_note(text)
             for text in checked.warnings:
                 warnings.warn(text, MixwiseWarning, stacklevel=1)
             shown.lines.plan(checked.plan.seconds, console.summarise_plan(checked.plan))

@@ -30,8 +30,9 @@ from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.scorer import VALUES, Request, Scorer
 
-_SAME = 1e-6  # of a share
-_LEAST = 1e-4  # share of a group below which nothing is shared out in it
+_SAME = 1e-5  # of a share
+_DECIMALS = 7  # of shares that are put together
+_LEAST = 1e-3  # share of a group below which nothing is shared out in it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +54,7 @@ class Subspace:
     def mixture(self, part: Mixture) -> Mixture:
         """The λ of a z."""
         shares = np.clip(self.origin + self.directions @ part.array, 0, 1)
-        found = Mixture(self.whole.domains, tuple(shares / shares.sum()))
-        return found if self.whole.contains(found) else self.whole.mixture(shares)
+        return self.whole.rounded(shares / shares.sum(), _DECIMALS)
 
     def part(self, mixture: Mixture) -> Mixture | None:
         """The z of a λ; None where the mixture does not lie in the subspace."""
@@ -151,11 +151,13 @@ class RememberingScorer:
         scorer: Who answers.
         known: Whole observations by mixture, with all that was asked of them.
         n_asked: How many mixtures were asked for.
+        is_plain: Whether the scorer was found to give no derivatives.
     """
 
     scorer: Scorer
     known: dict[str, tuple[Request, Observation]] = field(default_factory=dict)
     n_asked: int = 0
+    is_plain: bool = False
 
     def score(
         self, mixtures: Sequence[Mixture], request: Request = VALUES
@@ -166,6 +168,8 @@ class RememberingScorer:
             answers = self.scorer.score(list(missing.values()), request)
             self.known |= {key: (request, one) for key, one in zip(missing, answers, strict=True)}
             self.n_asked += len(missing)
+            given = (m.derivatives is not None for one in answers for m in one.measurements)
+            self.is_plain |= request.order > 0 and not any(given)
         return tuple(self.known[str(mixture)][1] for mixture in mixtures)
 
     def _has(self, mixture: Mixture, request: Request) -> bool:
@@ -173,7 +177,7 @@ class RememberingScorer:
             return False
         asked, _ = self.known[str(mixture)]
         is_rest_alike = replace(asked, order=request.order) == request
-        return is_rest_alike and asked.order >= request.order
+        return is_rest_alike and (asked.order >= request.order or self.is_plain)
 
 
 @dataclass(slots=True)

@@ -51,12 +51,14 @@ class Checked:
         review: What its data are like.
         warnings: What is allowed but should be known.
         notes: What was chosen for the recipe.
+        reused: What is taken from another study, and what is not.
     """
 
     plan: Plan
     review: DataReview
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    reused: tuple[str, ...] = ()
 
 
 def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checked:
@@ -106,6 +108,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         review_data(inputs, n_shown),
         tuple(found),
         tuple(notes_of(inputs)),
+        inputs.settings.kept.lines() if inputs.settings.kept else (),
     )
 
 

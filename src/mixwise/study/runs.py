@@ -15,23 +15,17 @@ from mixwise.merging.rule_table import NamedRule
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress
-from mixwise.recipe import Training, hash_section
+from mixwise.recipe import Recipe, Training, hash_section
 from mixwise.study.folder import StudyFolder
 from mixwise.study.gradient_runs import measure_gradients, remove_gradients
+from mixwise.study.horizons import Horizons
 from mixwise.study.inputs import Inputs
 from mixwise.study.repetition import short_run_rows, short_run_rows_of_all
+from mixwise.study.run_fingerprint import expert_fingerprint, run_fingerprint
 from mixwise.study.study_runs import StudyRuns
 from mixwise.study.workers import choose_seats
 from mixwise.training.job import TrainingJob
 from mixwise.training.launch import train
-
-_NOT_IN_RESULT = {
-    "seed",
-    "device",
-    "snapshots",
-    "processes_per_run",
-    "trajectory_checkpoints",
-}
 
 
 class Runs(StudyRuns[TrainingJob]):
@@ -135,12 +129,12 @@ class Runs(StudyRuns[TrainingJob]):
         job = self._short_job(Mixture.single(self.recipe.domain_names, domain))
         if self._is_by_gradients:
             return self._moved(job, domain)
-        trajectory = self._trajectory
+        trajectory = expert_trajectory(self.recipe, self._inputs.horizons)
         return job.model_copy(
             update={
                 "output": self._study.expert_folder(domain),
                 "trajectory": trajectory,
-                "fingerprint": hash_section(job.fingerprint, *trajectory),
+                "fingerprint": expert_fingerprint(job.fingerprint, trajectory),
             }
         )
 
@@ -161,19 +155,16 @@ class Runs(StudyRuns[TrainingJob]):
             }
         )
 
-    @property
-    def _trajectory(self) -> tuple[int, ...]:
-        """Steps of an expert that are kept: where it is merged, and evenly spaced ones."""
-        n, steps = self.recipe.training.trajectory_checkpoints, self._inputs.horizons.expert_steps
-        even = {round(steps * (k + 1) / (n + 1)) for k in range(n)}
-        return tuple(sorted(even.union(self._inputs.horizons.points) - {0, steps}))
-
     def _short_job(self, mixture: Mixture) -> TrainingJob:
         """A run of the experts' horizon, with their seed, which no reference has."""
         recipe = self.recipe
         settings = recipe.training.model_copy(update={"schedule": recipe.experts.schedule})
         steps = self._inputs.horizons.expert_steps
         rows = short_run_rows(self._inputs, self._inputs.token_mixture(mixture))
+        kept = self._inputs.settings.kept
+        if kept is not None and len(mixture.support) == 1 and mixture.support[0] in kept.experts:
+            read = kept.experts[mixture.support[0]]
+            rows = {} if read is None else {mixture.support[0]: read}
         return self._job(mixture, recipe.training.seed, settings, steps, rows)
 
     def job(self, mixture: Mixture, seed: int) -> TrainingJob:
@@ -210,17 +201,13 @@ class Runs(StudyRuns[TrainingJob]):
         recipe, inputs = self.recipe, self._inputs
         n_sequences = n_steps * settings.batch_sequences
         by_tokens = inputs.token_mixture(mixture)
-        fingerprint = hash_section(
-            inputs.base.fingerprint,
-            settings.model_dump_json(exclude=_NOT_IN_RESULT),
-            str(by_tokens),
-            ",".join(recipe.domain_names),
-            n_sequences,
-            recipe.sequence_length,
-            seed,
-            *(inputs.corpus(name).key for name in by_tokens.support),
-            *(f"{n} rows of {name}" for name, n in most_rows.items()),
-            *(["documents apart"] if recipe.document_masking else []),
+        fingerprint = run_fingerprint(
+            inputs,
+            by_tokens,
+            seed=seed,
+            settings=settings,
+            n_sequences=n_sequences,
+            most_rows=most_rows,
         )
         return TrainingJob(
             base=inputs.base.folder,
@@ -241,3 +228,15 @@ class Runs(StudyRuns[TrainingJob]):
             auto_class=recipe.task_facts.auto_class,
             labels=inputs.labels,
         )
+
+
+def expert_trajectory(recipe: Recipe, horizons: Horizons) -> tuple[int, ...]:
+    """Steps of an expert that are kept: where it is merged, and evenly spaced ones.
+
+    Args:
+        recipe: The recipe.
+        horizons: Where its experts end, and where along their runs they are merged.
+    """
+    n, steps = recipe.training.trajectory_checkpoints, horizons.expert_steps
+    even = {round(steps * (k + 1) / (n + 1)) for k in range(n)}
+    return tuple(sorted(even.union(horizons.points) - {0, steps}))
