@@ -59,11 +59,12 @@ class Subspace:
     def part(self, mixture: Mixture) -> Mixture | None:
         """The z of a λ; None where the mixture does not lie in the subspace."""
         moved = mixture.array - self.origin
-        found = np.linalg.lstsq(self.directions, moved, rcond=None)[0]
-        is_here = np.abs(self.directions @ found - moved).max() < _SAME
-        if not is_here or (found < -_SAME).any() or abs(found.sum() - 1) > _SAME:
+        shares = np.clip(np.linalg.lstsq(self.directions, moved, rcond=None)[0], 0, None)
+        if not shares.any():
             return None
-        return Mixture(self.free.domains, tuple(np.clip(found, 0, 1)))
+        shares /= shares.sum()
+        is_here = np.abs(self.directions @ shares - moved).max() < _SAME
+        return Mixture(self.free.domains, tuple(shares)) if is_here else None
 
     def reduce(self, observation: Observation, part: Mixture) -> Observation:
         """An observation of λ as one of z."""

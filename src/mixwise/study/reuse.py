@@ -44,6 +44,7 @@ from mixwise.training.run_files import require_unchanged
 
 Kind = Literal["expert", "reference"]
 _TRAJECTORY = "trajectory"
+_ANEW = ": it is trained anew"
 _LINKED = ".safetensors"  # large, and never written in place
 
 
@@ -155,7 +156,7 @@ def _of_one_length(
         else:
             kept[name] = run
             continue
-        dropped.append(f"the expert of `{name}` {why}: it is trained anew")
+        dropped.append(f"the expert of `{name}` {why}{_ANEW}")
     return kept
 
 
@@ -191,7 +192,7 @@ def _find_references(
         else:
             lines: list[str] = []
             if _vouched(inputs, folder, "reference", lines, "") is None:
-                left[lines[0].partition(" was trained ")[2].partition(": it is")[0]] += 1
+                left[lines[0].strip().removesuffix(_ANEW).replace("was ", "were ", 1)] += 1
                 continue
             place = folder.relative_to(other.folder).as_posix()
             yield KeptReference(support, record.seed, place)
@@ -217,6 +218,10 @@ def _vouched(
                 f"{what} was made by gradients, which rest on all domains: it is made anew"
             )
             return None
+        if (record.seed == inputs.recipe.training.seed) != (kind == "expert"):
+            whose = "another" if kind == "expert" else "the experts'"
+            dropped.append(f"{what} was trained with {whose} seed{_ANEW}")
+            return None
         for rows in _possible_rows(inputs, record):
             if record.fingerprint == _fingerprint(inputs, folder, record, kind, rows):
                 require_unchanged(folder, record)
@@ -224,7 +229,7 @@ def _vouched(
     except MixwiseError as error:
         dropped.append(f"{what} was trained, but cannot be taken ({error})")
         return None
-    dropped.append(f"{what} was trained {_why_not(inputs, record)}: it is trained anew")
+    dropped.append(f"{what} was trained {_why_not(inputs, record)}{_ANEW}")
     return None
 
 
@@ -268,9 +273,7 @@ def _why_not(inputs: Inputs, record: RunRecord) -> str:
         trained = record.token_hashes.get(name)
         if trained and trained != inputs.corpus(name).train.content_hash:
             return f"on other data of `{name}`"
-    if record.seed == inputs.recipe.training.seed or len(record.shares) > 1:
-        return "from another base, or with other `training` settings, seed or length of sequences"
-    return "with another seed"
+    return "from another base, or with other `training` settings, seed or length of sequences"
 
 
 def _mixture_of(shares: Mapping[str, float], names: Sequence[str]) -> Mixture:

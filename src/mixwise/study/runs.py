@@ -81,6 +81,12 @@ class Runs(StudyRuns[TrainingJob]):
         return f"mixwise experts {self._study.folder}"
 
     @property
+    def how_to_keep(self) -> str:
+        """See `StudyRuns.how_to_keep`."""
+        again = f"run the recipe with `--reuse {self._study.folder}`"
+        return f"use a new study folder ({again} to keep what is still valid)"
+
+    @property
     def how_to_begin_anew(self) -> str:
         """See `StudyRuns.how_to_begin_anew`."""
         if not self._is_by_gradients:
