@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.command_line import Cli
 from tests.conftest import sentences, write_texts
 
 from mixwise.api import Study, check_recipe
@@ -294,6 +295,19 @@ def test_a_check_tells_the_price_of_what_is_trained_anew(place: Path, tmp_path: 
     assert checked.plan.price == 0.5
     assert checked.reused[0].startswith("reuse: 3 expert(s) of 4 steps are taken from ")
     assert not (tmp_path / "new").exists()
+
+
+def test_the_command_line_says_what_is_kept(place: Path, tmp_path: Path, mixwise: Cli) -> None:
+    path = recipe(place, ("alpha", "beta", "gamma", "delta"))
+    code, out, err = mixwise("check", path, "--study", tmp_path / "new", "--reuse", place / "old")
+    assert code == 0, err
+    text = " ".join(out.split())
+    assert "note: reuse: 3 expert(s) of 4 steps are taken from" in text
+    assert "note: reuse: `delta` is new: its expert is trained" in text
+    assert "1 of 256 tokens (4 steps): 0.50 final runs; 3 of another study are kept" in text
+    code, _, err = mixwise("run", path, "--study", place / "old")
+    assert code == 1
+    assert f"with `--reuse {place / 'old'}` to keep what is still valid" in err
 
 
 def test_a_study_does_not_reuse_itself_or_what_is_none(place: Path, tmp_path: Path) -> None:
