@@ -22,7 +22,7 @@ from mixwise.errors import DamagedError, StudyError
 from mixwise.files import CONTENT_HASH
 from mixwise.mixture import Mixture
 from mixwise.recipe import load_recipe
-from mixwise.study import reuse as reuse_module
+from mixwise.study import take_over as take_over_module
 from mixwise.study.horizons import plan_horizons
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.kept_runs import KeptRuns, kept_from_json
@@ -260,7 +260,7 @@ def test_a_killed_take_over_is_gone_on_with(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, new = recipe(place, ("alpha", "beta", "gamma", "delta")), tmp_path / "new"
-    save, n_saved = reuse_module.save_record, 0
+    save, n_saved = take_over_module.save_record, 0
 
     def die(*arguments: Any) -> None:
         nonlocal n_saved
@@ -269,7 +269,7 @@ def test_a_killed_take_over_is_gone_on_with(
             raise KeyboardInterrupt
         save(*arguments)
 
-    monkeypatch.setattr(reuse_module, "save_record", die)
+    monkeypatch.setattr(take_over_module, "save_record", die)
     with pytest.raises(KeyboardInterrupt), Study.create(new, path, reuse=place / "old") as study:
         study.check()
     assert load_record(new / "experts" / "alpha") is not None

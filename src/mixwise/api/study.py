@@ -208,7 +208,7 @@ class Study(OpenedStudy["Workspace"]):
             MixwiseError: If something would fail later.
         """
         from mixwise.stages.check import run_check
-        from mixwise.study.reuse import take_over
+        from mixwise.study.take_over import take_over
 
         self._require_writable()
         checked = run_check(self.workspace.inputs, self.folder)

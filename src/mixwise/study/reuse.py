@@ -1,4 +1,4 @@
-"""Which runs of another study are those that this one would train, and how they are taken over.
+"""Which runs of another study are those that this one would train.
 
 Notation:
     λ: mixture of a run, by tokens, over the domains of its own study.  t: steps of an expert.
@@ -12,8 +12,8 @@ Method:
     where its own domains keep their names and their order.
 
     Experts keep their t, and the sequences that they read of a scarce domain; new ones are trained
-    as long. The files are linked or copied, never moved, and the other study is only read. What a
-    model scored is not taken: the evaluation sets are others as soon as the domains are.
+    as long. `mixwise.study.take_over` puts the runs in their place. What a model scored is not
+    taken: the evaluation sets are others as soon as the domains are.
 
 Source:
     Reuse of what a changed mixture leaves valid: Olmix (arXiv 2602.12237).
@@ -21,8 +21,6 @@ Source:
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,14 +36,13 @@ from mixwise.study.horizons import plan_horizons
 from mixwise.study.inputs import Inputs
 from mixwise.study.kept_runs import KeptReference, KeptRuns
 from mixwise.study.run_fingerprint import expert_fingerprint, run_fingerprint
-from mixwise.study.runs import Runs, expert_trajectory
-from mixwise.training.job import RUN_FILE, RunRecord, TrainingJob, load_record, save_record
+from mixwise.study.runs import expert_trajectory
+from mixwise.training.job import RunRecord, load_record
 from mixwise.training.run_files import require_unchanged
 
 Kind = Literal["expert", "reference"]
 _TRAJECTORY = "trajectory"
 _ANEW = ": it is trained anew"
-_LINKED = ".safetensors"  # large, and never written in place
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +87,6 @@ def find_kept_runs(inputs: Inputs, source: Path) -> KeptRuns:
         references,
         tuple(dropped),
     )
-
-
-def take_over(kept: KeptRuns, runs: Runs) -> None:
-    """Put runs of another study where this study looks for them; those that are there stay.
-
-    Args:
-        kept: What is taken.
-        runs: This study's runs.
-
-    Raises:
-        StudyError: If a run is not in the other study any more.
-        DamagedError: If a file of one is not what was written.
-    """
-    source = Path(kept.source)
-    for name in kept.experts:
-        _take(source / "experts" / name, runs.expert_job(name))
-    for reference in kept.references:
-        mixture = _mixture_of(reference.shares, runs.recipe.domain_names)
-        _take(source / reference.folder, runs.job(mixture, reference.seed))
 
 
 def _find_experts(inputs: Inputs, other: StudyFolder, dropped: list[str]) -> dict[str, _Found]:
@@ -178,8 +156,9 @@ def _find_references(
     """Runs of the final horizon whose domains are all as they were."""
     recipe, left = inputs.recipe, Counter[str]()
     for folder in sorted((other.folder / "references").glob("*/")):
-        record = load_record(folder)
+        record = _record_of(folder)
         if record is None:
+            left["are not finished, or damaged"] += 1
             continue
         support = {name: share for name, share in record.shares.items() if share > 0}
         gone = [name for name in support if name not in recipe.domains]
@@ -197,6 +176,13 @@ def _find_references(
             place = folder.relative_to(other.folder).as_posix()
             yield KeptReference(support, record.seed, place)
     dropped += [f"{n} run(s) beside the experts are left: they {why}" for why, n in left.items()]
+
+
+def _record_of(folder: Path) -> RunRecord | None:
+    try:
+        return load_record(folder)
+    except MixwiseError:
+        return None
 
 
 def _in_order(support: Mapping[str, float], recipe: Recipe) -> bool:
@@ -274,52 +260,3 @@ def _why_not(inputs: Inputs, record: RunRecord) -> str:
         if trained and trained != inputs.corpus(name).train.content_hash:
             return f"on other data of `{name}`"
     return "from another base, or with other `training` settings, seed or length of sequences"
-
-
-def _mixture_of(shares: Mapping[str, float], names: Sequence[str]) -> Mixture:
-    return Mixture(tuple(names), tuple(shares.get(name, 0.0) for name in names))
-
-
-def _take(folder: Path, job: TrainingJob) -> None:
-    """Put one run where a job would leave it."""
-    there = load_record(job.output)
-    if there is not None and there.fingerprint == job.fingerprint:
-        return
-    record = load_record(folder)
-    if record is None:
-        raise StudyError(
-            f"{folder}: the run that this study goes on with is not there any more: restore it, or "
-            "begin anew in another folder"
-        )
-    require_unchanged(folder, record)
-    partial = job.output.with_name(f".{job.output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(
-        folder, partial, copy_function=_link, ignore=shutil.ignore_patterns(RUN_FILE, ".*")
-    )
-    shares = {name: record.shares.get(name, 0.0) for name in job.streams}
-    repetitions = {name: record.repetitions.get(name, 0.0) for name in job.streams}
-    save_record(
-        record.model_copy(
-            update={
-                "fingerprint": job.fingerprint,
-                "shares": shares,
-                "repetitions": repetitions,
-                "taken_from": record.taken_from or str(folder),
-            }
-        ),
-        partial,
-    )
-    shutil.rmtree(job.output, ignore_errors=True)
-    partial.rename(job.output)
-
-
-def _link(source: str, target: str) -> str:
-    """Tensors by a link where the disk allows it, all else by a copy."""
-    if source.endswith(_LINKED):
-        try:
-            os.link(source, target)
-        except OSError:
-            return str(shutil.copy2(source, target))
-        return target
-    return str(shutil.copy2(source, target))
