@@ -1,6 +1,6 @@
 """Searches in two levels beside flat ones: on the nine-domain bed, and over 64 domains.
 
-    python -m benchmarks.hierarchy nine [--seeds 3]
+    python -m benchmarks.hierarchy nine [--seeds 3] [--objectives domains languages]
     python -m benchmarks.hierarchy wide [--seeds 2]
 
 Method:
@@ -30,7 +30,7 @@ from mixwise.domain_groups import DomainGroup
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
-from mixwise.scorer import VALUES, Request
+from mixwise.scorer import VALUES, Request, Scorer
 from mixwise.search.method_table import METHODS
 from mixwise.search.problem import SearchProblem
 from mixwise.search.space.simplex import climb, sample
@@ -44,6 +44,7 @@ LEVELS = ("top-down", "bottom-up", "mergemix-top-down", "mergemix-bottom-up")
 _WIDE = 64
 _GROUPS = 8
 _CAP = 1000
+_MERGEMIX = 360  # as many as its hierarchical rows score of eight groups of eight
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,11 +143,16 @@ def reach_of(problem: SearchProblem) -> tuple[float, float]:
     return float(max(values.max(), ascent(tops)[0].max())), float(values.min())
 
 
-def on_nine(n_seeds: int) -> list[Claim]:
-    """Regret of every method at equal evaluations."""
+def on_nine(objectives: Sequence[str], n_seeds: int) -> list[Claim]:
+    """Regret of every method at equal evaluations.
+
+    Args:
+        objectives: Of the bed.
+        n_seeds: Of each method.
+    """
     pool, claims = load_pool("nine"), []
     print("| objective | evaluations | " + " | ".join((*FLAT, *LEVELS)) + " |")
-    for objective in OBJECTIVES:
+    for objective in objectives:
         problem = bed_problem(pool, objective)
         best, worst = reach_of(problem)
         for budget in BUDGETS:
@@ -165,22 +171,40 @@ def on_nine(n_seeds: int) -> list[Claim]:
     return claims
 
 
+@dataclass(frozen=True, slots=True)
+class ValuesAlone:
+    """A scorer without slopes, as that of accuracies is.
+
+    Args:
+        scorer: Answers.
+    """
+
+    scorer: Scorer
+
+    def score(
+        self, mixtures: Sequence[Mixture], request: Request = VALUES
+    ) -> tuple[Observation, ...]:
+        """Values, whatever is asked."""
+        return self.scorer.score(mixtures, replace(request, order=0))
+
+
 def wide_contenders(domains: tuple[str, ...]) -> tuple[Contender, ...]:
     """Flat methods and those in levels, over groups that help one metric."""
     groups = tuple(DomainGroup(f"g{k}", domains[k::_GROUPS]) for k in range(_GROUPS))
 
-    def in_levels(name: str) -> Contender:
+    def contender(name: str, budget: int | None = None, *, has_slopes: bool) -> Contender:
         def run(problem: SearchProblem) -> object:
-            return METHODS[name].search(replace(problem, groups=groups))
+            scorer = problem.scorer if has_slopes else ValuesAlone(problem.scorer)
+            return METHODS[name].search(replace(problem, groups=groups, scorer=scorer))
 
-        return Contender(name, run, (None,))
+        return Contender(f"{name}{', values alone' * (not has_slopes)}", run, (budget,))
 
-    flat = [
-        Contender("slopes", METHODS["slopes"].search, (None,)),
-        Contender("bayes", METHODS["bayes"].search, (None,)),
-        Contender("random", METHODS["random"].search, (_CAP,)),
-    ]
-    return (*flat, *(in_levels(name) for name in LEVELS[:3]))
+    return (
+        *(contender(name, has_slopes=True) for name in ("slopes", "top-down", "bottom-up")),
+        *(contender(name, has_slopes=False) for name in ("bayes", *LEVELS)),
+        contender("mergemix", _MERGEMIX, has_slopes=False),
+        contender("random", _CAP, has_slopes=False),
+    )
 
 
 def on_many(n_seeds: int) -> tuple[list[Claim], list[Row]]:
@@ -211,9 +235,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bed", choices=("nine", "wide"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--objectives", nargs="+", default=list(OBJECTIVES), help="of nine")
     options = parser.parse_args()
     if options.bed == "nine":
-        save_claims("hierarchy_nine", on_nine(options.seeds))
+        save_claims("hierarchy_nine", on_nine(options.objectives, options.seeds))
         return
     claims, rows = on_many(options.seeds)
     save_claims("hierarchy_wide", claims, rows=[str(row) for row in rows])

@@ -159,6 +159,7 @@ def test_the_references_of_the_other_study_are_scored_and_not_trained(
         assert reference.proxy.mixture == mixture
         [run] = reference.runs
         assert "delta/loss" in run.values  # on a set that the other study did not have
+        assert run.tokens_trained == 0  # here
         job = study.workspace.runs.job(mixture, run.seeds[0])
     record = load_record(job.output)
     assert record is not None
