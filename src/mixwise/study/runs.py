@@ -60,6 +60,7 @@ class Runs(StudyRuns[TrainingJob]):
         super().__init__(study, rule, ledger, hash_file, on_progress, seed=seed)
         self._inputs = inputs
         self._is_read_only = read_only
+        self._expert_jobs: dict[str, TrainingJob] = {}  # each names the data of all domains
 
     def close(self) -> None:
         """See `StudyRuns.close`."""
@@ -132,6 +133,11 @@ class Runs(StudyRuns[TrainingJob]):
 
     def expert_job(self, domain: str) -> TrainingJob:
         """The run that trains the expert of a domain."""
+        if domain not in self._expert_jobs:
+            self._expert_jobs[domain] = self._make_expert_job(domain)
+        return self._expert_jobs[domain]
+
+    def _make_expert_job(self, domain: str) -> TrainingJob:
         job = self._short_job(Mixture.single(self.recipe.domain_names, domain))
         if self._is_by_gradients:
             return self._moved(job, domain)
