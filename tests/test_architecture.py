@@ -16,6 +16,7 @@ FLOORS = (
     {"shortages", "registry", "polytope"},
     {"files", "progress", "releases", "section"},
     {
+        "domain_groups",
         "limit",
         "macro_f1",
         "mixture",

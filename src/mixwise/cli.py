@@ -52,6 +52,17 @@ Verified = Annotated[
 ]
 
 
+Reused = Annotated[
+    Path | None,
+    typer.Option(
+        "--reuse",
+        metavar="STUDY",
+        help="Another study, which is only read: its experts and references are gone on with where "
+        "base, data and training are the same.",
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def _root(
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
@@ -95,6 +106,7 @@ def check(
     create: Annotated[
         bool, typer.Option("--create", help="Make the study too, for its stages one by one.")
     ] = False,
+    reuse: Reused = None,
     as_json: Json = False,
     trust_remote_code: Trust = False,
     verified: Verified = False,
@@ -105,7 +117,11 @@ def check(
     from mixwise.api import Study, check_recipe
 
     with console.progress("check") as shown:
-        options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "on_progress": shown}
+        options: dict[str, Any] = {
+            "reuse": reuse,
+            "trust_remote_code": trust_remote_code,
+            "on_progress": shown,
+        }
         if create:
             with Study.create(study, recipe, verify=verified, **options) as made:
                 checked = made.check(show=show)
@@ -115,7 +131,7 @@ def check(
         console.print_json(asdict(checked))
     else:
         console.print_review(checked.review)
-        console.print_plan(checked.plan, checked.warnings, checked.notes)
+        console.print_plan(checked.plan, checked.warnings, (*checked.reused, *checked.notes))
         if create:
             console.print_text(f"The study is made: {study}")
 
@@ -126,13 +142,19 @@ def run(
     study: Annotated[Path, typer.Option(help="Folder of the study; made when missing.")] = Path(
         "study"
     ),
+    reuse: Reused = None,
     as_json: Json = False,
     trust_remote_code: Trust = False,
     verified: Verified = False,
 ) -> None:
     """Do the main job: experts, search, recommendation, one final run, report."""
     _run_main_job(
-        recipe, study, verify=verified, as_json=as_json, trust_remote_code=trust_remote_code
+        recipe,
+        study,
+        verify=verified,
+        reuse=reuse,
+        as_json=as_json,
+        trust_remote_code=trust_remote_code,
     )
 
 
@@ -148,7 +170,9 @@ def demo(
 ) -> None:
     """Run the main job on the data and the base model that ship with mixwise, and verify it."""
     with resources.as_file(resources.files("mixwise") / "demo" / "recipe.yaml") as recipe:
-        _run_main_job(recipe, study, verify=not quick, as_json=as_json, trust_remote_code=False)
+        _run_main_job(
+            recipe, study, verify=not quick, reuse=None, as_json=as_json, trust_remote_code=False
+        )
 
 
 @app.command()
@@ -534,7 +558,13 @@ def fit(
 
 
 def _run_main_job(
-    recipe: Path, folder: Path, *, verify: bool, as_json: bool, trust_remote_code: bool
+    recipe: Path,
+    folder: Path,
+    *,
+    verify: bool,
+    reuse: Path | None,
+    as_json: bool,
+    trust_remote_code: bool,
 ) -> None:
     from mixwise.api import Study
 
@@ -543,12 +573,15 @@ def _run_main_job(
             folder,
             recipe,
             verify=verify,
+            reuse=reuse,
             trust_remote_code=trust_remote_code,
             on_progress=shown,
             on_stage=shown.stage,
         )
         with study:
             checked = study.check()
+            for text in checked.reused:
+                console.print_note(text)
             for text in checked.warnings:
                 warnings.warn(text, MixwiseWarning, stacklevel=1)
             shown.lines.plan(checked.plan.seconds, console.summarise_plan(checked.plan))

@@ -56,6 +56,10 @@ _OWN: dict[Kind, tuple[str, ...]] = {
         "subsets",
         "subsets-fast",
         "subsets-race",
+        "top-down",
+        "bottom-up",
+        "mergemix-top-down",
+        "mergemix-bottom-up",
     ),
     "engine": ("local", "ray"),
 }
@@ -65,6 +69,11 @@ _added: dict[Kind, list[str]] = {kind: [] for kind in _OWN}
 def names(kind: Kind) -> tuple[str, ...]:
     """All names of a kind that recipes may use, mixwise's own first."""
     return (*_OWN[kind], *_added[kind])
+
+
+def own_names(kind: Kind) -> tuple[str, ...]:
+    """The names of a kind that are mixwise's own."""
+    return _OWN[kind]
 
 
 def add_name(kind: Kind, name: str) -> None:

@@ -11,6 +11,7 @@ from tests.polytope.families import random_space
 
 from mixwise import registry
 from mixwise.arrays import Array
+from mixwise.domain_groups import DomainGroup
 from mixwise.errors import RecipeError
 from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
@@ -69,6 +70,10 @@ BUDGETS = {
     "subsets": 15,
     "subsets-fast": 5,
     "subsets-race": 15,
+    "top-down": 12,
+    "bottom-up": 12,
+    "mergemix-top-down": 20,
+    "mergemix-bottom-up": 20,
 }
 LEAST = {"slopes": 2, "newton": 2, "mirror": 2, "bayes": 6, "auto": 6, "demix": 7} | {
     "lattice": 11,
@@ -76,6 +81,10 @@ LEAST = {"slopes": 2, "newton": 2, "mirror": 2, "bayes": 6, "auto": 6, "demix": 
     "subsets": 15,
     "subsets-fast": 2,
     "subsets-race": 15,
+    "top-down": 12,
+    "bottom-up": 12,
+    "mergemix-top-down": 12,
+    "mergemix-bottom-up": 12,
 }
 
 METRICS = (Metric("x", "loss", "min"), Metric("quiz", "accuracy", "max", is_differentiable=False))
@@ -145,6 +154,17 @@ class FakeScorer:
         ]
 
 
+def halves(space: MixtureSpace) -> tuple[DomainGroup, ...]:
+    """Groups for the methods that search in levels."""
+    middle = (len(space.domains) + 1) // 2
+    parts = space.domains[:middle], space.domains[middle:]
+    return tuple(DomainGroup(f"half{k}", part) for k, part in enumerate(parts))
+
+
+def over_halves(method: SearchMethod, space: MixtureSpace) -> SearchMethod:
+    return method_for(method.name, OBJECTIVE, halves(space))
+
+
 def value(truth: Truth, points: Array) -> Array:
     return OBJECTIVE.aggregate(truth(points), SCALE)
 
@@ -159,7 +179,9 @@ def search(
     known = replace(scorer, asked=[]).score(
         [Mixture.single(space.domains, d) for d in space.domains]
     )
-    return method.search(SearchProblem(scorer, space, OBJECTIVE, SCALE, budget, seed, known))
+    return method.search(
+        SearchProblem(scorer, space, OBJECTIVE, SCALE, budget, seed, known, groups=halves(space))
+    )
 
 
 def best_mixture(result: SearchResult) -> Mixture:
@@ -224,7 +246,7 @@ def test_the_best_that_was_scored_inside_the_space_is_recommended(
 def test_the_result_holds_all_that_was_asked_in_order(method: SearchMethod) -> None:
     scorer = FakeScorer(bowl)
     result = search(method, WHOLE, scorer)
-    assert result.method == method_for(method.name, OBJECTIVE).name
+    assert result.method == over_halves(method, WHOLE).name
     assert [o.mixture for o in result.scored] == scorer.asked
 
 
@@ -243,9 +265,9 @@ def test_the_design_comes_first_and_few_checks_follow(
 ) -> None:
     scorer = FakeScorer(bowl)
     search(method, space, scorer, seed=4)
-    design = method.design(space, None, 4)
+    design = (over_halves(method, space) if method.over else method).design(space, None, 4)
     assert tuple(scorer.asked[: len(design)]) == design
-    row = method_for(method.name, OBJECTIVE)
+    row = over_halves(method, space)
     assert len(scorer.asked) <= len(row.design(space, None, 4)) + row.n_checks
 
 
@@ -449,7 +471,7 @@ def test_metrics_that_jump_decide(terms: tuple[Term, ...], method: str) -> None:
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_every_other_name_is_its_own_row(name: str) -> None:
-    if name != "auto":
+    if name != "auto" and METHODS[name].over is None:
         assert method_for(name, Objective((ACCURACY,))) is METHODS[name]
 
 

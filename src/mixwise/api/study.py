@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwise.api.opened import OpenedStudy
 from mixwise.console.notices import keeping_warnings
-from mixwise.errors import printable
+from mixwise.errors import StudyError, printable
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, add_domains, load_recipe
 from mixwise.study.column_domains import find_values
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mixwise.models.live_model import Precision
     from mixwise.stages.check import Checked
     from mixwise.stages.merged_folder import Form, MergedModel
+    from mixwise.study.inputs import Settings
+    from mixwise.study.kept_runs import KeptRuns
     from mixwise.study.session import Workspace
 
 
@@ -42,6 +44,7 @@ def open_workspace(
     trust_remote_code: bool = False,
     read_only: bool = False,
     cache: Path | None = None,
+    reuse: Path | None = None,
     on_progress: OnProgress = silent,
 ) -> Iterator[Workspace]:
     """A study's inputs, scorers and engine, for as long as the block lasts.
@@ -53,6 +56,8 @@ def open_workspace(
         trust_remote_code: Whether code from the base model's folder may run.
         read_only: Whether nothing is measured and written; then others may work in the study.
         cache: Folder of the token cache; None for `cache_folder`.
+        reuse: Folder of another study whose runs are gone on with, where they are still valid;
+            of no effect in a study that holds such runs already.
         on_progress: Told how far each task has come.
 
     Raises:
@@ -67,9 +72,24 @@ def open_workspace(
         from mixwise.study.session import Workspace
 
         settings = Settings(folder.recipe_folder, cache or cache_folder(), trust_remote_code)
+        if reuse is not None and folder.kept is None:
+            found = _find_kept(recipe or folder.recipe, settings, reuse, folder.folder)
+            settings = replace(settings, kept=found)
         workspace = Workspace(folder, settings, on_progress, rule, recipe, read_only=read_only)
         held.callback(workspace.close)
         yield workspace
+
+
+def _find_kept(recipe: Recipe, settings: Settings, reuse: Path, study: Path) -> KeptRuns:
+    """What a recipe may take from another study."""
+    from mixwise.study.inputs import Inputs
+    from mixwise.study.reuse import find_kept_runs
+
+    if reuse.resolve() == study.resolve():
+        raise StudyError(
+            f"{reuse}: a study cannot reuse itself: give the new study another folder by `--study`"
+        )
+    return find_kept_runs(Inputs(recipe, settings), reuse.resolve())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +109,7 @@ class Study(OpenedStudy["Workspace"]):
         folder: Its folder.
         recipe: A recipe that the folder does not hold yet; None for the folder's own.
         trust_remote_code: Whether code from the base model's folder may run.
+        reuse: Folder of another study whose runs are gone on with; see `create`.
         options: ``rule``, ``read_only``, ``progress``, ``on_progress`` and ``on_stage``, as of
             `mixwise.api.opened.OpenedStudy`.
 
@@ -102,15 +123,23 @@ class Study(OpenedStudy["Workspace"]):
         recipe: _NewRecipe | None = None,
         *,
         trust_remote_code: bool = False,
+        reuse: Path | None = None,
         **options: Any,
     ) -> None:
         super().__init__(folder, **options)
         self._new_recipe = recipe
         self._trusts_remote_code = trust_remote_code
+        self._reuse = reuse
 
     @classmethod
     def create(
-        cls, folder: str | Path, recipe: str | Path, *, verify: bool = False, **options: Any
+        cls,
+        folder: str | Path,
+        recipe: str | Path,
+        *,
+        verify: bool = False,
+        reuse: str | Path | None = None,
+        **options: Any,
     ) -> Study:
         """Make a study from a recipe, or go on with the one that is there.
 
@@ -119,6 +148,8 @@ class Study(OpenedStudy["Workspace"]):
             recipe: The recipe, a YAML file; its relative paths start from where it lies.
             verify: Whether references, baselines and second seeds are trained too, whatever the
                 recipe says: as its key ``verify``.
+            reuse: Folder of another study, which is only read: its experts and trained references
+                are gone on with where base, data and training are what this recipe asks for.
             options: As of `Study`.
 
         Raises:
@@ -130,7 +161,8 @@ class Study(OpenedStudy["Workspace"]):
         values = find_values(loaded, path.parent.resolve(), cache_folder())
         expanded = add_domains(loaded, values, printable(str(path)))
         new = _NewRecipe(expanded, path.read_text(encoding="utf-8"), verify, values)
-        return cls(StudyFolder.create(Path(folder), path), new, **options)
+        source = None if reuse is None else Path(reuse)
+        return cls(StudyFolder.create(Path(folder), path), new, reuse=source, **options)
 
     @classmethod
     def open(cls, folder: str | Path, **options: Any) -> Study:
@@ -154,6 +186,7 @@ class Study(OpenedStudy["Workspace"]):
             rule=self._rule,
             trust_remote_code=self._trusts_remote_code,
             read_only=self._is_read_only,
+            reuse=self._reuse,
             on_progress=self._on_progress,
         )
         return held.enter_context(opened)
@@ -178,13 +211,17 @@ class Study(OpenedStudy["Workspace"]):
             MixwiseError: If something would fail later.
         """
         from mixwise.stages.check import run_check
+        from mixwise.study.take_over import take_over
 
         self._require_writable()
         checked = run_check(self.workspace.inputs, self.folder, n_shown=show)
         self.workspace.runs.require_own_experts()
+        kept = self.workspace.inputs.settings.kept
+        if kept is not None:
+            take_over(kept, self.workspace.runs)
         if self._new_recipe is not None:
             new = self._new_recipe
-            self._folder.save_recipe(new.text, verify=new.verify, values=new.values)
+            self._folder.save_recipe(new.text, verify=new.verify, values=new.values, kept=kept)
             self._new_recipe = None
         return checked
 
@@ -227,6 +264,7 @@ def check_recipe(
     *,
     verify: bool = False,
     show: int = 0,
+    reuse: Path | None = None,
     trust_remote_code: bool = False,
     on_progress: OnProgress = silent,
 ) -> Checked:
@@ -237,6 +275,7 @@ def check_recipe(
         study: Where the study would be written.
         verify: As of `Study.create`.
         show: Rows of each domain and text set to read for ``review.rows``.
+        reuse: As of `Study.create`.
         trust_remote_code: Whether code from the base model's folder may run.
         on_progress: Told how far each task has come.
     """
@@ -248,6 +287,8 @@ def check_recipe(
     from mixwise.study.inputs import Inputs, Settings
 
     settings = Settings(folder, cache_folder(), trust_remote_code)
+    if reuse is not None:
+        settings = replace(settings, kept=_find_kept(loaded, settings, reuse, study))
     return run_check(Inputs(loaded, settings, on_progress=on_progress), study, n_shown=show)
 
 

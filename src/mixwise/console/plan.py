@@ -68,7 +68,9 @@ def _prices(plan: Plan) -> Iterator[tuple[str, str]]:
     yield (
         "experts",
         f"{plan.n_experts} of {plan.expert_tokens:,} {plan.unit} ({_made_by(plan)}): "
-        f"{plan.expert_price:.2f} final runs",
+        f"{plan.expert_price:.2f} final runs"
+        + f"; {plan.n_kept} of another study are kept"
+        * bool(plan.n_kept),
     )
     if plan.n_calibration:
         yield "calibration", f"{plan.n_calibration} of {plan.run_tokens:,} {plan.unit}"

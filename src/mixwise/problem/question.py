@@ -282,6 +282,7 @@ class ProblemQuestion:
                 f"`search.method: {self.search.method}` measures models part by part, and "
                 "`evaluate` gives all examples at once: use subsets or subsets-fast"
             )
+        problems += self.search.group_problems(self.domains)
         problems += _rule_problems(self.chosen_rule)
         answers = self.settings.proxy.answer
         problems += idle_rule(answers, self.chosen_rule)

@@ -317,6 +317,7 @@ class Recipe(Section):
             if name in seen:
                 problems.append(f"{key}: `{metric.set}/{metric.measure}` stands twice: keep one")
             seen.add(name)
+        problems += self.search.group_problems(self.domain_names)
         if self.objective.floors and self.search.method in _WITHOUT_FLOORS:
             problems.append(
                 f"`objective.floors`: `search.method: {self.search.method}` ranks mixtures without "

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
+from mixwise.domain_groups import DomainGroup, group_domains
 from mixwise.errors import RecipeError, nearest, printable
 from mixwise.objective import Aggregation, Direction, Floor, Metric, Objective, Term
 from mixwise.recipe.domains import EvaluationSource
 from mixwise.recipe.limits import PriorChoice, SpaceLimits
-from mixwise.registry import known
+from mixwise.registry import known, own_names
 from mixwise.section import Section
 
 Sequences = Annotated[int, Field(gt=0, le=2**16)]  # of one step: no accelerator holds more
@@ -26,6 +27,7 @@ ExpertMethod = Literal["training", "gradients"]
 _LEAST_REFERENCES = 4
 _WITHOUT_PRIOR = ("subsets-race", "demix")
 _OF_SUBSETS = ("subsets", "subsets-fast", "subsets-race")
+IN_LEVELS = ("top-down", "bottom-up", "mergemix-top-down", "mergemix-bottom-up")
 
 
 class Heldout(Section):
@@ -251,11 +253,17 @@ class Search(SpaceLimits):
     """How candidates are proposed, where, and what is simplest among those that are as good.
 
     ``prefer``: the uniform mixture, the shares of the available tokens, or nothing. ``prior``: a
-    mixture that leaving costs.
+    mixture that leaving costs. ``hierarchy``: groups of domains, for the methods that search in
+    levels: members by group, each a domain or a pattern such as ``web-*``. A domain that no group
+    names is one by itself.
     """
 
     method: Annotated[str, AfterValidator(known("search method"))] = "auto"
     budget: Annotated[int, Field(gt=0, le=10**6)] | None = None
+    hierarchy: dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[tuple[str, ...], Field(min_length=1)],
+    ] = Field(default_factory=dict)
     max_repetition: Annotated[float, Field(gt=0, le=10**6)] = 4.0
     prefer: Literal["uniform", "available", "none"] = "uniform"
     prior: PriorChoice | None = None
@@ -292,6 +300,40 @@ class Search(SpaceLimits):
                 "are on no grid: leave it out, or use another method, such as auto"
             )
         return found
+
+    def levels_of(self, domains: Sequence[str]) -> tuple[DomainGroup, ...]:
+        """Groups of the domains; none without a hierarchy.
+
+        Args:
+            domains: All domains, in their order.
+
+        Raises:
+            RecipeError: If the hierarchy does not fit them.
+        """
+        return group_domains(domains, self.hierarchy) if self.hierarchy else ()
+
+    def group_problems(self, domains: Sequence[str]) -> list[str]:
+        """What is wrong with the hierarchy, a line each.
+
+        Args:
+            domains: All domains, in their order.
+        """
+        if self.method in IN_LEVELS and not self.hierarchy:
+            return [
+                f"`search.method: {self.method}` needs groups of domains, but there are none: name "
+                "them in `search.hierarchy`, such as `{maths: [gsm, proofs]}`"
+            ]
+        if self.hierarchy and self.method in set(own_names("search method")) - set(IN_LEVELS):
+            return [
+                f"`search.hierarchy` has no effect with `search.method: {self.method}`: use "
+                f"{', '.join(IN_LEVELS[:2])} or another of {len(IN_LEVELS)} methods that search in "
+                "levels, or leave it out"
+            ]
+        try:
+            self.levels_of(domains)
+        except RecipeError as error:
+            return list(error.problems)
+        return []
 
 
 class Calibration(Section):

@@ -18,7 +18,7 @@ _ANSWERS = {
 def load_expert_records(folder: Path) -> list[RunRecord]:
     """The records of the experts that this study trained, in the order of their names."""
     records = [load_record(path) for path in sorted(folder.glob("*/"))]
-    return [record for record in records if record is not None]
+    return [record for record in records if record is not None and not record.taken_from]
 
 
 def spent_on_experts(records: list[RunRecord]) -> list[Spent]:

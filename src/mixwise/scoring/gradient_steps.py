@@ -66,8 +66,8 @@ def _search(
     """Metrics of the anchors at each length that was tried, by the part's place."""
 
     def measure(place: int) -> dict[str, Array]:
-        found = parts[place].scorer.score(anchors)
-        return {m.name: np.array([o.values[m.name] for o in found]) for m in metrics}
+        rows = [observation.values for observation in parts[place].scorer.score(anchors)]
+        return {m.name: np.array([row[m.name] for row in rows]) for m in metrics}
 
     first = next(k for k, part in enumerate(parts) if part.coefficient == 1)
     measured = {first: measure(first)}

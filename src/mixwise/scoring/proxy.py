@@ -200,8 +200,8 @@ class ProxyScorer:
         if not self.weighings or self._target <= longest:
             return NOT_CONTINUED
         names = [metric.name for metric in objective.metrics]
-        scored = self.score(self._anchors)
-        values = np.array([[o.values[name] for name in names] for o in scored])
+        rows = [observation.values for observation in self.score(self._anchors)]
+        values = np.array([[row[name] for name in names] for row in rows])
 
         def change(by: Mapping[str, Array]) -> Array:
             moved = [by.get(name, np.zeros(len(values))) for name in names]

@@ -103,14 +103,15 @@ class ReferenceScorer:
         return tuple(runs[k : k + n] for k in range(0, len(runs), n))
 
     def _record(self, run: _Trained, evaluated: Evaluated) -> Observation:
+        is_own = not run.record.taken_from  # a run of another study was paid there
         observation = Observation(
             mixture=run.job.mixture,
             answer="reference",
             rule="",
             seeds=(run.job.seed,),
             measurements=evaluated.measurements,
-            seconds=run.record.seconds + evaluated.seconds,
-            tokens_trained=run.record.n_tokens,
+            seconds=evaluated.seconds + (run.record.seconds if is_own else 0.0),
+            tokens_trained=run.record.n_tokens if is_own else 0,
             tokens_evaluated=evaluated.n_tokens,
             fingerprint=self._fingerprint(run),
             provenance=self._provenance(run),

@@ -182,8 +182,8 @@ class _Answer:
         return (line + base + metric.sign * gained) / 2
 
     def _measure(self, place: int) -> dict[str, Array]:
-        found = self._parts[place].scorer.score(self._anchors)
-        return {name: np.array([o.values[name] for o in found]) for name in found[0].values}
+        rows = [one.values for one in self._parts[place].scorer.score(self._anchors)]
+        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
     def _choose(self, metrics: Sequence[Metric]) -> dict[str, int]:
         """Place of the part at which u scores best, by metric, of the last point and longer steps.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixwise.arrays import Array
+from mixwise.domain_groups import DomainGroup
 from mixwise.errors import RecipeError
 from mixwise.extrapolation import NOT_CONTINUED, ContinuationError
 from mixwise.mixture import Mixture, MixtureSpace
@@ -35,6 +36,7 @@ class SearchProblem:
         continued: What continuing the scores to a longer horizon may miss of the objective.
         is_arithmetic: Whether a candidate and its slopes cost no forward pass.
         prior: A mixture that leaving costs, in every comparison; None for none.
+        groups: Of the domains, for methods that search in levels.
     """
 
     scorer: Scorer
@@ -47,6 +49,7 @@ class SearchProblem:
     continued: ContinuationError = NOT_CONTINUED
     is_arithmetic: bool = False
     prior: Prior | None = None
+    groups: tuple[DomainGroup, ...] = ()
 
     def measured(self, observation: Observation) -> float:
         """The objective of one observation."""
@@ -139,6 +142,8 @@ class SearchMethod:
         n_checks: Mixtures that it scores after the design, at most, without a budget.
         request: What it asks of mixtures; of all of them, or less.
         is_of_subsets: Whether it answers with plain averages of subsets only.
+        over: What the row becomes over groups of domains, whose design and checks depend on them;
+            None for a method that knows no groups.
     """
 
     name: str
@@ -148,6 +153,7 @@ class SearchMethod:
     n_checks: int
     request: Request = VALUES
     is_of_subsets: bool = False
+    over: Callable[[tuple[DomainGroup, ...]], SearchMethod] | None = None
 
 
 def shares_of(observations: Sequence[Observation]) -> Array:

@@ -29,6 +29,7 @@ def run_calibration(workspace: Workbench, found: SearchResult) -> Calibrated:
     problem, wanted = problem_of(workspace), workspace.inputs.horizons
     seeds = workspace.runs.reference_seeds(wanted.calibration_seeds)
     surface = fit_surface(problem, found.scored)
+    others = [*validated(workspace), *workspace.kept_references]
     chosen: tuple[Reference, ...] = ()
     if wanted.n_calibration:
         is_of_subsets = METHODS[found.method].is_of_subsets
@@ -39,8 +40,9 @@ def run_calibration(workspace: Workbench, found: SearchResult) -> Calibrated:
             workspace.reference(seeds),
             n_mixtures=wanted.n_calibration,
             n_seeds=wanted.calibration_seeds,
+            known=workspace.kept_references,
         )
-    calibrated = correct(problem, found, surface, chosen, validated(workspace))
+    calibrated = correct(problem, found, surface, chosen, others)
     discrepancy = calibrated.discrepancy
     workspace.save_result(
         CalibrationFound(

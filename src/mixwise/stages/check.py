@@ -52,12 +52,14 @@ class Checked:
         review: What its data are like.
         warnings: What is allowed but should be known.
         notes: What was chosen for the recipe.
+        reused: What is taken from another study, and what is not.
     """
 
     plan: Plan
     review: DataReview
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    reused: tuple[str, ...] = ()
 
 
 def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checked:
@@ -73,7 +75,8 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     """
     recipe, search = inputs.recipe, inputs.recipe.search
     live = require_inputs(inputs)
-    method = method_for(search.method, recipe.objective_terms)
+    groups = search.levels_of(recipe.domain_names)
+    method = method_for(search.method, recipe.objective_terms, groups)
     design = method.design(inputs.space, search.budget, search.seed)
     n_groups = 0 if method.is_of_subsets else len(recipe.objective.front)
     n_front = most_scored(n_groups) if n_groups else 0
@@ -108,6 +111,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         review_data(inputs, n_shown),
         tuple(found),
         (*notes_of(inputs), *filter(None, [describe_hosts(recipe)])),
+        inputs.settings.kept.lines() if inputs.settings.kept else (),
     )
 
 
@@ -125,7 +129,8 @@ def require_inputs(inputs: Inputs) -> LiveModel:
         raise DataError(*problems)
     require_rule_needs(inputs)
     search = inputs.recipe.search
-    method = method_for(search.method, inputs.recipe.objective_terms)
+    groups = search.levels_of(inputs.recipe.domain_names)
+    method = method_for(search.method, inputs.recipe.objective_terms, groups)
     method.design(inputs.space, search.budget, search.seed)
     choose_references(inputs)
     require_batch_norm(inputs, choose_answers(inputs, find_rule(inputs.recipe.chosen_rule)))

@@ -120,6 +120,7 @@ search:
   #                          # or max_total: 100, of the final run
   # grid: null               # step of the shares of all that is trained, such as 0.05
   # prior: null              # {{shares: available, weight: 0.1}}: stay close; or uniform, or shares
+  # hierarchy: {{}}            # groups of many domains, for top-down, bottom-up: {{web: [web-*]}}
   max_repetition: 4          # most epochs of any domain
   # prefer: uniform          # among mixtures that are as good; or available (tokens), or none
   # seed: 0

@@ -21,7 +21,7 @@ from mixwise.mixture import Mixture
 from mixwise.search.method_table import METHODS
 from mixwise.search.methods.lattice import N_CHECKS
 from mixwise.search.problem import SearchResult, shares_of
-from mixwise.search.space.designs import lattice
+from mixwise.search.space.designs import lattice_size
 from mixwise.share_units import UNIT_WORDS
 from mixwise.stages.calibrate import validated
 from mixwise.stages.horizon import horizon_facts
@@ -73,7 +73,7 @@ def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recomme
     rated = _rate(workspace, calibrated, compared)
     final = _final_of(workspace, decision.mixture)
     validation = workspace.load_result(ValidationFound)
-    n_calibration = workspace.inputs.horizons.n_calibration
+    n_calibration = workspace.inputs.horizons.n_calibration + len(workspace.kept_references)
     judgement = judge(calibrated, validated(workspace), n_calibration=n_calibration)
     horizons = horizon_facts(workspace, calibrated)
     space = workspace.inputs.space
@@ -190,7 +190,7 @@ def _decide(workspace: Workbench, calibrated: Calibrated) -> Decision:
         anchor=anchor,
         base=workspace.base_observation,
         n_final_seeds=recipe.final.seeds,
-        is_searched_again=bool(calibrated.chosen),
+        is_searched_again=bool(calibrated.chosen or workspace.kept_references),
     )
 
 
@@ -324,4 +324,4 @@ def _runs_if_trained(workspace: Workbench, found: SearchResult) -> int:
     """
     if METHODS[found.method].request.order == 0:
         return len(found.scored)
-    return max(len(found.scored), len(lattice(workspace.inputs.space)) + N_CHECKS)
+    return max(len(found.scored), lattice_size(workspace.inputs.space) + N_CHECKS)

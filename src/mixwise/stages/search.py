@@ -107,7 +107,8 @@ class _Candidates:
 
     def __init__(self, workspace: Workbench) -> None:
         search = workspace.recipe.search
-        method = method_for(search.method, workspace.objective)
+        groups = search.levels_of(workspace.recipe.domain_names)
+        method = method_for(search.method, workspace.objective, groups)
         design = method.design(workspace.inputs.space, search.budget, search.seed)
         self._workspace = workspace
         self._most = search.budget or len(design) + method.n_checks
@@ -153,13 +154,14 @@ def problem_of(workspace: Workbench) -> SearchProblem:
         continued=workspace.proxy.error(workspace.objective, workspace.scale),
         is_arithmetic=not workspace.answers.merges,
         prior=search.prior.prior(workspace.inputs.available) if search.prior else None,
+        groups=search.levels_of(workspace.recipe.domain_names),
     )
 
 
-def _problem_of_all_metrics(workspace: Workbench) -> SearchProblem:
+def _of_all_metrics(problem: SearchProblem, workspace: Workbench) -> SearchProblem:
     """The same problem with an objective that reads every metric there is."""
     terms = tuple(Term(metric, 1.0) for metric in workspace.recipe.metrics)
-    return replace(problem_of(workspace), objective=Objective(terms))
+    return replace(problem, objective=Objective(terms))
 
 
 def _bounds(space: MixtureSpace) -> dict[str, Range]:

@@ -22,6 +22,7 @@ from mixwise.report.notices import load_notices
 from mixwise.scorer import Part
 from mixwise.study.folder import NOTICES_FILE, StudyFolder
 from mixwise.study.horizons import plan_horizons
+from mixwise.study.kept_runs import KeptRuns
 from mixwise.study.result_files import FILES, load_result
 from mixwise.study.results import (
     CalibrationFound,
@@ -106,7 +107,7 @@ def read_status(study: StudyFolder) -> StudyStatus:
         stage=_stage(study, recipe, has_experts=n_experts >= n_wanted),
         process=process,
         experts=Count(n_experts, n_wanted),
-        references=Count(_n_runs(study.folder / "references"), _n_planned(recipe)),
+        references=Count(_n_runs(study.folder / "references"), _n_planned(recipe, study.kept)),
         candidates=n_candidates,
         best_so_far=best,
         recommendation=recommendation.mixture if recommendation else None,
@@ -130,13 +131,16 @@ def _n_runs(folder: Path) -> int:
     return sum(1 for _ in folder.glob(f"*/{RUN_FILE}"))
 
 
-def _n_planned(recipe: Recipe) -> int:
+def _n_planned(recipe: Recipe, kept: KeptRuns | None) -> int:
     """References that the recipe asks for, at most: calibration may end early, and runs are shared.
 
-    Each kind of baseline counts once, and that of the single domains once a domain.
+    Those of another study come to them. Each kind of baseline counts once, and that of the single
+    domains once a domain.
     """
-    validated, horizons = recipe.validation, plan_horizons(recipe)
-    n_references = horizons.n_calibration * horizons.calibration_seeds
+    kept = kept or KeptRuns("")
+    horizons = plan_horizons(recipe, kept_steps=kept.expert_steps, n_kept=len(kept.experts))
+    validated, n_references = recipe.validation, len(kept.references)
+    n_references += horizons.n_calibration * horizons.calibration_seeds
     n_references += validated.mixtures * validated.seeds
     kinds = [len(recipe.domains) if kind == "single" else 1 for kind in recipe.final.baselines]
     return n_references + (1 + sum(kinds)) * recipe.final.seeds * recipe.final.train

@@ -27,6 +27,7 @@ from mixwise.ledger import Ledger
 from mixwise.recipe import Recipe, add_domains, load_recipe
 from mixwise.shortages import explain_failed_write, explain_shortage
 from mixwise.study.column_domains import find_values
+from mixwise.study.kept_runs import KeptRuns, kept_from_json
 
 RECIPE_FILE = "recipe.yaml"
 RECOMMENDATION_FILE = "recommendation.json"
@@ -100,6 +101,7 @@ class StudyFolder:
         verify: bool = False,
         values: Mapping[str, str] | None = None,
         problem: Mapping[str, Any] | None = None,
+        kept: KeptRuns | None = None,
     ) -> None:
         """Keep the recipe as given, and where its relative paths start from.
 
@@ -108,6 +110,7 @@ class StudyFolder:
             verify: Whether verification was asked for besides.
             values: Values of its ``domains_from``, by the domains that they name.
             problem: What is kept of the problem that it asks about, where that is Python's.
+            kept: Runs of another study that are gone on with.
         """
         self.save_text(RECIPE_FILE, text)
         content = {
@@ -117,6 +120,7 @@ class StudyFolder:
             "verify": verify,
             "domains_from": dict(values or {}),
             **({} if problem is None else {"problem": dict(problem)}),
+            **({} if kept is None else {"kept": kept.to_json()}),
         }
         self.save_json(STUDY_FILE, content)
 
@@ -142,6 +146,12 @@ class StudyFolder:
     def held(self) -> Mapping[str, Any] | None:
         """Content of the study's ``study.json``; None where there is none yet."""
         return _load_study(self.folder)
+
+    @property
+    def kept(self) -> KeptRuns | None:
+        """Runs of another study that this one goes on with; None where there are none."""
+        content = (self.held or {}).get("kept")
+        return None if content is None else kept_from_json(content, str(self.folder / STUDY_FILE))
 
     def require_recipe_folder(self) -> None:
         """Refuse a study whose inputs cannot be found, before one is looked for elsewhere.

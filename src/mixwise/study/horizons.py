@@ -39,13 +39,15 @@ class Horizons:
     Args:
         final_steps: T.
         points: Steps of the experts' runs at which they are merged, rising; the last is t.
-        n_experts: Experts to train; those that the user brings are not counted.
+        n_experts: Experts to train; those that the user brings, or that are kept from another
+            study, are not counted.
         n_extras: Runs of t steps that the merge rule needs besides.
         n_calibration: Mixtures to train for calibration, T steps each, with every seed.
         calibration_seeds: Seeds of each.
         warmup_steps: Steps of every run before its learning rate is full.
         expert_method: Whether experts are trained, or the base is moved along a gradient that is
             the mean of as many batches as a trained one has steps.
+        n_kept: Experts of another study that are gone on with, and not trained again.
     """
 
     final_steps: int
@@ -56,6 +58,7 @@ class Horizons:
     calibration_seeds: int
     warmup_steps: int = 0
     expert_method: ExpertMethod = "training"
+    n_kept: int = 0
 
     def effective(self, steps: int) -> float:
         """What some steps of a run count as at its full learning rate."""
@@ -73,13 +76,22 @@ class Horizons:
         return short + self.n_calibration * self.calibration_seeds
 
 
-def plan_horizons(recipe: Recipe, brought_tokens: int | None = None) -> Horizons:
+def plan_horizons(
+    recipe: Recipe,
+    brought_tokens: int | None = None,
+    *,
+    kept_steps: int = 0,
+    n_kept: int = 0,
+) -> Horizons:
     """Work out horizons and runs from the budget and from what the recipe sets by hand.
 
     Args:
         recipe: The recipe.
         brought_tokens: What the shortest expert has read, where all are brought and say so; else
             experts that are all brought are taken to be as long as the final run.
+        kept_steps: Steps of experts of another study that are gone on with, which all others then
+            have too; 0 where there are none.
+        n_kept: How many these are; the budget does not pay for them.
 
     Raises:
         RecipeError: If the budget does not pay for one step of every expert, or experts by
@@ -88,8 +100,8 @@ def plan_horizons(recipe: Recipe, brought_tokens: int | None = None) -> Horizons
     final, calibration = recipe.n_steps, recipe.calibration
     n_extras = len(find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names))
     n_experts = sum(domain.expert is None for domain in recipe.domains.values())
-    n_runs = n_experts + n_extras
-    wanted = recipe.experts.horizon_tokens
+    n_runs = n_experts - n_kept + n_extras
+    wanted = kept_steps * recipe.batch_tokens or recipe.experts.horizon_tokens
     if wanted is None and not n_runs and brought_tokens is not None:
         wanted = min(max(brought_tokens, recipe.batch_tokens), final * recipe.batch_tokens)
     spent = spend_budget(
@@ -101,7 +113,7 @@ def plan_horizons(recipe: Recipe, brought_tokens: int | None = None) -> Horizons
         key="experts.horizon_tokens",
     )
     steps, n_calibration = spent.expert_steps, spent.n_calibration
-    method = _choose_method(recipe, steps)
+    method: ExpertMethod = "training" if n_kept else _choose_method(recipe, steps)
     is_trained = n_runs and method == "training"
     if is_trained and steps < final and steps <= recipe.training.warmup_steps:
         raise RecipeError(_within_warmup(recipe, steps, n_runs))
@@ -110,12 +122,13 @@ def plan_horizons(recipe: Recipe, brought_tokens: int | None = None) -> Horizons
         (steps,)
         if method == "gradients"
         else _points(steps, recipe, is_brought=n_experts < len(recipe.domains)),
-        n_experts,
+        n_experts - n_kept,
         n_extras,
         n_calibration,
         calibration.seeds,
         recipe.training.warmup_steps,
         method,
+        n_kept,
     )
 
 

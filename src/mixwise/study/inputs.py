@@ -53,6 +53,7 @@ from mixwise.share_units import ShareUnit, convert_shares
 from mixwise.study.brought_experts import BroughtExperts
 from mixwise.study.contamination import SetLeaks, find_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
+from mixwise.study.kept_runs import KeptRuns
 from mixwise.study.label_names import (
     choose_head,
     name_heads,
@@ -73,11 +74,13 @@ class Settings:
         recipe_folder: Where the recipe's relative paths start from.
         cache: Folder of the token cache.
         trust_remote_code: Whether code from a model's folder may run.
+        kept: Runs of another study that are gone on with.
     """
 
     recipe_folder: Path
     cache: Path
     trust_remote_code: bool = False
+    kept: KeptRuns | None = None
 
 
 class Inputs:
@@ -405,7 +408,13 @@ class Inputs:
         Raises:
             RecipeError: If the budget does not pay for the experts.
         """
-        return plan_horizons(self.recipe, self._experts.shortest_tokens)
+        kept = self.settings.kept
+        return plan_horizons(
+            self.recipe,
+            self._experts.shortest_tokens,
+            kept_steps=kept.expert_steps if kept else 0,
+            n_kept=len(kept.experts) if kept else 0,
+        )
 
     @cached_property
     def space(self) -> MixtureSpace:

@@ -134,6 +134,7 @@ class Plan:
         seconds: Estimated time.
         unit: What is counted where tokens are named: examples, of a task with labels.
         expert_method: Whether experts are trained, or moved along gradients at the base.
+        n_kept: Experts of another study that are gone on with.
     """
 
     domains: tuple[DomainPlan, ...]
@@ -159,6 +160,7 @@ class Plan:
     seconds: float = 0.0
     unit: Unit = "tokens"
     expert_method: ExpertMethod = "training"
+    n_kept: int = 0
 
     @property
     def n_runs(self) -> int:
@@ -199,8 +201,9 @@ class Plan:
         is_continued = self.readings > 1 and self.expert_method == "training"
         n_longer = len(LONGER_STEPS) if is_continued else 0
         shared = (1 + n_merges + self.n_full_runs) * measured.evaluation_seconds
-        shared += self.n_experts * self.readings * measured.reading_seconds
-        shared += self.n_experts * n_longer * measured.objective_seconds
+        n_read = self.n_experts + self.n_kept
+        shared += n_read * self.readings * measured.reading_seconds
+        shared += n_read * n_longer * measured.objective_seconds
         return _START_SECONDS + trained + shared / self.n_workers
 
     @property
@@ -336,12 +339,13 @@ def make_plan(
         n_workers=n_workers,
         run_memory_bytes=run_memory,
         memory_bytes=n_workers * run_memory + _PROCESS_BYTES + store,
-        disk_bytes=2 * checkpoint * n_runs
-        + n_trajectory * n_experts * checkpoint
+        disk_bytes=2 * checkpoint * (n_runs + horizons.n_kept)
+        + n_trajectory * (n_experts + horizons.n_kept) * checkpoint
         + n_gradients * checkpoint
         + snapshots
         + store,
         diagnosis_bytes=store + (moved_diagnosis if is_moved else diagnosis_bytes(shape, recipe)),
         unit=recipe.task_facts.unit,
         expert_method=horizons.expert_method,
+        n_kept=horizons.n_kept,
     )

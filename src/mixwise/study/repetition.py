@@ -87,14 +87,14 @@ def short_run_rows(inputs: Inputs, mixture: Mixture) -> dict[str, int]:
         inputs: The recipe's inputs.
         mixture: What the run trains on, by tokens.
     """
-    recipe, names = inputs.recipe, inputs.recipe.domain_names
+    recipe, shares = inputs.recipe, mixture.as_dict()
     if not recipe.experts.match_repetition:
         return {}
     batch = recipe.training.batch_sequences
     return matched_rows(
-        {name: inputs.corpus(name).train.n_rows(recipe.sequence_length) for name in names},
+        {n: inputs.corpus(n).train.n_rows(recipe.sequence_length) for n in mixture.support},
         expected_shares(inputs),
-        mixture.as_dict(),
+        {name: shares[name] for name in mixture.support},
         final_sequences=recipe.n_steps * batch,
         short_sequences=inputs.horizons.expert_steps * batch,
     )

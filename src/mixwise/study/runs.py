@@ -16,23 +16,17 @@ from mixwise.merging.rule_table import NamedRule
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint, open_checkpoint
 from mixwise.progress import OnProgress
-from mixwise.recipe import Training, hash_section
+from mixwise.recipe import Recipe, Training, hash_section
 from mixwise.study.folder import StudyFolder
 from mixwise.study.gradient_runs import measure_gradients, remove_gradients
+from mixwise.study.horizons import Horizons
 from mixwise.study.inputs import Inputs
 from mixwise.study.repetition import short_run_rows, short_run_rows_of_all
+from mixwise.study.run_fingerprint import expert_fingerprint, run_fingerprint
 from mixwise.study.study_runs import StudyRuns
 from mixwise.study.workers import choose_seats, cluster_of
 from mixwise.training.job import TrainingJob
 from mixwise.training.launch import train
-
-_NOT_IN_RESULT = {
-    "seed",
-    "device",
-    "snapshots",
-    "processes_per_run",
-    "trajectory_checkpoints",
-}
 
 
 class Runs(StudyRuns[TrainingJob]):
@@ -70,6 +64,7 @@ class Runs(StudyRuns[TrainingJob]):
         self._inputs = inputs
         self._is_read_only = read_only
         self._most_at_once = most_at_once
+        self._expert_jobs: dict[str, TrainingJob] = {}  # each names the data of all domains
 
     def close(self) -> None:
         """See `StudyRuns.close`."""
@@ -93,6 +88,12 @@ class Runs(StudyRuns[TrainingJob]):
     def how_to_train(self) -> str:
         """See `StudyRuns.how_to_train`."""
         return f"mixwise experts {self._study.folder}"
+
+    @property
+    def how_to_keep(self) -> str:
+        """See `StudyRuns.how_to_keep`."""
+        again = f"run the recipe with `--reuse {self._study.folder}`"
+        return f"use a new study folder ({again} to keep what is still valid)"
 
     @property
     def how_to_begin_anew(self) -> str:
@@ -160,15 +161,20 @@ class Runs(StudyRuns[TrainingJob]):
 
     def expert_job(self, domain: str) -> TrainingJob:
         """The run that trains the expert of a domain."""
+        if domain not in self._expert_jobs:
+            self._expert_jobs[domain] = self._make_expert_job(domain)
+        return self._expert_jobs[domain]
+
+    def _make_expert_job(self, domain: str) -> TrainingJob:
         job = self._short_job(Mixture.single(self.recipe.domain_names, domain))
         if self._is_by_gradients:
             return self._moved(job, domain)
-        trajectory = self._trajectory
+        trajectory = expert_trajectory(self.recipe, self._inputs.horizons)
         return job.model_copy(
             update={
                 "output": self._study.expert_folder(domain),
                 "trajectory": trajectory,
-                "fingerprint": hash_section(job.fingerprint, *trajectory),
+                "fingerprint": expert_fingerprint(job.fingerprint, trajectory),
             }
         )
 
@@ -189,19 +195,16 @@ class Runs(StudyRuns[TrainingJob]):
             }
         )
 
-    @property
-    def _trajectory(self) -> tuple[int, ...]:
-        """Steps of an expert that are kept: where it is merged, and evenly spaced ones."""
-        n, steps = self.recipe.training.trajectory_checkpoints, self._inputs.horizons.expert_steps
-        even = {round(steps * (k + 1) / (n + 1)) for k in range(n)}
-        return tuple(sorted(even.union(self._inputs.horizons.points) - {0, steps}))
-
     def _short_job(self, mixture: Mixture) -> TrainingJob:
         """A run of the experts' horizon, with their seed, which no reference has."""
         recipe = self.recipe
         settings = recipe.training.model_copy(update={"schedule": recipe.experts.schedule})
         steps = self._inputs.horizons.expert_steps
         rows = short_run_rows(self._inputs, self._inputs.token_mixture(mixture))
+        kept = self._inputs.settings.kept
+        if kept is not None and len(mixture.support) == 1 and mixture.support[0] in kept.experts:
+            read = kept.experts[mixture.support[0]]
+            rows = {} if read is None else {mixture.support[0]: read}
         return self._job(mixture, recipe.training.seed, settings, steps, rows)
 
     def job(self, mixture: Mixture, seed: int) -> TrainingJob:
@@ -238,18 +241,13 @@ class Runs(StudyRuns[TrainingJob]):
         recipe, inputs = self.recipe, self._inputs
         n_sequences = n_steps * settings.batch_sequences
         by_tokens = inputs.token_mixture(mixture)
-        fingerprint = hash_section(
-            inputs.base.fingerprint,
-            settings.model_dump_json(exclude=_NOT_IN_RESULT),
-            str(by_tokens),
-            ",".join(recipe.domain_names),
-            n_sequences,
-            recipe.sequence_length,
-            seed,
-            *(inputs.corpus(name).key for name in by_tokens.support),
-            *(f"{n} rows of {name}" for name, n in most_rows.items()),
-            *(["documents apart"] if recipe.document_masking else []),
-            *([f"heads of {inputs.heads.sizes}"] if inputs.heads.sizes else []),
+        fingerprint = run_fingerprint(
+            inputs,
+            by_tokens,
+            seed=seed,
+            settings=settings,
+            n_sequences=n_sequences,
+            most_rows=most_rows,
         )
         return TrainingJob(
             base=inputs.base.folder,
@@ -271,3 +269,15 @@ class Runs(StudyRuns[TrainingJob]):
             labels=inputs.labels,
             head_sizes=inputs.heads.sizes,
         )
+
+
+def expert_trajectory(recipe: Recipe, horizons: Horizons) -> tuple[int, ...]:
+    """Steps of an expert that are kept: where it is merged, and evenly spaced ones.
+
+    Args:
+        recipe: The recipe.
+        horizons: Where its experts end, and where along their runs they are merged.
+    """
+    n, steps = recipe.training.trajectory_checkpoints, horizons.expert_steps
+    even = {round(steps * (k + 1) / (n + 1)) for k in range(n)}
+    return tuple(sorted(even.union(horizons.points) - {0, steps}))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import cached_property
 
+from mixwise.decision.calibration import Reference
 from mixwise.engine.protocol import Engine
 from mixwise.engine.serial import HereEngine
 from mixwise.errors import RecipeError
@@ -12,6 +14,7 @@ from mixwise.evaluation.likelihood.text import TextSet
 from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.merging.kept_heads import KeptHeads
 from mixwise.merging.pool import ExpertPool
+from mixwise.mixture import Mixture
 from mixwise.models.live_model import LiveModel
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, hash_section
@@ -58,8 +61,12 @@ class Workspace(Workbench):
     ) -> None:
         self.recipe = recipe or study.recipe
         super().__init__(study, rule or self.recipe.chosen_rule, on_progress, read_only=read_only)
+        kept = settings.kept or study.kept
         self.inputs = Inputs(
-            self.recipe, settings, hash_file=self.hash_file, on_progress=on_progress
+            self.recipe,
+            replace(settings, kept=kept),
+            hash_file=self.hash_file,
+            on_progress=on_progress,
         )
         self.runs = Runs(
             study,
@@ -127,6 +134,20 @@ class Workspace(Workbench):
     def answers(self) -> Answers:
         """See `Workbench.answers`."""
         return choose_answers(self.inputs, self.rule)
+
+    @cached_property
+    def kept_references(self) -> tuple[Reference, ...]:
+        """See `Workbench.kept_references`."""
+        kept, names = self.inputs.settings.kept, self.recipe.domain_names
+        by_mixture: dict[Mixture, list[int]] = {}
+        for one in kept.references if kept else ():
+            mixture = Mixture(names, tuple(one.shares.get(name, 0.0) for name in names))
+            by_mixture.setdefault(mixture, []).append(one.seed)
+        proxies = self.proxy.score(list(by_mixture)) if by_mixture else ()
+        return tuple(
+            Reference(proxy, self.reference(sorted(seeds)).runs([mixture])[0])
+            for proxy, (mixture, seeds) in zip(proxies, by_mixture.items(), strict=True)
+        )
 
     def open_pool(self) -> ExpertPool:
         """All that is merged, beside a live model, in this process."""

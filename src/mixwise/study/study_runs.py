@@ -70,6 +70,11 @@ class StudyRuns(ABC, Generic[OfKind]):
         """What the user does to train the experts."""
 
     @property
+    def how_to_keep(self) -> str:
+        """What the user does to let the study as it is."""
+        return "use a new study folder"
+
+    @property
     @abstractmethod
     def how_to_begin_anew(self) -> str:
         """What the user deletes where an expert was made with something else than is asked for."""
@@ -124,7 +129,7 @@ class StudyRuns(ABC, Generic[OfKind]):
             if record is not None and record.fingerprint != job.fingerprint:
                 raise StudyError(
                     f"{job.output}: this expert was trained with other {self.made_with} than are "
-                    f"asked for: use a new study folder, or delete {self.how_to_begin_anew}"
+                    f"asked for: {self.how_to_keep}, or delete {self.how_to_begin_anew}"
                 )
 
     def train_experts(self) -> None:

@@ -12,6 +12,7 @@ from mixwise.study.plan import Plan
 
 _REPEATED = 4.0  # readings of a text up to which it teaches like new
 _MOST_UNEVEN = 2.0  # ratio of an expert's readings to the final run's
+_MOST_NAMED = 12  # domains that have a line each
 _EVEN = 1.25  # ratio of the learned parts of two domains up to which they count as alike
 
 
@@ -129,6 +130,19 @@ def _uneven_repetition(inputs: Inputs, plan: Plan) -> list[str]:
     return found
 
 
+def _limited_shares(inputs: Inputs, plan: Plan) -> list[str]:
+    """Domains whose shares have a limit; of many the narrowest alone, as the plan has them all."""
+    recipe = inputs.recipe
+    limited = [d for d in plan.domains if d.max_share < 1 and recipe.domains[d.name].expert is None]
+    if len(limited) <= _MOST_NAMED:
+        return [f"`domains.{d.name}`: its share is limited to {d.max_share:.2f}" for d in limited]
+    least = min(limited, key=lambda domain: domain.max_share)
+    return [
+        f"the shares of {len(limited)} domains are limited, that of `{least.name}` most: to "
+        f"{least.max_share:.2f} (`max share` of the plan has all)"
+    ]
+
+
 def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
     found = []
     recipe = inputs.recipe
@@ -163,7 +177,5 @@ def _data_warnings(inputs: Inputs, plan: Plan) -> list[str]:
         )
     found += _other_schedules(inputs, plan)
     found += _uneven_repetition(inputs, plan)
-    for domain in plan.domains:
-        if domain.max_share < 1 and recipe.domains[domain.name].expert is None:
-            found.append(f"`domains.{domain.name}`: its share is limited to {domain.max_share:.2f}")
+    found += _limited_shares(inputs, plan)
     return found

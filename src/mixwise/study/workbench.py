@@ -87,6 +87,11 @@ class Workbench(ABC):
     # --- what the kinds of studies differ in -----------------------------------------------------
 
     @property
+    def kept_references(self) -> tuple[Reference, ...]:
+        """References of another study that this one goes on with, by both answers."""
+        return ()
+
+    @property
     @abstractmethod
     def evaluations(self) -> Evaluations:
         """Where models are evaluated."""

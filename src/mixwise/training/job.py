@@ -176,6 +176,7 @@ class RunRecord(BaseModel):
         token_hashes: Hash of the tokens of each domain that was read.
         method: Whether the base was trained, or moved once along the mean gradient of the run's
             batches, which stayed at the base.
+        taken_from: Folder of the run of another study that this is; empty for one's own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -193,6 +194,7 @@ class RunRecord(BaseModel):
     files: dict[str, str] = {}
     token_hashes: dict[str, str] = {}
     method: ExpertMethod = "training"
+    taken_from: str = ""
 
 
 def load_record(folder: Path) -> RunRecord | None:

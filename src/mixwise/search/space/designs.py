@@ -71,6 +71,20 @@ def lattice(space: MixtureSpace) -> tuple[Mixture, ...]:
     return distinct([Mixture(space.domains, tuple(point)) for point in points])
 
 
+def lattice_size(space: MixtureSpace) -> int:
+    """How many points the lattice of a space has, without choosing them.
+
+    Example:
+        >>> lattice_size(MixtureSpace.whole(["a", "b", "c"]))
+        6
+    """
+    n_domains, n_corners = len(space.domains), len(_corners(space)[:_MOST_CORNERS])
+    wanted = n_domains * (n_domains + 1) // 2
+    if n_corners * (n_corners + 1) // 2 > wanted:
+        return wanted
+    return len(lattice(space))
+
+
 def low_discrepancy(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...]:
     """Low-discrepancy points inside the space.
 
