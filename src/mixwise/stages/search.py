@@ -55,8 +55,7 @@ def run_search(workspace: Workbench) -> SearchResult:
     scored = workspace.proxy.score([entry.mixture for entry in every_baseline(workspace)])
     observations = _ranked(workspace, [*result.scored, *scored])
     names = {str(entry.mixture): entry.name for entry in every_baseline(workspace)}
-    of_all_metrics = _problem_of_all_metrics(workspace)
-    surface = fit_surface(of_all_metrics, observations)
+    surface = fit_surface(_of_all_metrics(problem, workspace), observations)
     final_seeds = workspace.recipe.final.seeds
     workspace.save_result(
         describe_surface(surface, observations, workspace.objective, final_seeds=final_seeds)
