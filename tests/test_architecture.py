@@ -27,7 +27,7 @@ FLOORS = (
     },
     {"kinds"},
     {"observation", "scorer", "recipe"},
-    {"data", "models", "engine"},
+    {"data", "models", "engine", "tracking"},
     {"merging", "training", "evaluation", "search", "ledger"},
     {"scoring", "decision", "diagnostics"},
     {"study", "swarm"},

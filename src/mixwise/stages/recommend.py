@@ -23,6 +23,7 @@ from mixwise.share_units import UNIT_WORDS
 from mixwise.stages.calibrate import validated
 from mixwise.stages.horizon import horizon_facts
 from mixwise.stages.search import every_baseline
+from mixwise.stages.tracking import tell_tracker
 from mixwise.study.result_files import FILES, result_to_json
 from mixwise.study.results import (
     CalibrationFound,
@@ -118,6 +119,7 @@ def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recomme
         front=front,
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
+    tell_tracker(workspace, recommendation)
     return recommendation
 
 
