@@ -35,24 +35,30 @@ Array = npt.NDArray[np.float64]
 _KINDS = {"log-linear (Olmix' code)": "log_linear", "LightGBM (Olmix' code)": "lightgbm"}
 
 
-def fit_by_olmix(table: SwarmTable, *, kind: str, olmix: Path, python: Path) -> swarm.Predict:
-    """A fit whose predictions are made by Olmix, in a process of its own."""
+def fit_by_olmix(
+    table: SwarmTable, *, asked: Array, kind: str, olmix: Path, python: Path
+) -> swarm.Predict:
+    """A fit by Olmix, in a process of its own.
 
-    def predict(asked: Array) -> Array:
-        with tempfile.TemporaryDirectory() as folder:
-            task, found = (Path(folder) / name for name in ("task.npz", "found.npz"))
-            np.savez(task, shares=table.shares, values=table.values, asked=asked)
-            script = Path(__file__).with_name("olmix_fits.py")
-            subprocess.run(
-                [python, script, task, found, kind],
-                env=os.environ | {"PYTHONPATH": str(olmix)},
-                check=True,
-                capture_output=True,
-            )
-            predicted: Array = np.load(found)["predicted"]
-            return predicted
-
-    return predict
+    Args:
+        table: What is fitted.
+        asked: All mixtures that will be asked for, which one process predicts with one fit.
+        kind: Of its table of regressors.
+        olmix: A checkout.
+        python: An interpreter with its packages.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        task, found = (Path(folder) / name for name in ("task.npz", "found.npz"))
+        np.savez(task, shares=table.shares, values=table.values, asked=asked)
+        subprocess.run(
+            [python, Path(__file__).with_name("olmix_fits.py"), task, found, kind],
+            env=os.environ | {"PYTHONPATH": str(olmix)},
+            check=True,
+            capture_output=True,
+        )
+        predicted: Array = np.load(found)["predicted"]
+    known = {row.tobytes(): values for row, values in zip(asked, predicted, strict=True)}
+    return lambda shares: np.stack([known[row.tobytes()] for row in shares])
 
 
 def main() -> None:
@@ -66,16 +72,21 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 64, 128])
     parser.add_argument("--draws", type=int, default=3)
     options = parser.parse_args()
-    made = partial(fit_by_olmix, olmix=options.olmix.resolve(), python=options.python.absolute())
+    published = swarm.SWARMS[options.table]
+    columns = Asked(metrics=swarm.OBJECTIVES[options.objective], by=("index",))
+    table, larger = (swarm.read(options.folder, p, columns) for p in (published, swarm.LARGER))
+    made = partial(
+        fit_by_olmix,
+        asked=np.concatenate([table.shares, larger.shares]),
+        olmix=options.olmix.resolve(),
+        python=options.python.absolute(),
+    )
     fits: dict[str, Callable[[SwarmTable], swarm.Predict]] = {
         "mixwise fit": swarm.FITS["mixwise fit"],
         "LightGBM (RegMix)": swarm.FITS["LightGBM (RegMix)"],
         **{name: partial(made, kind=kind) for name, kind in _KINDS.items()},
         "line": swarm.FITS["line"],
     }
-    published = swarm.SWARMS[options.table]
-    asked = Asked(metrics=swarm.OBJECTIVES[options.objective], by=("index",))
-    table, larger = (swarm.read(options.folder, p, asked) for p in (published, swarm.LARGER))
     print(f"\n{options.table}, {options.objective}, {options.draws} draws\n\n{swarm.HEAD}")
     for size in options.sizes:
         for name, fit in fits.items():
