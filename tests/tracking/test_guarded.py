@@ -26,7 +26,7 @@ class Recorder:
     def log(self, series: str, values: Mapping[str, float], step: int) -> None:
         print("loud")
         random.random()
-        np.random.random()  # noqa: NPY002 - what is tested
+        np.random.random()
         if step == self.fails_at:
             raise ConnectionError("the server is away\nfor long")
         self.points.append((series, step))
@@ -55,10 +55,10 @@ def test_a_tool_that_fails_is_said_once_and_told_no_more(
     with pytest.warns(MixwiseWarning, match=r"trackio failed \(OSError: no disk\)"):
         run = GuardedRun(tracked(tmp_path, ("mlflow", "wandb", "trackio")))
     random.seed(1)
-    np.random.seed(1)  # noqa: NPY002
-    expected = random.random(), np.random.random()  # noqa: NPY002
+    np.random.seed(1)
+    expected = random.random(), np.random.random()
     random.seed(1)
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     run.log("train", {"loss": 1.0}, 1)
     with pytest.warns(MixwiseWarning, match="wandb failed .*the server is away. and is told no"):
         run.log("train", {"loss": 1.0}, 2)
@@ -69,5 +69,5 @@ def test_a_tool_that_fails_is_said_once_and_told_no_more(
     run.close(is_finished=True)
     assert sound.points == [("train", 1), ("train", 2), ("train", 3), ("closed", 1)]
     assert frail.points == [("train", 1)]
-    assert (random.random(), np.random.random()) == expected  # noqa: NPY002
+    assert (random.random(), np.random.random()) == expected
     assert "loud" not in capsys.readouterr().out

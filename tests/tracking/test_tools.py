@@ -77,7 +77,7 @@ def test_mlflow_nests_runs_and_goes_on_with_them(tmp_path: Path) -> None:
 def in_a_process(code: str, folder: Path, **environment: str) -> str:
     """Run code where the tool finds no server; its threads and services end with it."""
     script = (
-        "from pathlib import Path\nfrom tests.tracking.test_tracking_run import tracked, study_run\n"
+        "from pathlib import Path\nfrom tests.tracking.test_tracking_run import tracked\n"
         f"from mixwise.tracking.tools import TOOLS\nfolder = Path({str(folder)!r})\n{code}"
     )
     done = subprocess.run(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import get_args
 
 from mixwise.errors import RecipeError, nearest, printable
@@ -33,7 +34,10 @@ def parse_asked(domains: str = "", metrics: Sequence[str] = (), by: Sequence[str
 
 
 def parse_space(
-    domains: Sequence[str], smallest: Sequence[str] = (), largest: Sequence[str] = ()
+    domains: Sequence[str],
+    smallest: Sequence[str] = (),
+    largest: Sequence[str] = (),
+    fixed: Mapping[str, float] = MappingProxyType({}),
 ) -> MixtureSpace:
     """The mixtures that may be recommended.
 
@@ -41,6 +45,7 @@ def parse_space(
         domains: Of the table.
         smallest: ``NAME=SHARE`` each: no less of the domain.
         largest: The same: no more of it.
+        fixed: Shares that stay as they are, where nothing is said of the domain.
 
     Raises:
         RecipeError: If a name or a share is none, or no mixture satisfies them.
@@ -51,6 +56,8 @@ def parse_space(
     """
     low = _bounds("--min-share", smallest, domains)
     high = _bounds("--max-share", largest, domains)
+    kept = {name: share for name, share in fixed.items() if name not in low | high}
+    low, high = kept | low, kept | high
     return MixtureSpace(
         tuple(domains),
         tuple(low.get(name, 0.0) for name in domains),

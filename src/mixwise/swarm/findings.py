@@ -92,6 +92,9 @@ class SwarmFit:
         error: Root mean square error of these, over the spread of the runs.
         widened: By how much the surrogate's own intervals were widened, as they held too few.
         next_run: What to train next.
+        fixed: Shares that all runs have alike, and that are kept.
+        line_shares: Grid of one domain's share, from 0 to 1.
+        lines: Expected objective on the grid, by domain; the others keep their proportions.
     """
 
     answer: str
@@ -114,3 +117,6 @@ class SwarmFit:
     error: float
     widened: float
     next_run: NextRun
+    fixed: Mapping[str, float]
+    line_shares: tuple[float, ...]
+    lines: Mapping[str, tuple[float, ...]]
