@@ -68,7 +68,7 @@ def init(
         typer.Option(
             "--from",
             metavar="CONFIG",
-            help="Take the datasets of a configuration of TRL, Axolotl or LLaMA-Factory.",
+            help="Take the datasets of a configuration of TRL, Axolotl, LLaMA-Factory or ms-swift.",
         ),
     ] = None,
     as_json: Json = False,

@@ -5,7 +5,7 @@ Source:
     ``int(weight × N)`` rows of a dataset, 0 < weight ≤ 1.
 
 Method:
-    Texts may stand beside conversations: all of a text is learned whatever ``train_on_inputs`` says.
+    Texts may stand beside conversations: all of a text is learned, whatever ``train_on_inputs``.
     A weight is rᵢ / Nᵢ, and a little more, as Axolotl drops fractions of a row. Texts
     (``completion``) are split at ``sequence_len``, up to 64 pieces; conversations beyond it are
     cut, where Axolotl's usual strategy drops them whole.
