@@ -147,6 +147,7 @@ def test_a_share_that_all_runs_have_is_kept_unless_bounds_say_otherwise() -> Non
     table = replace(free, domains=(*DOMAINS, "replay"), shares=shares)
     found = fit_swarm(table)
     assert found.fixed == {"replay": pytest.approx(0.2)}
+    assert set(found.lines) == set(DOMAINS)
     assert found.mixture.as_dict()["replay"] == pytest.approx(0.2, abs=1e-6)
     assert found.next_run.mixture.as_dict()["replay"] == pytest.approx(0.2, abs=2e-3)
     freed = fit_swarm(table, MixtureSpace.whole(table.domains))

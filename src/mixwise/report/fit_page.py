@@ -15,8 +15,8 @@ from plotly.offline import get_plotlyjs
 from mixwise.decision.score import OBJECTIVE
 from mixwise.errors import ResourceError
 from mixwise.files import replace_file
-from mixwise.report.charts import mixture_figure, profile_figure
-from mixwise.report.figures import chart
+from mixwise.report.charts import chart
+from mixwise.report.figures import mixture_figure, profile_figure
 from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import NOTHING, count, estimate, number, share, signed
 from mixwise.report.tables import brief, mixture_bar, table

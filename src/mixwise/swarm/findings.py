@@ -94,7 +94,8 @@ class SwarmFit:
         next_run: What to train next.
         fixed: Shares that all runs have alike, and that are kept.
         line_shares: Grid of one domain's share, from 0 to 1.
-        lines: Expected objective on the grid, by domain; the others keep their proportions.
+        lines: Expected objective on the grid, by domain that is not fixed; the others keep their
+            proportions.
     """
 
     answer: str

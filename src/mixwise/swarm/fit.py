@@ -141,14 +141,18 @@ def fit_swarm(
             if name in table.fixed and share == space.upper[i]
         },
         line_shares=tuple(_GRID.tolist()),
-        lines=_lines(surface, chosen),
+        lines=_lines(surface, chosen, space),
     )
 
 
-def _lines(surface: SwarmSurface, chosen: Mixture) -> dict[str, tuple[float, ...]]:
-    """Expected J where each domain's share goes from 0 to 1 and others keep their proportions."""
+def _lines(
+    surface: SwarmSurface, chosen: Mixture, space: MixtureSpace
+) -> dict[str, tuple[float, ...]]:
+    """Expected J where a share that is not fixed goes from 0 to 1; others keep their proportions."""
     found = {}
     for i, name in enumerate(chosen.domains):
+        if space.lower[i] == space.upper[i]:
+            continue
         others = chosen.array.copy()
         others[i] = 0
         if others.sum() == 0:

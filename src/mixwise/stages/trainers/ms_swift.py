@@ -71,7 +71,7 @@ def _wanted(text: str, config: Config, places: Places, *, uses_hub: bool) -> Wan
     name = rest if mark else text
     if not mark and places.find(name, f"{config.place}: `dataset`") is not None:
         return Wanted(name)
-    if mark and head.lower() == "ms" or not (mark or uses_hub or "." in name):
+    if (mark and head.lower() == "ms") or not (mark or uses_hub or "." in name):
         raise config.refused("dataset", f"names `{name}` of ModelScope, which mixwise cannot open")
     dataset, _, subset = name.partition(":")
     return Wanted(dataset, config=subset or None)
