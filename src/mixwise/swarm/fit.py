@@ -148,7 +148,7 @@ def fit_swarm(
 def _lines(
     surface: SwarmSurface, chosen: Mixture, space: MixtureSpace
 ) -> dict[str, tuple[float, ...]]:
-    """Expected J where a share that is not fixed goes from 0 to 1; others keep their proportions."""
+    """Expected J where one share goes from 0 to 1 and the others keep their proportions."""
     found = {}
     for i, name in enumerate(chosen.domains):
         if space.lower[i] == space.upper[i]:
