@@ -78,8 +78,8 @@ def _headline(found: SwarmFit) -> list[str]:
     lines = [
         f"Expected objective {signed(found.expected)} (95 % {signed(low)} to {signed(high)} for "
         f"one run): the mean of {len(found.metrics)} metric(s), in standard deviations over the "
-        f"runs. It is {signed(found.ahead)} ± {number(found.ahead_deviation)} between the mixture "
-        "with the highest and the uniform one.",
+        "runs. The highest that is expected anywhere is ahead of the uniform mixture's by "
+        f"{number(found.ahead)} ± {number(found.ahead_deviation)}.",
         f"Runs that the fit did not see were ranked at ρ {estimate(found.fidelity.spearman)}, with "
         f"an error of {number(found.error)} of their spread.",
     ]
