@@ -43,12 +43,15 @@ def test_a_study_and_its_runs_are_told_and_the_answer_is_the_same(
     experiment = client.get_experiment_by_name("mixwise")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
-    kinds = sorted(run.data.tags["mixwise.kind"] for run in runs)
-    assert kinds == ["expert", "expert", "final", "study"]
+    kinds = [run.data.tags["mixwise.kind"] for run in runs]
+    assert [kinds.count(kind) for kind in ("study", "expert", "final")] == [1, 2, 1]
+    n_references = len(kinds) - 3
     [study] = [run for run in runs if run.data.tags["mixwise.kind"] == "study"]
     assert study.info.status == "FINISHED"
     assert study.data.tags["report"] == str(told / "report.html")
-    assert study.data.metrics["recommendation/price"] == 1.0
+    assert 0 < study.data.metrics["recommendation/price"] <= 1
+    prices = client.get_metric_history(study.info.run_id, "recommendation/price")
+    assert len({point.step for point in prices}) == len(prices)
     assert "stage/search" in study.data.tags
     history = client.get_metric_history(study.info.run_id, "proxy/objective")
     assert [point.step for point in history] == list(range(1, len(history) + 1))
@@ -58,7 +61,7 @@ def test_a_study_and_its_runs_are_told_and_the_answer_is_the_same(
             losses = client.get_metric_history(run.info.run_id, "train/loss")
             assert len({point.step for point in losses}) == len(losses) > 0
     folders = sorted(folder.name for folder in told.glob("tracking/tensorboard/*"))
-    assert [name.partition("-")[0] for name in folders] == ["expert", "expert", "final", "study"]
+    assert sorted(name.partition("-")[0] for name in folders) == sorted(kinds)
     curves = scalars(told / "tracking" / "tensorboard" / "study")
     assert len(curves["proxy/objective"]) == len(history)
-    assert len(curves["reference/objective"]) == 1
+    assert len(curves["reference/objective"]) == n_references

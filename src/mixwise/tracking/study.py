@@ -20,6 +20,7 @@ from pathlib import Path
 from mixwise.errors import MixwiseWarning, first_line
 from mixwise.mixture import Mixture
 from mixwise.observation import Observation
+from mixwise.recipe import hash_section
 from mixwise.recipe.tracking import Tracking
 from mixwise.tracking.guarded import GuardedRun
 from mixwise.tracking.run import RunKind, TrackedRun
@@ -27,6 +28,7 @@ from mixwise.tracking.run import RunKind, TrackedRun
 FOLDER = "tracking"
 _STUDY_FILE = "study.json"
 _OBSERVED_FILE = "observed.tsv"
+_CONCLUSION = "recommendation"
 
 
 class TrackedStudy:
@@ -92,13 +94,10 @@ class TrackedStudy:
 
     def observe(self, observation: Observation, objective: float) -> None:
         """An observation and its objective; each is told once."""
-        if self._told is None or observation.fingerprint in self._known:
+        if self._told is None:
             return
         answer = observation.answer
-        self._remember(observation.fingerprint, answer, objective)
-        with self._own_files(), (self._folder / _OBSERVED_FILE).open("a", encoding="utf-8") as file:
-            file.write(f"{observation.fingerprint}\t{answer}\t{objective!r}\n")
-        if self._told is None:  # the line could not be written
+        if not self._is_new(observation.fingerprint, answer, objective):
             return
         shares = observation.mixture.as_dict() if observation.mixture else {}
         self._told.log(
@@ -116,15 +115,16 @@ class TrackedStudy:
         """What the study has come to so far.
 
         Args:
-            figures: Curves of one point, which later conclusions follow.
+            figures: A point of the curves of recommendations, told once as long as it is the same.
             texts: By name.
         """
         self._is_finished = True
         if self._told is None:
             return
         finite = {name: value for name, value in figures.items() if math.isfinite(value)}
-        self._told.log("recommendation", finite, sum(self._n_observed.values()))
         self._told.note(texts)
+        if self._is_new(hash_section(json.dumps(finite, sort_keys=True)), _CONCLUSION, 0.0):
+            self._told.log(_CONCLUSION, finite, self._n_observed[_CONCLUSION])
 
     def close(self) -> None:
         """Let go of the study's run."""
@@ -188,6 +188,15 @@ class TrackedStudy:
         for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
             fingerprint, answer, objective = line.split("\t")
             self._remember(fingerprint, answer, float(objective))
+
+    def _is_new(self, fingerprint: str, series: str, objective: float) -> bool:
+        """Whether a point was not told before; then its line is written."""
+        if fingerprint in self._known:
+            return False
+        with self._own_files(), (self._folder / _OBSERVED_FILE).open("a", encoding="utf-8") as file:
+            file.write(f"{fingerprint}\t{series}\t{objective!r}\n")
+        self._remember(fingerprint, series, objective)
+        return self._told is not None  # the line could be written
 
     def _remember(self, fingerprint: str, answer: str, objective: float) -> None:
         self._known.add(fingerprint)

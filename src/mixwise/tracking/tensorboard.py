@@ -5,6 +5,7 @@ A run that goes on writes one more file beside the first, which TensorBoard read
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,12 +17,10 @@ class TensorBoardRun:
 
     Args:
         writer: Torch's writer of event files.
-        n_noted: Texts that were written; each is a step of its own, the last of a name counts.
     """
 
-    def __init__(self, writer: Any, n_noted: int = 0) -> None:
+    def __init__(self, writer: Any) -> None:
         self._writer = writer
-        self._n_noted = n_noted
 
     def log(self, series: str, values: Mapping[str, float], step: int) -> None:
         """See `Told`."""
@@ -30,10 +29,9 @@ class TensorBoardRun:
         self._writer.flush()
 
     def note(self, texts: Mapping[str, str]) -> None:
-        """See `Told`."""
+        """See `Told`: the step of a text is the second at which it was said; the last counts."""
         for name, text in texts.items():
-            self._writer.add_text(name, text, self._n_noted)
-            self._n_noted += 1
+            self._writer.add_text(name, text, int(time.time()))
         self._writer.flush()
 
     def close(self, *, is_finished: bool) -> None:
