@@ -18,6 +18,7 @@ budget: 1
 sequence_length: 16
 evaluation: {max_sequences: 8, batch_sequences: 4}
 training: {learning_rate: 3.0e-3, batch_sequences: 4, warmup_steps: 1, device: cpu}
+calibration: {mixtures: 0}
 engine: {workers: 2, threads: 1}
 """
 
