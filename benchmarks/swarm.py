@@ -39,7 +39,8 @@ from mixwise.swarm.surface import Units
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
-Fit = Callable[[SwarmTable], Callable[[Array], Array]]
+Predict = Callable[[Array], Array]
+Fit = Callable[[SwarmTable], Predict]
 OBJECTIVES: Mapping[str, Mapping[str, Direction | None]] = {
     "Pile-CC": {"metric/the_pile_pile_cc_val_loss": None},
     "all losses": {},
@@ -75,6 +76,10 @@ SWARMS = {
     "60M (report)": Published("test_mixture_60m", "test_pile_loss_60m", 128, (32, 64, 128)),
 }
 LARGER = Published("test_mixture_1B", "test_pile_loss_1B", 0, ())
+HEAD = (
+    "| runs | surrogate | ρ | error ÷ spread | regret ÷ random pick's | ρ at 1B | CPU s |\n"
+    "| --- | --- | --- | --- | --- | --- | --- |"
+)
 FITS: dict[str, Fit] = {
     "mixwise fit": by_mixwise,
     "LightGBM (RegMix)": lambda table: fit_trees(table.shares, table.values, seed=0),
@@ -103,32 +108,32 @@ def main() -> None:
     claims: list[Claim] = []
     for (swarm, published), objective in product(SWARMS.items(), OBJECTIVES):
         asked = Asked(metrics=OBJECTIVES[objective], by=("index",))
-        table = _read(options.folder, published, asked)
-        larger = _read(options.folder, LARGER, asked)
+        table = read(options.folder, published, asked)
+        larger = read(options.folder, LARGER, asked)
         print(f"\n{swarm}, {objective}\n")
-        print(
-            "| runs | surrogate | ρ | error ÷ spread | regret ÷ random pick's | ρ at 1B | CPU s |"
-        )
-        print("| --- | --- | --- | --- | --- | --- | --- |")
+        print(HEAD)
         for size in published.sizes:
             for name, fit in FITS.items():
-                orders = [_order(table, k) for k in range(options.draws)]
+                orders = [order(table, k) for k in range(options.draws)]
                 n = published.n_test
-                found = [_one(table, larger, fit, o[:n], o[n : n + size]) for o in orders]
-                claims += _report(f"{swarm}, {objective}", size, name, found)
+                found = [one(table, larger, fit, o[:n], o[n : n + size]) for o in orders]
+                claims += report(f"{swarm}, {objective}", size, name, found)
     save_claims("swarm", claims)
 
 
-def _read(folder: Path, published: Published, asked: Asked) -> SwarmTable:
+def read(folder: Path, published: Published, asked: Asked) -> SwarmTable:
+    """A published table."""
     files = [folder / f"{name}.csv" for name in (published.mixtures, published.losses)]
     return read_swarm(files, asked)
 
 
-def _order(table: SwarmTable, draw: int) -> Rows:
+def order(table: SwarmTable, draw: int) -> Rows:
+    """A draw: its rows in an order."""
     return np.random.default_rng(draw).permutation(len(table.shares))
 
 
-def _one(table: SwarmTable, larger: SwarmTable, fit: Fit, test: Rows, train: Rows) -> Outcome:
+def one(table: SwarmTable, larger: SwarmTable, fit: Fit, test: Rows, train: Rows) -> Outcome:
+    """Fit some rows, and rank others."""
     started = time.process_time()
     predict = fit(_rows(table, train))
     seconds = time.process_time() - started
@@ -156,7 +161,8 @@ def _rows(table: SwarmTable, rows: Rows) -> SwarmTable:
     return replace(table, shares=table.shares[rows], values=table.values[rows], places=places)
 
 
-def _report(objective: str, size: int, name: str, found: Sequence[Outcome]) -> list[Claim]:
+def report(objective: str, size: int, name: str, found: Sequence[Outcome]) -> list[Claim]:
+    """Print a row of several draws; its figures."""
     rho, error, regret, seconds, larger = (
         np.array([getattr(one, field) for one in found])
         for field in ("rho", "error", "regret", "seconds", "larger")

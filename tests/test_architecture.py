@@ -31,7 +31,7 @@ FLOORS = (
     },
     {"kinds"},
     {"observation", "scorer", "recipe"},
-    {"data", "models", "engine"},
+    {"data", "models", "engine", "tracking"},
     {"merging", "training", "evaluation", "search", "ledger"},
     {"scoring", "decision", "diagnostics"},
     {"study", "swarm"},

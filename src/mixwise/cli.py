@@ -80,7 +80,7 @@ def init(
         typer.Option(
             "--from",
             metavar="CONFIG",
-            help="Take the datasets of a configuration of TRL, Axolotl or LLaMA-Factory.",
+            help="Take the datasets of a configuration of TRL, Axolotl, LLaMA-Factory or ms-swift.",
         ),
     ] = None,
     as_json: Json = False,
@@ -542,6 +542,9 @@ def fit(
         Literal["uniform", "none"], typer.Option(help="What is taken among equals.")
     ] = "uniform",
     seed: Annotated[int, typer.Option(min=0, help="Of folds and draws.")] = 0,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page of it, one file that opens offline.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Recommend a mixture by runs that exist already, whoever trained them, and say how sure it is.
@@ -551,10 +554,18 @@ def fit(
     from mixwise.swarm import fit_swarm, parse_asked, parse_space, read_swarm
 
     table = read_swarm(runs, parse_asked(domains, metric or (), by or ()))
-    space = parse_space(table.domains, min_share or (), max_share or (), limits)
+    space = parse_space(
+        table.domains, min_share or (), max_share or (), limits=limits, fixed=table.fixed
+    )
     with console.progress("fitting") as shown:
         found = fit_swarm(table, space, prefer=prefer, seed=seed, on_progress=shown)
+    if report is not None:
+        from mixwise.report.fit_page import save_fit_page
+
+        save_fit_page(found, report)
     _show(found, as_json, lambda: console.print_fit(found))
+    if report is not None and not as_json:
+        console.print_text(f"Report: {report}")
 
 
 def _run_main_job(

@@ -37,6 +37,14 @@ def test_the_same_as_json(runs: Path, mixwise: Cli) -> None:
     assert found["metrics"]["dev/loss"]["direction"] == "min"
 
 
+def test_a_page_is_written_where_it_is_asked_for(runs: Path, tmp_path: Path, mixwise: Cli) -> None:
+    page = tmp_path / "fit.html"
+    code, out, _ = mixwise("fit", str(runs), "--metric", "dev/loss", "--report", str(page))
+    assert code == 0
+    assert f"Report: {page}" in out
+    assert "What to train next" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("bound", "text"),
     [

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.scoring.test_weighing import ANCHORS, BASE, GAIN, LOSS, Known
 
+from mixwise.errors import MixwiseWarning
 from mixwise.mixture import Mixture
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Observation
@@ -30,7 +31,17 @@ def weighed(parts: list[ProxyPart], metric: Metric = LOSS) -> Weighing:
     return weigh_steps(parts, ANCHORS, 64.0, [metric], ["predictions"], BASE)[metric.name]
 
 
-@pytest.mark.parametrize("best", [0.25, 1.0, 3.0, 10.0])
+@pytest.mark.parametrize(
+    ("best", "way"),
+    [(0.125, "a shorter .*; lower"), (10.0, "a longer .*; raise `training.learning_rate`")],
+)
+def test_the_end_of_the_range_is_told(best: float, way: str) -> None:
+    with pytest.warns(MixwiseWarning, match=rf"`set/loss` the best step is {best:g} times.*{way}"):
+        found = weighed(steps(best))
+    assert found.coefficients == {"predictions": best}
+
+
+@pytest.mark.parametrize("best", [0.25, 1.0, 3.0])
 @pytest.mark.parametrize("metric", [LOSS, GAIN])
 def test_the_length_is_that_at_which_uniform_scores_best(best: float, metric: Metric) -> None:
     found = weighed(steps(best), metric)

@@ -139,3 +139,25 @@ def test_a_metric_that_all_runs_share_tells_nothing_whatever_its_rounding() -> N
     assert found.interval[1] - found.interval[0] < alone.interval[1] - alone.interval[0]
     with pytest.raises(DataError, match="all runs have the same scores"):
         fit_swarm(replace(table, values=constant))
+
+
+def test_a_share_that_all_runs_have_is_kept_unless_bounds_say_otherwise() -> None:
+    free = make(30)
+    shares = np.concatenate([0.8 * free.shares, np.full((30, 1), 0.2)], axis=1)
+    table = replace(free, domains=(*DOMAINS, "replay"), shares=shares)
+    found = fit_swarm(table)
+    assert found.fixed == {"replay": pytest.approx(0.2)}
+    assert set(found.lines) == set(DOMAINS)
+    assert found.mixture.as_dict()["replay"] == pytest.approx(0.2, abs=1e-6)
+    assert found.next_run.mixture.as_dict()["replay"] == pytest.approx(0.2, abs=2e-3)
+    freed = fit_swarm(table, MixtureSpace.whole(table.domains))
+    assert freed.fixed == {}
+    assert fit_swarm(free).fixed == {}
+
+
+def test_lines_pass_through_the_recommendation() -> None:
+    found = fit_swarm(make(30))
+    line = found.lines["math"]
+    assert len(line) == len(found.line_shares) == 21
+    top = found.line_shares[int(np.argmax(line))]
+    assert abs(top - found.mixture.as_dict()["math"]) <= 0.1

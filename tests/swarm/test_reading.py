@@ -121,11 +121,6 @@ def test_rows_without_a_counterpart_are_counted(tmp_path: Path) -> None:
             r"column `seed` may be a share or not.*`--domains math,web`",
         ),
         (
-            {"r": "math,web,rest,loss\n0.5,0.49,0.01,2\n0.402,0.59,0.01,1\n"},
-            Asked(),
-            "column `rest` may be a share or not",
-        ),
-        (
             {"r": "math,web,loss,acc\n0.5,0.5,2,1\n0.4,0.6,nan,1\n"},
             Asked(),
             r"r\.csv:3: the metric `loss` is nan",
@@ -232,7 +227,7 @@ def test_limits_of_a_file(tmp_path: Path) -> None:
         "limits: [a <= 2 * b]\ngrid: 0.1\n"
         "cost: {per_million_tokens: {c: 10}, max_mean: 6}\n"
     )
-    space = parse_space(["a", "b", "c"], ["a=0.1"], ["b=0.5"], file)
+    space = parse_space(["a", "b", "c"], ["a=0.1"], ["b=0.5"], limits=file)
     assert (space.lower, space.upper, space.grid) == ((0.2, 0.0, 0.0), (1.0, 0.5, 1.0), 0.1)
     assert [limit.name for limit in space.limits] == ["groups.ab", "a <= 2 * b", "cost.max_mean"]
 
@@ -271,3 +266,19 @@ def test_a_file_of_limits_that_fits_nothing_is_refused(
 def test_bounds_that_are_none_are_refused(bounds: list[str], match: str) -> None:
     with pytest.raises(RecipeError, match=match):
         parse_space(["a", "b"], largest=bounds)
+
+
+def test_a_constant_share_without_which_rows_fall_short_is_a_share(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("math,web,rest,loss\n0.5,0.49,0.01,2\n0.402,0.59,0.01,1\n")
+    table = read_swarm([path])
+    assert table.domains == ("math", "web", "rest")
+    assert table.fixed == {"rest": pytest.approx(0.01, abs=1e-4)}
+
+
+def test_shares_that_differ_are_not_fixed(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("math,web,rest,loss\n0.5,0.3,0.2,2\n0.4,0.39,0.21,1\n")
+    assert read_swarm([path]).fixed == {}
+    path.write_text("math,web,rest,loss\n0.5,0.3,0.2,2\n")
+    assert read_swarm([path]).fixed == {}

@@ -156,6 +156,7 @@ class OpenedStudy(ABC, Generic[Bench]):
         """Train the experts that are missing; the folder of each, by domain."""
         self._begin_stage("experts")
         self.workspace.runs.train_experts()
+        self.workspace.tracker.stage("experts", f"{len(self.domains)} experts")
         return {name: self.workspace.runs.expert(name).folder for name in self.domains}
 
     def search(self) -> Recommendation:
@@ -216,8 +217,13 @@ class OpenedStudy(ABC, Generic[Bench]):
         wanted = [self._mixture(mixture) for mixture in mixtures]
         if answer == "proxy":
             return self.workspace.proxy.score(wanted, request or VALUES)
+        if not self._is_read_only:
+            self.workspace.tracker.stage("score", None)
         seeds = self.workspace.runs.reference_seeds(self.recipe.validation.seeds)
-        return self.workspace.reference(seeds).score(wanted, request or VALUES)
+        found = self.workspace.reference(seeds).score(wanted, request or VALUES)
+        if not self._is_read_only:
+            self.workspace.tracker.stage("score", f"{len(found)} mixtures")
+        return found
 
     def report(self, output: str | Path | None = None) -> Path:
         """Write the report; its path."""
@@ -339,6 +345,7 @@ class OpenedStudy(ABC, Generic[Bench]):
     def _begin_stage(self, name: str) -> None:
         """Begin a stage that was asked for by itself."""
         self._begin()
+        self.workspace.tracker.stage(name, None)
         self._on_stage(Stage(name))
 
     def _begin(self) -> None:

@@ -255,7 +255,10 @@ class Study(OpenedStudy["Workspace"]):
         from mixwise.stages.diagnose import run_diagnosis
 
         self._begin_stage("diagnosis")
-        return run_diagnosis(self.workspace)
+        found = run_diagnosis(self.workspace)
+        word = found.trust.word if found.trust else "not judged"
+        self.workspace.tracker.stage("diagnosis", f"trust: {word}")
+        return found
 
 
 def check_recipe(

@@ -105,6 +105,9 @@ def _print_trust(found: SwarmFit) -> None:
     n_domains = len(found.mixture.domains)
     if found.n_mixtures < _FEW * n_domains:
         print_text(f"Warning: {found.n_mixtures} mixtures are few for {n_domains} domains.")
+    if found.fixed:
+        shown = ", ".join(f"{name} {share:.3f}" for name, share in found.fixed.items())
+        print_text(f"All runs have the same share of: {shown}. It is kept, as nothing was tried.")
     if found.n_alone:
         print_text(f"Left out: {found.n_alone} rows that no row of the other files belongs to.")
     smallest, largest = found.sums

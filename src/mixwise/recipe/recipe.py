@@ -43,6 +43,7 @@ from mixwise.recipe.sections import (
 )
 from mixwise.recipe.sources import PathText
 from mixwise.recipe.task_rules import count_examples, task_problems
+from mixwise.recipe.tracking import Tracking
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, safe_caps
 from mixwise.tasks import CAUSAL_LM, TASKS, Task, Unit
@@ -102,6 +103,7 @@ class Recipe(Section):
     validation: Validation = Validation()
     final: Final = Final()
     engine: EngineSettings = EngineSettings()
+    tracking: Tracking = Tracking()
 
     @property
     def domain_names(self) -> tuple[str, ...]:
@@ -111,7 +113,7 @@ class Recipe(Section):
     @property
     def key(self) -> str:
         """Hash of the recipe by itself, whatever its files hold."""
-        return hash_section(self.model_dump_json(exclude={"engine"}))
+        return hash_section(self.model_dump_json(exclude={"engine", "tracking"}))
 
     @property
     def chosen_rule(self) -> str:

@@ -19,11 +19,13 @@ Source:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mixwise.arrays import Array
+from mixwise.errors import MixwiseWarning
 from mixwise.mixture import Mixture
 from mixwise.objective import Metric
 from mixwise.scoring.weighing import Means, ProxyPart, Weighing
@@ -54,6 +56,7 @@ def weigh_steps(
     """
     [means] = averaged
     measured = _search(parts, anchors, metrics)
+    _tell_ends(parts, measured, metrics)
     return {
         metric.name: _weighing(metric, parts, measured, means, base[metric.name])
         for metric in metrics
@@ -85,6 +88,26 @@ def _search(
 def _best(metric: Metric, measured: Mapping[int, Mapping[str, Array]]) -> int:
     """Place of the length at which u scores best; the first that was tried among equals."""
     return max(measured, key=lambda place: metric.sign * measured[place][metric.name][-1])
+
+
+def _tell_ends(
+    parts: Sequence[ProxyPart],
+    measured: Mapping[int, Mapping[str, Array]],
+    metrics: Sequence[Metric],
+) -> None:
+    """Say of which metrics a longer or a shorter step than any that is tried might score better."""
+    best = {metric.name: _best(metric, measured) for metric in metrics}
+    for end, way, rate in ((0, "shorter", "lower"), (len(parts) - 1, "longer", "raise")):
+        names = [f"`{name}`" for name, place in best.items() if place == end]
+        if names and len(parts) > 1:
+            warnings.warn(
+                f"experts by gradients: of {', '.join(names)} the best step is "
+                f"{parts[end].coefficient:g} times as long as the learning rate makes it, the end "
+                f"of the range that is tried: a {way} one may rank mixtures better; {rate} "
+                "`training.learning_rate`, or set `experts.method: training`",
+                MixwiseWarning,
+                stacklevel=4,
+            )
 
 
 def _weighing(

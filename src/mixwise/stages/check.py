@@ -38,6 +38,7 @@ from mixwise.study.repetition import expected_shares, short_run_rows
 from mixwise.study.requirements import require_rule_needs
 from mixwise.study.warnings import collect_warnings
 from mixwise.study.workers import choose_seats, cluster_of, describe_hosts
+from mixwise.tracking.tools import require_tools
 from mixwise.training.lora import lora_config
 
 _ROOM = 1.1  # free disk that must be there, as a multiple of what the study will take
@@ -128,6 +129,7 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     if problems:
         raise DataError(*problems)
     require_rule_needs(inputs)
+    require_tools(inputs.recipe.tracking.to)
     search = inputs.recipe.search
     groups = search.levels_of(inputs.recipe.domain_names)
     method = method_for(search.method, inputs.recipe.objective_terms, groups)

@@ -8,6 +8,7 @@ from mixwise.decision.baselines import NamedMixture, baselines
 from mixwise.decision.calibration import Reference
 from mixwise.decision.outcome import judge_outcome
 from mixwise.mixture import Mixture
+from mixwise.scoring.reference import MakeJob
 from mixwise.stages.warm_start import warm_jobs
 from mixwise.study.result_files import FILES
 from mixwise.study.results import (
@@ -17,6 +18,7 @@ from mixwise.study.results import (
 )
 from mixwise.study.session import Workspace
 from mixwise.study.workbench import Workbench
+from mixwise.training.job import Run
 
 RECOMMENDED = "recommended"
 
@@ -42,6 +44,8 @@ def run_final(workspace: Workbench, recommended: Mixture) -> FinalFound:
     if recipe.final.start == "merged":
         assert isinstance(workspace, Workspace)  # another study refuses the key
         make_job = warm_jobs(workspace, mixtures)
+    elif isinstance(workspace, Workspace):
+        make_job = _jobs(workspace, recommended)
     runs = workspace.reference(seeds, make_job).runs(mixtures)
     proxies = workspace.proxy.score(mixtures)
     rows = tuple(
@@ -54,6 +58,17 @@ def run_final(workspace: Workbench, recommended: Mixture) -> FinalFound:
     found = FinalFound(seeds, rows, outcome)
     workspace.save_result(found)
     return found
+
+
+def _jobs(workspace: Workspace, recommended: Mixture) -> MakeJob:
+    """Runs of the recommendation and its baselines; of the first alone tools hear that it is it."""
+    runs = workspace.runs
+
+    def make(mixture: Mixture, seed: int) -> Run:
+        is_it = str(mixture) == str(recommended)
+        return runs.final_job(mixture, seed) if is_it else runs.job(mixture, seed)
+
+    return make
 
 
 def _groups(workspace: Workbench, rows: tuple[BothAnswers, ...]) -> list[list[float]]:

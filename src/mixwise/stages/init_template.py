@@ -149,6 +149,12 @@ final:
 #   threads: auto            # of each
 #   memory_gb: null          # that a cluster keeps free for each
 #   task_vectors: float32    # how experts are stored for merging; or bfloat16, int8
+
+# tracking:                  # tools that are told of the study and its runs; changes no result
+#   to: []                   # tensorboard, mlflow, wandb, trackio; each needs its extra
+#   project: mixwise         # of W&B and Trackio; MLflow's experiment
+#   name: null               # the study's, there; by default that of its folder
+#   mlflow_uri: null         # by default $MLFLOW_TRACKING_URI, or a file in the study's folder
 """
 
 SET_EXAMPLE = """\

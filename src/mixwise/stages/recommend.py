@@ -26,6 +26,7 @@ from mixwise.share_units import UNIT_WORDS
 from mixwise.stages.calibrate import validated
 from mixwise.stages.horizon import horizon_facts
 from mixwise.stages.search import every_baseline
+from mixwise.stages.tracking import tell_tracker
 from mixwise.study.result_files import FILES, result_to_json
 from mixwise.study.results import (
     CalibrationFound,
@@ -127,6 +128,7 @@ def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recomme
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
     workspace.save_result(make_snippets(recommendation, workspace))
+    tell_tracker(workspace, recommendation)
     return recommendation
 
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from statistics import fmean
 
 from mixwise.progress import OnStage, Stage, silent_stage
-from mixwise.recipe.question import Question
 from mixwise.report.page import save_report
 from mixwise.stages.calibrate import run_calibration
 from mixwise.stages.final import run_final
@@ -33,7 +32,7 @@ def run_study(workspace: Workbench, on_stage: OnStage = silent_stage) -> Recomme
         workspace: The study.
         on_stage: Told when a stage begins, and when it ends with what came out.
     """
-    recipe, stages = workspace.recipe, _Stages(workspace.recipe, on_stage)
+    recipe, stages = workspace.recipe, _Stages(workspace, on_stage)
     made_anew = [FILES[ValidationFound]] * bool(recipe.validation.mixtures)
     made_anew += [FILES[FinalFound]] * recipe.final.train
     workspace.study.remove_damaged(made_anew)
@@ -71,11 +70,12 @@ class _Stages:
     """The stages of a recipe, in their order.
 
     Args:
-        recipe: The recipe.
+        workspace: The study, whose tracking tools are told too.
         on_stage: Told when a stage begins and ends.
     """
 
-    def __init__(self, recipe: Question, on_stage: OnStage) -> None:
+    def __init__(self, workspace: Workbench, on_stage: OnStage) -> None:
+        recipe, self._tracker = workspace.recipe, workspace.tracker
         self._names = ["experts", "search", "calibration"]
         self._names += ["validation"] * bool(recipe.validation.mixtures)
         self._names += ["final training"] * recipe.final.train
@@ -86,9 +86,11 @@ class _Stages:
     def enter(self, name: str) -> Iterator[list[str]]:
         """Tell that a stage begins; at its end, what the block has put in the list."""
         number, outcome = self._names.index(name) + 1, list[str]()
+        self._tracker.stage(name, None)
         self._on_stage(Stage(name, number, len(self._names)))
         yield outcome
         self._on_stage(Stage(name, number, len(self._names), ", ".join(outcome)))
+        self._tracker.stage(name, ", ".join(outcome))
 
 
 def _shown(recommendation: Recommendation) -> str:

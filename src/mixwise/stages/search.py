@@ -121,6 +121,7 @@ class _Candidates:
         if request.part.is_whole and _inside(self._workspace, observation):
             value = self._workspace.objective.value(observation.values, self._workspace.scale)
             self._best = value if self._best is None else max(value, self._best)
+            self._workspace.tracker.observe(observation, value)
         self._tell()
 
     def end(self) -> None:

@@ -25,8 +25,12 @@ from mixwise.study.repetition import short_run_rows, short_run_rows_of_all
 from mixwise.study.run_fingerprint import expert_fingerprint, run_fingerprint
 from mixwise.study.study_runs import StudyRuns
 from mixwise.study.workers import choose_seats, cluster_of
+from mixwise.tracking.run import RunKind
+from mixwise.tracking.study import TrackedStudy
 from mixwise.training.job import TrainingJob
 from mixwise.training.launch import train
+
+_KEY = 16  # characters of a run's fingerprint that tell it apart
 
 
 class Runs(StudyRuns[TrainingJob]):
@@ -35,6 +39,7 @@ class Runs(StudyRuns[TrainingJob]):
     Args:
         study: The study's folder.
         inputs: The recipe's inputs.
+        tracker: Says what tracking tools are told of each run.
         rule: Merge rule of the proxy.
         ledger: Forgets what was scored on a run that is found damaged.
         hash_file: Hashes files, and remembers unchanged ones.
@@ -50,6 +55,7 @@ class Runs(StudyRuns[TrainingJob]):
         self,
         study: StudyFolder,
         inputs: Inputs,
+        tracker: TrackedStudy,
         rule: NamedRule,
         ledger: Ledger,
         hash_file: HashMemo,
@@ -62,6 +68,7 @@ class Runs(StudyRuns[TrainingJob]):
         seed = self.recipe.training.seed
         super().__init__(study, rule, ledger, hash_file, on_progress, seed=seed)
         self._inputs = inputs
+        self._tracker = tracker
         self._is_read_only = read_only
         self._most_at_once = most_at_once
         self._expert_jobs: dict[str, TrainingJob] = {}  # each names the data of all domains
@@ -145,7 +152,7 @@ class Runs(StudyRuns[TrainingJob]):
     def extra_jobs(self) -> list[TrainingJob]:
         """See `StudyRuns.extra_jobs`."""
         mixtures = self._rule.extra_runs(self.recipe.domain_names)
-        return [self._short_job(mixture) for mixture in mixtures]
+        return [self.tracked(self._short_job(mixture), "correction") for mixture in mixtures]
 
     def expert(self, domain: str) -> Checkpoint:
         """See `StudyRuns.expert`."""
@@ -170,13 +177,24 @@ class Runs(StudyRuns[TrainingJob]):
         if self._is_by_gradients:
             return self._moved(job, domain)
         trajectory = expert_trajectory(self.recipe, self._inputs.horizons)
-        return job.model_copy(
+        job = job.model_copy(
             update={
                 "output": self._study.expert_folder(domain),
                 "trajectory": trajectory,
                 "fingerprint": expert_fingerprint(job.fingerprint, trajectory),
             }
         )
+        return self.tracked(job, "expert")
+
+    def tracked(self, job: TrainingJob, kind: RunKind) -> TrainingJob:
+        """A run of which tracking tools are told what it is for.
+
+        Args:
+            job: The run, which stays the same.
+            kind: What it is for.
+        """
+        told = self._tracker.run_of(kind, job.fingerprint[:_KEY], job.mixture, job.seed)
+        return job if told is None else job.model_copy(update={"tracking": told})
 
     def _moved(self, job: TrainingJob, domain: str) -> TrainingJob:
         """The run that moves the base along a domain's gradient, divided as all domains ask."""
@@ -209,7 +227,12 @@ class Runs(StudyRuns[TrainingJob]):
 
     def job(self, mixture: Mixture, seed: int) -> TrainingJob:
         """See `StudyRuns.job`."""
-        return self._job(mixture, seed, self.recipe.training, self.recipe.n_steps)
+        job = self._job(mixture, seed, self.recipe.training, self.recipe.n_steps)
+        return self.tracked(job, "reference")
+
+    def final_job(self, mixture: Mixture, seed: int) -> TrainingJob:
+        """The same run, as one that is what the study is for."""
+        return self.tracked(self.job(mixture, seed), "final")
 
     def job_from(self, start: Checkpoint, mixture: Mixture, seed: int) -> TrainingJob:
         """The run of the final horizon that begins at another model than the base.
@@ -221,7 +244,7 @@ class Runs(StudyRuns[TrainingJob]):
         """
         job = self.job(mixture, seed)
         fingerprint = hash_section(job.fingerprint, "from", start.fingerprint)
-        return job.model_copy(
+        job = job.model_copy(
             update={
                 "base": start.folder,
                 "base_fingerprint": start.fingerprint,
@@ -229,6 +252,7 @@ class Runs(StudyRuns[TrainingJob]):
                 "fingerprint": fingerprint,
             }
         )
+        return self.tracked(job, "final")
 
     def _job(
         self,

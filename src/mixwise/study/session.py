@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from functools import cached_property
 
+from mixwise import __version__
 from mixwise.decision.calibration import Reference
 from mixwise.engine.protocol import Engine
 from mixwise.engine.serial import HereEngine
@@ -29,6 +30,7 @@ from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.runs import Runs
 from mixwise.study.workbench import Workbench
 from mixwise.study.workers import choose_run_device, choose_seats, cluster_of
+from mixwise.tracking.study import TrackedStudy
 
 _RESULTS = "results 4"  # form of the result files; one of another form is made anew
 
@@ -68,9 +70,12 @@ class Workspace(Workbench):
             hash_file=self.hash_file,
             on_progress=on_progress,
         )
+        if not read_only:
+            self.tracker = _tracker(study, self.recipe)
         self.runs = Runs(
             study,
             self.inputs,
+            self.tracker,
             self.rule,
             self.ledger,
             self.hash_file,
@@ -164,7 +169,7 @@ class Workspace(Workbench):
         inputs = self.inputs
         return hash_section(
             _RESULTS,
-            self.recipe.model_dump_json(exclude={"engine", "bos"}),
+            self.recipe.model_dump_json(exclude={"engine", "bos", "tracking"}),
             self.recipe.engine.task_vectors,
             inputs.base.fingerprint,
             inputs.suite.fingerprint,
@@ -180,6 +185,18 @@ class Workspace(Workbench):
             for chosen in self.inputs.suite.sets
             if isinstance(chosen, TextSet)
         }
+
+
+def _tracker(study: StudyFolder, recipe: Recipe) -> TrackedStudy:
+    facts = {
+        "base": recipe.base,
+        "domains": ", ".join(recipe.domain_names),
+        "horizon": f"{recipe.run_tokens} {recipe.unit}",
+        "budget": f"{recipe.budget:g}",
+        "recipe": recipe.key,
+        "mixwise": __version__,
+    }
+    return TrackedStudy(recipe.tracking, study.folder, study.recipe_folder, facts)
 
 
 def _require_importable(suite: EvaluationSuite, *, is_elsewhere: bool = False) -> None:

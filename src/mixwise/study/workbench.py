@@ -30,6 +30,7 @@ from mixwise.observation import Observation
 from mixwise.progress import OnProgress
 from mixwise.recipe import hash_section
 from mixwise.recipe.question import Question
+from mixwise.recipe.tracking import Tracking
 from mixwise.scorer import VALUES
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.merged import MergedScorer
@@ -44,6 +45,7 @@ from mixwise.study.result_files import FILES, load_result, result_to_json
 from mixwise.study.results import BothAnswers, CalibrationFound, SeedScore, ValidationFound
 from mixwise.study.study_inputs import StudyInputs
 from mixwise.study.study_runs import StudyRuns
+from mixwise.tracking.study import TrackedStudy
 from mixwise.training.job import Run
 
 Result = TypeVar("Result")
@@ -62,6 +64,7 @@ class Workbench(ABC):
         recipe: What is asked.
         inputs: What it is asked about.
         runs: The training runs.
+        tracker: Tells tracking tools how far the study is.
     """
 
     recipe: Question
@@ -77,11 +80,13 @@ class Workbench(ABC):
         self.rule = find_rule(rule)
         self.ledger = study.open_ledger(read_only=read_only)
         self.hash_file = HashMemo(study.folder / MEMO_FILE, read_only=read_only)
+        self.tracker = TrackedStudy(Tracking(), study.folder, study.recipe_folder, {})
 
     def close(self) -> None:
         """Stop the workers and close the ledger."""
         release_resident()
         self.runs.close()
+        self.tracker.close()
         self.ledger.close()
 
     # --- what the kinds of studies differ in -----------------------------------------------------
@@ -320,6 +325,8 @@ class Workbench(ABC):
     def both_answers(self, reference: Reference, name: str = "") -> BothAnswers:
         """A mixture by both answers, as result files hold it."""
         runs = [(run.seeds[0], self.score_of(run)) for run in reference.runs]
+        for run, (_, score) in zip(reference.runs, runs, strict=True):
+            self.tracker.observe(run, score.objective)
         return BothAnswers(
             name,
             self.score_of(reference.proxy),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import get_args
 
 from mixwise.errors import RecipeError, nearest, printable
@@ -39,7 +40,9 @@ def parse_space(
     domains: Sequence[str],
     smallest: Sequence[str] = (),
     largest: Sequence[str] = (),
+    *,
     limits: Path | None = None,
+    fixed: Mapping[str, float] = MappingProxyType({}),
 ) -> MixtureSpace:
     """The mixtures that may be recommended.
 
@@ -49,6 +52,7 @@ def parse_space(
         largest: The same: no more of it.
         limits: File with more of them, as in a recipe's ``search``; of a domain that both name, the
             tighter bound holds.
+        fixed: Shares that stay as they are, where neither of the two above names the domain.
 
     Raises:
         RecipeError: If a name or a share is none, the file breaks a rule, or no mixture satisfies
@@ -60,6 +64,8 @@ def parse_space(
     """
     low = _bounds("--min-share", smallest, domains)
     high = _bounds("--max-share", largest, domains)
+    kept = {name: share for name, share in fixed.items() if name not in low | high}
+    low, high = kept | low, kept | high
     space = MixtureSpace.whole(domains) if limits is None else _read_space(domains, limits)
     return replace(
         space,

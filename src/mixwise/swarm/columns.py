@@ -47,7 +47,8 @@ def share_columns(numbers: Mapping[str, Array], groups: Sequence[Sequence[str]])
 def _require_shares(chosen: Mapping[str, Array]) -> None:
     """Refuse small numbers that are no shares, as a learning rate or a seed of 0.
 
-    They are told by that sums are as near to 1 without them, or that all runs have the same.
+    They are told by that sums are as near to 1 without them. A share that all runs have alike, and
+    without which sums are further from 1, is a share that was fixed.
 
     Raises:
         DataError: Names the column, and how the others are named.
@@ -57,8 +58,7 @@ def _require_shares(chosen: Mapping[str, Array]) -> None:
     for name, column in chosen.items():
         without = total - column
         is_nearer = np.abs(without - 1).mean() <= np.abs(total - 1).mean()
-        is_constant = len(column) > 1 and column.min() == column.max()
-        if is_whole(without) and (is_nearer or is_constant):
+        if is_whole(without) and is_nearer:
             doubtful.append(name)
     if doubtful:
         others = ",".join(printable(name, 80) for name in chosen if name not in doubtful)

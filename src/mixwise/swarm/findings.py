@@ -93,6 +93,10 @@ class SwarmFit:
         error: Root mean square error of these, over the spread of the runs.
         widened: By how much the surrogate's own intervals were widened, as they held too few.
         next_run: What to train next.
+        fixed: Shares that all runs have alike, and that are kept.
+        line_shares: Grid of one domain's share, from 0 to 1.
+        lines: Expected objective on the grid, by domain that is not fixed; the others keep their
+            proportions.
         rounding: What shares in whole steps cost; None where none are asked for, or the uniform
             mixture is recommended.
     """
@@ -117,4 +121,7 @@ class SwarmFit:
     error: float
     widened: float
     next_run: NextRun
+    fixed: Mapping[str, float]
+    line_shares: tuple[float, ...]
+    lines: Mapping[str, tuple[float, ...]]
     rounding: Rounding | None = None

@@ -27,6 +27,7 @@ from mixwise.progress import OnProgress, silent
 from mixwise.search.space.designs import centre
 from mixwise.search.space.optimum import maximise
 from mixwise.search.space.simplex import project, sample
+from mixwise.swarm.asked import parse_space
 from mixwise.swarm.cross_validation import CrossValidated, cross_validate
 from mixwise.swarm.findings import MetricFit, NextRun, RunOfTable, SwarmFit
 from mixwise.swarm.surface import SwarmSurface
@@ -41,6 +42,7 @@ _NEAR = (0.02, 0.05, 0.1, 0.2)  # of the way from the top to a random mixture
 _N_NEAR = 60  # at each of these
 _MOST_RUNS = 200  # of the table that are compared, the best
 _DECIMALS = 3
+_GRID = np.linspace(0, 1, 21)
 
 
 def fit_swarm(
@@ -55,7 +57,8 @@ def fit_swarm(
 
     Args:
         table: The runs.
-        space: Where the recommendation must lie; None for all mixtures of the table's domains.
+        space: Where the recommendation must lie; None for all mixtures of the table's domains in
+            which those whose share all runs have alike keep it.
         prefer: What is taken among equals.
         seed: Decides folds, starting points and draws.
         on_progress: Told how many metrics are fitted.
@@ -73,7 +76,7 @@ def fit_swarm(
         )
     if not table.spreads.any():
         raise DataError("all runs have the same scores: nothing can be learned from them")
-    space = space or MixtureSpace.whole(table.domains)
+    space = space or parse_space(table.domains, fixed=table.fixed)
     if space.domains != table.domains:
         raise RecipeError(
             f"the bounds are of {', '.join(space.domains)}, but the runs of "
@@ -137,8 +140,34 @@ def fit_swarm(
         error=_relative_error(surface.units.objective(validated.predicted), objective),
         widened=surface.widened,
         next_run=pool.next_run(space, surface.noise),
+        fixed={
+            name: share
+            for i, (name, share) in enumerate(zip(table.domains, space.lower, strict=True))
+            if name in table.fixed and share == space.upper[i]
+        },
+        line_shares=tuple(_GRID.tolist()),
+        lines=_lines(surface, chosen, space),
         rounding=None if is_equal else rounding,
     )
+
+
+def _lines(
+    surface: SwarmSurface, chosen: Mixture, space: MixtureSpace
+) -> dict[str, tuple[float, ...]]:
+    """Expected J where one share goes from 0 to 1 and the others keep their proportions."""
+    found = {}
+    for i, name in enumerate(chosen.domains):
+        if space.lower[i] == space.upper[i]:
+            continue
+        others = chosen.array.copy()
+        others[i] = 0
+        if others.sum() == 0:
+            others[:] = 1
+            others[i] = 0
+        line = np.outer(1 - _GRID, others / others.sum())
+        line[:, i] = _GRID
+        found[name] = tuple(surface.value(line).tolist())
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -88,6 +88,19 @@ class SwarmTable:
         return np.where(varies, self.values.std(axis=0), 0.0)
 
     @property
+    def fixed(self) -> Mapping[str, float]:
+        """Shares that all runs have alike, but for the rounding of their sums; none of one run."""
+        if len(self.shares) < 2:
+            return {}
+        means, reach = self.shares.mean(axis=0), np.ptp(self.shares, axis=0)
+        alike = reach <= means * (self.sums[1] - self.sums[0]) + _SUM
+        return {
+            name: float(mean)
+            for name, mean, is_fixed in zip(self.domains, means, alike.tolist(), strict=True)
+            if is_fixed
+        }
+
+    @property
     def signs(self) -> Array:
         """+1 where a larger metric is better, −1 where a smaller one is, ``(n_metrics,)``."""
         return np.array([1.0 if way == "max" else -1.0 for way in self.metrics.values()])

@@ -44,6 +44,7 @@ from mixwise.training.saving import (
     save_model,
     save_second_moments,
 )
+from mixwise.training.tracked import TrackingCallback
 
 _SCHEDULES = {"constant": "constant_with_warmup", "cosine": "cosine", "linear": "linear"}
 
@@ -106,6 +107,7 @@ class TrainerRun:
         self.work = job.output / WORK
         job.require_tokens()
         self.blend = job.blend()
+        self._tracked = [] if job.tracking is None else [TrackingCallback(job.tracking, self.work)]
         set_seed(job.seed)  # Trainer, dropout and PEFT's initialisation read the global generators
         self.trainer = _ExactTrainer(
             model=build_model(job),
@@ -113,7 +115,7 @@ class TrainerRun:
             train_dataset=_Sequences(job, self.blend),
             data_collator=_collate,
             compute_loss_func=LabelLoss(job.head_sizes) if job.labels else None,
-            callbacks=[_Callbacks(job, on_step)],
+            callbacks=[_Callbacks(job, on_step), *self._tracked],
             optimizer_cls_and_kwargs=_optimizer(job),
         )
         self.trainer.blend = self.blend
@@ -122,7 +124,13 @@ class TrainerRun:
     def train(self) -> float:
         """Train to the end, from the last snapshot; its seconds."""
         started = time.perf_counter()
-        self.trainer.train(resume_from_checkpoint=last_snapshot(self.work))
+        is_finished = False
+        try:
+            self.trainer.train(resume_from_checkpoint=last_snapshot(self.work))
+            is_finished = True
+        finally:
+            for tracked in self._tracked:
+                tracked.close(is_finished=is_finished)
         return time.perf_counter() - started
 
     def save_checkpoint(self) -> None:

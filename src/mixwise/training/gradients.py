@@ -55,7 +55,7 @@ def measuring(job: TrainingJob) -> TrainingJob:
     """
     assert job.gradients is not None
     [domain] = job.mixture.support
-    return job.model_copy(update={"output": job.gradients / domain})
+    return job.model_copy(update={"output": job.gradients / domain, "tracking": None})
 
 
 def is_measured(job: TrainingJob) -> bool:

@@ -19,6 +19,7 @@ from mixwise.mixture import Mixture
 from mixwise.recipe import Training
 from mixwise.recipe.sections import ExpertMethod
 from mixwise.tasks import CAUSAL_LM
+from mixwise.tracking.run import TrackedRun
 
 RUN_FILE = "run.json"
 ERROR_PREFIX = "mixwise: "  # of the one line that a spread run writes when it fails
@@ -89,6 +90,8 @@ class TrainingJob(BaseModel):
         chat_template: Template of the recipe's, which the checkpoint gets; None for the base's own.
         gradients: Folder of all domains' gradients at the base, along one of which the base is
             moved (`mixwise.training.gradients`); None for a run that trains.
+        tracking: What tracking tools are told of the run; None where none is told. It changes
+            nothing of the run.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -113,6 +116,7 @@ class TrainingJob(BaseModel):
     labels: tuple[str, ...] = ()
     head_sizes: tuple[int, ...] = ()
     gradients: Path | None = None
+    tracking: TrackedRun | None = None
 
     @property
     def mixture(self) -> Mixture:

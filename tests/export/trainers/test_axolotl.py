@@ -32,3 +32,15 @@ def test_a_share_that_needs_rows_twice_is_refused() -> None:
         RecipeError, match=r"each row once, but the mixture reads these 1\.33 times"
     ):
         require_readable(mixture, AXOLOTL)
+
+
+def test_texts_may_stand_beside_conversations() -> None:
+    mixture = hand(
+        handed("talks", 0.5, n_rows=400, mean=5, records="chat"),
+        handed("texts", 0.5, n_rows=400, mean=5),
+    )
+    assert [domain.source.learn for domain in mixture.domains] == ["assistant", "all"]
+    require_readable(mixture, AXOLOTL)
+    content = yaml.safe_load("\n".join(AXOLOTL.render(mixture, Path("a.yaml")).lines))
+    assert [each["type"] for each in content["datasets"]] == ["chat_template", "completion"]
+    assert content["train_on_inputs"] is False

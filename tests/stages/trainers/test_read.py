@@ -46,6 +46,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "per_device_train_batch_size": 4,
         "max_steps": 100,
     },
+    "ms-swift": {
+        "model": "base",
+        "dataset": [f"{name}.jsonl" for name in NAMES],
+        "tuner_type": "full",
+        "max_length": 16,
+        "learning_rate": 3e-3,
+        "per_device_train_batch_size": 4,
+        "max_steps": 100,
+    },
 }
 
 

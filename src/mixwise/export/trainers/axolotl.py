@@ -5,6 +5,7 @@ Source:
     ``int(weight × N)`` rows of a dataset, 0 < weight ≤ 1.
 
 Method:
+    Texts may stand beside conversations: all of a text is learned, whatever ``train_on_inputs``.
     A weight is rᵢ / Nᵢ, and a little more, as Axolotl drops fractions of a row. Texts
     (``completion``) are split at ``sequence_len``, up to 64 pieces; conversations beyond it are
     cut, where Axolotl's usual strategy drops them whole.
@@ -26,15 +27,15 @@ def render(handover: Handover, file: Path) -> Rendered:
     """Datasets, and the keys that their meaning hangs on."""
     weights = {d.name: min(1.0, d.factor("cut")) for d in handover.domains}
     is_written = bool(handover.materialised)
-    has_turns = any(d.source.records != "text" for d in handover.domains)
-    learned = agreed_learning(handover, "Axolotl", ("assistant", "all")) if has_turns else "all"
+    talks = [d for d in handover.domains if d.source.records != "text"]
+    learned = agreed_learning(talks, "Axolotl", ("assistant", "all")) if talks else "all"
     datasets = [
         {**_dataset(d.source), **({} if is_written else {"weight": round(weights[d.name], 8)})}
         for d in handover.domains
     ]
     values = base_keys(handover, "base_model", "revision_of_model")
     values |= {"datasets": datasets, "shuffle_merged_datasets": not is_written}
-    if has_turns:
+    if talks:
         values["train_on_inputs"] = learned == "all"
     values |= {
         "sequence_len": handover.sequence_length,

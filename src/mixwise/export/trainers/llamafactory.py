@@ -54,7 +54,7 @@ def render(handover: Handover, file: Path) -> Rendered:
 
 
 def _learning(handover: Handover) -> dict[str, Any]:
-    learned = agreed_learning(handover, "LLaMA-Factory", tuple(_LEARNED))
+    learned = agreed_learning(handover.domains, "LLaMA-Factory", tuple(_LEARNED))
     pairs = all(d.source.records in ("prompt-completion", "alpaca") for d in handover.domains)
     return {} if pairs and learned == "completion" else _LEARNED[learned]
 

@@ -22,7 +22,7 @@ from mixwise.export.trainers.yaml_lines import as_yaml
 
 def render(handover: Handover, file: Path) -> Rendered:
     """The description of the datasets, which `train_dataset` names."""
-    agreed_learning(handover, "LLaMA-Factory v1", ("assistant",))
+    agreed_learning(handover.domains, "LLaMA-Factory v1", ("assistant",))
     weights = {d.name: d.factor("cut") for d in handover.domains}
     is_written = bool(handover.materialised)
     values = {

@@ -27,7 +27,9 @@ def render(handover: Handover, file: Path) -> Rendered:
     counts = handover.row_counts("cut")
     is_written = bool(handover.materialised)
     is_text = all(domain.source.records == "text" for domain in handover.domains)
-    learned = "all" if is_text else agreed_learning(handover, "ms-swift", tuple(_LOSS_SCALES))
+    learned = (
+        "all" if is_text else agreed_learning(handover.domains, "ms-swift", tuple(_LOSS_SCALES))
+    )
     datasets = [
         shlex.quote(_place(d) if is_written else f"{_place(d)}#{counts[d.name]}")
         for d in handover.domains

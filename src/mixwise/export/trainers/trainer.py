@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -202,18 +202,18 @@ def is_read_as_it_stands(source: HandedSource, reads: Reads) -> bool:
     return not any(_reasons_of_records(source, reads))
 
 
-def agreed_learning(handover: Handover, trainer: str, known: tuple[str, ...]) -> str:
-    """What is learned of the rows of all domains, of which one run can say one thing.
+def agreed_learning(domains: Sequence[HandedDomain], trainer: str, known: tuple[str, ...]) -> str:
+    """What is learned of the rows of domains, of which one run can say one thing.
 
     Args:
-        handover: The mixture.
+        domains: Those that it is said of.
         trainer: Name of the trainer, for the error text.
         known: What the trainer can learn.
 
     Raises:
         RecipeError: If domains differ in it, or the trainer cannot do it.
     """
-    learned = {domain.source.learn for domain in handover.domains}
+    learned = {domain.source.learn for domain in domains}
     if len(learned) > 1 or not learned <= set(known):
         raise RecipeError(
             f"`learn`: {trainer} learns {' or '.join(known)} of all domains, but they have "

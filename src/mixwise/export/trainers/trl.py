@@ -67,9 +67,9 @@ def _learning(handover: Handover) -> dict[str, Any]:
         field = source.fields["text"]
         return {} if field == "text" else {"dataset_text_field": field}
     if source.records == "prompt-completion":
-        learned = agreed_learning(handover, "TRL", ("completion", "all"))
+        learned = agreed_learning(handover.domains, "TRL", ("completion", "all"))
         return {"completion_only_loss": learned == "completion"}
-    learned = agreed_learning(handover, "TRL", ("assistant", "all"))
+    learned = agreed_learning(handover.domains, "TRL", ("assistant", "all"))
     return {"assistant_only_loss": learned == "assistant"}
 
 

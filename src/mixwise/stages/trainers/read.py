@@ -12,15 +12,21 @@ from mixwise.errors import RecipeError, first_line, printable
 from mixwise.stages.trainers.axolotl import read_axolotl
 from mixwise.stages.trainers.config import Config, Taken
 from mixwise.stages.trainers.llamafactory import read_llamafactory
+from mixwise.stages.trainers.ms_swift import read_ms_swift
 from mixwise.stages.trainers.places import Places
 from mixwise.stages.trainers.trl import read_trl
 
 _MOST_BYTES = 2**20
-_TRAINERS = {"TRL": read_trl, "Axolotl": read_axolotl, "LLaMA-Factory": read_llamafactory}
+_TRAINERS = {
+    "TRL": read_trl,
+    "Axolotl": read_axolotl,
+    "LLaMA-Factory": read_llamafactory,
+    "ms-swift": read_ms_swift,
+}
 
 
 def read_config(path: Path, recipe_folder: Path) -> Taken:
-    """What a recipe takes over from the configuration of TRL, Axolotl or LLaMA-Factory.
+    """What a recipe takes over from a trainer's configuration: TRL, Axolotl and their like.
 
     Args:
         path: The configuration, a YAML file.
@@ -37,8 +43,9 @@ def read_config(path: Path, recipe_folder: Path) -> Taken:
         found = f"it may be {' or '.join(fitting)}" if fitting else "it is none of them"
         raise RecipeError(
             f"{place}: must be a configuration of TRL (`model_name_or_path` with `datasets` or "
-            "`dataset_name`), Axolotl (`base_model` with `datasets`) or LLaMA-Factory "
-            f"(`model_name_or_path` with `dataset`), but {found}: name one that trains"
+            "`dataset_name`), Axolotl (`base_model` with `datasets`), LLaMA-Factory "
+            "(`model_name_or_path` with `dataset`) or ms-swift (`model` with `dataset`), but "
+            f"{found}: name one that trains"
         )
     return _TRAINERS[fitting[0]](Config(values, place), Places(path.parent, recipe_folder))
 
@@ -51,6 +58,7 @@ def _fit(values: Mapping[str, Any]) -> dict[str, bool]:
         "Axolotl": "base_model" in values
         and bool(values.keys() & {"datasets", "pretraining_dataset"}),
         "LLaMA-Factory": has_model and "dataset" in values,
+        "ms-swift": not has_model and {"model", "dataset"} <= values.keys(),
     }
 
 

@@ -1,0 +1,1 @@
+"""Runs and studies in a tracking tool: what is told, to whom, and that it never does harm."""
