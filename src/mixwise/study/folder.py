@@ -334,15 +334,31 @@ def _load_study(folder: Path) -> dict[str, Any] | None:
     old = _parse_old(text)
     if old is not None:
         return old
-    content = load_sealed(
-        path, f"restore it, or run `mixwise run RECIPE --study {folder}`, which makes it anew"
-    )
+    remedy = f"restore it, or run `mixwise run RECIPE --study {folder}`, which makes it anew"
+    content = load_sealed(path, remedy)
     if content.get("version") != _VERSION:
         raise StudyError(
             f"{path}: the study has version {content.get('version')}, but this mixwise reads "
             f"version {_VERSION}: use the mixwise that made it"
         )
+    if odd := _odd_key(content):
+        raise DamagedError(f"{path}: is damaged (`{odd}` is missing or no such thing): {remedy}")
     return content
+
+
+def _odd_key(content: Mapping[str, Any]) -> str | None:
+    """The first key that does not hold what it must; whoever has made the file gave it its hash."""
+    values = content.get("domains_from", {})
+    is_text_map = isinstance(values, dict) and all(isinstance(v, str) for v in values.values())
+    problem = content.get("problem", {"name": ""})
+    sound = {
+        "recipe_folder": isinstance(content.get("recipe_folder"), str),
+        "recipe": isinstance(content.get("recipe", ""), str),
+        "verify": isinstance(content.get("verify", False), bool),
+        "domains_from": is_text_map,
+        "problem": isinstance(problem, dict) and isinstance(problem.get("name"), str),
+    }
+    return next((key for key, is_sound in sound.items() if not is_sound), None)
 
 
 def _parse_old(text: bytes) -> dict[str, Any] | None:
