@@ -22,21 +22,15 @@ def settings_kinds() -> list[Kind]:
     """All of them."""
     rows = {f"{name}.jsonl": _ROW for name in "abc"} | {"own.jinja": b"{{ messages }}"}
     info = {name: {"file_name": f"{name}.jsonl"} for name in "abc"}
-    described = (
-        rows
-        | {f"data/{name}": _ROW for name in rows}
-        | {"data/dataset_info.json": json.dumps(info).encode()}
-    )
+    rows |= {f"data/{name}": _ROW for name in rows}
+    described = rows | {"data/dataset_info.json": json.dumps(info).encode()}
     configs = [_yaml(each) for each in _CONFIGS]
     return [
         Kind("recipe", "recipe.yaml", _recipes(), _change_yaml, _read_recipe, 250, {}),
         Kind("mergekit", "merge.yaml", _mergekit(), _change_yaml, _read_mergekit, 60, {}),
         Kind("trainer config", "train.yaml", configs, _change_yaml, _read_config, 80, described),
-        Kind(
-            "dataset_info.json", "data/dataset_info.json", [json.dumps(_INFO).encode()],
-            _change_json, _read_config, 20, {k: v for k, v in described.items() if k != "data/dataset_info.json"}
-            | {"train.yaml": _yaml(_CONFIGS[2])},
-        ),
+        Kind("dataset_info.json", "data/dataset_info.json", [json.dumps(_INFO).encode()],
+             _change_json, _read_config, 20, rows | {"train.yaml": _yaml(_CONFIGS[2])}),
         Kind("mixture", "mixture", _MIXTURES, mutate_bytes, _read_mixture, 60, {}),
         Kind("fit's options", "options", _OPTIONS, mutate_bytes, _read_options, 30, {}),
     ]  # fmt: skip

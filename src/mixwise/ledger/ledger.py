@@ -90,7 +90,7 @@ class Ledger:
     def _require_sound_pages(self) -> None:
         found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(1)")]
         if found != ["ok"]:
-            reason = " ".join(found[0].split())
+            reason = printable(" ".join(found[0].split()))
             raise StudyError(f"{self._path}: the ledger is damaged ({reason}): {_CURE}")
 
     def _require_schema(self) -> None:
@@ -267,7 +267,8 @@ class Ledger:
             name = getattr(error, "sqlite_errorname", "")
             if name.startswith("SQLITE_IOERR") or name in _NOT_DAMAGED:
                 raise explain_failed_write(error, self._path) from None
-            raise StudyError(f"{self._path}: not a readable ledger ({error}): {_CURE}") from None
+            reason = printable(str(error))
+            raise StudyError(f"{self._path}: not a readable ledger ({reason}): {_CURE}") from None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

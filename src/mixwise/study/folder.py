@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyError
+from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyError, shown
 from mixwise.files import CONTENT_HASH, hash_file, load_sealed, read_bytes, replace_file, seal
 from mixwise.ledger import Ledger
 from mixwise.recipe import Recipe, add_domains, load_recipe
@@ -338,7 +338,7 @@ def _load_study(folder: Path) -> dict[str, Any] | None:
     content = load_sealed(path, remedy)
     if content.get("version") != _VERSION:
         raise StudyError(
-            f"{path}: the study has version {content.get('version')}, but this mixwise reads "
+            f"{path}: the study has version {shown(content.get("version"))}, but this mixwise reads "
             f"version {_VERSION}: use the mixwise that made it"
         )
     if odd := _odd_key(content):
