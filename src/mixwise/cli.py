@@ -91,12 +91,24 @@ def check(
             min=0, max=1000, metavar="N", help="Print the first N rows of each domain and text set."
         ),
     ] = 0,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N×DEVICE", help="Estimate time and money on other devices, such as 64xH100."
+        ),
+    ] = None,
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0, metavar="MONEY", help="Of one device of --on.")
+    ] = None,
     as_json: Json = False,
     trust_remote_code: Trust = False,
     verified: Verified = False,
 ) -> None:
     """Find out everything that can be known before training."""
     from dataclasses import asdict
+
+    if price_per_hour is not None and on is None:
+        raise typer.BadParameter("--price-per-hour is that of a device: name them by --on")
 
     from mixwise.api import check_recipe
 
@@ -106,6 +118,8 @@ def check(
             study,
             verify=verified,
             show=show,
+            on=on,
+            price_per_hour=price_per_hour,
             trust_remote_code=trust_remote_code,
             on_progress=shown,
         )
@@ -114,6 +128,8 @@ def check(
     else:
         console.print_review(checked.review)
         console.print_plan(checked.plan, checked.warnings, checked.notes)
+        if checked.cost is not None:
+            console.print_cost(checked.cost)
 
 
 @app.command()

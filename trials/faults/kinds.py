@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trials.faults.running import Held, Loss, Running, compare, limit_memory, look, shift_clock
@@ -52,7 +52,7 @@ class Seen:
         is_over: Whether the run had come to its end before the fault came.
     """
 
-    loss: Loss = Loss(0, 0)
+    loss: Loss = field(default_factory=lambda: Loss(0, 0))
     wrong: str = ""
     is_over: bool = False
 

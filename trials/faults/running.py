@@ -6,6 +6,7 @@ run by its time and content, every row of the ledger by its number, fingerprint 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import resource
@@ -118,10 +119,8 @@ class Running:
         chosen = {"group": [-self.process], "parent": [self.process]}.get(how)
         workers = _members(self.process) if how == "worker" else []
         for each in chosen or [rng.choice(workers)] * bool(workers):
-            try:
+            with contextlib.suppress(ProcessLookupError):  # ended a moment ago
                 os.kill(each, number)
-            except ProcessLookupError:  # ended a moment ago
-                pass
 
     def end(self) -> Outcome:
         """Wait for the end; nothing of the group is left running."""

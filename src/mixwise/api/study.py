@@ -15,6 +15,7 @@ from mixwise.errors import printable
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, add_domains, load_recipe
 from mixwise.study.column_domains import find_values
+from mixwise.study.devices import parse_cluster
 from mixwise.study.folder import StudyFolder
 from mixwise.study.leftovers import remove_leftovers
 from mixwise.study.results import Diagnosis
@@ -224,6 +225,8 @@ def check_recipe(
     *,
     verify: bool = False,
     show: int = 0,
+    on: str | None = None,
+    price_per_hour: float | None = None,
     trust_remote_code: bool = False,
     on_progress: OnProgress = silent,
 ) -> Checked:
@@ -234,9 +237,12 @@ def check_recipe(
         study: Where the study would be written.
         verify: As of `Study.create`.
         show: Rows of each domain and text set to read for ``review.rows``.
+        on: Devices whose time and money are estimated for ``cost``, such as ``64xH100``.
+        price_per_hour: Of one of them.
         trust_remote_code: Whether code from the base model's folder may run.
         on_progress: Told how far each task has come.
     """
+    cluster = None if on is None else parse_cluster(on)
     loaded = load_recipe(recipe, verify=verify)
     folder = recipe.parent.resolve()
     values = find_values(loaded, folder, cache_folder())
@@ -245,4 +251,10 @@ def check_recipe(
     from mixwise.study.inputs import Inputs, Settings
 
     settings = Settings(folder, cache_folder(), trust_remote_code)
-    return run_check(Inputs(loaded, settings, on_progress=on_progress), study, n_shown=show)
+    return run_check(
+        Inputs(loaded, settings, on_progress=on_progress),
+        study,
+        n_shown=show,
+        cluster=cluster,
+        price_per_hour=price_per_hour,
+    )

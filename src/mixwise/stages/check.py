@@ -30,7 +30,9 @@ from mixwise.stages.timing import measure_steps
 from mixwise.stages.validate import choose_references
 from mixwise.study.answers import choose_answers
 from mixwise.study.batch_norm import require_batch_norm
+from mixwise.study.cost import StudyCost, estimate
 from mixwise.study.data_review import DataReview, review_data
+from mixwise.study.devices import Cluster
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Counts, DomainPlan, ModelShape, Plan, make_plan
 from mixwise.study.repetition import expected_shares, short_run_rows
@@ -51,21 +53,33 @@ class Checked:
         review: What its data are like.
         warnings: What is allowed but should be known.
         notes: What was chosen for the recipe.
+        cost: Time and money on devices that are not here; None where none are asked about.
     """
 
     plan: Plan
     review: DataReview
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    cost: StudyCost | None = None
 
 
-def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checked:
+def run_check(
+    inputs: Inputs,
+    study_folder: Path,
+    *,
+    n_shown: int = 0,
+    cluster: Cluster | None = None,
+    price_per_hour: float | None = None,
+) -> Checked:
     """Open every input, measure one step, and work out the plan; trains nothing.
 
     Args:
         inputs: The recipe's inputs.
         study_folder: Where the study will be written; need not exist.
         n_shown: Rows of each domain and text set to show.
+        cluster: Devices that the study would run on instead; the memory and the disk of this
+            machine need not hold it then.
+        price_per_hour: Of one of them.
 
     Raises:
         MixwiseError: With every problem that was found, one a line.
@@ -79,6 +93,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
     always = baselines(EVERY, inputs.available)
     seats = choose_seats(recipe)
+    shape = _shape(live, inputs)
     plan = make_plan(
         recipe,
         _domains(inputs),
@@ -90,11 +105,12 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
             readings=answers.readings,
             n_baselines=len(baselines(recipe.final.baselines, inputs.available)),
         ),
-        _shape(live, inputs),
+        shape,
         evaluation_tokens=inputs.suite.n_tokens,
         n_workers=seats.n_workers,
     )
-    require_room(plan, study_folder, on_gpu=seats.n_devices > 0)
+    if cluster is None:
+        require_room(plan, study_folder, on_gpu=seats.n_devices > 0)
     has_begun = (study_folder / "experts").is_dir()
     measured = measure_steps(live, inputs, seats.n_threads, has_begun=has_begun)
     found = collect_warnings(live, inputs, plan)
@@ -105,6 +121,9 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         review_data(inputs, n_shown),
         tuple(found),
         tuple(notes_of(inputs)),
+        None
+        if cluster is None
+        else estimate(plan, shape, recipe, cluster, price_per_hour=price_per_hour),
     )
 
 

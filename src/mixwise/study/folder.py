@@ -336,10 +336,11 @@ def _load_study(folder: Path) -> dict[str, Any] | None:
         return old
     remedy = f"restore it, or run `mixwise run RECIPE --study {folder}`, which makes it anew"
     content = load_sealed(path, remedy)
-    if content.get("version") != _VERSION:
+    version = content.get("version")
+    if version != _VERSION:
         raise StudyError(
-            f"{path}: the study has version {shown(content.get("version"))}, but this mixwise reads "
-            f"version {_VERSION}: use the mixwise that made it"
+            f"{path}: the study has version {shown(version)}, but this mixwise reads version "
+            f"{_VERSION}: use the mixwise that made it"
         )
     if odd := _odd_key(content):
         raise DamagedError(f"{path}: is damaged (`{odd}` is missing or no such thing): {remedy}")
