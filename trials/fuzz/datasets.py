@@ -62,18 +62,18 @@ def dataset_kinds() -> list[Kind]:
     beside = {"in.png": _image("PNG")}
     texts = [b"One line.\n\nAnother.\n" * 20, "ünï\r\n".encode() * 9, b"no end"]
     kinds = [
-        Kind("jsonl", "d.jsonl", lines, _change_lines, partial(_read, "d.jsonl"), 100, beside),
-        Kind("json", "d.json", arrays, _change_lines, partial(_read, "d.json"), 50, beside),
-        Kind("csv", "d.csv", tables, mutate_bytes, partial(_read, "d.csv"), 40, {}),
-        Kind("tsv", "d.tsv", tabs, mutate_bytes, partial(_read, "d.tsv"), 20, {}),
-        Kind("text", "d.txt", texts, mutate_bytes, partial(_read, "d.txt"), 20, {}),
-        Kind("chat", "d.jsonl", lines[4:7], _change_lines, _read_chat, 30, {}),
+        Kind("jsonl", "d.jsonl", lines, _change_lines, partial(_read, "d.jsonl"), 180, beside),
+        Kind("json", "d.json", arrays, _change_lines, partial(_read, "d.json"), 90, beside),
+        Kind("csv", "d.csv", tables, mutate_bytes, partial(_read, "d.csv"), 90, {}),
+        Kind("tsv", "d.tsv", tabs, mutate_bytes, partial(_read, "d.tsv"), 50, {}),
+        Kind("text", "d.txt", texts, mutate_bytes, partial(_read, "d.txt"), 50, {}),
+        Kind("chat", "d.jsonl", lines[4:7], _change_lines, _read_chat, 50, {}),
         Kind("parquet", "d.parquet", _columnar("parquet"), _change_columns("parquet"),
-             partial(_read, "d.parquet"), 25, {}),
+             partial(_read, "d.parquet"), 40, {}),
         Kind("arrow", "d.arrow", _columnar("arrow"), _change_columns("arrow"),
-             partial(_read, "d.arrow"), 25, {}),
-        Kind("image", "i.png", _images(), mutate_bytes, _read_image, 30, {}),
-        Kind("runs", "runs.csv", [_runs()], mutate_bytes, _read_runs, 50, {}),
+             partial(_read, "d.arrow"), 40, {}),
+        Kind("image", "i.png", _images(), mutate_bytes, _read_image, 40, {}),
+        Kind("runs", "runs.csv", [_runs()], mutate_bytes, _read_runs, 60, {}),
     ]  # fmt: skip
     packed: tuple[tuple[str, Pack], ...] = (
         (".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".zst", _zstd),

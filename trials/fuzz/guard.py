@@ -42,9 +42,10 @@ class Guard:
 
     def watch(self) -> None:
         """Begin, and never end in this process."""
-        sys.addaudithook(self._see)
+        sys.addaudithook(self.see)
 
-    def _see(self, event: str, given: tuple[Any, ...]) -> None:
+    def see(self, event: str, given: tuple[Any, ...]) -> None:
+        """Judge one event of the interpreter; see `sys.addaudithook`."""
         if event not in _WATCHED:
             return
         with suppress(ValueError, TypeError, OSError):  # no path at all: nothing is opened

@@ -113,7 +113,6 @@ def _be_child(kind: Kind, numbers: range, seed: int, folder: Path, board: mmap.m
     tempfile.tempdir = str(folder)
     os.environ["MIXWISE_CACHE"] = str(folder / "cache")
     _limit_memory()
-    signal.signal(signal.SIGPROF, _interrupt)
     guard = Guard(folder, secret)
     guard.watch()
     counts = list(struct.unpack("qq", board[8:24]))
@@ -139,6 +138,7 @@ def judge(kind: Kind, number: int, seed: int, place: Path, guard: Guard | None =
     refused: MixwiseError | None = None
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
+        before = signal.signal(signal.SIGPROF, _interrupt)
         signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
         try:
             kind.read(place, Random(f"{seed} {kind.name} {number} read"))
@@ -150,6 +150,7 @@ def judge(kind: Kind, number: int, seed: int, place: Path, guard: Guard | None =
             return _trace()
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.signal(signal.SIGPROF, before)
     told = [str(each.message) for each in said if issubclass(each.category, MixwiseWarning)]
     texts = [*told, *(refused.problems if refused is not None else ())]
     if odd := next(_odd(texts), None):

@@ -26,13 +26,13 @@ def settings_kinds() -> list[Kind]:
     described = rows | {"data/dataset_info.json": json.dumps(info).encode()}
     configs = [_yaml(each) for each in _CONFIGS]
     return [
-        Kind("recipe", "recipe.yaml", _recipes(), _change_yaml, _read_recipe, 250, {}),
-        Kind("mergekit", "merge.yaml", _mergekit(), _change_yaml, _read_mergekit, 60, {}),
-        Kind("trainer config", "train.yaml", configs, _change_yaml, _read_config, 80, described),
+        Kind("recipe", "recipe.yaml", _recipes(), _change_yaml, _read_recipe, 60, {}),
+        Kind("mergekit", "merge.yaml", _mergekit(), _change_yaml, _read_mergekit, 40, {}),
+        Kind("trainer config", "train.yaml", configs, _change_yaml, _read_config, 30, described),
         Kind("dataset_info.json", "data/dataset_info.json", [json.dumps(_INFO).encode()],
-             _change_json, _read_config, 20, rows | {"train.yaml": _yaml(_CONFIGS[2])}),
-        Kind("mixture", "mixture", _MIXTURES, mutate_bytes, _read_mixture, 60, {}),
-        Kind("fit's options", "options", _OPTIONS, mutate_bytes, _read_options, 30, {}),
+             _change_json, _read_config, 15, rows | {"train.yaml": _yaml(_CONFIGS[2])}),
+        Kind("mixture", "mixture", _MIXTURES, mutate_bytes, _read_mixture, 120, {}),
+        Kind("fit's options", "options", _OPTIONS, mutate_bytes, _read_options, 60, {}),
     ]  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def _change_yaml(content: bytes, rng: Random) -> bytes:
     if draw < 0.5:
         return mutate_bytes(content, rng)
     try:
-        value: Any = yaml.safe_load(content)
+        value: Any = yaml.load(content, yaml.CSafeLoader)
     except yaml.YAMLError:
         return mutate_bytes(content, rng)
     for _ in range(rng.choice((1, 1, 2, 4))):
@@ -77,7 +77,8 @@ def _change_json(content: bytes, rng: Random) -> bytes:
 
 
 def _yaml(value: Any) -> bytes:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).encode(errors="replace")
+    text = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    return text.encode(errors="replace")
 
 
 def _read_recipe(folder: Path, rng: Random) -> object:

@@ -42,7 +42,7 @@ def study_kinds(place: Path) -> list[Kind]:
     kinds = [
         Kind(
             f"{name}.json", f"{name}.json", [(study / f"{name}.json").read_bytes()],
-            _change_sealed, partial(_read_result, name), 12, {},
+            _change_sealed, partial(_read_result, name), 8, {},
         )
         for name in RESULTS
     ]  # fmt: skip
@@ -65,9 +65,9 @@ def study_kinds(place: Path) -> list[Kind]:
              _read_study, 15, {"study/recipe.yaml": whole["study/recipe.yaml"]}),
         Kind("run.json", "run.json", [run], _change_sealed, _read_run, 20, {}),
         Kind("notices.json", "notices.json", [whole["study/notices.json"]], mutate_json_or_bytes,
-             _read_notices, 5, {}),
-        Kind("facts.json", "c/facts.json", [facts], _change_sealed, _read_facts, 10, {}),
-        Kind("ledger", "ledger.sqlite", _ledgers(study), _change_ledger, _read_ledger, 40, {}),
+             _read_notices, 30, {}),
+        Kind("facts.json", "c/facts.json", [facts], _change_sealed, _read_facts, 30, {}),
+        Kind("ledger", "ledger.sqlite", _ledgers(study), _change_ledger, _read_ledger, 30, {}),
         Kind("task vector", "alpha.safetensors", [vector], mutate_bytes, _read_vector, 15, {}),
         Kind("predictions", "p.safetensors", [predictions], mutate_bytes, _read_predictions, 10,
              {}),
