@@ -23,6 +23,7 @@ from trials.tiny_study import Outcome, arguments_of, run_cli
 
 Setup = Callable[[], None]
 _LONGEST_SECONDS = 900.0  # of one run, on a busy machine
+_ORPHAN_SECONDS = 20.0  # that workers may take to see that their parent is gone
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,9 @@ class Running:
         if not self.is_over(_LONGEST_SECONDS):
             self.signal("group", signal.SIGKILL, random.Random(0))
         _, status = os.waitpid(self.process, 0)
-        deadline = time.monotonic() + 20  # workers end by themselves when the parent is gone
+        deadline = (
+            time.monotonic() + _ORPHAN_SECONDS
+        )  # workers end by themselves when the parent is gone
         while _members(self.process) and time.monotonic() < deadline:
             time.sleep(0.05)
         left = _members(self.process)
