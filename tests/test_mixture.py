@@ -243,3 +243,11 @@ def test_no_mixture_of_the_space_is_nearer_than_the_projection(
 def test_projecting_a_mixture_of_the_space_leaves_it(space: MixtureSpace) -> None:
     middle = np.mean([vertex.shares for vertex in list_vertices(space)], axis=0)
     assert space.mixture(middle).array == pytest.approx(middle, abs=1e-7)
+
+
+@pytest.mark.parametrize("text", ["a\x1b[2J=1", "a=\x1b[2J", "a=1\n,b=x", "x" * 5000, "\u202ea=1"])
+def test_a_text_that_is_no_mixture_is_shown_escaped_and_short(text: str) -> None:
+    with pytest.raises(RecipeError, match="mixture `") as caught:
+        Mixture.parse(text, ("a", "b"))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600

@@ -17,7 +17,14 @@ from mixwise.ledger.schema import COLUMNS
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Derivatives, Measurement, Observation
 
-UNREADABLE = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError)  # rows raise these
+UNREADABLE = (  # what rows that others wrote raise
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 def insert_observation(connection: sqlite3.Connection, observation: Observation) -> None:
