@@ -33,7 +33,8 @@ def test_seconds_of_experts_worked_by_hand() -> None:
     found = cost(alone(), utilisation=0.5)
     experts, scoring = found.stages
     arithmetic = 1000 * 6e6 / (0.5 * PEAK)
-    disk = 2 * (4e6 + 8e6) / 2e9
+    n_saved = 2 + 3 * recipe().training.snapshots
+    disk = 2 * (4e6 + n_saved * 4e6) / 2e9
     assert (experts.name, experts.bottleneck) == ("experts", "starting runs")
     assert experts.seconds == pytest.approx(arithmetic + disk + 2)
     assert experts.busy == pytest.approx(2 / 4 * arithmetic / experts.seconds)
@@ -47,6 +48,16 @@ def test_seconds_of_experts_worked_by_hand() -> None:
 def test_runs_that_find_no_device_wait_for_the_next_wave() -> None:
     one, two = (cost(alone(n), 4).stages[0].seconds for n in (4, 5))
     assert two == pytest.approx(2 * one, rel=0.05)
+
+
+def test_a_few_experts_that_wait_for_the_others_are_told_with_what_ends_it() -> None:
+    assert not cost(alone(4), 4).notes
+    assert not cost(alone(7), 4).notes
+    [note] = cost(alone(5), 4).notes
+    assert "1 of 5 experts train after the others" in note
+    assert "5 devices take 1 round(s) in place of 2" in note
+    assert "3 devices take 2 round(s) in place of 3" not in cost(alone(9), 4).notes[0]
+    assert "5 devices take 2 round(s) in place of 3" in cost(alone(9), 4).notes[0]
 
 
 def test_a_range_stands_beside_what_was_not_measured_and_money_follows_time() -> None:

@@ -121,7 +121,10 @@ def estimate(
         stages=at(utilisation or UTILISATION),
         seconds_range=(_sum(at(most)), _sum(at(least))),
         price_per_hour=price_per_hour,
-        notes=_notes(plan, cluster, run_devices),
+        notes=(
+            *_memory_notes(plan, cluster, run_devices),
+            *_wave_notes(plan, cluster, run_devices),
+        ),
     )
 
 
@@ -150,6 +153,7 @@ def _stages(
     unit_tokens = recipe.row_tokens if plan.unit == "examples" else 1
     is_lora = recipe.training.method == "lora"
     saved = 4.0 * (shape.n_trainable if is_lora else shape.n_parameters)
+    n_saved = 2 + 3 * recipe.training.snapshots  # checkpoint, second moments; each with all state
 
     def trained(name: str, n_runs: int, tokens: int) -> StageCost:
         flops = training_flops(shape, recipe, tokens * unit_tokens)
@@ -158,7 +162,7 @@ def _stages(
         n_waves = -(-n_runs // n_seats)
         parts = {
             "arithmetic": n_waves * flops / rate,
-            "disk": n_runs * (4.0 * shape.n_parameters + 2 * saved) / DISK_BANDWIDTH,
+            "disk": n_runs * (4.0 * shape.n_parameters + n_saved * saved) / DISK_BANDWIDTH,
             "starting runs": n_waves * RUN_SECONDS,
         }
         return _stage(name, parts, n_runs / (n_waves * n_seats or 1))
@@ -207,7 +211,7 @@ def _rate(cluster: Cluster, precision: str, share: float) -> float:
     return share * (device.float32_flops if precision == "float32" else device.bfloat16_flops)
 
 
-def _notes(plan: Plan, cluster: Cluster, run_devices: int) -> tuple[str, ...]:
+def _memory_notes(plan: Plan, cluster: Cluster, run_devices: int) -> tuple[str, ...]:
     needed, held = plan.run_memory_bytes / 1e9, cluster.device.memory_bytes / 1e9
     if run_devices == 1:
         return ()
@@ -218,6 +222,19 @@ def _notes(plan: Plan, cluster: Cluster, run_devices: int) -> tuple[str, ...]:
         "does not: train the experts with yours and name them by `expert`, or use "
         "`training.method: lora`"
         + (f"; only {cluster.n_devices:,} are there, so the times hold for more" * too_few),
+    )
+
+
+def _wave_notes(plan: Plan, cluster: Cluster, run_devices: int) -> tuple[str, ...]:
+    """Experts of which a few wait for a wave of their own, while most devices stand idle."""
+    n_seats = max(1, cluster.n_devices // run_devices)
+    n_waves, n_last = divmod(plan.n_experts, n_seats)
+    if not n_waves or not n_last or n_last > n_seats / 2:
+        return ()
+    needed = -(-plan.n_experts // n_waves) * run_devices
+    return (
+        f"{n_last:,} of {plan.n_experts:,} experts train after the others, while the rest of the "
+        f"devices wait: {needed:,} devices take {n_waves:,} round(s) in place of {n_waves + 1:,}",
     )
 
 
