@@ -37,6 +37,7 @@ SCRIPTS = {
     "repetition": "scarce domains: matched repetition, and what a cap costs",
     "units": "frivolous units over the width of a network",
     "units_labelled": "frivolous units of classifiers against what their merges miss",
+    "simulate": "a study's queue on a thousand devices that fail",
 }
 _WITHOUT_MODELS = (
     "search",
@@ -56,6 +57,7 @@ _WITHOUT_MODELS = (
     "horizons",
     "repetition",
     "units_labelled",
+    "simulate",
 )
 _RESULTS = {"accuracy": "accuracy-report"}  # where results are not named like their script
 
