@@ -139,6 +139,14 @@ def test_a_study_file_of_somebody_elses_is_refused_by_its_key(
         StudyFolder.open(study.folder)
 
 
+@pytest.mark.parametrize("place", ["x" * 5000, "/a\nmixwise: error: forged"])
+def test_a_recipe_folder_that_is_none_is_told_in_a_line(study: StudyFolder, place: str) -> None:
+    (study.folder / "study.json").write_text(seal({"version": 1, "recipe_folder": place}))
+    with pytest.raises(StudyError, match="is not there: put it back") as caught:
+        StudyFolder.open(study.folder).require_recipe_folder()
+    assert str(caught.value).isprintable()
+
+
 def test_a_version_from_a_file_is_shown_escaped(study: StudyFolder) -> None:
     (study.folder / "study.json").write_text(seal({"version": "\x1b[2J"}))
     with pytest.raises(StudyError, match=r"has version '\\x1b\[2J'"):

@@ -77,7 +77,10 @@ def _change_json(content: bytes, rng: Random) -> bytes:
 
 
 def _yaml(value: Any) -> bytes:
-    text = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    try:
+        text = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    except UnicodeEncodeError:  # half signs, which JSON has escapes for
+        text = json.dumps(value)
     return text.encode(errors="replace")
 
 

@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyError, shown
+from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyError, printable, shown
 from mixwise.files import CONTENT_HASH, hash_file, load_sealed, read_bytes, replace_file, seal
 from mixwise.ledger import Ledger
 from mixwise.recipe import Recipe, add_domains, load_recipe
@@ -143,10 +143,15 @@ class StudyFolder:
         Raises:
             StudyError: If the folder that its relative paths start from is not there.
         """
-        if not self.recipe_folder.is_dir():
+        try:
+            is_there = self.recipe_folder.is_dir()
+        except OSError:  # a path that is too long
+            is_there = False
+        if not is_there:
             raise StudyError(
                 f"{self.folder / STUDY_FILE}: `recipe_folder` must be the folder of the recipe, "
-                f"where its relative paths start from, but {self.recipe_folder} is not there: put "
+                f"where its relative paths start from, but {printable(str(self.recipe_folder))} is "
+                "not there: put "
                 f"it back, or run `mixwise run RECIPE --study {self.folder}` with the recipe where "
                 "it is now"
             )
