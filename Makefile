@@ -51,10 +51,13 @@ bench: $(READY)
 	$(BIN)/pip install --quiet cma pillow
 	$(BIN)/python -m benchmarks --scratch $(SCRATCH) $(ONLY)
 
-# Many cases of one kind, a line each: corrupted files; architectures and checkpoint layouts. Both take long.
+# Many cases of one kind, a line each: corrupted files, faults, hostile input; architectures and checkpoint layouts.
+# All take long.
 trials: $(READY)
 	$(BIN)/python -m trials.architectures
 	$(BIN)/python -m trials.corruption
+	$(BIN)/python -m trials.faults
+	$(BIN)/python -m trials.fuzz
 	$(BIN)/python -m trials.mergekit
 
 # Ten kills of the whole job, at random moments; what takes long in the documentation.

@@ -38,6 +38,7 @@ SCRIPTS = {
     "cluster": "a Ray cluster of two nodes, against workers of this machine",
     "units": "frivolous units over the width of a network",
     "units_labelled": "frivolous units of classifiers against what their merges miss",
+    "simulate": "a study's queue on a thousand devices that fail",
 }
 _WITHOUT_MODELS = (
     "search",
@@ -58,6 +59,7 @@ _WITHOUT_MODELS = (
     "repetition",
     "cluster",
     "units_labelled",
+    "simulate",
 )
 _RESULTS = {"accuracy": "accuracy-report"}  # where results are not named like their script
 

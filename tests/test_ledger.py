@@ -12,6 +12,7 @@ import pytest
 
 from mixwise.errors import MixwiseWarning, ResourceError, StudyError
 from mixwise.ledger import Ledger
+from mixwise.ledger.rows import checksum_of
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Derivatives, Measurement, Observation
 
@@ -333,4 +334,45 @@ def test_the_other_merges_of_a_damaged_mixture_go_along(tmp_path: Path) -> None:
     with pytest.warns(MixwiseWarning, match=r"1 row\(s\) are damaged"):
         ledger = Ledger(path)
     assert [o.fingerprint for o in ledger.observations()] == ["b", "r", "another"]
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("observation", "mixture", "[1]"),
+        ("observation", "mixture", '{"a": "x"}'),
+        ("observation", "mixture", '{"a": 2.0}'),
+        ("observation", "answer", "oracle"),
+        ("observation", "seeds", "{"),
+        ("observation", "seconds", "long"),
+        ("observation", "tokens_trained", "1e999"),
+        ("observation", "provenance", "[]"),
+        ("observation", "provenance", '{"run": 1}'),
+        ("measurement", "examples", "text"),
+        ("measurement", "examples", b"odd"),
+        ("measurement", "example_weights", b""),
+        ("measurement", "example_weights", bytes(8 * 20)),
+    ],
+)
+def test_a_row_of_somebody_elses_is_refused_by_name_though_its_checksum_is_right(
+    tmp_path: Path, table: str, column: str, value: object
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    ledger.add(observation())
+    connection = ledger._connection
+    connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    connection.execute("UPDATE observation SET checksum = ?", (checksum_of(connection, 1),))
+    with pytest.raises(StudyError, match=r"ledger.sqlite: the ledger is damaged \(its row 1 is no"):
+        ledger.observations()
+    ledger.close()
+
+
+def test_provenance_of_somebody_elses_is_refused_when_rows_are_taken_out(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.add(observation())
+    ledger._connection.execute("UPDATE observation SET provenance = '7'")
+    with pytest.raises(StudyError, match="its row 1 is no observation: its provenance is 7"):
+        ledger.forget(run="r")
     ledger.close()

@@ -290,3 +290,11 @@ def test_with_limits_the_nearest_mixture_is_inside_and_on_the_grid() -> None:
     assert not space.is_on_grid(found)
     assert space.trainable(np.full(3, 1 / 3)).shares == (0.4, 0.2, 0.4)
     assert space.reach()[1] == pytest.approx((1.0, 1 / 3, 1.0))
+
+
+@pytest.mark.parametrize("text", ["a\x1b[2J=1", "a=\x1b[2J", "a=1\n,b=x", "x" * 5000, "\u202ea=1"])
+def test_a_text_that_is_no_mixture_is_shown_escaped_and_short(text: str) -> None:
+    with pytest.raises(RecipeError, match="mixture `") as caught:
+        Mixture.parse(text, ("a", "b"))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600

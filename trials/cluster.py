@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from mixwise.ledger.copies import copy_to_memory
-from trials.corruption import RECIPE, write_source
+from trials.tiny_study import RECIPE, write_source
 
 LOCAL = "engine: {workers: 2, threads: 1}\n"
 ON_RAY = "engine: {cluster: ray, workers: 2, threads: 1}\n"

@@ -9,9 +9,7 @@ cases whose name holds all of them; ``--few`` chooses a dozen of all kinds.
 
 from __future__ import annotations
 
-import json
 import os
-import random
 import re
 import shutil
 import sqlite3
@@ -20,29 +18,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.util import _run_finalizers
 from pathlib import Path
 
-RECIPE = """\
-base: base
-domains: {alpha: {files: alpha.jsonl}, beta: {files: beta.jsonl}, gamma: {files: gamma.jsonl}}
-horizon_tokens: 256
-sequence_length: 16
-evaluation: {max_sequences: 8, batch_sequences: 4}
-training:
-  learning_rate: 3.0e-3
-  batch_sequences: 4
-  warmup_steps: 1
-  device: cpu
-  trajectory_checkpoints: 1
-budget: 100
-proxy: {answer: both}
-calibration: {mixtures: 1, seeds: 1}
-validation: {mixtures: 4, seeds: 1}
-final: {train: true, seeds: 1, baselines: [uniform]}
-engine: {workers: 1, threads: 1}
-"""
-WORDS = {"alpha": "a b c d e f g h", "beta": "one two three four five", "gamma": "un deux trois"}
+from trials.tiny_study import Outcome, call, write_source_in_new_process
+
 Damage = Callable[[Path], None]
 
 
@@ -65,15 +44,6 @@ class Case:
     command: tuple[str, ...] = ("run",)
     is_silent: bool = False
     is_verified: bool = True
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
 
 
 def main(words: Sequence[str]) -> int:
@@ -102,7 +72,7 @@ class Bed:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._source = folder / "source"
-        _in_new_process(partial(write_source, self._source))
+        write_source_in_new_process(self._source)
         whole = folder / "whole"
         for command in (("run",), ("diagnose",), ("search",), ("export",), ("verify",)):
             outcome = self._call(whole, command)
@@ -126,7 +96,7 @@ class Bed:
     def _verified(self, copy: Path, case: Case, name: str) -> str | None:
         outcome = self._call(copy, ("verify",))
         said = [line for line in (outcome.out + outcome.err).splitlines() if _names(line, name)]
-        if _is_unexpected(outcome):
+        if outcome.is_unexpected:
             return f"FAILED verify: {outcome.err.strip()[-300:]}"
         if case.is_verified and not (outcome.code == 1 and said):
             return f"FAILED verify: exit {outcome.code}, damage not named"
@@ -136,7 +106,7 @@ class Bed:
         expected = self._expect(case.command)
         outcome = self._call(copy, case.command)
         errors = [line for line in outcome.err.splitlines() if line.startswith("mixwise: error")]
-        if _is_unexpected(outcome):
+        if outcome.is_unexpected:
             return f"FAILED unexpected: {outcome.err.strip()[-300:]}"
         if outcome.code == 1:
             if len(errors) == 1 and _names(errors[0], name):
@@ -172,101 +142,12 @@ class Bed:
         return "\n".join(results)
 
     def _call(self, place: Path, command: tuple[str, ...]) -> Outcome:
-        study, recipe = str(place / "study"), str(self._source / "recipe.yaml")
-        first = [recipe, "--study", study] if command[0] == "run" else [study]
-        arguments = [command[0], *first, *command[1:]]
-        os.environ["MIXWISE_CACHE"] = str(place / "cache")
-        return _in_new_process(partial(_run_cli, arguments))
-
-
-def _run_cli(arguments: Sequence[str]) -> None:
-    from mixwise import cli
-
-    sys.argv = ["mixwise", *arguments]
-    cli.main()
-
-
-def _in_new_process(function: Callable[[], None]) -> Outcome:
-    """Run a function in a fork of this process, which has imported what takes seconds."""
-    import mixwise.scoring.worker.evaluator
-    import mixwise.training.finetune  # noqa: F401  what a fork need not import again
-
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = os.fork()
-        if not process:
-            code = 70
-            try:
-                os.dup2(out.fileno(), 1)
-                os.dup2(err.fileno(), 2)
-                function()
-                code = 0
-            except SystemExit as stop:
-                code = int(stop.code or 0)
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                _run_finalizers()  # a fork that ends so does not, and its locks would be missed
-                os._exit(code)
-        _, status = os.waitpid(process, 0)
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode(errors="replace"))
-        return Outcome(os.waitstatus_to_exitcode(status), *texts)
+        return call(self._source, place, command)
 
 
 def _names(text: str, name: str) -> bool:
     """Whether a text names a file: by its whole name, or by the row or folder it belongs to."""
     return name in text
-
-
-def _is_unexpected(outcome: Outcome) -> bool:
-    return bool(re.search(r"Traceback|unexpected|defect", outcome.out + outcome.err))
-
-
-def write_source(folder: Path) -> None:
-    """Write texts, a base model of some 10,000 parameters, and the recipe."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder.mkdir()
-    rng = random.Random(0)
-    texts = {
-        name: [" ".join(rng.choices(words.split(), k=rng.randint(8, 24))) for _ in range(60)]
-        for name, words in WORDS.items()
-    }
-    for name, rows in texts.items():
-        lines = [json.dumps({"text": f"{row} {number}."}) for number, row in enumerate(rows)]
-        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        special_tokens=["<|end|>"],
-        initial_alphabet=alphabet,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([row for rows in texts.values() for row in rows], trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
-    fast.save_pretrained(folder / "base")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=320,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder / "base")
-    (folder / "recipe.yaml").write_text(RECIPE)
 
 
 def _write(content: bytes) -> Damage:

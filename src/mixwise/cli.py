@@ -107,12 +107,26 @@ def check(
         bool, typer.Option("--create", help="Make the study too, for its stages one by one.")
     ] = False,
     reuse: Reused = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N×DEVICE", help="Estimate time and money on other devices, such as 64xH100."
+        ),
+    ] = None,
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0, metavar="MONEY", help="Of one device of --on.")
+    ] = None,
     as_json: Json = False,
     trust_remote_code: Trust = False,
     verified: Verified = False,
 ) -> None:
     """Find out everything that can be known before training."""
     from dataclasses import asdict
+
+    if price_per_hour is not None and on is None:
+        raise typer.BadParameter("--price-per-hour is that of a device: name them by --on")
+    if create and on is not None:
+        raise typer.BadParameter("--create makes a study here, --on asks of elsewhere")
 
     from mixwise.api import Study, check_recipe
 
@@ -126,12 +140,22 @@ def check(
             with Study.create(study, recipe, verify=verified, **options) as made:
                 checked = made.check(show=show)
         else:
-            checked = check_recipe(recipe, study, verify=verified, show=show, **options)
+            checked = check_recipe(
+                recipe,
+                study,
+                verify=verified,
+                show=show,
+                on=on,
+                price_per_hour=price_per_hour,
+                **options,
+            )
     if as_json:
         console.print_json(asdict(checked))
     else:
         console.print_review(checked.review)
         console.print_plan(checked.plan, checked.warnings, (*checked.reused, *checked.notes))
+        if checked.cost is not None:
+            console.print_cost(checked.cost)
         if create:
             console.print_text(f"The study is made: {study}")
 

@@ -21,7 +21,7 @@ from functools import lru_cache
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.errors import RecipeError, nearest
+from mixwise.errors import RecipeError, nearest, printable
 from mixwise.limit import Limit as Limit  # part of a space, and found beside it
 from mixwise.limit import broken_words, rules_of
 from mixwise.polytope.conflicts import find_conflict
@@ -122,7 +122,7 @@ class Mixture:
             >>> Mixture.parse("b=1", ["a", "b"]).shares
             (0.0, 1.0)
         """
-        names = tuple(domains)
+        names, place = tuple(domains), f"mixture `{printable(text)}`"
         if not text.strip(" ,"):
             raise RecipeError("a mixture must name at least one domain: write `name=1`")
         shares: dict[str, float] = {}
@@ -130,16 +130,16 @@ class Mixture:
             name, _, number = (piece.strip() for piece in part.partition("="))
             if name not in names:
                 raise RecipeError(
-                    f"mixture `{text}`: `{name}` is not a domain: {nearest(name, names)}"
+                    f"{place}: `{printable(name, 80)}` is not a domain: {nearest(name, names)}"
                 )
             if name in shares:
-                raise RecipeError(f"mixture `{text}`: `{name}` stands twice: name it once")
+                raise RecipeError(f"{place}: `{name}` stands twice: name it once")
             try:
                 shares[name] = float(number)
             except ValueError:
                 raise RecipeError(
-                    f"mixture `{text}`: the share of `{name}` must be a number, but got "
-                    f"`{number}`: write `{name}=0.5`"
+                    f"{place}: the share of `{name}` must be a number, but got "
+                    f"`{printable(number, 80)}`: write `{name}=0.5`"
                 ) from None
         return cls(names, tuple(shares.get(name, 0.0) for name in names))
 

@@ -87,7 +87,10 @@ def test_single_file_goes_before_an_index_and_alone_counts(pico_base: Path, tmp_
     assert checkpoint.fingerprint == open_checkpoint(pico_base).fingerprint
 
 
-@pytest.mark.parametrize("outside", ["../s0.safetensors", "/s0.safetensors", "a/../s0.safetensors"])
+@pytest.mark.parametrize(
+    "outside",
+    ["../s0.safetensors", "/s0.safetensors", "a/../s0.safetensors", "x" * 300, "\x1b[2J", "a\x00"],
+)
 def test_index_that_leaves_the_folder_is_refused(
     outside: str, pico_base: Path, tmp_path: Path
 ) -> None:
@@ -95,8 +98,11 @@ def test_index_that_leaves_the_folder_is_refused(
     weight_map = shard(copy)
     first = next(iter(weight_map))
     write_index(copy, weight_map | {first: outside})
-    with pytest.raises(CheckpointError, match=rf"`{first}` must be in a file of this folder"):
+    with pytest.raises(
+        CheckpointError, match=rf"`{first}` must be in a file of this folder"
+    ) as caught:
         open_checkpoint(copy)
+    assert str(caught.value).isprintable()
 
 
 def test_index_whose_file_lacks_a_tensor_is_refused(pico_base: Path, tmp_path: Path) -> None:

@@ -117,6 +117,42 @@ def test_a_study_of_another_version_is_refused(study: StudyFolder) -> None:
         StudyFolder.open(study.folder)
 
 
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"recipe_folder": 3}, "recipe_folder"),
+        ({"recipe_folder": []}, "recipe_folder"),
+        ({"recipe": 1}, "recipe"),
+        ({"verify": "yes"}, "verify"),
+        ({"domains_from": {"a": 1}}, "domains_from"),
+        ({"domains_from": []}, "domains_from"),
+        ({"problem": "x"}, "problem"),
+        ({"problem": {}}, "problem"),
+    ],
+)
+def test_a_study_file_of_somebody_elses_is_refused_by_its_key(
+    study: StudyFolder, changes: dict[str, object], key: str
+) -> None:
+    content = {"version": 1, "recipe_folder": "/r", **changes}
+    (study.folder / "study.json").write_text(seal(content))
+    with pytest.raises(DamagedError, match=f"study.json: is damaged .`{key}` is missing or no"):
+        StudyFolder.open(study.folder)
+
+
+@pytest.mark.parametrize("place", ["x" * 5000, "/a\nmixwise: error: forged"])
+def test_a_recipe_folder_that_is_none_is_told_in_a_line(study: StudyFolder, place: str) -> None:
+    (study.folder / "study.json").write_text(seal({"version": 1, "recipe_folder": place}))
+    with pytest.raises(StudyError, match="is not there: put it back") as caught:
+        StudyFolder.open(study.folder).require_recipe_folder()
+    assert str(caught.value).isprintable()
+
+
+def test_a_version_from_a_file_is_shown_escaped(study: StudyFolder) -> None:
+    (study.folder / "study.json").write_text(seal({"version": "\x1b[2J"}))
+    with pytest.raises(StudyError, match=r"has version '\\x1b\[2J'"):
+        StudyFolder.open(study.folder)
+
+
 def test_a_study_from_before_versions_is_opened(study: StudyFolder) -> None:
     (study.folder / "study.json").write_text(json.dumps({"recipe_folder": "/r"}))
     assert StudyFolder.open(study.folder).recipe_folder == Path("/r")

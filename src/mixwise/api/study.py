@@ -15,6 +15,7 @@ from mixwise.errors import StudyError, printable
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, add_domains, load_recipe
 from mixwise.study.column_domains import find_values
+from mixwise.study.devices import parse_fleet
 from mixwise.study.folder import StudyFolder
 from mixwise.study.leftovers import remove_leftovers
 from mixwise.study.results import Diagnosis
@@ -268,6 +269,8 @@ def check_recipe(
     verify: bool = False,
     show: int = 0,
     reuse: Path | None = None,
+    on: str | None = None,
+    price_per_hour: float | None = None,
     trust_remote_code: bool = False,
     on_progress: OnProgress = silent,
 ) -> Checked:
@@ -279,9 +282,12 @@ def check_recipe(
         verify: As of `Study.create`.
         show: Rows of each domain and text set to read for ``review.rows``.
         reuse: As of `Study.create`.
+        on: Devices whose time and money are estimated for ``cost``, such as ``64xH100``.
+        price_per_hour: Of one of them.
         trust_remote_code: Whether code from the base model's folder may run.
         on_progress: Told how far each task has come.
     """
+    fleet = None if on is None else parse_fleet(on)
     loaded = load_recipe(recipe, verify=verify)
     folder = recipe.parent.resolve()
     values = find_values(loaded, folder, cache_folder())
@@ -292,7 +298,13 @@ def check_recipe(
     settings = Settings(folder, cache_folder(), trust_remote_code)
     if reuse is not None:
         settings = replace(settings, kept=_find_kept(loaded, settings, reuse, study))
-    return run_check(Inputs(loaded, settings, on_progress=on_progress), study, n_shown=show)
+    return run_check(
+        Inputs(loaded, settings, on_progress=on_progress),
+        study,
+        n_shown=show,
+        fleet=fleet,
+        price_per_hour=price_per_hour,
+    )
 
 
 def train_some_experts(

@@ -6,6 +6,7 @@ from mixwise.console.answer import (
     print_recommendation,
     print_scores,
 )
+from mixwise.console.cost import print_cost
 from mixwise.console.data_review import print_review
 from mixwise.console.diagnosis import print_diagnosis, print_units
 from mixwise.console.ending import run_to_exit_code
@@ -20,6 +21,7 @@ from mixwise.console.verification import print_findings
 __all__ = [
     "Display",
     "keeping_warnings",
+    "print_cost",
     "print_diagnosis",
     "print_fidelity",
     "print_findings",

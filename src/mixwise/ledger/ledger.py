@@ -22,9 +22,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mixwise.errors import MixwiseWarning, StudyError
+from mixwise.errors import MixwiseError, MixwiseWarning, StudyError, first_line, printable
 from mixwise.ledger.copies import copy_to_memory
-from mixwise.ledger.rows import checksum_of, decode_text, insert_observation, read_observation
+from mixwise.ledger.rows import (
+    UNREADABLE,
+    checksum_of,
+    decode_text,
+    insert_observation,
+    parse_provenance,
+    read_observation,
+)
 from mixwise.ledger.schema import READABLE, SCHEMA, TABLES, VERSION, columns_of
 from mixwise.mixture import Mixture
 from mixwise.observation import Answer, Observation
@@ -83,7 +90,7 @@ class Ledger:
     def _require_sound_pages(self) -> None:
         found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(1)")]
         if found != ["ok"]:
-            reason = " ".join(found[0].split())
+            reason = printable(" ".join(found[0].split()))
             raise StudyError(f"{self._path}: the ledger is damaged ({reason}): {_CURE}")
 
     def _require_schema(self) -> None:
@@ -201,10 +208,16 @@ class Ledger:
         gone = [
             number
             for number, answer, provenance in rows
-            if answer == "proxy" or (run is not None and json.loads(provenance).get("run") == run)
+            if answer == "proxy" or (run is not None and self._run_of(number, provenance) == run)
         ]
         self._remove(gone)
         return len(gone)
+
+    def _run_of(self, number: int, provenance: str) -> str | None:
+        try:
+            return parse_provenance(provenance).get("run")
+        except UNREADABLE as error:
+            raise self._odd_row(number, error) from None
 
     def _drop_damaged(self) -> None:
         """Take damaged rows out, and the other merges of their mixtures.
@@ -254,7 +267,8 @@ class Ledger:
             name = getattr(error, "sqlite_errorname", "")
             if name.startswith("SQLITE_IOERR") or name in _NOT_DAMAGED:
                 raise explain_failed_write(error, self._path) from None
-            raise StudyError(f"{self._path}: not a readable ledger ({error}): {_CURE}") from None
+            reason = printable(str(error))
+            raise StudyError(f"{self._path}: not a readable ledger ({reason}): {_CURE}") from None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -273,10 +287,22 @@ class Ledger:
         row = self._connection.execute(
             "SELECT checksum FROM observation WHERE id = ?", (number,)
         ).fetchone()
-        if row[0] == checksum_of(self._connection, number):
-            return read_observation(self._connection, number)
-        self._drop_damaged()
-        return None
+        if row[0] != checksum_of(self._connection, number):
+            self._drop_damaged()
+            return None
+        try:
+            found = read_observation(self._connection, number)
+        except (MixwiseError, *UNREADABLE) as error:
+            raise self._odd_row(number, error) from None
+        return found
+
+    def _odd_row(self, number: int, error: Exception) -> StudyError:
+        """Somebody else has written the row, and its checksum: it would come back if it went."""
+        reason = printable(first_line(error), 160)
+        return StudyError(
+            f"{self._path}: the ledger is damaged (its row {number} is no observation: {reason}): "
+            f"{_CURE}"
+        )
 
 
 def check_ledger(path: Path) -> tuple[int, tuple[str, ...]]:

@@ -7,13 +7,24 @@ import json
 import sqlite3
 import struct
 from dataclasses import fields
+from typing import get_args
 
 import numpy as np
 
 from mixwise.arrays import Array
+from mixwise.errors import shown
 from mixwise.ledger.schema import COLUMNS
 from mixwise.mixture import Mixture
-from mixwise.observation import Derivatives, Measurement, Observation
+from mixwise.observation import Answer, Derivatives, Measurement, Observation
+
+UNREADABLE = (  # what rows that others wrote raise
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 def insert_observation(connection: sqlite3.Connection, observation: Observation) -> None:
@@ -61,7 +72,11 @@ def insert_observation(connection: sqlite3.Connection, observation: Observation)
 
 
 def read_observation(connection: sqlite3.Connection, number: int) -> Observation:
-    """An observation as it was recorded."""
+    """An observation as it was recorded.
+
+    Raises:
+        MixwiseError: If its numbers make none; so do `UNREADABLE`, of rows that others wrote.
+    """
     row = connection.execute(
         f"SELECT {COLUMNS} FROM observation WHERE id = ?", (number,)
     ).fetchone()
@@ -72,7 +87,7 @@ def read_observation(connection: sqlite3.Connection, number: int) -> Observation
         "ORDER BY rowid",
         (number,),
     ).fetchall()
-    return Observation(
+    found = Observation(
         mixture=None if shares is None else Mixture(tuple(shares), tuple(shares.values())),
         answer=answer,
         rule=str(rule),
@@ -87,8 +102,19 @@ def read_observation(connection: sqlite3.Connection, number: int) -> Observation
         tokens_trained=int(str(trained)),
         tokens_evaluated=int(str(evaluated)),
         fingerprint=str(fingerprint),
-        provenance=json.loads(str(source)),
+        provenance=parse_provenance(source),
     )
+    if answer not in get_args(Answer) or not np.isfinite([*found.values.values()]).all():
+        raise ValueError(f"its answer is {shown(answer)}, its values are {shown(found.values)}")
+    return found
+
+
+def parse_provenance(text: object) -> dict[str, str]:
+    """Hashes and settings of an observation, as a row holds them."""
+    found = json.loads(str(text))
+    if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
+        raise ValueError(f"its provenance is {shown(found)}")
+    return found
 
 
 def checksum_of(connection: sqlite3.Connection, number: int) -> str:

@@ -15,7 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwise.errors import CheckpointError, first_line
+from mixwise.errors import (
+    CheckpointError,
+    first_line,
+    holds_control_characters,
+    printable,
+    shown,
+)
 from mixwise.files import HashFile, hash_file
 
 if TYPE_CHECKING:
@@ -26,6 +32,7 @@ INDEX_FILE = f"{FULL_FILE}.index.json"
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 CONFIG = "config.json"
+_LONGEST_NAME = 255  # bytes, of a path in a folder
 SECOND_MOMENTS_FILE = "second_moments.safetensors"  # of the optimiser, beside an expert
 
 
@@ -157,7 +164,7 @@ def _full_files(folder: Path) -> list[Path]:
     if explicit is not None and (not isinstance(explicit, str) or _leaves(explicit)):
         raise CheckpointError(
             f"{folder / CONFIG}: `transformers_weights` must name a file of this folder, but got "
-            f"{explicit!r}: put the file there"
+            f"{shown(explicit)}: put the file there"
         )
     index = _index_of(folder, explicit)
     by_name = _weight_map(folder, index) if index is not None else {}
@@ -182,8 +189,8 @@ def _full_files(folder: Path) -> list[Path]:
     for name, shard in by_name.items():
         if name not in headers[shard]:
             raise CheckpointError(
-                f"{index}: tensor `{name}` should be in `{shard}`, but is not: copy or save the "
-                "model again"
+                f"{index}: tensor `{printable(name)}` should be in `{shard}`, but is not: copy or "
+                "save the model again"
             )
     return files
 
@@ -204,14 +211,17 @@ def _weight_map(folder: Path, index: Path) -> dict[str, str]:
     for name, file in files.items():
         if _leaves(file):
             raise CheckpointError(
-                f"{index}: tensor `{name}` must be in a file of this folder, but `weight_map` "
-                f"names {file!r}: put the file beside the index and name it without a path"
+                f"{index}: tensor `{printable(name)}` must be in a file of this folder, but "
+                f"`weight_map` names {shown(file)}: put the file beside the index and name it "
+                "without a path"
             )
     return files
 
 
 def _leaves(file: str) -> bool:
-    return Path(file).is_absolute() or ".." in Path(file).parts
+    """Whether a name leads out of its folder, or is none that a file of it could have."""
+    is_none = len(file.encode(errors="replace")) > _LONGEST_NAME or holds_control_characters(file)
+    return is_none or Path(file).is_absolute() or ".." in Path(file).parts
 
 
 def _require_unquantised(folder: Path, config: Mapping[str, Any]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from mixwise.errors import RecipeError, nearest, printable, shown
@@ -15,10 +14,10 @@ from mixwise.recipe.domains import EvaluationSource
 from mixwise.recipe.limits import SpaceLimits
 from mixwise.recipe.recipe import Recipe
 from mixwise.recipe.sources import TextSource
+from mixwise.recipe.strict_yaml import parse_yaml
 from mixwise.records.formats import FORMATS
 
 _MOST_BYTES = 2**20  # of a recipe
-_MOST_NODES = 50_000  # of a recipe whose aliases are written out
 _MOST_LINES = 20  # problems that are told at once
 _UNIONS = (
     ("engine", "workers"),
@@ -97,10 +96,9 @@ def parse_recipe(text: str, origin: str, *, verify: bool = False) -> Recipe:
 def _mapping(text: str, origin: str, what: str, remedy: str) -> dict[str, Any]:
     """The keys that YAML text holds."""
     try:
-        raw = yaml.load(text, Loader=_StrictLoader)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        reason = printable(" ".join(str(error).split()), 500)
-        raise RecipeError(f"{origin}: not valid YAML: {reason}") from None
+        raw = parse_yaml(text)
+    except ValueError as error:
+        raise RecipeError(f"{origin}: not valid YAML: {error}") from None
     if not isinstance(raw, dict):
         raise RecipeError(
             f"{origin}: {what} must be a mapping of keys, but got {type(raw).__name__}: {remedy}"
@@ -171,60 +169,6 @@ def _join_branches(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
             item = item | {"msg": f"{joined[place]['msg']}, or {item['msg'].lower()}"}
         joined[place if place != item["loc"] else (place, item["type"])] = item
     return list(joined.values())
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML of bounded size, in which a key that stands twice is an error.
-
-    A key that stands twice would replace the first in silence; aliases of aliases would unfold
-    without end; and a value that does not fit its own tag would raise whatever Python raises.
-    """
-
-    def get_single_node(self) -> yaml.Node | None:
-        node: yaml.Node | None = super().get_single_node()
-        if node is not None and _count_nodes(node, {}) > _MOST_NODES:
-            raise yaml.YAMLError(
-                f"its aliases unfold to more than {_MOST_NODES:,} values: write fewer of them"
-            )
-        return node
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (yaml.YAMLError, RecursionError):
-            raise
-        except Exception as error:  # PyYAML's constructors raise whatever Python does
-            kind = node.tag.rpartition(":")[2]
-            raise yaml.YAMLError(
-                f"line {node.start_mark.line + 1}: {shown(node.value)} is no {kind} "
-                f"({printable(str(error), 100)}): change it"
-            ) from None
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.YAMLError(
-                    f"the key `{printable(str(key), 80)}` stands twice "
-                    f"(line {key_node.start_mark.line + 1}): rename or remove one"
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _count_nodes(node: yaml.Node, known: dict[int, int]) -> int:
-    """Values below a node, those behind an alias counted each time that they stand there."""
-    if id(node) not in known:
-        known[id(node)] = _MOST_NODES + 1  # a value that holds itself has no end
-        children = node.value if isinstance(node, yaml.CollectionNode) else []
-        flat = (
-            each for child in children for each in (child if isinstance(child, tuple) else [child])
-        )
-        known[id(node)] = 1 + sum(_count_nodes(child, known) for child in flat)
-    return known[id(node)]
 
 
 def _explain(item: dict[str, Any], whole: type[BaseModel]) -> list[str]:

@@ -31,7 +31,9 @@ from mixwise.stages.timing import measure_steps
 from mixwise.stages.validate import choose_references
 from mixwise.study.answers import choose_answers
 from mixwise.study.batch_norm import require_batch_norm
+from mixwise.study.cost import StudyCost, estimate
 from mixwise.study.data_review import DataReview, review_data
+from mixwise.study.devices import Fleet
 from mixwise.study.inputs import Inputs
 from mixwise.study.plan import Counts, DomainPlan, ModelShape, Plan, make_plan
 from mixwise.study.repetition import expected_shares, short_run_rows
@@ -54,6 +56,7 @@ class Checked:
         warnings: What is allowed but should be known.
         notes: What was chosen for the recipe.
         reused: What is taken from another study, and what is not.
+        cost: Time and money on devices that are not here; None where none are asked about.
     """
 
     plan: Plan
@@ -61,15 +64,26 @@ class Checked:
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
     reused: tuple[str, ...] = ()
+    cost: StudyCost | None = None
 
 
-def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checked:
+def run_check(
+    inputs: Inputs,
+    study_folder: Path,
+    *,
+    n_shown: int = 0,
+    fleet: Fleet | None = None,
+    price_per_hour: float | None = None,
+) -> Checked:
     """Open every input, measure one step, and work out the plan; trains nothing.
 
     Args:
         inputs: The recipe's inputs.
         study_folder: Where the study will be written; need not exist.
         n_shown: Rows of each domain and text set to show.
+        fleet: Devices that the study would run on instead; the memory and the disk of this
+            machine need not hold it then.
+        price_per_hour: Of one of them.
 
     Raises:
         MixwiseError: With every problem that was found, one a line.
@@ -86,6 +100,7 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
     cluster, seats = cluster_of(recipe), choose_seats(recipe)
     if cluster.is_elsewhere:
         survey_hosts(cluster, study_folder, (inputs.base_folder, inputs.settings.cache))
+    shape = _shape(live, inputs)
     plan = make_plan(
         recipe,
         _domains(inputs),
@@ -97,11 +112,12 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
             readings=answers.readings,
             n_baselines=len(baselines(recipe.final.baselines, inputs.available)),
         ),
-        _shape(live, inputs),
+        shape,
         evaluation_tokens=inputs.suite.n_tokens,
         n_workers=seats.n_workers,
     )
-    require_room(plan, study_folder, cluster, on_gpu=seats.n_devices > 0)
+    if fleet is None:
+        require_room(plan, study_folder, cluster, on_gpu=seats.n_devices > 0)
     has_begun = (study_folder / "experts").is_dir()
     measured = measure_steps(live, inputs, seats.n_threads, has_begun=has_begun)
     found = collect_warnings(live, inputs, plan)
@@ -113,6 +129,9 @@ def run_check(inputs: Inputs, study_folder: Path, *, n_shown: int = 0) -> Checke
         tuple(found),
         (*notes_of(inputs), *filter(None, [describe_hosts(recipe)])),
         inputs.settings.kept.lines() if inputs.settings.kept else (),
+        None
+        if fleet is None
+        else estimate(plan, shape, recipe, fleet, price_per_hour=price_per_hour),
     )
 
 

@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyError
+from mixwise.errors import DamagedError, MixwiseWarning, ResourceError, StudyError, printable, shown
 from mixwise.files import CONTENT_HASH, hash_file, load_sealed, read_bytes, replace_file, seal
 from mixwise.ledger import Ledger
 from mixwise.recipe import Recipe, add_domains, load_recipe
@@ -159,10 +159,15 @@ class StudyFolder:
         Raises:
             StudyError: If the folder that its relative paths start from is not there.
         """
-        if not self.recipe_folder.is_dir():
+        try:
+            is_there = self.recipe_folder.is_dir()
+        except OSError:  # a path that is too long
+            is_there = False
+        if not is_there:
             raise StudyError(
                 f"{self.folder / STUDY_FILE}: `recipe_folder` must be the folder of the recipe, "
-                f"where its relative paths start from, but {self.recipe_folder} is not there: put "
+                f"where its relative paths start from, but {printable(str(self.recipe_folder))} is "
+                "not there: put "
                 f"it back, or run `mixwise run RECIPE --study {self.folder}` with the recipe where "
                 "it is now"
             )
@@ -361,15 +366,32 @@ def _load_study(folder: Path) -> dict[str, Any] | None:
     old = _parse_old(text)
     if old is not None:
         return old
-    content = load_sealed(
-        path, f"restore it, or run `mixwise run RECIPE --study {folder}`, which makes it anew"
-    )
-    if content.get("version") != _VERSION:
+    remedy = f"restore it, or run `mixwise run RECIPE --study {folder}`, which makes it anew"
+    content = load_sealed(path, remedy)
+    version = content.get("version")
+    if version != _VERSION:
         raise StudyError(
-            f"{path}: the study has version {content.get('version')}, but this mixwise reads "
-            f"version {_VERSION}: use the mixwise that made it"
+            f"{path}: the study has version {shown(version)}, but this mixwise reads version "
+            f"{_VERSION}: use the mixwise that made it"
         )
+    if odd := _odd_key(content):
+        raise DamagedError(f"{path}: is damaged (`{odd}` is missing or no such thing): {remedy}")
     return content
+
+
+def _odd_key(content: Mapping[str, Any]) -> str | None:
+    """The first key that does not hold what it must; whoever has made the file gave it its hash."""
+    values = content.get("domains_from", {})
+    is_text_map = isinstance(values, dict) and all(isinstance(v, str) for v in values.values())
+    problem = content.get("problem", {"name": ""})
+    sound = {
+        "recipe_folder": isinstance(content.get("recipe_folder"), str),
+        "recipe": isinstance(content.get("recipe", ""), str),
+        "verify": isinstance(content.get("verify", False), bool),
+        "domains_from": is_text_map,
+        "problem": isinstance(problem, dict) and isinstance(problem.get("name"), str),
+    }
+    return next((key for key, is_sound in sound.items() if not is_sound), None)
 
 
 def _parse_old(text: bytes) -> dict[str, Any] | None:

@@ -34,8 +34,8 @@ _TWICE_ATTENTION = 7  # copies of the attention's weights, the same
 _TWICE_LOGITS = 8
 _TWICE_COUNTED = 7  # copies of the activations that were counted, differentiated twice
 _TWICE_SEQUENCES = 4  # that `diagnose` differentiates of each set
-_START_SECONDS = 7.0  # of the workers, side by side: Python, torch and transformers
-_RUN_SECONDS = 2.0  # of a run beside its steps: its trainer, loading, saving
+START_SECONDS = 7.0  # of the workers, side by side: Python, torch and transformers
+RUN_SECONDS = 2.0  # of a run beside its steps: its trainer, loading, saving
 _PROCESS_BYTES = 600 * 2**20  # Python, torch and transformers themselves
 
 
@@ -196,7 +196,7 @@ class Plan:
         n_full = sum(-(-n // self.n_workers) for n in phases)
         n_short = -(-self.n_experts // self.n_workers)
         steps = n_full * self.run_steps + n_short * self.expert_points[-1]
-        trained = steps * measured.step_seconds + (n_full + n_short) * _RUN_SECONDS
+        trained = steps * measured.step_seconds + (n_full + n_short) * RUN_SECONDS
         n_merges = (self.n_candidates + self.n_besides) * self.candidate_passes
         is_continued = self.readings > 1 and self.expert_method == "training"
         n_longer = len(LONGER_STEPS) if is_continued else 0
@@ -204,7 +204,7 @@ class Plan:
         n_read = self.n_experts + self.n_kept
         shared += n_read * self.readings * measured.reading_seconds
         shared += n_read * n_longer * measured.objective_seconds
-        return _START_SECONDS + trained + shared / self.n_workers
+        return START_SECONDS + trained + shared / self.n_workers
 
     @property
     def trained_tokens(self) -> int:

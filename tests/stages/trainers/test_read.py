@@ -133,3 +133,38 @@ def test_a_path_that_two_folders_have_is_refused(
 
 def test_equal_names_are_numbered() -> None:
     assert name_domains(["a.jsonl", "x/A", "百.json"]) == ["a", "A-2", "d"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"datasets": [{"path": "json", "data_files": 3}]}, "data_files` must name files"),
+        ({"datasets": [{"path": "json", "data_files": {"train": [1]}}]}, "must name files"),
+        ({"max_length": float("inf")}, "`max_length` must be a number"),
+        ({"max_length": float("nan")}, "`max_length` must be a number"),
+        ({"learning_rate": 10**400}, "`learning_rate` must be a number"),
+        ({"datasets": [{"path": "x" * 5000 + ".jsonl"}]}, "is no file here"),
+    ],
+)
+def test_odd_values_are_refused_in_a_line(
+    tmp_path: Path, changes: dict[str, Any], rule: str
+) -> None:
+    values = {"model_name_or_path": "org/base", "datasets": [{"path": "org/web"}]}
+    refuse(rule, tmp_path, values | changes)
+
+
+def test_a_schedule_that_is_no_text_is_left(tmp_path: Path) -> None:
+    values = {"model_name_or_path": "org/base", "datasets": [{"path": "org/web"}]}
+    taken = take(tmp_path, values | {"lr_scheduler_type": ["cosine"]})
+    assert "lr_scheduler_type: ['cosine']" in taken.left_out
+
+
+def test_aliases_that_unfold_without_end_are_refused(tmp_path: Path) -> None:
+    lines = [f"k{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    (tmp_path / "train.yaml").write_text("k0: &a0 [x]\n" + "\n".join(lines))
+    with pytest.raises(RecipeError, match="aliases unfold to more than 50,000 values"):
+        read_config(tmp_path / "train.yaml", tmp_path)
+
+
+def test_no_dataset_is_refused_by_llamafactory(tmp_path: Path) -> None:
+    refuse("`dataset` must be names", tmp_path, {"model_name_or_path": "b", "dataset": [1]})

@@ -48,7 +48,7 @@ def read_llamafactory(config: Config, places: Places) -> Taken:
         raise config.refused("stage", "must be sft or pt")
     given = config.take("dataset")
     names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise config.refused("dataset", "must be names joined by commas")
     folder = config.take_text("dataset_dir") or "data"
     described = _load_info(folder, places, config)

@@ -67,7 +67,11 @@ class Places:
 
 
 def _is(path: Path) -> bool:
-    return path.exists() or bool(glob.glob(str(path), recursive=True))
+    """Whether there is such a file, or one of such a pattern; no path is longer than some."""
+    try:
+        return path.exists() or bool(glob.glob(str(path), recursive=True))
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mixwise.errors import RecipeError, first_line, printable
+from mixwise.recipe.strict_yaml import parse_yaml
 from mixwise.stages.trainers.axolotl import read_axolotl
 from mixwise.stages.trainers.config import Config, Taken
 from mixwise.stages.trainers.llamafactory import read_llamafactory
@@ -77,8 +76,8 @@ def load_config(path: Path, place: str) -> Mapping[str, Any]:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
-        values = yaml.safe_load(content.decode())
-    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        values = parse_yaml(content.decode())
+    except (OSError, ValueError) as error:
         reason = printable(getattr(error, "strerror", None) or first_line(error))
         raise RecipeError(
             f"{place}: the configuration cannot be read ({reason}): give the path of a YAML file"

@@ -30,7 +30,7 @@ def take_training(config: Config, *, batch: str, schedule: str) -> dict[str, Any
     keys["training.precision"] = "bfloat16" if config.values.get("bf16") is True else None
     config.taken.update({"bf16"} if config.values.get("bf16") is True else ())
     chosen = config.values.get(schedule)
-    if chosen in _SCHEDULES:
+    if isinstance(chosen, str) and chosen in _SCHEDULES:
         keys["training.schedule"] = _SCHEDULES[config.take(schedule)]
     at_once, steps = config.take_count(batch), config.take_count("gradient_accumulation_steps")
     if at_once is not None or steps is not None:

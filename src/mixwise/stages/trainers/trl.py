@@ -81,6 +81,8 @@ def _wanted(entry: Config) -> Wanted:
     if isinstance(files, Mapping):
         files = files.get(split or "train")
     chosen = [] if files is None else files if isinstance(files, list) else [files]
+    if not all(isinstance(file, str) for file in chosen):
+        raise entry.refused("data_files", "must name files, a text, a list or a split's")
     path = entry.take_text("path")
     if path is None:
         raise entry.refused("path", "must name a dataset")

@@ -1,0 +1,119 @@
+"""What the trials of faults notice, with a command of a second in place of a study's run.
+
+The real ones: `python -m trials.faults`.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from trials.faults import running
+from trials.faults.kinds import KINDS, Trial, killed, terminated, two_writers
+from trials.faults.running import Held, Loss, Running, compare, look
+
+Command = Callable[[Path, Sequence[str]], None]
+
+
+def careful(place: Path, arguments: Sequence[str]) -> None:
+    """Goes on from what is there, in four steps."""
+    for step in range(4):
+        record = place / "study" / "experts" / str(step) / "run.json"
+        if not record.is_file():
+            time.sleep(0.2)
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.write_text(str(step))
+    (place / "study" / "recommendation.json").write_text("answer")
+
+
+def forgetful(place: Path, arguments: Sequence[str]) -> None:
+    """Begins anew each time."""
+    for record in place.glob("study/experts/*/run.json"):
+        record.unlink()
+    careful(place, arguments)
+
+
+def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Trial:
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setattr(running, "run_cli", command)
+    return Trial(tmp_path, place, 1.0, random.Random(0))
+
+
+def test_a_run_that_is_killed_loses_nothing_that_was_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trial(tmp_path, monkeypatch, careful)
+    for _ in range(3):
+        seen = killed("group")(made)
+        assert seen.loss == Loss(0, 0)
+        assert not seen.wrong
+    assert Running.start(made.source, made.place).end().code == 0
+    assert (made.study / "recommendation.json").read_text() == "answer"
+
+
+def test_a_run_that_begins_anew_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trial(tmp_path, monkeypatch, careful)
+    assert Running.start(made.source, made.place).end().code == 0
+    before = look(made.study)
+    assert len(before.runs) == 4
+    monkeypatch.setattr(running, "run_cli", forgetful)
+    assert Running.start(made.source, made.place).end().code == 0
+    assert compare(before, look(made.study)) == Loss(0, 4)
+
+
+def test_what_is_gone_is_counted_apart_from_what_was_made_again() -> None:
+    before = Held({"a": (1, b"x"), "b": (1, b"y")}, {1: ("f", 0.5), 2: ("g", 0.5)})
+    after = Held({"a": (2, b"x")}, {1: ("f", 0.5), 2: ("h", 0.5), 3: ("i", 0.1)})
+    assert compare(before, after) == Loss(1, 2)
+
+
+def breaks(place: Path, arguments: Sequence[str]) -> None:
+    time.sleep(5)
+
+
+def refuses(place: Path, arguments: Sequence[str]) -> None:
+    print("mixwise: error: another mixwise (process 1) is working here", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def test_a_signal_without_a_word_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    seen = terminated(trial(tmp_path, monkeypatch, breaks))
+    assert "exit -15" in seen.wrong
+
+
+def test_a_second_writer_that_is_not_refused_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "exit" in two_writers(trial(tmp_path, monkeypatch, refuses)).wrong
+
+
+def test_processes_that_are_left_are_found_and_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_ORPHAN_SECONDS", 0.2)
+
+    def leaves(place: Path, arguments: Sequence[str]) -> None:
+        import os
+
+        if not os.fork():
+            time.sleep(30)
+
+    made = trial(tmp_path, monkeypatch, leaves)
+    ended = Running.start(made.source, made.place).end()
+    assert ended.is_unexpected
+    assert "1 processes were left" in ended.err
+
+
+def test_there_are_a_hundred_kills_among_the_usual_trials() -> None:
+    share = sum(kind.share for kind in KINDS.values())
+    kills = sum(kind.share for name, kind in KINDS.items() if "killed" in name)
+    assert 175 * kills / share >= 100

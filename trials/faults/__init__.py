@@ -1,0 +1,1 @@
+"""A study whose process, disk, memory or clock fails: see `trials.faults.__main__`."""

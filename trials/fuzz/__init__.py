@@ -1,0 +1,1 @@
+"""Hostile input for everything that mixwise reads: see `trials.fuzz.__main__`."""
