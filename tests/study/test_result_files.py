@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.report.conftest import Parts
+from tests.report.surfaces import fit
 
 from mixwise.errors import StudyError
 from mixwise.study.folder import StudyFolder
@@ -27,6 +28,8 @@ RESULTS = (
     PARTS.final(),
     PARTS.diagnosis(),
     PARTS.calibrated_recommendation(),
+    PARTS.snippets(),
+    fit(("math", "code"))[1],
 )
 
 

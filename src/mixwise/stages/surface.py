@@ -10,7 +10,13 @@ from mixwise.arrays import Array
 from mixwise.objective import Metric, Objective
 from mixwise.observation import Observation
 from mixwise.search.problem import shares_of
-from mixwise.search.surrogates.objective_model import Surface, evidence_for
+from mixwise.search.surrogates.gaussian_process import Posterior
+from mixwise.search.surrogates.objective_model import (
+    CompanionModel,
+    MetricModel,
+    Surface,
+    evidence_for,
+)
 from mixwise.study.surface import MetricSurface, SurfaceFound, processes_of
 
 
@@ -33,7 +39,7 @@ def describe_surface(
     metrics = surface.problem.objective.metrics
     values = surface.problem.metric_values(data)
     predicted = np.stack(
-        [model.left_out(values[:, k]) for k, model in enumerate(surface.models)], axis=1
+        [_left_out(model, values[:, k]) for k, model in enumerate(surface.models)], axis=1
     )
     shares = shares_of(data)
     mixed = (shares > 0).sum(axis=1) > 1
@@ -50,6 +56,11 @@ def describe_surface(
         error=_root_mean_square(missed[mixed]),
         final_seeds=final_seeds,
     )
+
+
+def _left_out(model: MetricModel, values: Array) -> Array:
+    assert isinstance(model, Posterior | CompanionModel)  # what a surface is fitted with
+    return model.left_out(values)
 
 
 def _root_mean_square(missed: Array) -> float | None:

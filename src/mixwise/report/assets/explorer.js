@@ -70,7 +70,7 @@ class Explorer {
       const worst = this.recommended.values[k] - sign(metric) * Number(wish.value);
       return [{ metric, worst }];
     });
-    const starts = [this.shares, this.data.recommended, ...this.data.starts.map((s) => s.shares)];
+    const starts = [this.shares, this.data.recommended];
     const kept = starts.filter((start) =>
       [...this.locked].every((k) => Math.abs(start[k] - this.shares[k]) < CLOSE),
     );
@@ -125,9 +125,7 @@ class Explorer {
   chosenValue() {
     const metric = this.chosenMetric();
     if (metric) return (shares) => this.surrogate.value(metric, shares);
-    return (shares) =>
-      this.surrogate.objective(this.surrogate.values(shares)) +
-      this.surrogate.discrepancy(shares).mean;
+    return (shares) => this.surrogate.height(shares);
   }
 
   chosenMetric() {

@@ -6,6 +6,7 @@
 const FIRST_STEP = 0.25;
 const LAST_STEP = 1e-4;
 const MOST_MOVES = 400; // at each step
+const N_PROMISING = 5; // domains that are tried first; all are before a step is given up
 
 /** What a mixture is worth: by how much it breaks the wishes, and the goal. */
 function worth(surrogate, goal, wishes, shares) {
@@ -19,9 +20,7 @@ function worth(surrogate, goal, wishes, shares) {
     const unit = metric.spread > 0 ? metric.spread : 1;
     broken += Math.max((sign(metric) * (worst - valueOf(metric))) / unit, 0);
   }
-  const height = goal
-    ? sign(goal) * valueOf(goal)
-    : surrogate.objective(surrogate.metrics.map(valueOf)) + surrogate.discrepancy(shares).mean;
+  const height = goal ? sign(goal) * valueOf(goal) : surrogate.height(shares, valueOf);
   return { broken: broken > 1e-9 ? broken : 0, height };
 }
 
@@ -33,10 +32,14 @@ function isBetter(one, other) {
 /** Climb from a mixture; shares of locked domains stay. */
 function climb(surrogate, space, goal, wishes, start, locked) {
   const free = start.map((_, k) => k).filter((k) => !locked.has(k));
-  let best = { shares: start, worth: worth(surrogate, goal, wishes, start) };
+  const worthOf = (shares) => worth(surrogate, goal, wishes, shares);
+  let best = { shares: start, worth: worthOf(start) };
   for (let step = FIRST_STEP; step >= LAST_STEP; step /= 2) {
     for (let move = 0; move < MOST_MOVES; move += 1) {
-      const better = bestMove(surrogate, space, goal, wishes, best, free, step);
+      const [ups, downs] = promising(best.shares, free, worthOf);
+      const better =
+        bestMove(space, worthOf, best, ups, downs, step) ??
+        bestMove(space, worthOf, best, free, free, step);
       if (!better) break;
       best = better;
     }
@@ -44,10 +47,22 @@ function climb(surrogate, space, goal, wishes, start, locked) {
   return best;
 }
 
-function bestMove(surrogate, space, goal, wishes, from, free, step) {
+/** The domains whose shares raise the goal most, and those whose shares raise it least. */
+function promising(shares, free, worthOf) {
+  const rows = free.map((k) => {
+    const moved = [...shares];
+    moved[k] += LAST_STEP;
+    return { k, height: worthOf(moved).height };
+  });
+  rows.sort((a, b) => b.height - a.height);
+  const domains = rows.map((row) => row.k);
+  return [domains.slice(0, N_PROMISING), domains.slice(-N_PROMISING)];
+}
+
+function bestMove(space, worthOf, from, ups, downs, step) {
   let best = null;
-  for (const up of free) {
-    for (const down of free) {
+  for (const up of ups) {
+    for (const down of downs) {
       if (up === down) continue;
       const room = Math.min(space.upper[up] - from.shares[up], from.shares[down] - space.lower[down]);
       const moved = Math.min(step, room);
@@ -56,7 +71,7 @@ function bestMove(surrogate, space, goal, wishes, from, free, step) {
       shares[up] += moved;
       shares[down] -= moved;
       if (!space.contains(shares)) continue;
-      const found = worth(surrogate, goal, wishes, shares);
+      const found = worthOf(shares);
       if (isBetter(found, (best ?? from).worth)) best = { shares, worth: found };
     }
   }

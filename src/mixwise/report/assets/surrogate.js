@@ -271,6 +271,13 @@ class Surrogate {
     return this.metrics.map((metric) => this.value(metric, shares));
   }
 
+  /** The objective that training should reach, from the metrics that it reads alone. */
+  height(shares, valueOf = (metric) => this.value(metric, shares)) {
+    const isRead = (metric) => metric.weight > 0 || metric.floor !== null;
+    const values = this.metrics.map((metric) => (isRead(metric) ? valueOf(metric) : metric.base));
+    return this.objective(values) + this.discrepancy(shares).mean;
+  }
+
   /** What training is expected to give besides the proxy's score, and its deviation. */
   discrepancy(shares) {
     const { known, linear, quadratic, own, size, single, level } = this.missed;

@@ -51,10 +51,6 @@ class MetricModel(Protocol):
         """Posterior standard deviation, ``(n,)``."""
         ...
 
-    def left_out(self, values: Array) -> Array:
-        """Each value that it was fitted to, predicted from the other points, ``(n,)``."""
-        ...
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompanionModel:
