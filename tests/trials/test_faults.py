@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from trials.faults import __main__ as faults
 from trials.faults import running
 from trials.faults.kinds import KINDS, Trial, killed, terminated, two_writers
 from trials.faults.running import Held, Loss, Running, compare, look
@@ -111,6 +112,27 @@ def test_processes_that_are_left_are_found_and_ended(
     ended = Running.start(made.source, made.place).end()
     assert ended.is_unexpected
     assert "1 processes were left" in ended.err
+
+
+def write_recipe(source: Path) -> None:
+    source.mkdir()
+    (source / "recipe.yaml").write_text("engine: {workers: 1}")
+
+
+@pytest.mark.parametrize(("command", "code"), [(careful, 0), (forgetful, 1)])
+def test_a_line_a_kind_says_what_was_lost_and_repeated(
+    command: Command,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(running, "run_cli", command)
+    monkeypatch.setattr(faults, "write_source_in_new_process", write_recipe)
+    assert faults.main(["--trials", "6", "--only", "parent"]) == code
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith("killed, parent alone")
+    assert "0 different, 0 wrong" in line
+    assert (" 0 lost, 0 repeated" in line) == (code == 0)
 
 
 def test_there_are_a_hundred_kills_among_the_usual_trials() -> None:

@@ -25,8 +25,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trials.faults.kinds import KINDS, Kind, Seen, Trial, can_mount
-from trials.faults.running import Running
+from trials.faults.kinds import KINDS, Kind, Trial, can_mount
+from trials.faults.running import Loss, Running, compare, look
 from trials.tiny_study import write_source_in_new_process
 
 _MOST_FAULTS = 8  # of one study
@@ -124,15 +124,25 @@ def _disturb(
     """One study, from its first fault to its end."""
     tally.n_studies += 1
     trial = Trial(bed.source, place, bed.seconds, rng)
+    held = look(trial.study)
+
+    def note(loss: Loss) -> None:
+        if not kind.may_repeat:
+            tally.n_lost += loss.n_lost
+            tally.n_repeated += loss.n_repeated
+
     for _ in range(n_most):
-        seen: Seen = kind.fault(trial)
+        seen = kind.fault(trial)
+        now = look(trial.study)
+        note(compare(held, now))  # what was there before it even started
+        note(seen.loss)
+        held = now
         tally.n_faults += 1
-        tally.n_lost += seen.loss.n_lost
-        tally.n_repeated += seen.loss.n_repeated
         tally.wrong += [seen.wrong] if seen.wrong else []
         if seen.is_over:
             break
     ended = Running.start(bed.source, place).end()
+    note(compare(held, look(trial.study)))
     if ended.code or ended.is_unexpected:
         tally.wrong.append(f"did not go on: exit {ended.code}: {ended.err[-400:]}")
         return

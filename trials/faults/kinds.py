@@ -210,12 +210,14 @@ class Kind:
         share: Of all trials, as a weight.
         n_workers: Of the study.
         disk_bytes: Size of the disk that the study is given; None for the machine's own.
+        may_repeat: Whether something is made again rightly, as what was damaged is.
     """
 
     fault: Fault
     share: int
     n_workers: int = 1
     disk_bytes: int | None = None
+    may_repeat: bool = False
 
 
 _DISK = 64 * 2**20
@@ -229,7 +231,7 @@ KINDS: Mapping[str, Kind] = {
     "read-only disk": Kind(read_only, 5, disk_bytes=_DISK),
     "two writers": Kind(two_writers, 5),
     "clock jumps": Kind(clock_jumped, 5),
-    "damage": Kind(damaged, 20),
+    "damage": Kind(damaged, 20, may_repeat=True),
 }
 
 
