@@ -24,7 +24,7 @@ def test_the_page_holds_the_answer_the_interval_and_what_to_train_next(found: Sw
     assert found.equals[0].place in page
     for name in ("math", "code", "web", "m0/loss", "m1/loss"):
         assert name in page
-    assert page.count('class="chart"') == 2
+    assert page.count('class="plot"') == 2
 
 
 def test_names_cannot_write_markup(found: SwarmFit) -> None:

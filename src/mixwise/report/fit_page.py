@@ -5,17 +5,14 @@ Its parts, template and style are those of a study's page.
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
-
-from plotly.offline import get_plotlyjs
 
 from mixwise.decision.score import OBJECTIVE
 from mixwise.errors import ResourceError
 from mixwise.files import replace_file
 from mixwise.report.charts import chart
+from mixwise.report.document import page_around
 from mixwise.report.figures import mixture_figure, profile_figure
 from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import NOTHING, count, estimate, number, share, signed
@@ -47,7 +44,6 @@ def save_fit_page(found: SwarmFit, path: Path) -> None:
 
 def render_fit_page(found: SwarmFit) -> str:
     """The text of the page."""
-    template = resources.files("mixwise.report").joinpath("page.html").read_text(encoding="utf-8")
     header = tag(
         "header",
         tag("h1", found.answer),
@@ -63,7 +59,7 @@ def render_fit_page(found: SwarmFit) -> str:
     }
     main = tag("main", *(tag("section", tag("h2", t), s) for t, s in sections.items()))
     footer = tag("footer", "Written by mixwise from a table of runs.")
-    return Template(template).substitute(plotly=get_plotlyjs(), body=join([header, main, footer]))
+    return page_around(join([header, main, footer]), "mixwise fit")
 
 
 def _runs(found: SwarmFit) -> str:
@@ -101,7 +97,11 @@ def _shares(found: SwarmFit) -> Html:
     head = ["Domain", "Recommended", "Cannot be told from it"]
     return join(
         [
-            chart("shares", mixture_figure(found.mixture.as_dict(), {"best run": best})),
+            chart(
+                "shares",
+                "Recommended shares",
+                mixture_figure(found.mixture.as_dict(), {"best run": best}),
+            ),
             table("Recommended shares", head, rows),
         ]
     )
@@ -163,4 +163,6 @@ def _profiles(found: SwarmFit) -> Html:
         "Expected objective where the share of one domain goes from 0 to 1 and the others keep "
         "their proportions; far from the runs it is a guess."
     )
-    return join([tag("p", caption, class_="caption"), chart("profiles", figure)])
+    return join(
+        [tag("p", caption, class_="caption"), chart("profiles", "Expected objective", figure)]
+    )
