@@ -77,9 +77,9 @@ def test_rows_that_are_filtered_are_still_of_a_kind_that_is_read() -> None:
 def test_one_run_learns_in_one_way() -> None:
     answers = handed("a", 0.5, n_rows=9, mean=5, records="chat")
     everything = handed("b", 0.5, n_rows=9, mean=5, records="chat", learn="all")
-    assert agreed_learning(hand(answers), "TRL", ("assistant", "all")) == "assistant"
+    assert agreed_learning((answers,), "TRL", ("assistant", "all")) == "assistant"
     with pytest.raises(RecipeError, match=r"TRL learns assistant or all .*have all, assistant"):
-        agreed_learning(hand(answers, everything), "TRL", ("assistant", "all"))
+        agreed_learning((answers, everything), "TRL", ("assistant", "all"))
 
 
 _ALL = " torchtitan huggingface"  # which are told by a call of `load_dataset`
