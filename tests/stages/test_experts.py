@@ -51,7 +51,7 @@ def test_an_unknown_domain_is_refused(made: Path) -> None:
 
 
 def test_experts_by_gradients_are_made_together(pico: Path, tmp_path: Path) -> None:
-    replace("budget: 100", "budget: 100\nexperts: {method: gradients}")(pico)
+    replace("budget: 100", "budget: 3\nexperts: {method: gradients}")(pico)
     replace("answer: merged", "answer: predictions")(pico)
     study = tmp_path / "study"
     with Study.create(study, pico / "recipe.yaml") as opened:

@@ -2,22 +2,25 @@
 
 Method:
     The study is held together with the other processes, alone by nobody, and each run by its own
-    lock. Nothing is written but the experts' folders: the ledger is read, and neither notices nor
-    leftovers are touched, since others may be at them.
+    lock. Nothing is written but the experts' folders: the ledger is read, and neither notices,
+    leftovers nor what tracking tools were told are touched, since others may be at them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mixwise.errors import RecipeError, nearest, printable
 from mixwise.files import MEMO_FILE, HashMemo
 from mixwise.merging.rule_table import find_rule
 from mixwise.progress import OnProgress
+from mixwise.recipe.tracking import Tracking
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.runs import Runs
+from mixwise.tracking.study import TrackedStudy
 
 
 def train_some(
@@ -46,10 +49,14 @@ def train_some(
                 fix = nearest(name, recipe.domain_names)
                 raise RecipeError(f"`{printable(name, 80)}` is no domain of the study: {fix}")
         memo = HashMemo(study.folder / MEMO_FILE, read_only=True)
+        settings = replace(settings, kept=settings.kept or study.kept)
         inputs = Inputs(recipe, settings, hash_file=memo, on_progress=on_progress)
         ledger = study.open_ledger(read_only=True)
         rule = find_rule(recipe.chosen_rule)
-        runs = Runs(study, inputs, rule, ledger, memo, on_progress, most_at_once=len(domains))
+        untold = TrackedStudy(Tracking(), study.folder, study.recipe_folder, {})
+        runs = Runs(
+            study, inputs, untold, rule, ledger, memo, on_progress, most_at_once=len(domains)
+        )
         try:
             runs.train_experts_of(domains)
             return {name: runs.expert(name).folder for name in domains}
