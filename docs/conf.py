@@ -21,7 +21,7 @@ napoleon_custom_sections = ["Method", "Notation", "Source", "Departures"]
 
 def point_to_examples(app: Sphinx, page: str, text: list[str]) -> None:
     """Links to the READMEs of examples, as they are on GitHub, lead to their pages of the site."""
-    for name in ("chat", "sentiment", "smollm2", "vision"):
+    for name in ("chat", "heads", "sentiment", "smollm2", "vision"):
         text[0] = text[0].replace(f"../../examples/{name}/README.md)", f"../examples/{name}.md)")
 
 

@@ -9,6 +9,7 @@ from mixwise.api import Study
 from mixwise.api.study import train_some_experts
 from mixwise.errors import BusyError, RecipeError, StudyError
 from mixwise.study.folder import StudyFolder
+from mixwise.training.job import load_record
 from mixwise.training.launch import run_lock
 
 
@@ -32,6 +33,17 @@ def test_one_expert_is_trained_and_no_other(made: Path) -> None:
     assert record.stat().st_mtime_ns == written
 
 
+def test_experts_of_another_study_are_as_long_here(made: Path, pico: Path, tmp_path: Path) -> None:
+    train_some_experts(made, ["beta"])
+    replace("budget: 100", "budget: 3")(pico)
+    new = tmp_path / "new"
+    with Study.create(new, pico / "recipe.yaml", reuse=made) as opened:
+        opened.check()
+    record = load_record(train_some_experts(new, ["beta"])["beta"])
+    assert record is not None
+    assert record.taken_from == str(made / "experts" / "beta")  # not trained anew
+
+
 def test_a_study_that_is_worked_in_is_refused(made: Path) -> None:
     with StudyFolder.open(made).lock(), pytest.raises(StudyError, match="is working in this"):
         train_some_experts(made, ["beta"])
@@ -51,7 +63,7 @@ def test_an_unknown_domain_is_refused(made: Path) -> None:
 
 
 def test_experts_by_gradients_are_made_together(pico: Path, tmp_path: Path) -> None:
-    replace("budget: 100", "budget: 100\nexperts: {method: gradients}")(pico)
+    replace("budget: 100", "budget: 3\nexperts: {method: gradients}")(pico)
     replace("answer: merged", "answer: predictions")(pico)
     study = tmp_path / "study"
     with Study.create(study, pico / "recipe.yaml") as opened:

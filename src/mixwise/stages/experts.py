@@ -2,9 +2,8 @@
 
 Method:
     The study is held together with the other processes, alone by nobody, and each run by its own
-    lock. Nothing is written but the experts' folders: the ledger is read, and neither notices nor
-    leftovers are touched, since others may be at them. Nor are tracking tools told: the study's run
-    there is one process's.
+    lock. Nothing is written but the experts' folders: the ledger is read, and neither notices,
+    leftovers nor what tracking tools were told are touched, since others may be at them.
 """
 
 from __future__ import annotations
@@ -50,13 +49,13 @@ def train_some(
                 fix = nearest(name, recipe.domain_names)
                 raise RecipeError(f"`{printable(name, 80)}` is no domain of the study: {fix}")
         memo = HashMemo(study.folder / MEMO_FILE, read_only=True)
-        known = replace(settings, kept=settings.kept or study.kept)
-        inputs = Inputs(recipe, known, hash_file=memo, on_progress=on_progress)
+        settings = replace(settings, kept=settings.kept or study.kept)
+        inputs = Inputs(recipe, settings, hash_file=memo, on_progress=on_progress)
         ledger = study.open_ledger(read_only=True)
         rule = find_rule(recipe.chosen_rule)
-        tracker = TrackedStudy(Tracking(), study.folder, study.recipe_folder, {})
+        untold = TrackedStudy(Tracking(), study.folder, study.recipe_folder, {})
         runs = Runs(
-            study, inputs, tracker, rule, ledger, memo, on_progress, most_at_once=len(domains)
+            study, inputs, untold, rule, ledger, memo, on_progress, most_at_once=len(domains)
         )
         try:
             runs.train_experts_of(domains)
