@@ -178,7 +178,7 @@ def search(
     budget: int | None = None,
     seed: int = 0,
 ) -> SearchResult:
-    known = replace(scorer, asked=[]).score(
+    known = replace(scorer, asked=[], orders=[]).score(
         [Mixture.single(space.domains, d) for d in space.domains]
     )
     return method.search(
