@@ -18,6 +18,7 @@ Departures:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -26,6 +27,18 @@ from mixwise.errors import RecipeError
 from mixwise.mixture import Mixture
 
 _SMALLEST = 1e-9  # share, in slopes
+
+
+class Pull(Protocol):
+    """What is taken off the objective of mixtures that leave a prior."""
+
+    def penalty(self, shares: Array) -> Array:
+        """What is taken off, ``(n, n_domains)`` → ``(n,)``."""
+        ...
+
+    def slopes(self, shares: Array) -> Array:
+        """Its slopes in the shares, ``(n, n_domains)``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

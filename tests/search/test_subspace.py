@@ -1,14 +1,16 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixwise.arrays import Array
 from mixwise.domain_groups import DomainGroup
-from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.observation import Derivatives, Measurement, Observation
+from mixwise.prior import Prior
 from mixwise.scorer import SLOPES, VALUES, Request
 from mixwise.search.space.simplex import sample
 from mixwise.search.subspace import RememberingScorer, SubspaceScorer, across, inside
@@ -17,6 +19,17 @@ DOMAINS = ("a", "b", "c", "d", "e")
 GROUPS = (DomainGroup("ab", ("a", "b")), DomainGroup("cd", ("c", "d")), DomainGroup("e", ("e",)))
 WHOLE = MixtureSpace.whole(DOMAINS)
 BOUNDED = MixtureSpace(DOMAINS, (0.1, 0.0, 0.05, 0.0, 0.0), (0.3, 0.2, 0.6, 0.3, 0.5))
+
+LIMITED = MixtureSpace(
+    DOMAINS,
+    (0.1, 0.0, 0.05, 0.0, 0.0),
+    (0.5, 1.0, 0.6, 1.0, 0.5),
+    (
+        Limit("ab", (1, 1, 0, 0, 0), 0.2, 0.6),
+        Limit("c >= d", (0, 0, 1, -1, 0), 0.0, None),
+        Limit("e <= a + b / 2", (-1, -0.5, 0, 0, 1), None, 0.0),
+    ),
+)
 
 
 class Quadratic:
@@ -96,10 +109,12 @@ def test_inside_a_group_nothing_else_moves() -> None:
     assert inside(WHOLE, GROUPS[0], mixture(np.array([0, 0, 0.5, 0.5, 0]))) is None
 
 
-@given(st.integers(0, 10**6), st.sampled_from([WHOLE, BOUNDED]))
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), st.sampled_from([WHOLE, BOUNDED, LIMITED]))
 def test_all_of_a_subspace_lies_in_the_space_and_comes_back(seed: int, space: MixtureSpace) -> None:
     at = mixture(sample(space, 1, seed=seed)[0])
-    parts = [across(space, GROUPS, at), across(space, GROUPS, None)]
+    parts = [across(space, GROUPS, at)]
+    parts += [] if space.limits else [across(space, GROUPS, None)]
     parts += [p for p in (inside(space, group, at) for group in GROUPS[:2]) if p is not None]
     for part in parts:
         for z in sample(part.free, 5, seed=seed):
@@ -109,10 +124,67 @@ def test_all_of_a_subspace_lies_in_the_space_and_comes_back(seed: int, space: Mi
             back = part.part(found)
             assert back is not None
             assert part.mixture(back).array == pytest.approx(found.array, abs=1e-5)
-    for part in (parts[0], *parts[2:]):  # what was known stays known
+    for part in (parts[0], *parts[1 if space.limits else 2 :]):  # what was known stays known
         here = part.part(at)
         assert here is not None
         assert part.mixture(here).array == pytest.approx(at.array, abs=1e-5)
+
+
+def test_a_limit_of_groups_and_of_members_by_hand() -> None:
+    at = mixture(np.array([0.3, 0.1, 0.4, 0.0, 0.2]))
+    joint = Limit("ab <= 2 cd", (1, 1, -2, -2, 0), None, 0.0)
+    own = Limit("a <= 0.35", (1, 0, 0, 0, 0), None, 0.35)
+    kept = Limit("b <= 0.5", (0, 1, 0, 0, 0), None, 0.5)
+    space = replace(WHOLE, limits=(joint, own, kept))
+    part = across(space, GROUPS, at)
+    assert [limit.name for limit in part.free.limits] == ["ab <= 2 cd", "a <= 0.35"]
+    assert part.free.limits[0].coefficients == pytest.approx((1, -2, 0))
+    assert part.free.limits[1].coefficients == pytest.approx((0.75, 0, 0))
+    assert part.free.limits[1].most == pytest.approx(0.35)
+    part = inside(space, GROUPS[0], at)  # a and b have 0.4 together: b <= 0.5 is kept anyway
+    assert part is not None
+    assert [limit.name for limit in part.free.limits] == ["a <= 0.35"]
+    assert part.free.limits[0].coefficients == pytest.approx((0.4, 0))
+    fixed = replace(WHOLE, limits=(Limit("a + c = 0.7", (1, 0, 1, 0, 0), 0.7, 0.7),))
+    part = inside(fixed, GROUPS[0], at)
+    assert part is not None
+    assert (part.free.limits[0].least, part.free.limits[0].most) == pytest.approx((0.3, 0.3))
+    assert not part.has_room
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6))
+def test_limits_of_the_whole_and_of_a_part_are_the_same(seed: int) -> None:
+    at = mixture(sample(LIMITED, 1, seed=seed)[0])
+    for part in (across(LIMITED, GROUPS, at), inside(LIMITED, GROUPS[1], at)):
+        if part is None:
+            continue
+        for z in np.random.default_rng(seed).dirichlet(np.ones(len(part.free.domains)), 20):
+            whole = part.origin + part.directions @ z
+            missed = [limit.missed(whole) for limit in LIMITED.limits]
+            assert max(missed) == pytest.approx(
+                max((limit.missed(z) for limit in part.free.limits), default=0.0), abs=1e-6
+            )
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6))
+def test_what_leaving_a_prior_costs_is_the_same_in_a_part(seed: int) -> None:
+    prior = Prior(mixture(np.array([0.1, 0.3, 0.2, 0.2, 0.2])), 0.7)
+    at = mixture(sample(WHOLE, 1, seed=seed)[0])
+    for part in (across(LIMITED, GROUPS, at), inside(WHOLE, GROUPS[1], at)):
+        if part is None:
+            continue
+        pull, n = part.pull(prior), len(part.free.domains)
+        z = np.random.default_rng(seed).dirichlet(np.full(n, 3.0)) * 0.9 + 0.1 / n
+        own = Mixture(part.free.domains, tuple(z))
+        whole = part.origin + part.directions @ own.array
+        assert pull.penalty(own.array[None]) == pytest.approx(prior.penalty(whole[None]))
+        if whole.min() < 1e-3:  # too steep for differences
+            continue
+        steps = 1e-6 * np.eye(n)
+        by_differences = (pull.penalty(own.array + steps) - pull.penalty(own.array - steps)) / 2e-6
+        assert pull.slopes(own.array[None])[0] == pytest.approx(by_differences, abs=1e-5)
 
 
 def test_a_mixture_elsewhere_has_no_place_in_it() -> None:

@@ -14,7 +14,7 @@ from mixwise.extrapolation import NOT_CONTINUED, ContinuationError
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Objective, Scale
 from mixwise.observation import Observation
-from mixwise.prior import Prior
+from mixwise.prior import Pull
 from mixwise.scorer import VALUES, Request, Scorer
 
 Predict = Callable[[Array], Array]
@@ -48,7 +48,7 @@ class SearchProblem:
     known: tuple[Observation, ...] = ()
     continued: ContinuationError = NOT_CONTINUED
     is_arithmetic: bool = False
-    prior: Prior | None = None
+    prior: Pull | None = None
     groups: tuple[DomainGroup, ...] = ()
 
     def measured(self, observation: Observation) -> float:

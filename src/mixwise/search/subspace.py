@@ -5,6 +5,7 @@ Notation:
     λ = o + A z: how a part lies in the whole; o ``(N,)``, A ``(N, n)``, whose columns have one sum.
     l, u: bounds of λ.  λ⁰: a mixture of the space.  g: a group of domains.  σ_g: Σ_{i ∈ g} λ_i.
     w: directions inside the groups, ``(N,)``, w ≥ 0, Σ_{i ∈ g} w_i = 1.
+    a, b, c: a limit, b ≤ aᵀλ ≤ c.
 
 Method:
     Inside a group everything else stays as in λ⁰: λ_g = σ_g z. Across the groups z are their joint
@@ -13,8 +14,10 @@ Method:
         λ_i = l_i + (z_g − Σ_{j ∈ g} l_j) w_i ,   w_i ∝ λ⁰_i − l_i ,
 
     or w_i ∝ u_i − l_i where λ⁰ has nothing of the group above its bounds. Both maps are affine, so
-    that the chain rule gives the slopes Aᵀ∇ and Hessian Aᵀ∇²A for nothing, and bounds of λ are
-    bounds of z. What falls outside the space nevertheless is moved to its nearest mixture.
+    that the chain rule gives the slopes Aᵀ∇ and Hessian Aᵀ∇²A for nothing, bounds of λ are bounds
+    of z, and a limit is one of z, b − aᵀo ≤ (Aᵀa)ᵀz ≤ c − aᵀo, left out where all z keep it. What
+    leaving a prior costs at z is what it costs at λ. Parts have no grid. What falls outside the
+    space by rounding is moved to its nearest mixture.
 """
 
 from __future__ import annotations
@@ -26,13 +29,15 @@ import numpy as np
 
 from mixwise.arrays import Array
 from mixwise.domain_groups import DomainGroup
-from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.observation import Derivatives, Measurement, Observation
+from mixwise.prior import Pull
 from mixwise.scorer import VALUES, Request, Scorer
 
 _SAME = 1e-5  # of a share
 _DECIMALS = 7  # of shares that are put together
 _LEAST = 1e-3  # share of a group below which nothing is shared out in it
+_KEPT = 1e-7  # of a limit's largest coefficient, by which it may be missed and yet counts as kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +71,16 @@ class Subspace:
         is_here = np.abs(self.directions @ shares - moved).max() < _SAME
         return Mixture(self.free.domains, tuple(shares)) if is_here else None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether there is more than one mixture in it."""
+        low, high = self.free.reach()
+        return any(most - least > _SAME for least, most in zip(low, high, strict=True))
+
+    def pull(self, whole: Pull) -> Pull:
+        """What leaving a prior of the whole costs, by z."""
+        return _PartPull(self, whole)
+
     def reduce(self, observation: Observation, part: Mixture) -> Observation:
         """An observation of λ as one of z."""
         measured = tuple(self._reduce(one) for one in observation.measurements)
@@ -85,13 +100,31 @@ class Subspace:
         return replace(measurement, derivatives=reduced)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _PartPull:
+    """See `mixwise.prior.Pull`, of z."""
+
+    subspace: Subspace
+    whole: Pull
+
+    def penalty(self, shares: Array) -> Array:
+        return self.whole.penalty(self._wholes(shares))
+
+    def slopes(self, shares: Array) -> Array:
+        return self.whole.slopes(self._wholes(shares)) @ self.subspace.directions
+
+    def _wholes(self, shares: Array) -> Array:
+        return self.subspace.origin + shares @ self.subspace.directions.T
+
+
 def across(space: MixtureSpace, groups: Sequence[DomainGroup], at: Mixture | None) -> Subspace:
     """Joint shares of the groups, each in the proportions that it has.
 
     Args:
         space: The whole.
         groups: Every domain in one of them.
-        at: λ⁰; None before anything is known, when every group grows to all its upper bounds alike.
+        at: λ⁰; None before anything is known, when every group grows to all its upper bounds alike,
+            and z has no limits but bounds.
     """
     low, high = np.asarray(space.lower), np.asarray(space.upper)
     belongs = _membership(space, groups)
@@ -107,11 +140,15 @@ def across(space: MixtureSpace, groups: Sequence[DomainGroup], at: Mixture | Non
     room = np.divide(most, directions.sum(axis=1), where=above > 0, out=np.full(len(low), np.inf))
     reach = np.array([room[column > 0].min() for column in belongs.T])
     upper = np.minimum(floors + reach, 1.0)
+    origin = low - directions @ floors
+    limits: tuple[Limit, ...] = ()
     if at is not None:  # rounding must not leave it outside
-        upper = np.maximum(upper, np.clip(belongs.T @ at.array, 0, 1))
+        here = np.clip(belongs.T @ at.array, 0, 1)
+        upper = np.maximum(upper, here)
+        limits = _limits(space, origin, directions, here)
     names = tuple(group.name for group in groups)
-    free = MixtureSpace(names, tuple(floors), tuple(np.maximum(upper, floors)))
-    return Subspace(space, free, low - directions @ floors, directions)
+    free = MixtureSpace(names, tuple(floors), tuple(np.maximum(upper, floors)), limits)
+    return Subspace(space, free, origin, directions)
 
 
 def inside(space: MixtureSpace, group: DomainGroup, at: Mixture) -> Subspace | None:
@@ -135,8 +172,27 @@ def inside(space: MixtureSpace, group: DomainGroup, at: Mixture) -> Subspace | N
     here = at.array[places] / share
     lower = np.minimum(np.asarray(space.lower)[places] / share, here)
     upper = np.maximum(np.minimum(np.asarray(space.upper)[places] / share, 1.0), here)
-    free = MixtureSpace(group.members, tuple(lower), tuple(upper))
+    limits = _limits(space, origin, directions, here)
+    free = MixtureSpace(group.members, tuple(lower), tuple(upper), limits)
     return Subspace(space, free, origin, directions)
+
+
+def _limits(
+    space: MixtureSpace, origin: Array, directions: Array, here: Array
+) -> tuple[Limit, ...]:
+    """Limits of z, those left out that all z keep; rounding leaves z⁰ inside."""
+    found = []
+    for limit in space.limits:
+        whole = np.asarray(limit.coefficients)
+        row, fixed = whole @ directions, float(whole @ origin)
+        now, spare = float(row @ here), _KEPT * limit.scale
+        least = None if limit.least is None else min(limit.least - fixed, now)
+        most = None if limit.most is None else max(limit.most - fixed, now)
+        may_fall_short = least is not None and row.min() < least - spare
+        may_exceed = most is not None and row.max() > most + spare
+        if may_fall_short or may_exceed:
+            found.append(Limit(limit.name, tuple(row.tolist()), least, most))
+    return tuple(found)
 
 
 def _membership(space: MixtureSpace, groups: Sequence[DomainGroup]) -> Array:

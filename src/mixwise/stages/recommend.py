@@ -124,7 +124,7 @@ def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recomme
         front=front,
         binding=_binding(workspace, calibrated, decision.mixture),
         rounding=decision.rounding,
-        prior=_prior(calibrated, decision.mixture),
+        prior=_prior(workspace, decision.mixture),
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
     workspace.save_result(make_snippets(recommendation, workspace))
@@ -167,11 +167,12 @@ def _binding(workspace: Workbench, calibrated: Calibrated, mixture: Mixture) -> 
     )
 
 
-def _prior(calibrated: Calibrated, mixture: Mixture) -> PriorFacts | None:
+def _prior(workspace: Workbench, mixture: Mixture) -> PriorFacts | None:
     """How far the mixture is from the prior."""
-    prior, shares = calibrated.problem.prior, mixture.array[None]
-    if prior is None:
+    asked, shares = workspace.recipe.search.prior, mixture.array[None]
+    if asked is None:
         return None
+    prior = asked.prior(workspace.inputs.available)
     return PriorFacts(
         prior.mixture,
         prior.weight,

@@ -22,7 +22,8 @@ from mixwise.arrays import Array
 from mixwise.search.surrogates.hellinger import HellingerModel
 from mixwise.swarm.table import SwarmTable
 
-_JITTER = 1e-6  # of the largest variance, for the factor to exist
+_JITTERS = tuple(10.0**k for k in range(-6, 1))  # of the largest entry
+_NONE = 1e-300  # in place of 0, where nothing varies
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +99,21 @@ class SwarmSurface:
         drawn = np.empty_like(normal)
         for m, model in enumerate(self.models):
             mean, covariance = model.joint(shares)
-            scale = max(float(np.diag(covariance).max()), 0.0) or 1e-300
-            factor = np.linalg.cholesky(covariance + _JITTER * scale * np.eye(len(shares)))
-            drawn[:, :, m] = mean + self.widened * together[:, :, m] @ factor.T
+            drawn[:, :, m] = mean + self.widened * together[:, :, m] @ _factor(covariance).T
         return self.units.objective(drawn)
+
+
+def _factor(covariance: Array) -> Array:
+    """Cholesky factor of a covariance, with the least jitter that lets it exist.
+
+    Where runs have hardly any noise, rounding leaves variances below 0, as large as others are
+    above it. A jitter of the size of all entries together outweighs any of them.
+    """
+    n = len(covariance)
+    largest = float(np.abs(covariance).max()) or _NONE
+    for jitter in _JITTERS:
+        try:
+            return np.linalg.cholesky(covariance + jitter * largest * np.eye(n))
+        except np.linalg.LinAlgError:
+            continue
+    return np.linalg.cholesky(covariance + 2 * n * largest * np.eye(n))

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import pytest
 from mixwise.arrays import Array
 from mixwise.domain_groups import DomainGroup
 from mixwise.errors import RecipeError
-from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.scorer import VALUES, Request
@@ -77,6 +77,59 @@ def test_bounds_of_domains_hold_everywhere(name: str) -> None:
     found = search(name, scorer, space)
     assert all(space.contains(mixture) for mixture in scorer.asked)
     assert loss(found) < loss(search("random", Bowl(BEST), space, 20))
+
+
+LIMITED = MixtureSpace(
+    DOMAINS,
+    (0.0,) * 6,
+    (1.0,) * 6,
+    (
+        Limit("g1 <= 0.25", (0, 0, 1, 1, 0, 0), None, 0.25),  # 0.4 would be best
+        Limit("b >= 0.6 a", (-0.6, 1, 0, 0, 0, 0), 0.0, None),  # 0.2 would be
+    ),
+)
+
+
+def lowest(best: Array, space: MixtureSpace) -> float:
+    """The smallest 4 ‖λ − best‖² in a space."""
+    return 4 * float(((space.mixture(best).array - best) ** 2).sum())
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+def test_limits_within_and_across_groups_hold_and_bind(name: str) -> None:
+    scorer = Bowl(BEST)
+    found = search(name, scorer, LIMITED)
+    assert all(LIMITED.contains(mixture) for mixture in scorer.asked)
+    assert loss(found) < lowest(BEST, LIMITED) + 0.01
+    assert found.best.mixture is not None
+    assert LIMITED.limits[0].value(found.best.mixture.array) == pytest.approx(0.25, abs=0.02)
+
+
+def test_the_start_is_the_nearest_mixture_to_even_that_limits_allow() -> None:
+    start = start_of(LIMITED, GROUPS)
+    assert LIMITED.contains(start)
+    assert start.array == pytest.approx(LIMITED.mixture(np.full(6, 1 / 6)).array, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+def test_a_limit_that_ties_groups_together_holds(name: str) -> None:
+    tied = Limit("a = c + 0.1", (1, 0, -1, 0, 0, 0), 0.1, 0.1)
+    space = replace(MixtureSpace.whole(DOMAINS), limits=(tied,), grid=0.1)
+    scorer = Bowl(BEST)
+    found = search(name, scorer, space)
+    assert all(space.contains(mixture) for mixture in scorer.asked)
+    assert loss(found) < 4 * float(((start_of(space, GROUPS).array - BEST) ** 2).sum())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_limits_that_leave_one_mixture_give_it(name: str) -> None:
+    only = tuple(
+        Limit(f"{one} = {share}", tuple(np.eye(6)[k]), share, share)
+        for k, (one, share) in enumerate(zip(DOMAINS, BEST.tolist(), strict=True))
+    )
+    found = search(name, Bowl(BEST), replace(MixtureSpace.whole(DOMAINS), limits=only))
+    assert found.best.mixture is not None
+    assert found.best.mixture.array == pytest.approx(BEST, abs=1e-6)
 
 
 def test_top_down_begins_across_and_bottom_up_within() -> None:

@@ -8,9 +8,14 @@ Method:
     A stage searches one level by an inner method with everything else fixed
     (`mixwise.search.subspace`): first across the groups, then within each of them (top-down), or
     first within each and then across (bottom-up). Each begins at the best mixture so far; stages of
-    groups without a share are left out. At the outset a group's members stand in proportion to the
-    room between their bounds: alike where data are ample, by available tokens where repetition
-    limits them. Groups then have the shares that are nearest to even.
+    groups without a share, or where the limits leave no choice, are left out. At the outset a
+    group's members stand in proportion to the room between their bounds: alike where data are
+    ample, by available tokens where repetition limits them. Groups then have the shares that are
+    nearest to even, and where limits forbid that, the nearest mixture that they allow.
+
+    Limits and the prior hold in every stage as they do in the whole. A limit that ties domains of
+    several groups to each other is kept too, but one level at a time may be unable to move along
+    it, and stop below the best mixture.
 
     B is divided over the stages by their n, each with n + 2 at least (corners, centre and a check
     of most inner methods), and what one does not use the others get. Without B a stage has the
@@ -93,7 +98,11 @@ class Stage:
 
     def open(self, space: MixtureSpace, groups: Groups, at: Mixture) -> Subspace | None:
         """What it searches, from a mixture on; None where there is nothing to share."""
-        return across(space, groups, at) if self.group is None else inside(space, self.group, at)
+        if self.group is None:
+            part: Subspace | None = across(space, groups, at)
+        else:
+            part = inside(space, self.group, at)
+        return part if part is not None and part.has_room else None
 
 
 def design_levels(
@@ -131,7 +140,7 @@ def search_levels(levels: Levels, problem: SearchProblem) -> SearchResult:
         sweeps.run(stages)
         if not sweeps.is_worth_another(before, stages):
             break
-    scored = tuple(sweeps.scored.values())
+    scored = tuple(sweeps.scored.values()) or problem.scorer.score([sweeps.at])
     return SearchResult(levels.name, problem.best(scored), scored)
 
 
@@ -156,7 +165,7 @@ def stages_of(levels: Levels, groups: Groups, budget: int | None) -> tuple[Stage
 
 
 def start_of(space: MixtureSpace, groups: Groups) -> Mixture:
-    """Even shares of the groups, as near as the bounds allow, their members by their room."""
+    """Even shares of the groups, as near as the space allows, their members by their room."""
     even = across(space, groups, None)
     return even.mixture(centre(even.free))
 
@@ -233,6 +242,7 @@ class _Sweeps:
                 budget=budget,
                 seed=problem.seed + self.n_stages - 1,
                 known=tuple(known),
+                prior=None if problem.prior is None else part.pull(problem.prior),
                 groups=(),
             )
         )
