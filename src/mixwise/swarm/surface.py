@@ -113,7 +113,7 @@ def _factor(covariance: Array) -> Array:
     largest = float(np.abs(covariance).max()) or _NONE
     for jitter in _JITTERS:
         try:
-            return np.linalg.cholesky(covariance + jitter * largest * np.eye(n))
+            return np.asarray(np.linalg.cholesky(covariance + jitter * largest * np.eye(n)))
         except np.linalg.LinAlgError:
             continue
-    return np.linalg.cholesky(covariance + 2 * n * largest * np.eye(n))
+    return np.asarray(np.linalg.cholesky(covariance + 2 * n * largest * np.eye(n)))
