@@ -74,8 +74,9 @@ class Subspace:
     @property
     def has_room(self) -> bool:
         """Whether there is more than one mixture in it."""
-        low, high = self.free.reach()
-        return any(most - least > _SAME for least, most in zip(low, high, strict=True))
+        low, high = map(np.asarray, self.free.reach())
+        most, least = 1 - (low.sum() - low), 1 - (high.sum() - high)  # what the others leave
+        return bool((np.minimum(high, most) - np.maximum(low, least)).max() > _SAME)
 
     def pull(self, whole: Pull) -> Pull:
         """What leaving a prior of the whole costs, by z."""
@@ -141,13 +142,14 @@ def across(space: MixtureSpace, groups: Sequence[DomainGroup], at: Mixture | Non
     reach = np.array([room[column > 0].min() for column in belongs.T])
     upper = np.minimum(floors + reach, 1.0)
     origin = low - directions @ floors
-    limits: tuple[Limit, ...] = ()
-    if at is not None:  # rounding must not leave it outside
-        here = np.clip(belongs.T @ at.array, 0, 1)
-        upper = np.maximum(upper, here)
-        limits = _limits(space, origin, directions, here)
     names = tuple(group.name for group in groups)
-    free = MixtureSpace(names, tuple(floors), tuple(np.maximum(upper, floors)), limits)
+    if at is None:
+        free = MixtureSpace(names, tuple(floors), tuple(np.maximum(upper, floors)))
+        return Subspace(space, free, origin, directions)
+    here = np.clip(belongs.T @ at.array, 0, 1)
+    upper = np.maximum(np.maximum(upper, floors), here)  # rounding must not leave it outside
+    free = MixtureSpace(names, tuple(floors), tuple(upper))
+    free = _tightened(free, _limits(space, origin, directions, here), here)
     return Subspace(space, free, origin, directions)
 
 
@@ -172,9 +174,35 @@ def inside(space: MixtureSpace, group: DomainGroup, at: Mixture) -> Subspace | N
     here = at.array[places] / share
     lower = np.minimum(np.asarray(space.lower)[places] / share, here)
     upper = np.maximum(np.minimum(np.asarray(space.upper)[places] / share, 1.0), here)
-    limits = _limits(space, origin, directions, here)
-    free = MixtureSpace(group.members, tuple(lower), tuple(upper), limits)
+    free = MixtureSpace(group.members, tuple(lower), tuple(upper))
+    free = _tightened(free, _limits(space, origin, directions, here), here)
     return Subspace(space, free, origin, directions)
+
+
+def _tightened(free: MixtureSpace, limits: Sequence[Limit], here: Array) -> MixtureSpace:
+    """Within limits of z too, and around z⁰ whatever is rounded.
+
+    Limits of one share become bounds, within which every method is faster.
+    As Σ z = 1, a limit with coefficients that are the same for all others is of one share alone,
+    and of two shares each limit is.
+    """
+    lower, upper, kept = list(free.lower), list(free.upper), []
+    for limit in limits:
+        row = np.asarray(limit.coefficients)
+        k = int(np.abs(row - np.median(row)).argmax())
+        others = np.delete(row, k)
+        if np.ptp(others) > 0:
+            kept.append(limit)
+            continue
+        rest, rise = float(others[0]), float(row[k] - others[0])
+        ends = [
+            (end - rest) / rise if end is not None else None for end in (limit.least, limit.most)
+        ]
+        low, high = ends if rise > 0 else reversed(ends)
+        now = float(here[k])
+        lower[k] = lower[k] if low is None else max(lower[k], min(low, now))
+        upper[k] = upper[k] if high is None else min(upper[k], max(high, now))
+    return replace(free, lower=tuple(lower), upper=tuple(upper), limits=tuple(kept))
 
 
 def _limits(

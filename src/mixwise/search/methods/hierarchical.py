@@ -225,6 +225,8 @@ class _Sweeps:
         """Whether the last sweep has raised J, and another can be paid."""
         scored = tuple(self.scored.values())
         is_paid = self.left is None or self.left >= sum(stage.least for stage in stages)
+        if not scored:  # limits leave one mixture
+            return False
         return is_paid and self.height - before > _STILL * self.problem.value_range(scored)
 
     def _search(self, part: Subspace, budget: int) -> None:
