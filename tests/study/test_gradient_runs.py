@@ -60,6 +60,7 @@ def test_another_merge_rule_is_refused(source: Path, tmp_path: Path) -> None:
     workspace.close()
 
 
+@pytest.mark.filterwarnings("ignore:experts by gradients. of .* end of the range")
 def test_check_run_and_report_say_what_was_done(
     source: Path, tmp_path: Path, mixwise: Callable[..., tuple[int, str, str]]
 ) -> None:
