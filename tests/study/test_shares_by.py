@@ -160,7 +160,7 @@ def test_the_answer_says_its_unit_and_the_others(taught: Path, mixwise: Cli) -> 
     found = json.loads((study / "recommendation.json").read_text())
     assert found["shares_by"] == "supervised_tokens"
     page = (study / "report.html").read_text()
-    assert "Recommended shares, by learned tokens" in page
+    assert "Share, by learned tokens" in page
     assert "The same mixture is" in page
     code, out, _ = mixwise("export", study, "--json")
     facts = json.loads(out)
