@@ -25,12 +25,12 @@ def test_the_methods_that_search_in_levels_are_those_of_the_table() -> None:
 
 def test_a_hierarchy_names_groups_and_leaves_the_rest_alone() -> None:
     found = recipe(**levels(hierarchy={"web": ["web-*"]}))
-    assert found.search.levels_of(found.domain_names) == (
+    assert found.search.domain_groups(found.domain_names) == (
         DomainGroup("web", ("web-a", "web-b")),
         DomainGroup("code", ("code",)),
         DomainGroup("maths", ("maths",)),
     )
-    assert recipe().search.levels_of(("math", "code")) == ()
+    assert recipe().search.domain_groups(("math", "code")) == ()
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,6 @@ def test_patterns_fit_domains_that_a_column_names() -> None:
         search={"method": "bottom-up", "hierarchy": {"web": ["web-*"]}},
     )
     found = add_domains(given, {"web-a": "A", "web-b": "B", "code": "C"}, "r.yaml")
-    web, code = found.search.levels_of(found.domain_names)
+    web, code = found.search.domain_groups(found.domain_names)
     assert web.members == ("web-a", "web-b")
     assert code.members == ("code",)

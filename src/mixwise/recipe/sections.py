@@ -301,7 +301,7 @@ class Search(SpaceLimits):
             )
         return found
 
-    def levels_of(self, domains: Sequence[str]) -> tuple[DomainGroup, ...]:
+    def domain_groups(self, domains: Sequence[str]) -> tuple[DomainGroup, ...]:
         """Groups of the domains; none without a hierarchy.
 
         Args:
@@ -330,7 +330,7 @@ class Search(SpaceLimits):
                 "levels, or leave it out"
             ]
         try:
-            self.levels_of(domains)
+            self.domain_groups(domains)
         except RecipeError as error:
             return list(error.problems)
         return []

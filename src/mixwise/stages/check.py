@@ -90,7 +90,7 @@ def run_check(
     """
     recipe, search = inputs.recipe, inputs.recipe.search
     live = require_inputs(inputs)
-    groups = search.levels_of(recipe.domain_names)
+    groups = search.domain_groups(recipe.domain_names)
     method = method_for(search.method, recipe.objective_terms, groups)
     design = method.design(inputs.space, search.budget, search.seed)
     n_groups = 0 if method.is_of_subsets else len(recipe.objective.front)
@@ -150,7 +150,7 @@ def require_inputs(inputs: Inputs) -> LiveModel:
     require_rule_needs(inputs)
     require_tools(inputs.recipe.tracking.to)
     search = inputs.recipe.search
-    groups = search.levels_of(inputs.recipe.domain_names)
+    groups = search.domain_groups(inputs.recipe.domain_names)
     method = method_for(search.method, inputs.recipe.objective_terms, groups)
     method.design(inputs.space, search.budget, search.seed)
     choose_references(inputs)

@@ -106,7 +106,7 @@ class _Candidates:
 
     def __init__(self, workspace: Workbench) -> None:
         search = workspace.recipe.search
-        groups = search.levels_of(workspace.recipe.domain_names)
+        groups = search.domain_groups(workspace.recipe.domain_names)
         method = method_for(search.method, workspace.objective, groups)
         design = method.design(workspace.inputs.space, search.budget, search.seed)
         self._workspace = workspace
@@ -154,7 +154,7 @@ def problem_of(workspace: Workbench) -> SearchProblem:
         continued=workspace.proxy.error(workspace.objective, workspace.scale),
         is_arithmetic=not workspace.answers.merges,
         prior=search.prior.prior(workspace.inputs.available) if search.prior else None,
-        groups=search.levels_of(workspace.recipe.domain_names),
+        groups=search.domain_groups(workspace.recipe.domain_names),
     )
 
 

@@ -55,7 +55,7 @@ def choose_references(inputs: StudyInputs) -> tuple[Mixture, ...]:
     recipe, space = inputs.recipe, inputs.space
     search, wanted = recipe.search, recipe.validation.mixtures
     rivals = baselines(("uniform", "available", "single"), inputs.available)
-    groups = search.levels_of(recipe.domain_names)
+    groups = search.domain_groups(recipe.domain_names)
     method = method_for(search.method, recipe.objective_terms, groups)
     design = method.design(space, search.budget, search.seed)
     taken = [*design, *(rival.mixture for rival in rivals)]
