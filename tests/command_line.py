@@ -9,7 +9,7 @@ from pathlib import Path
 Cli = Callable[..., tuple[int, str, str]]
 
 
-RUN = [sys.executable, "-m", "mixwise.cli", "run"]
+RUN = [sys.executable, "-m", "mixwise", "run"]
 
 
 def replace(old: str, new: str) -> Callable[[Path], None]:

@@ -140,14 +140,14 @@ def mixwise(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in this process; gives exit code, stdout and stderr."""
-    from mixwise import cli
+    from mixwise.cli.app import main
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["mixwise", *map(str, arguments)])
         code = 0
         capfd.readouterr()
         try:
-            cli.main()
+            main()
         except SystemExit as stop:
             code = int(stop.code or 0)
         out, err = capfd.readouterr()

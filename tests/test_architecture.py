@@ -173,9 +173,9 @@ def test_no_module_is_a_drawer_for_odds_and_ends(module: str) -> None:
     "code",
     [
         "import mixwise",
-        "import mixwise.cli",
-        "import contextlib, os\nfrom mixwise.cli import main\nsys.argv = ['mixwise', '--help']\n"
-        "with contextlib.suppress(SystemExit):\n    main()",
+        "import mixwise.cli.app",
+        "import contextlib, os\nfrom mixwise.cli.app import main\n"
+        "sys.argv = ['mixwise', '--help']\nwith contextlib.suppress(SystemExit):\n    main()",
     ],
 )
 def test_help_loads_nothing_heavy(code: str) -> None:

@@ -79,10 +79,10 @@ def arguments_of(source: Path, place: Path, command: Sequence[str]) -> list[str]
 def run_cli(place: Path, arguments: Sequence[str]) -> None:
     """Be the command line, in this process."""
     os.environ["MIXWISE_CACHE"] = str(place / "cache")
-    from mixwise import cli
+    from mixwise.cli.app import main
 
     sys.argv = ["mixwise", *arguments]
-    cli.main()
+    main()
 
 
 def in_new_process(function: Callable[[], None]) -> Outcome:

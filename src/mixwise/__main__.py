@@ -4,9 +4,9 @@ from mixwise.interrupts import end_at_once_when_asked
 
 
 def main() -> None:
-    """Run the command line; see `mixwise.cli`."""
+    """Run the command line; see `mixwise.cli.app`."""
     end_at_once_when_asked()
-    from mixwise.cli import main as run
+    from mixwise.cli.app import main as run
 
     run()
 

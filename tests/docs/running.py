@@ -16,7 +16,7 @@ import yaml
 from tools.docs.blocks import ROOT, Block, Step, is_shown, read_steps
 from typer.main import get_command
 
-from mixwise.cli import app
+from mixwise.cli.app import app
 from mixwise.recipe import parse_recipe
 
 Cli = Callable[..., tuple[int, str, str]]

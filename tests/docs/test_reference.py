@@ -14,7 +14,7 @@ from tools.docs.reference import FOLDER, PAGES
 from typer.testing import CliRunner
 
 import mixwise
-from mixwise.cli import app
+from mixwise.cli.app import app
 from mixwise.recipe import Recipe
 
 

@@ -129,7 +129,7 @@ def inputs_of(job: Path, text: str = RECIPE) -> Inputs:
 
 
 def run(job: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "mixwise.cli", *arguments]
+    command = [sys.executable, "-m", "mixwise", *arguments]
     done = subprocess.run(command, cwd=job, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

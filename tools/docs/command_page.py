@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
-from mixwise.cli import app
+from mixwise.cli.app import app
 
 _HEAD = """\
 # The command line
