@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from mixwise.scorer import SLOPES, Part, Request
 from mixwise.scoring import predictions
 from mixwise.scoring.weighing import LONGER_STEPS
 from mixwise.stages.verify import verify_study
+from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Settings
 from mixwise.study.session import Workspace
 
@@ -40,10 +42,32 @@ def open_short(pico: Path, tmp_path: Path, proxy: str = "{answer: both}") -> Wor
     return Workspace(study, Settings(study.recipe_folder, tmp_path / "cache"))
 
 
-@pytest.fixture
-def short(pico: Path, tmp_path: Path) -> Iterator[Workspace]:
-    workspace = open_short(pico, tmp_path)
+@pytest.fixture(scope="module")
+def trained(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose study has its experts and no score."""
+    folder = tmp_path_factory.mktemp("short")
+    pico = Path(shutil.copytree(pico_source, folder / "source"))
+    workspace = open_short(pico, folder)
     workspace.runs.train_experts()
+    workspace.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def short(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """For tests that only ask; what one has measured the next finds."""
+    yield from opened(Path(shutil.copytree(trained, tmp_path_factory.mktemp("asked") / "short")))
+
+
+@pytest.fixture
+def own(trained: Path, tmp_path: Path) -> Iterator[Workspace]:
+    """For a test that changes files, or counts what is measured."""
+    yield from opened(Path(shutil.copytree(trained, tmp_path / "short")))
+
+
+def opened(folder: Path) -> Iterator[Workspace]:
+    study = StudyFolder.open(folder / "study")
+    workspace = Workspace(study, Settings(folder / "source", folder / "cache"))
     yield workspace
     workspace.close()
 
@@ -143,10 +167,10 @@ def test_continuing_has_a_deviation_and_a_single_point_none(short: Workspace) ->
     assert short.proxy.at(8).error(short.objective, short.scale) == NOT_CONTINUED
 
 
-def test_the_listener_is_told_each_whole_observation(short: Workspace) -> None:
+def test_the_listener_is_told_each_whole_observation(own: Workspace) -> None:
     told: list[Observation] = []
-    with short.proxy.told_to(lambda observation, request: told.append(observation)):
-        short.proxy.score([HALF, THIRD])
+    with own.proxy.told_to(lambda observation, request: told.append(observation)):
+        own.proxy.score([HALF, THIRD])
     assert [str(o.mixture) for o in told] == [str(HALF), str(THIRD)]
     assert {o.rule for o in told} == {"linear and predictions"}
 
@@ -204,31 +228,31 @@ def test_predictions_are_the_same_however_many_rows_are_read_at_once(
 
 
 def test_predictions_are_kept_and_a_damaged_file_is_read_anew(
-    short: Workspace, pico: Path, tmp_path: Path
+    own: Workspace, tmp_path: Path
 ) -> None:
-    [first] = short.proxy.score([HALF])
-    files = sorted(short.study.predictions_folder.glob("*.safetensors"))
+    [first] = own.proxy.score([HALF])
+    files = sorted(own.study.predictions_folder.glob("*.safetensors"))
     n_steps = len(files) / 3 - 3  # three experts at three points, and longer steps of the last
     assert n_steps in range(1, len(LONGER_STEPS) + 1)
     content = bytearray(files[0].read_bytes())
     content[-1] ^= 1
     files[0].write_bytes(content)
-    short.close()
-    found = {row.what: row.state for row in verify_study(short.study, short.inputs.settings)}
+    own.close()
+    found = {row.what: row.state for row in verify_study(own.study, own.inputs.settings)}
     assert found[f"predictions/{files[0].name}"] == "wrong"
     assert found[f"predictions/{files[1].name}"] == "right"
-    again = Workspace(short.study, Settings(short.study.recipe_folder, tmp_path / "cache"))
+    again = Workspace(own.study, Settings(own.study.recipe_folder, tmp_path / "cache"))
     with pytest.warns(MixwiseWarning, match="is not what was written: the predictions are read"):
         [second] = again.proxy.score([HALF])
     assert second.values == first.values
     again.close()
 
 
-def test_a_checkpoint_along_a_run_that_is_gone_is_named(short: Workspace) -> None:
-    folder = short.study.expert_folder("beta") / "trajectory" / "5"
+def test_a_checkpoint_along_a_run_that_is_gone_is_named(own: Workspace) -> None:
+    folder = own.study.expert_folder("beta") / "trajectory" / "5"
     folder.rename(folder.with_name("away"))
     with pytest.raises(DamagedError, match=r"beta/trajectory/5/config\.json: is missing"):
-        short.proxy.score([HALF])
+        own.proxy.score([HALF])
 
 
 def test_predictions_alone_need_likelihoods_alone(pico: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ from mixwise.errors import MixwiseWarning, ResourceError
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 30.0  # for a snapshot; schedulers kill after as long
-_IMPORTED_ONCE = ["transformers.trainer"]  # and with it torch; neither looks for a GPU by itself
+_IMPORTED_ONCE = ["mixwise.engine.imported_once"]
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
