@@ -39,9 +39,9 @@ def test_search_prints_what_to_expect_and_how_far_to_trust_it(
 
 
 def test_results_of_other_data_are_not_taken_for_these(
-    pico: Path, tmp_path: Path, mixwise: Cli
+    finished: Path, pico: Path, tmp_path: Path, mixwise: Cli
 ) -> None:
-    study = tmp_path / "study"
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
     assert mixwise("run", pico / "recipe.yaml", "--study", study)[0] == 0
     write_texts(pico / "mixed.jsonl", sentences("beta", 5, 12))
     code, out, _ = mixwise("search", study, "--json")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
+from tests.command_line import Cli
 
 from mixwise.diagnostics.units.layers import find_mlp_layers
 from mixwise.diagnostics.units.silencing import classes, measure_units
@@ -128,13 +127,6 @@ def inputs_of(job: Path, text: str = RECIPE) -> Inputs:
     return Inputs(recipe, Settings(recipe_folder=job, cache=job / "cache"))
 
 
-def run(job: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "mixwise", *arguments]
-    done = subprocess.run(command, cwd=job, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def by_hand(model: Any, inputs: Inputs, name: str) -> dict[str, float]:
     """Every metric of a set, one example after the other."""
     table = inputs.corpus(name).heldout_examples(8, inputs.overlap(name))
@@ -161,14 +153,18 @@ def load(folder: Path) -> Any:
     return AutoModelForSequenceClassification.from_pretrained(folder).eval()
 
 
+@pytest.mark.parametrize("job", ["distilbert"], indirect=True)
 def test_a_whole_run_counts_examples_and_scores_as_a_plain_script(
-    job: Path, monkeypatch: pytest.MonkeyPatch
+    job: Path, mixwise: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIXWISE_CACHE", str(job / "cache"))
-    checked = run(job, "check", "recipe.yaml")
+    monkeypatch.chdir(job)
+    code, checked, errors = mixwise("check", "recipe.yaml")
+    assert code == 0, errors
     assert "3 of 32 examples" in checked
     assert "tokens in all" not in checked
-    answer = run(job, "run", "recipe.yaml", "--study", "study")
+    code, answer, errors = mixwise("run", "recipe.yaml", "--study", "study")
+    assert code == 0, errors
     assert "Experts read 32 examples each, the final model 64" in answer
     study = StudyFolder.open(job / "study")
     with study.lock():
