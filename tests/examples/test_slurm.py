@@ -54,6 +54,7 @@ def tensors(study: Path) -> dict[str, bytes]:
     return {file.parent.name: file.read_bytes() for file in files}
 
 
+@pytest.mark.slow
 def test_the_scripts_make_a_study_whose_experts_are_trained_side_by_side(
     pico: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:

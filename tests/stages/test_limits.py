@@ -51,8 +51,9 @@ def test_a_study_stays_within_its_limits_and_says_so(
     pico: Path, tmp_path: Path, mixwise: Cli
 ) -> None:
     study = tmp_path / "study"
+    references = {"mixtures": 4, "seeds": 1}
     recipe = write(
-        pico, LIMITS, calibration={"mixtures": 2}, validation={"mixtures": 4, "seeds": 1}
+        pico, LIMITS, calibration={"mixtures": 2}, validation=references, final={"train": False}
     )
     code, out, err = mixwise("check", recipe)
     assert code == 0, err
@@ -92,7 +93,8 @@ def test_a_study_stays_within_its_limits_and_says_so(
 
 def test_a_study_goes_on_when_its_limits_change(pico: Path, tmp_path: Path, mixwise: Cli) -> None:
     study = tmp_path / "study"
-    recipe = write(pico, {"limits": ["beta <= 0.2"]}, validation={"mixtures": 0})
+    nothing = {"calibration": {"mixtures": 0}, "validation": {"mixtures": 0}}
+    recipe = write(pico, {"limits": ["beta <= 0.2"]}, **nothing, final={"train": False})
     assert mixwise("run", recipe, "--study", study)[0] == 0
     experts = {p: p.stat().st_mtime_ns for p in study.glob("experts/*/model.safetensors")}
     before = json.loads((study / "recommendation.json").read_text())["mixture"]
