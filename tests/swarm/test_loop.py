@@ -18,12 +18,12 @@ def loss_of(mixture: Mixture) -> float:
 
 def test_what_is_asked_for_leads_to_the_known_optimum() -> None:
     swarm = Swarm(DOMAINS, METRICS)
-    for _ in range(14):
+    for _ in range(11):
         mixture = swarm.ask()
         swarm.tell(mixture, {"loss": loss_of(mixture)})
     found = swarm.fit()
     assert loss_of(found.mixture) - 2 < 0.01
-    assert found.n_runs == 14
+    assert found.n_runs == 11
 
 
 def test_first_come_uniform_and_mixtures_apart() -> None:
@@ -40,16 +40,6 @@ def test_several_trainings_at_once_are_given_different_mixtures() -> None:
         swarm.tell(mixture, {"loss": loss_of(mixture)})
     first, second = swarm.ask(), swarm.ask()
     assert first != second
-
-
-def test_bounds_are_held() -> None:
-    space = MixtureSpace(DOMAINS, (0.0, 0.0, 0.0), (0.5, 1.0, 1.0))
-    swarm = Swarm(DOMAINS, METRICS, space=space)
-    for _ in range(10):
-        mixture = swarm.ask()
-        assert space.contains(mixture)
-        swarm.tell(mixture, {"loss": loss_of(mixture)})
-    assert space.contains(swarm.fit().mixture)
 
 
 def test_known_runs_are_where_it_starts() -> None:
@@ -90,11 +80,11 @@ def test_a_space_of_other_domains_and_a_direction_that_is_none_are_refused() -> 
         Swarm(DOMAINS, {"loss": "less"})  # type: ignore[dict-item]  # as no type checker reads it
 
 
-def test_limits_and_steps_are_held_by_all_that_is_asked_for() -> None:
+def test_bounds_limits_and_steps_are_held_by_all_that_is_asked_for() -> None:
     joint = Limit("code + web", (0.0, 1.0, 1.0), 0.3, 0.6)
-    space = MixtureSpace(DOMAINS, (0.0,) * 3, (1.0,) * 3, (joint,), 0.05)
+    space = MixtureSpace(DOMAINS, (0.1, 0.0, 0.0), (1.0, 0.5, 1.0), (joint,), 0.05)
     swarm = Swarm(DOMAINS, METRICS, space=space)
-    for _ in range(12):
+    for _ in range(9):
         mixture = swarm.ask()
         assert space.contains(mixture)
         assert space.is_on_grid(mixture)
