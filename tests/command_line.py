@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+
+import pytest
 
 Cli = Callable[..., tuple[int, str, str]]
 
 
 RUN = [sys.executable, "-m", "mixwise", "run"]
+
+
+def run_here(*arguments: object) -> str:
+    """Run the command line in this process, for which nothing has to be imported again.
+
+    Returns:
+        What it says on stderr.
+    """
+    from mixwise.cli.app import main
+
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()):
+        patch.setattr("sys.argv", ["mixwise", *map(str, arguments)])
+        with redirect_stderr(said), pytest.raises(SystemExit) as stop:
+            main()
+    assert not stop.value.code, said.getvalue()
+    return said.getvalue()
 
 
 def replace(old: str, new: str) -> Callable[[Path], None]:

@@ -6,13 +6,12 @@ import gc
 import json
 import random
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tests.command_line import RUN
+from tests.command_line import run_here
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -176,7 +175,6 @@ def write_texts(path: Path, texts: list[str]) -> None:
 def finished(pico_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that has run to its end, uninterrupted."""
     study = tmp_path_factory.mktemp("finished") / "study"
-    command = [*RUN, str(pico_source / "recipe.yaml"), "--study", str(study)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    (study.parent / "stderr.txt").write_text(done.stderr)
+    said = run_here("run", pico_source / "recipe.yaml", "--study", study)
+    (study.parent / "stderr.txt").write_text(said)
     return study

@@ -282,7 +282,7 @@ def test_a_study_that_the_disk_cannot_hold_is_refused(
     assert "but 0.00 GB are free" in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_snapshot_and_says_how_to_resume(
     number: signal.Signals, pico: Path, tmp_path: Path
 ) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-import subprocess
 from pathlib import Path
 
-from tests.command_line import RUN
+from tests.command_line import run_here
 from tests.conftest import sentences, write_rows, write_texts
 
 PICO_OF = {"math": "alpha", "code": "beta", "web": "gamma"}
@@ -50,6 +50,6 @@ def make_world(folder: Path, base: Path) -> Path:
     ]
     write_rows(folder / "eval" / "quiz.jsonl", list(quiz))
     (folder / "recipe.yaml").write_text(RECIPE)
-    command = [*RUN, "recipe.yaml", "--study", "study"]
-    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    with contextlib.chdir(folder):
+        run_here("run", "recipe.yaml", "--study", "study")
     return folder
