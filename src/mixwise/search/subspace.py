@@ -183,26 +183,76 @@ def _tightened(free: MixtureSpace, limits: Sequence[Limit], here: Array) -> Mixt
     """Within limits of z too, and around z⁰ whatever is rounded.
 
     Limits of one share become bounds, within which every method is faster.
-    As Σ z = 1, a limit with coefficients that are the same for all others is of one share alone,
-    and of two shares each limit is.
     """
     lower, upper, kept = list(free.lower), list(free.upper), []
     for limit in limits:
         row = np.asarray(limit.coefficients)
-        k = int(np.abs(row - np.median(row)).argmax())
-        others = np.delete(row, k)
-        if np.ptp(others) > 0:
+        one = _one_share(row, limit.least, limit.most)
+        if one is None:
             kept.append(limit)
             continue
-        rest, rise = float(others[0]), float(row[k] - others[0])
-        ends = [
-            (end - rest) / rise if end is not None else None for end in (limit.least, limit.most)
-        ]
-        low, high = ends if rise > 0 else reversed(ends)
-        now = float(here[k])
-        lower[k] = lower[k] if low is None else max(lower[k], min(low, now))
-        upper[k] = upper[k] if high is None else min(upper[k], max(high, now))
+        k, now = one.place, float(here[one.place])
+        lower[k] = max(lower[k], min(one.least, now))
+        upper[k] = min(upper[k], max(one.most, now))
     return replace(free, lower=tuple(lower), upper=tuple(upper), limits=tuple(kept))
+
+
+def with_bounds(space: MixtureSpace) -> MixtureSpace:
+    """The same mixtures, limits of one share as bounds of it.
+
+    Groups grow from the lower bounds of their members (`across`), so that a share that is held is
+    held alone, and its group is not.
+
+    Args:
+        space: Any.
+    """
+    region, kept = space.region, list[Limit]()
+    lower, upper = region.lower.copy(), region.upper.copy()
+    rows = zip(space.limits, region.rows, region.least, region.most, strict=True)
+    for limit, row, least, most in rows:
+        one = _one_share(row, float(least), float(most))
+        if one is None:
+            kept.append(limit)
+            continue
+        k = one.place
+        lower[k] = np.clip(one.least, lower[k], upper[k])
+        upper[k] = np.clip(one.most, lower[k], upper[k])
+    return replace(
+        space, lower=tuple(lower.tolist()), upper=tuple(upper.tolist()), limits=tuple(kept)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _OneShare:
+    """A limit that is one of a single share.
+
+    Args:
+        place: Of the share.
+        least: −inf for none.
+        most: inf for none.
+    """
+
+    place: int
+    least: float
+    most: float
+
+
+def _one_share(row: Array, least: float | None, most: float | None) -> _OneShare | None:
+    """What a limit says of one share; None where it is of several.
+
+    As shares sum to 1, a limit whose coefficients are the same for all others is of one share
+    alone, and of two shares each limit is.
+    """
+    k = int(np.abs(row - np.median(row)).argmax())
+    others = np.delete(row, k)
+    rest, rise = float(others[0]), float(row[k] - others[0])
+    if np.ptp(others) > 0 or rise == 0:
+        return None
+    low = -np.inf if least is None else (least - rest) / rise
+    high = np.inf if most is None else (most - rest) / rise
+    if rise > 0:
+        return _OneShare(k, low, high)
+    return _OneShare(k, -np.inf if most is None else high, np.inf if least is None else low)
 
 
 def _limits(

@@ -90,7 +90,7 @@ def low_discrepancy(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture,
 
     Args:
         space: Where the points must lie.
-        n: How many.
+        n: How many; fewer where limits leave no more that differ.
         seed: Scrambles the sequence.
     """
     if n <= 0:
@@ -103,7 +103,7 @@ def low_discrepancy(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture,
     points = low + (1 - low.sum()) * spacings / spacings.sum(axis=1, keepdims=True)
     is_inside = (points <= high).all(axis=1) & space.region.holds(points, tolerance=0.0)
     chosen = np.concatenate([points[is_inside], points[~is_inside]])[:n]
-    return tuple(space.mixture(point) for point in chosen)
+    return distinct([space.mixture(point) for point in chosen])
 
 
 def seed_points(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...]:
