@@ -22,6 +22,7 @@ from mixwise.decision.discrepancy import (
     fit_discrepancy,
     prior_discrepancy,
 )
+from mixwise.decision.left_prior import PriorFacts
 from mixwise.report.canvas import shorten, with_unit
 from mixwise.report.contents import Contents
 from mixwise.report.palette import looks
@@ -55,12 +56,13 @@ def explorer_data(contents: Contents) -> dict[str, Any] | None:
         "limits": [
             {
                 "name": limit.name,
-                "coefficients": [limit.coefficients.get(name, 0.0) for name in surface.domains],
+                "coefficients": list(limit.coefficients),
                 "least": limit.least,
                 "most": limit.most,
             }
-            for limit in surface.limits
+            for limit in search.limits
         ],
+        "prior": None if found.prior is None else _prior(found.prior, surface.domains),
         "recommended": _shares(found.score.shares, surface.domains),
         "starts": [
             {"name": name, "shares": _shares(shares, surface.domains)}
@@ -174,6 +176,10 @@ def _missed(found: CompactDiscrepancy) -> dict[str, Any]:
         "level": found.level,
         "noise": found.noise,
     }
+
+
+def _prior(found: PriorFacts, domains: Iterable[str]) -> dict[str, Any]:
+    return {"shares": _shares(found.mixture.as_dict(), domains), "weight": found.weight}
 
 
 def pack(rows: npt.ArrayLike | Sequence[Sequence[float]]) -> str:
