@@ -222,6 +222,28 @@ def with_bounds(space: MixtureSpace) -> MixtureSpace:
     )
 
 
+def tied_limits(space: MixtureSpace, groups: Sequence[DomainGroup]) -> tuple[str, ...]:
+    """Names of the limits along which neither level alone can move.
+
+    They are neither of one share, nor of joint shares of groups, nor of shares within one group.
+
+    Args:
+        space: The whole.
+        groups: Every domain in one of them.
+    """
+    belongs = _membership(space, groups)
+    found = []
+    for limit in space.limits:
+        row = np.asarray(limit.coefficients)
+        inner = [row[column > 0] for column in belongs.T]
+        uneven = [k for k, part in enumerate(inner) if np.ptp(part) > 0]
+        others = row[belongs[:, uneven].sum(axis=1) == 0]
+        is_within = len(uneven) == 1 and not (len(others) and np.ptp(others) > 0)
+        if uneven and not is_within and _one_share(row, limit.least, limit.most) is None:
+            found.append(limit.name)
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class _OneShare:
     """A limit that is one of a single share.
