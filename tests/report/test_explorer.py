@@ -178,7 +178,8 @@ def test_limits_are_kept_as_shares_move(browser: Browser, make_study: MakeStudy)
     most = Limit("little web and code", (0.0, 0.5, 1.0), None, 0.5)
     search = load_contents(folder).search
     assert search is not None
-    save(folder, replace(search, limits=(limit, most)))
+    dear = Limit("cost of the run", (1.7e7, 0.0, 3e6), None, 1.3e7)
+    save(folder, replace(search, limits=(limit, most, dear)))
     visit = Visit(browser, save_report(folder), 1280)
     for k, share in ((0, 0.05), (1, 0.9), (2, 0.7), (0, 0.45), (1, 0.0), (2, 0.2)):
         move(visit, k, share)
@@ -186,6 +187,8 @@ def test_limits_are_kept_as_shares_move(browser: Browser, make_study: MakeStudy)
         assert math + code + web == pytest.approx(1)
         assert math >= code - 1e-8
         assert web + code / 2 <= 0.5 + 1e-8
+        assert 1.7 * math + 0.3 * web <= 1.3 + 1e-7
+        assert visit.page.locator("#outside").is_hidden()
     assert visit.troubles == []
 
 

@@ -19,7 +19,6 @@ from mixwise.search.subspace import (
     across,
     inside,
     tied_limits,
-    with_bounds,
 )
 
 DOMAINS = ("a", "b", "c", "d", "e")
@@ -252,19 +251,3 @@ def test_limits_that_no_level_moves_along_are_named() -> None:
     groups = (DomainGroup("x", ("a", "b")), DomainGroup("y", ("c", "d")))
     space = MixtureSpace(tuple("abcd"), (0.0,) * 4, (1.0,) * 4, TIES)
     assert tied_limits(space, groups) == ("tied", "cost")
-
-
-def test_limits_of_one_share_become_bounds_of_the_same_mixtures() -> None:
-    limits = (
-        Limit("a = 1/3", (3, 0, 0, 0), 1.0, 1.0),
-        Limit("not d above 0.2", (1, 1, 1, 0), 0.8, None),
-        Limit("b = c", (0, 1, -1, 0), 0.0, 0.0),
-    )
-    space = MixtureSpace(tuple("abcd"), (0.1,) * 4, (0.9,) * 4, limits)
-    found = with_bounds(space)
-    assert found.lower == pytest.approx((1 / 3, 0.1, 0.1, 0.1))
-    assert found.upper == pytest.approx((1 / 3, 0.9, 0.9, 0.2))
-    assert [limit.name for limit in found.limits] == ["b = c"]
-    rng = np.random.default_rng(0)
-    for point in rng.dirichlet(np.ones(4), 50):
-        assert found.mixture(point).array == pytest.approx(space.mixture(point).array, abs=1e-8)

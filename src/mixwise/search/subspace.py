@@ -33,6 +33,7 @@ from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.prior import Pull
 from mixwise.scorer import VALUES, Request, Scorer
+from mixwise.search.space.one_share import one_share
 
 _SAME = 1e-5  # of a share
 _DECIMALS = 7  # of shares that are put together
@@ -187,7 +188,7 @@ def _tightened(free: MixtureSpace, limits: Sequence[Limit], here: Array) -> Mixt
     lower, upper, kept = list(free.lower), list(free.upper), []
     for limit in limits:
         row = np.asarray(limit.coefficients)
-        one = _one_share(row, limit.least, limit.most)
+        one = one_share(row, limit.least, limit.most)
         if one is None:
             kept.append(limit)
             continue
@@ -195,31 +196,6 @@ def _tightened(free: MixtureSpace, limits: Sequence[Limit], here: Array) -> Mixt
         lower[k] = max(lower[k], min(one.least, now))
         upper[k] = min(upper[k], max(one.most, now))
     return replace(free, lower=tuple(lower), upper=tuple(upper), limits=tuple(kept))
-
-
-def with_bounds(space: MixtureSpace) -> MixtureSpace:
-    """The same mixtures, limits of one share as bounds of it.
-
-    Groups grow from the lower bounds of their members (`across`), so that a share that is held is
-    held alone, and its group is not.
-
-    Args:
-        space: Any.
-    """
-    region, kept = space.region, list[Limit]()
-    lower, upper = region.lower.copy(), region.upper.copy()
-    rows = zip(space.limits, region.rows, region.least, region.most, strict=True)
-    for limit, row, least, most in rows:
-        one = _one_share(row, float(least), float(most))
-        if one is None:
-            kept.append(limit)
-            continue
-        k = one.place
-        lower[k] = np.clip(one.least, lower[k], upper[k])
-        upper[k] = np.clip(one.most, lower[k], upper[k])
-    return replace(
-        space, lower=tuple(lower.tolist()), upper=tuple(upper.tolist()), limits=tuple(kept)
-    )
 
 
 def tied_limits(space: MixtureSpace, groups: Sequence[DomainGroup]) -> tuple[str, ...]:
@@ -239,42 +215,9 @@ def tied_limits(space: MixtureSpace, groups: Sequence[DomainGroup]) -> tuple[str
         uneven = [k for k, part in enumerate(inner) if np.ptp(part) > 0]
         others = row[belongs[:, uneven].sum(axis=1) == 0]
         is_within = len(uneven) == 1 and not (len(others) and np.ptp(others) > 0)
-        if uneven and not is_within and _one_share(row, limit.least, limit.most) is None:
+        if uneven and not is_within and one_share(row, limit.least, limit.most) is None:
             found.append(limit.name)
     return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class _OneShare:
-    """A limit that is one of a single share.
-
-    Args:
-        place: Of the share.
-        least: −inf for none.
-        most: inf for none.
-    """
-
-    place: int
-    least: float
-    most: float
-
-
-def _one_share(row: Array, least: float | None, most: float | None) -> _OneShare | None:
-    """What a limit says of one share; None where it is of several.
-
-    As shares sum to 1, a limit whose coefficients are the same for all others is of one share
-    alone, and of two shares each limit is.
-    """
-    k = int(np.abs(row - np.median(row)).argmax())
-    others = np.delete(row, k)
-    rest, rise = float(others[0]), float(row[k] - others[0])
-    if np.ptp(others) > 0 or rise == 0:
-        return None
-    low = -np.inf if least is None else (least - rest) / rise
-    high = np.inf if most is None else (most - rest) / rise
-    if rise > 0:
-        return _OneShare(k, low, high)
-    return _OneShare(k, -np.inf if most is None else high, np.inf if least is None else low)
 
 
 def _limits(

@@ -51,13 +51,13 @@ from mixwise.search.problem import (
     require_budget,
 )
 from mixwise.search.space.designs import centre
+from mixwise.search.space.one_share import with_bounds
 from mixwise.search.subspace import (
     RememberingScorer,
     Subspace,
     SubspaceScorer,
     across,
     inside,
-    with_bounds,
 )
 
 Groups = tuple[DomainGroup, ...]
