@@ -117,7 +117,7 @@ def test_a_limit_of_one_share_does_not_hold_its_group(name: str) -> None:
     space = replace(MixtureSpace.whole(DOMAINS), limits=(third,))
     scorer = Bowl(BEST)
     found = search(name, scorer, space)
-    assert all(space.contains(mixture, tolerance=1.1e-9) for mixture in scorer.asked)
+    assert all(space.contains(mixture, tolerance=1e-8) for mixture in scorer.asked)
     assert loss(found) < lowest(BEST, space) + 0.01
 
 
