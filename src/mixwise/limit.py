@@ -61,6 +61,20 @@ class Limit:
         """Its largest coefficient, by which tolerances are measured."""
         return max(abs(each) for each in self.coefficients)
 
+    @property
+    def cutting(self) -> tuple[float | None, float | None]:
+        """Least and most, each None where shares that add up to 1 cannot miss it.
+
+        Example:
+            >>> Limit("a or b", (1.0, 1.0, 0.0), 0.0, 0.6).cutting
+            (None, 0.6)
+        """
+        lowest, highest = min(self.coefficients), max(self.coefficients)
+        return (
+            None if self.least is None or self.least <= lowest else self.least,
+            None if self.most is None or self.most >= highest else self.most,
+        )
+
     def value(self, shares: Array) -> Array:
         """aᵀλ, ``(…, n_domains)`` → ``(…)``."""
         return np.asarray(shares @ np.asarray(self.coefficients))[()]
@@ -107,11 +121,11 @@ def rules_of(space: Bounded) -> list[Rule]:
         if high < 1:
             rules.append(Rule(f"`{name}` ≤ {high:.6g} (max_share or repetition)", own, high))
     for limit in space.limits:
-        row = np.asarray(limit.coefficients)
-        if limit.least is not None:
-            rules.append(Rule(f"`{limit.name}` (≥ {limit.least:.6g})", -row, -limit.least))
-        if limit.most is not None:
-            rules.append(Rule(f"`{limit.name}` (≤ {limit.most:.6g})", row, limit.most))
+        row, (least, most) = np.asarray(limit.coefficients), limit.cutting
+        if least is not None:
+            rules.append(Rule(f"`{limit.name}` (≥ {least:.6g})", -row, -least))
+        if most is not None:
+            rules.append(Rule(f"`{limit.name}` (≤ {most:.6g})", row, most))
     return rules
 
 

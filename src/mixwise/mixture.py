@@ -26,12 +26,13 @@ from mixwise.limit import Limit as Limit  # part of a space, and found beside it
 from mixwise.limit import broken_words, rules_of
 from mixwise.polytope.conflicts import find_conflict
 from mixwise.polytope.grid import nearest_on_grid
-from mixwise.polytope.programs import reach
+from mixwise.polytope.programs import possible, reach
 from mixwise.polytope.projection import project
 from mixwise.polytope.region import Region
 
 _DECIMALS = 9
 _TOLERANCE = 1e-6
+_ROUNDED = 1e-9  # by which rounding may leave a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,16 +246,20 @@ class MixtureSpace:
         names = tuple(domains)
         return cls(names, (0.0,) * len(names), (1.0,) * len(names))
 
-    def contains(self, mixture: Mixture) -> bool:
-        """Whether every share lies within its bounds, and the mixture within all limits (to 1e-6).
+    def contains(self, mixture: Mixture, *, tolerance: float = _TOLERANCE) -> bool:
+        """Whether every share lies within its bounds, and the mixture within all limits.
 
         The grid is not asked for; see `is_on_grid`.
+
+        Args:
+            mixture: Of the same domains.
+            tolerance: By which a rule may be missed, in shares.
         """
         shares = mixture.array
         return bool(
-            (shares >= np.asarray(self.lower) - _TOLERANCE).all()
-            and (shares <= np.asarray(self.upper) + _TOLERANCE).all()
-            and all(each.missed(shares) <= _TOLERANCE * each.scale for each in self.limits)
+            (shares >= np.asarray(self.lower) - tolerance).all()
+            and (shares <= np.asarray(self.upper) + tolerance).all()
+            and all(each.missed(shares) <= tolerance * each.scale for each in self.limits)
         )
 
     def broken(self, mixture: Mixture) -> tuple[str, ...]:
@@ -346,7 +351,7 @@ class MixtureSpace:
         near[largest] = round(1 - float(np.delete(near, largest).sum()), decimals)
         if near[largest] >= 0:
             mixture = Mixture(self.domains, tuple(near))
-            if self.contains(mixture):
+            if self.contains(mixture, tolerance=_ROUNDED):
                 return mixture
         return self.mixture(shares)
 
@@ -354,13 +359,14 @@ class MixtureSpace:
 @lru_cache(maxsize=64)
 def _region(space: MixtureSpace) -> Region:
     none = len(space.limits), len(space.domains)
-    return Region(
+    region = Region(
         np.asarray(space.lower),
         np.asarray(space.upper),
         np.array([limit.coefficients for limit in space.limits]).reshape(none),
         np.array([-np.inf if x.least is None else x.least for x in space.limits]),
         np.array([np.inf if x.most is None else x.most for x in space.limits]),
     )
+    return possible(region) if space.limits else region
 
 
 def _divides(grid: float) -> bool:

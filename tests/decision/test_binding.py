@@ -58,3 +58,10 @@ def test_a_mixture_on_a_limit_that_gains_nothing_is_told_with_no_gain() -> None:
     [row] = find_binding(decision.calibrated, on)
     assert row.gain == pytest.approx(0, abs=1e-6)
     assert np.isfinite(row.gain)
+
+
+def test_a_side_that_cuts_nothing_off_does_not_bind() -> None:
+    both = Limit("groups.both", (1.0, 1.0, 0.0), 0.0, 1.0)
+    mixture, found = found_in(MixtureSpace(DOMAINS, NONE, ALL, (both,)), (0.0, 0.0, 1.0))
+    assert mixture.array[2] == pytest.approx(1, abs=1e-3)
+    assert found == ()

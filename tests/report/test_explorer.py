@@ -12,13 +12,16 @@ from tests.report.conftest import Parts, save
 from tests.report.surfaces import add_surface, fit
 from tests.report.visits import Visit
 
+from mixwise.decision.left_prior import PriorFacts
+from mixwise.mixture import Limit, Mixture
+from mixwise.prior import Prior
 from mixwise.report import explore
 from mixwise.report.explore import compact_posterior, shown
 from mixwise.report.page import save_report
 from mixwise.report.reading import load_contents
 from mixwise.search.space.simplex import sample
 from mixwise.search.surrogates.objective_model import Surface
-from mixwise.study.surface import LimitFacts, SurfaceFound
+from mixwise.study.surface import SurfaceFound
 
 MakeStudy = Callable[..., Path]
 SEVEN = ("math", "code", "web", "books", "news", "law", "chat")
@@ -170,10 +173,13 @@ def test_a_share_that_is_kept_stays(browser: Browser, make_study: MakeStudy) -> 
 
 
 def test_limits_are_kept_as_shares_move(browser: Browser, make_study: MakeStudy) -> None:
-    folder, _, found = open_study(make_study, THREE)
-    limit = LimitFacts("less code than math", {"math": 1.0, "code": -1.0}, 0.0, None)
-    most = LimitFacts("little web and code", {"web": 1.0, "code": 0.5}, None, 0.5)
-    save(folder, replace(found, limits=(limit, most)))
+    folder, _, _ = open_study(make_study, THREE)
+    limit = Limit("less code than math", (1.0, -1.0, 0.0), 0.0, None)
+    most = Limit("little web and code", (0.0, 0.5, 1.0), None, 0.5)
+    search = load_contents(folder).search
+    assert search is not None
+    dear = Limit("cost of the run", (1.7e7, 0.0, 3e6), None, 1.3e7)
+    save(folder, replace(search, limits=(limit, most, dear)))
     visit = Visit(browser, save_report(folder), 1280)
     for k, share in ((0, 0.05), (1, 0.9), (2, 0.7), (0, 0.45), (1, 0.0), (2, 0.2)):
         move(visit, k, share)
@@ -181,6 +187,29 @@ def test_limits_are_kept_as_shares_move(browser: Browser, make_study: MakeStudy)
         assert math + code + web == pytest.approx(1)
         assert math >= code - 1e-8
         assert web + code / 2 <= 0.5 + 1e-8
+        assert 1.7 * math + 0.3 * web <= 1.3 + 1e-7
+        assert visit.page.locator("#outside").is_hidden()
+    assert visit.troubles == []
+
+
+def test_leaving_the_prior_costs_what_it_costs_in_python(
+    browser: Browser, make_study: MakeStudy
+) -> None:
+    folder, _, _ = open_study(make_study, THREE)
+    found = load_contents(folder).recommendation
+    assert found is not None
+    prior = Prior(Mixture(("math", "code", "web"), (0.2, 0.7, 0.1)), 3.0)
+    save(folder, replace(found, prior=PriorFacts.of(prior, found.mixture)))
+    visit = Visit(browser, save_report(folder), 1280)
+    for k, share in ((0, 0.625), (1, 0.0), (2, 1.0)):
+        move(visit, k, share)
+        taken = float(prior.penalty(shares(visit, 3)[None])[0])
+        shown = value(visit, "#expected") - value(visit, "#compared")
+        assert shown == pytest.approx(taken, rel=1e-6)
+    visit.page.click("#improve")
+    move_done(visit)
+    near = shares(visit, 3)
+    assert np.abs(near - prior.mixture.array).max() < 0.15  # the weight outweighs all gains
     assert visit.troubles == []
 
 

@@ -13,7 +13,13 @@ from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.prior import Prior
 from mixwise.scorer import SLOPES, VALUES, Request
 from mixwise.search.space.simplex import sample
-from mixwise.search.subspace import RememberingScorer, SubspaceScorer, across, inside
+from mixwise.search.subspace import (
+    RememberingScorer,
+    SubspaceScorer,
+    across,
+    inside,
+    tied_limits,
+)
 
 DOMAINS = ("a", "b", "c", "d", "e")
 GROUPS = (DomainGroup("ab", ("a", "b")), DomainGroup("cd", ("c", "d")), DomainGroup("e", ("e",)))
@@ -229,3 +235,19 @@ def test_nothing_is_asked_twice_unless_more_is_wanted() -> None:
     assert scorer.n_asked == 2
     scorer.score([Mixture.single(DOMAINS, "a")], SLOPES)
     assert truth.asked.count("a=1") == 2
+
+
+TIES = (
+    Limit("one share", (1, 0, 0, 0), None, 0.3),
+    Limit("within", (2, -1, 0, 0), 0.0, None),
+    Limit("within, as others are alike", (3, 1, 1, 1), 1.2, None),
+    Limit("joint", (1, 1, 0, 0), 0.2, 0.6),
+    Limit("tied", (1, 0, -1, 0), 0.0, 0.0),
+    Limit("cost", (4, 3, 1, 0), None, 2.0),
+)
+
+
+def test_limits_that_no_level_moves_along_are_named() -> None:
+    groups = (DomainGroup("x", ("a", "b")), DomainGroup("y", ("c", "d")))
+    space = MixtureSpace(tuple("abcd"), (0.0,) * 4, (1.0,) * 4, TIES)
+    assert tied_limits(space, groups) == ("tied", "cost")

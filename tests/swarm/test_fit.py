@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mixwise.errors import DataError, RecipeError
-from mixwise.mixture import MixtureSpace
+from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Direction
+from mixwise.prior import Prior
 from mixwise.swarm import SwarmTable, fit_swarm
 from mixwise.swarm.cross_validation import cross_validate
 
@@ -161,3 +162,27 @@ def test_lines_pass_through_the_recommendation() -> None:
     assert len(line) == len(found.line_shares) == 21
     top = found.line_shares[int(np.argmax(line))]
     assert abs(top - found.mixture.as_dict()["math"]) <= 0.1
+
+
+def test_a_prior_pulls_as_much_as_it_weighs() -> None:
+    table, near = make(30), Mixture(DOMAINS, (0.1, 0.3, 0.6))
+    free = fit_swarm(table, prefer="none")
+    light = fit_swarm(table, prior=Prior(near, 0.3), prefer="none")
+    heavy = fit_swarm(table, prior=Prior(near, 1000.0), prefer="none")
+    assert free.prior is None
+    assert light.prior is not None
+    assert heavy.mixture.distance(near) < 0.01
+    assert heavy.mixture.distance(near) < light.mixture.distance(near)
+    assert light.mixture.distance(near) < free.mixture.distance(near) - 0.02
+    assert light.expected < free.expected
+    surface = cross_validate(table, seed=0).surface
+    assert light.expected == pytest.approx(float(surface.value(light.mixture.array[None])[0]))
+    grid = np.random.default_rng(0).dirichlet(np.ones(3), 4000)
+    best = (surface.value(grid) - Prior(near, 0.3).penalty(grid)).max()
+    assert light.expected - light.prior.taken > best - 1e-3
+    assert light.prior.taken == pytest.approx(0.3 * light.prior.divergence)
+
+
+def test_a_prior_of_other_domains_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"the prior is of a, b, but the runs of math, code, web"):
+        fit_swarm(make(30), prior=Prior(Mixture.uniform(("a", "b")), 0.1))

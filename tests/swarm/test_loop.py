@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.swarm.test_fit import BEST, DOMAINS, make
@@ -7,7 +9,8 @@ from tests.swarm.test_fit import BEST, DOMAINS, make
 from mixwise.errors import DataError, EvaluationError
 from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.objective import Direction
-from mixwise.swarm import Swarm
+from mixwise.prior import Prior
+from mixwise.swarm import Swarm, SwarmTable
 
 METRICS: dict[str, Direction] = {"loss": "min"}
 
@@ -40,6 +43,20 @@ def test_several_trainings_at_once_are_given_different_mixtures() -> None:
         swarm.tell(mixture, {"loss": loss_of(mixture)})
     first, second = swarm.ask(), swarm.ask()
     assert first != second
+
+
+def test_what_is_asked_for_stays_close_to_a_prior() -> None:
+    near = Mixture(DOMAINS, (0.1, 0.3, 0.6))
+    swarm = Swarm(DOMAINS, METRICS, prior=Prior(near, 1000.0), known=known(20))
+    assert swarm.ask().distance(near) < 0.05
+    assert swarm.fit().mixture.distance(near) < 0.01
+    with pytest.raises(EvaluationError, match="the prior is of a, b, but the swarm of math"):
+        Swarm(DOMAINS, METRICS, prior=Prior(Mixture.uniform(("a", "b")), 1.0))
+
+
+def known(n: int) -> SwarmTable:
+    table = make(n, metrics=1)
+    return replace(table, metrics=dict(METRICS))
 
 
 def test_known_runs_are_where_it_starts() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mixwise.errors import DataError, RecipeError
-from mixwise.swarm import Asked, parse_asked, parse_space, read_swarm
+from mixwise.swarm import Asked, parse_asked, parse_prior, parse_space, read_swarm
 
 MIXTURES = "index,run,math,code,web\n1,a,0.5,0.3,0.2\n2,b,0.1,0.6,0.3\n3,c,0.2,0.2,0.6\n"
 LOSSES = "index,run,val/loss,val/acc\n3,c,2.3,0.1\n1,a,2.1,0.4\n2,b,2.2,0.3\n"
@@ -282,3 +282,41 @@ def test_shares_that_differ_are_not_fixed(tmp_path: Path) -> None:
     assert read_swarm([path]).fixed == {}
     path.write_text("math,web,rest,loss\n0.5,0.3,0.2,2\n")
     assert read_swarm([path]).fixed == {}
+
+
+def test_a_prior_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text("prior: {shares: {a: 0.2, b: 0.8}, weight: 0.5}\n")
+    found = parse_prior(["a", "b"], file)
+    assert found is not None
+    assert (found.mixture.as_dict(), found.weight) == ({"a": 0.2, "b": 0.8}, 0.5)
+    file.write_text("prior: {shares: uniform, weight: 1}\n")
+    uniform = parse_prior(["a", "b"], file)
+    assert uniform is not None
+    assert uniform.mixture.shares == (0.5, 0.5)
+    file.write_text("grid: 0.1\n")
+    assert parse_prior(["a", "b"], file) is None
+    assert parse_prior(["a", "b"], None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("prior: {shares: available, weight: 1}", "tokens of the runs' domains are not known"),
+        ("prior: {shares: {x: 1}, weight: 1}", "yaml: `prior.shares.x`: not a domain"),
+        ("prior: {shares: {a: 1}, weight: 1}", "yaml: `prior.shares`: the prior must have a share"),
+        ("prior: {shares: uniform, weight: 0}", "prior.weight"),
+    ],
+)
+def test_a_prior_that_is_none_is_refused(tmp_path: Path, text: str, match: str) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=match):
+        parse_prior(["a", "b"], file)
+
+
+def test_bounds_of_a_file_free_a_share_that_all_runs_have_alike(tmp_path: Path) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text("bounds: {a: {min_share: 0.3}}\n")
+    space = parse_space(["a", "b", "c"], limits=file, fixed={"a": 0.1, "b": 0.2})
+    assert (space.lower, space.upper) == ((0.3, 0.2, 0.0), (1.0, 0.2, 1.0))

@@ -46,7 +46,8 @@ def fit(
     limits: Annotated[
         Path | None,
         typer.Option(
-            help="YAML file of bounds, groups, limits, cost and grid, as in a recipe's `search`."
+            help="YAML file of bounds, groups, limits, cost, grid and prior, as in a recipe's "
+            "`search`."
         ),
     ] = None,
     prefer: Annotated[
@@ -62,14 +63,15 @@ def fit(
 
     No model is needed. What to train next comes with the answer.
     """
-    from mixwise.swarm import fit_swarm, parse_asked, parse_space, read_swarm
+    from mixwise.swarm import fit_swarm, parse_asked, parse_prior, parse_space, read_swarm
 
     table = read_swarm(runs, parse_asked(domains, metric or (), by or ()))
     space = parse_space(
         table.domains, min_share or (), max_share or (), limits=limits, fixed=table.fixed
     )
+    prior = parse_prior(table.domains, limits)
     with console.progress("fitting") as shown:
-        found = fit_swarm(table, space, prefer=prefer, seed=seed, on_progress=shown)
+        found = fit_swarm(table, space, prior=prior, prefer=prefer, seed=seed, on_progress=shown)
     if report is not None:
         from mixwise.report.fit_page import save_fit_page
 

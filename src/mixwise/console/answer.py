@@ -141,7 +141,7 @@ def _print_limits(found: Recommendation) -> None:
         rounding_words,
     )
 
-    for words in (binding_words(found), rounding_words(found), prior_words(found)):
+    for words in (binding_words(found), rounding_words(found), prior_words(found.prior)):
         if words:
             print_text(words)
 

@@ -40,6 +40,10 @@ def print_fit(found: SwarmFit) -> None:
             f"Shares are in steps of {found.rounding.grid:g}; the best without steps is expected "
             f"to be ahead by {max(found.rounding.lost, 0.0):.3f}."
         )
+    if found.prior is not None:
+        from mixwise.report.limit_words import prior_words  # the report is slow to load
+
+        print_text(prior_words(found.prior))
     _print_equals(found)
     _print_metrics(found)
     _print_trust(found)

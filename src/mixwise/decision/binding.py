@@ -82,11 +82,11 @@ def _active(space: MixtureSpace, shares: Array) -> list[tuple[Binding, Array]]:
             found.append((Binding(f"bounds.{name}", "most", space.upper[i], 0.0), corners[i]))
     for limit in space.limits:
         row, value = np.asarray(limit.coefficients), float(limit.value(shares))
-        near = _ON * limit.scale
-        if limit.least is not None and value <= limit.least + near:
-            found.append((Binding(limit.name, "least", limit.least, 0.0), -row))
-        if limit.most is not None and value >= limit.most - near:
-            found.append((Binding(limit.name, "most", limit.most, 0.0), row))
+        near, (least, most) = _ON * limit.scale, limit.cutting
+        if least is not None and value <= least + near:
+            found.append((Binding(limit.name, "least", least, 0.0), -row))
+        if most is not None and value >= most - near:
+            found.append((Binding(limit.name, "most", most, 0.0), row))
     return found
 
 

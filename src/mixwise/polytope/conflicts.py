@@ -81,7 +81,7 @@ def _clash(n_domains: int, rules: Sequence[Rule]) -> bool:
     sides = np.array([rule.side for rule in rules]).reshape(len(rules), n_domains)
     scale = np.maximum(np.abs(sides).max(axis=1, initial=0.0), 1e-300)
     ends = np.array([rule.end for rule in rules]) / scale
-    return least_missed(sides / scale[:, None], ends, n_domains) > TOLERANCE
+    return least_missed(sides / scale[:, None], ends, n_domains) > TOLERANCE / 2
 
 
 def _clash_on_grid(n_domains: int, grid: float, rules: Sequence[Rule]) -> bool:

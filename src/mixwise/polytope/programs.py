@@ -12,6 +12,9 @@ import numpy as np
 from mixwise.arrays import Array
 from mixwise.polytope.region import Region
 
+_EXACT = 1e-10  # the solver's smallest tolerance
+_ROUNDED = 1e-9  # of a share, by which rules may be missed and yet be taken to hold
+
 
 def farthest(region: Region, directions: Array) -> Array:
     """The corners at which linear functions are largest.
@@ -52,6 +55,22 @@ def reach(region: Region) -> tuple[Array, Array]:
     return least, most
 
 
+def possible(region: Region) -> Region:
+    """The region itself, or as little loosened as it takes where rounding left nothing of it.
+
+    Args:
+        region: One whose rules are all missed by no more than the tolerance somewhere.
+
+    Example:
+        >>> third = np.full(3, 0.333333)
+        >>> rounded = Region(third, third, np.ones((0, 3)), np.zeros(0), np.zeros(0))
+        >>> bool(possible(rounded).upper.sum() >= 1)
+        True
+    """
+    missed = least_missed(*region.every_half_space, len(region.lower))
+    return region if missed <= _ROUNDED else region.loosened(missed + _ROUNDED)
+
+
 def least_missed(sides: Array, ends: Array, n_domains: int) -> float:
     """By how much shares that add up to 1 must miss the worst of some half-spaces.
 
@@ -67,14 +86,17 @@ def least_missed(sides: Array, ends: Array, n_domains: int) -> float:
 
     if not len(sides):
         return 0.0
+    matrix = np.concatenate([sides, -np.ones((len(sides), 1))], axis=1)
     done = linprog(
         np.concatenate([np.zeros(n_domains), [1.0]]),
-        A_ub=np.concatenate([sides, -np.ones((len(sides), 1))], axis=1),
+        A_ub=matrix,
         b_ub=ends,
         A_eq=np.concatenate([np.ones((1, n_domains)), np.zeros((1, 1))], axis=1),
         b_eq=[1.0],
         bounds=[(0, None)] * (n_domains + 1),
         method="highs-ds",
+        options={"primal_feasibility_tolerance": _EXACT},
     )
-    assert done.fun is not None, f"a linear program that always has an answer: {done}"
-    return float(done.fun)
+    assert done.x is not None, f"a linear program that always has an answer: {done}"
+    shares = done.x[:-1] / done.x[:-1].sum()
+    return max(0.0, float((sides @ shares - ends).max()))

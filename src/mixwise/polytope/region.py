@@ -56,6 +56,23 @@ class Region:
         sides = np.concatenate([self.rows[above], -self.rows[below]])
         return sides, np.concatenate([self.most[above], -self.least[below]])
 
+    @property
+    def every_half_space(self) -> tuple[Array, Array]:
+        """The same with those of the bounds before them."""
+        sides, ends = self.half_spaces
+        one = np.eye(len(self.lower))
+        return np.concatenate([one, -one, sides]), np.concatenate([self.upper, -self.lower, ends])
+
+    def loosened(self, by: float) -> Region:
+        """The region with every bound and limit moved outwards, in shares."""
+        return Region(
+            np.maximum(self.lower - by, 0.0),
+            np.minimum(self.upper + by, 1.0),
+            self.rows,
+            self.least - by,
+            self.most + by,
+        )
+
     def holds(self, points: Array, tolerance: float = TOLERANCE) -> npt.NDArray[np.bool_]:
         """Whether points keep the limits (bounds are not looked at), ``(n,)``."""
         sides, ends = self.half_spaces

@@ -9,7 +9,7 @@ from mixwise.recipe.domains import (
     WeightedSource,
     portions,
 )
-from mixwise.recipe.limits import Bounds, SpaceLimits
+from mixwise.recipe.limits import Bounds, FitLimits, SpaceLimits
 from mixwise.recipe.parsing import add_domains, load_limits, load_recipe, parse_recipe
 from mixwise.recipe.recipe import Recipe, hash_section
 from mixwise.recipe.sections import Contamination, Lora, Training
@@ -21,6 +21,7 @@ __all__ = [
     "Contamination",
     "Domain",
     "EvaluationSource",
+    "FitLimits",
     "HubDataset",
     "Lora",
     "Portion",

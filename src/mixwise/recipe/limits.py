@@ -89,6 +89,28 @@ class PriorChoice(Section):
     shares: Literal["available", "uniform"] | dict[str, Share]
     weight: Annotated[float, Field(gt=0, le=10**6)]
 
+    def problems(self, domains: Collection[str], key: str = "search.") -> list[str]:
+        """What does not fit the domains, a line each.
+
+        Args:
+            domains: Their names.
+            key: What the keys begin with in the messages.
+        """
+        if not isinstance(self.shares, dict):
+            return []
+        place = f"{key}prior.shares"
+        unknown = [name for name in self.shares if name not in domains]
+        if unknown:
+            return [
+                f"`{place}.{printable(name, 80)}`: not a domain: {nearest(name, domains)}"
+                for name in unknown
+            ]
+        try:
+            self.prior(dict.fromkeys(domains, 1.0))
+        except RecipeError as error:
+            return [f"`{place}`: {error}"]
+        return []
+
     def prior(self, available: Mapping[str, float]) -> Prior:
         """The same as a value.
 
@@ -229,6 +251,24 @@ class SpaceLimits(Section):
                 )
             found.append(limit("cost.max_total", run_tokens / _MILLION, self.cost.max_total))
         return [each for each in found if any(each.coefficients)]
+
+
+class FitLimits(SpaceLimits):
+    """What a fit of runs reads from a file: where the answer may lie, and what it stays close to.
+
+    ``prior``: a mixture that leaving costs.
+    """
+
+    prior: PriorChoice | None = None
+
+    @model_validator(mode="after")
+    def _prior_is_known(self) -> Self:
+        if self.prior is not None and self.prior.shares == "available":
+            raise ValueError(
+                "`prior.shares: available`: the tokens of the runs' domains are not known: write "
+                "`uniform`, or each domain's own share"
+            )
+        return self
 
 
 _MakeLimit = Callable[[str, float, float], Limit]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from mixwise.errors import RecipeError, nearest, printable, shown
 from mixwise.kinds import KINDS
 from mixwise.recipe.domains import EvaluationSource
-from mixwise.recipe.limits import SpaceLimits
+from mixwise.recipe.limits import FitLimits
 from mixwise.recipe.recipe import Recipe
 from mixwise.recipe.sources import TextSource
 from mixwise.recipe.strict_yaml import parse_yaml
@@ -24,6 +24,7 @@ _UNIONS = (
     ("engine", "threads"),
     ("training", "lora", "target_modules"),
     ("search", "prior", "shares"),
+    ("prior", "shares"),
 )
 
 
@@ -41,8 +42,8 @@ def load_recipe(path: Path, *, verify: bool = False) -> Recipe:
     return parse_recipe(text, printable(str(path)), verify=verify)
 
 
-def load_limits(path: Path) -> SpaceLimits:
-    """Read a file of limits: the keys of a recipe's ``search`` that say where the answer may lie.
+def load_limits(path: Path) -> FitLimits:
+    """Read a file of limits: the keys of a recipe's ``search`` that a fit of runs knows.
 
     Args:
         path: The file.
@@ -53,9 +54,9 @@ def load_limits(path: Path) -> SpaceLimits:
     origin, remedy = printable(str(path)), "give the path of a YAML file"
     values = _mapping(_read(path, "limits", remedy), origin, "limits", "write `bounds:`, `groups:`")
     try:
-        return SpaceLimits.model_validate(values)
+        return FitLimits.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(*explain(error, origin, SpaceLimits)) from None
+        raise RecipeError(*explain(error, origin, FitLimits)) from None
 
 
 def _read(path: Path, what: str, remedy: str) -> str:

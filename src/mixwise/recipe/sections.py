@@ -276,19 +276,8 @@ class Search(SpaceLimits):
             domains: Their names.
         """
         found = self.limit_problems(domains)
-        if self.prior is not None and isinstance(self.prior.shares, dict):
-            named = self.prior.shares
-            found += [
-                f"`search.prior.shares.{printable(name, 80)}`: not a domain: "
-                f"{nearest(name, domains)}"
-                for name in named
-                if name not in domains
-            ]
-            if not found:
-                try:
-                    self.prior.prior(dict.fromkeys(domains, 1.0))
-                except RecipeError as error:
-                    found.append(f"`search.prior.shares`: {error}")
+        if self.prior is not None:
+            found += self.prior.problems(domains)
         if self.prior is not None and self.method in _WITHOUT_PRIOR:
             found.append(
                 f"`search.prior`: `search.method: {self.method}` ranks mixtures without it: use "

@@ -22,6 +22,8 @@ from mixwise.decision.discrepancy import (
     fit_discrepancy,
     prior_discrepancy,
 )
+from mixwise.decision.left_prior import PriorFacts
+from mixwise.limit import Limit
 from mixwise.report.canvas import shorten, with_unit
 from mixwise.report.contents import Contents
 from mixwise.report.palette import looks
@@ -52,15 +54,8 @@ def explorer_data(contents: Contents) -> dict[str, Any] | None:
         ],
         "lower": [low for low, _ in bounds],
         "upper": [high for _, high in bounds],
-        "limits": [
-            {
-                "name": limit.name,
-                "coefficients": [limit.coefficients.get(name, 0.0) for name in surface.domains],
-                "least": limit.least,
-                "most": limit.most,
-            }
-            for limit in surface.limits
-        ],
+        "limits": [_limit(limit) for limit in search.limits],
+        "prior": None if found.prior is None else _prior(found.prior, surface.domains),
         "recommended": _shares(found.score.shares, surface.domains),
         "starts": [
             {"name": name, "shares": _shares(shares, surface.domains)}
@@ -174,6 +169,17 @@ def _missed(found: CompactDiscrepancy) -> dict[str, Any]:
         "level": found.level,
         "noise": found.noise,
     }
+
+
+def _limit(limit: Limit) -> dict[str, Any]:
+    """In shares: divided by its largest coefficient, so that one tolerance serves all."""
+    least, most = (end if end is None else end / limit.scale for end in (limit.least, limit.most))
+    row = [coefficient / limit.scale for coefficient in limit.coefficients]
+    return {"name": limit.name, "coefficients": row, "least": least, "most": most}
+
+
+def _prior(found: PriorFacts, domains: Iterable[str]) -> dict[str, Any]:
+    return {"shares": _shares(found.mixture.as_dict(), domains), "weight": found.weight}
 
 
 def pack(rows: npt.ArrayLike | Sequence[Sequence[float]]) -> str:

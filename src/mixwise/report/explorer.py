@@ -28,8 +28,13 @@ def explorer(contents: Contents) -> Html:
             tag("noscript", tag("p", "Trying mixtures needs JavaScript.", class_="missing")),
             tag(
                 "div",
-                tag("p", _words(surface)),
-                tag("div", _sliders(contents, search), _forecast(surface), class_="explorer"),
+                tag("p", _words(surface, search)),
+                tag(
+                    "div",
+                    _sliders(contents, search),
+                    _forecast(contents, surface),
+                    class_="explorer",
+                ),
                 _metric_table(contents, surface),
                 _improve(surface),
                 _shown_metric(surface),
@@ -42,10 +47,10 @@ def explorer(contents: Contents) -> Html:
     )
 
 
-def _words(surface: SurfaceFound) -> str:
+def _words(surface: SurfaceFound, search: SearchFound) -> str:
     words = (
         "Move the shares; the others keep their proportions, within the bounds"
-        f"{' and limits' * bool(surface.limits)}. Numbers come from a surrogate of the proxy "
+        f"{' and limits' * bool(search.limits)}. Numbers come from a surrogate of the proxy "
         f"that was fitted to {len(surface.points)} scored mixtures, and are computed in this page."
     )
     if surface.error is None:
@@ -96,7 +101,7 @@ def _slider(k: int, name: str, bounds: tuple[float, float], contents: Contents) 
     )
 
 
-def _forecast(surface: SurfaceFound) -> Html:
+def _forecast(contents: Contents, surface: SurfaceFound) -> Html:
     groups = dict.fromkeys(row.group for row in surface.metrics if row.group is not None)
     gains = [
         tag("p", f"Gain of the group {name}: ", tag("output", data_group=name)) for name in groups
@@ -108,10 +113,20 @@ def _forecast(surface: SurfaceFound) -> Html:
         tag("p", tag("output", id="expected-interval")),
         tag("p", "Against the recommended: ", tag("output", id="against")),
         tag("p", "By the proxy alone: ", tag("output", id="by-proxy")),
+        *_less_prior(contents),
         *gains,
         tag("p", _INTERVAL, class_="caption"),
         class_="forecast",
     )
+
+
+def _less_prior(contents: Contents) -> list[Html]:
+    """The objective as mixtures are compared, where the search stays close to a prior."""
+    found = contents.recommendation
+    if found is None or found.prior is None:
+        return []
+    words = "Less what leaving the prior takes, as mixtures are compared: "
+    return [tag("p", words, tag("output", id="compared"))]
 
 
 _INTERVAL = (

@@ -14,6 +14,7 @@ from mixwise.files import replace_file
 from mixwise.report.charts import chart
 from mixwise.report.document import page_around
 from mixwise.report.figures import mixture_figure, profile_figure
+from mixwise.report.limit_words import prior_words
 from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import NOTHING, count, estimate, number, share, signed
 from mixwise.report.tables import brief, mixture_bar, table
@@ -79,6 +80,8 @@ def _headline(found: SwarmFit) -> list[str]:
         f"Runs that the fit did not see were ranked at ρ {estimate(found.fidelity.spearman)}, with "
         f"an error of {number(found.error)} of their spread.",
     ]
+    if found.prior is not None:
+        lines.append(prior_words(found.prior))
     if found.fixed:
         shown = ", ".join(f"`{name}` {share(value)}" for name, value in found.fixed.items())
         lines.append(f"All runs have the same share of {shown}, so it is kept.")

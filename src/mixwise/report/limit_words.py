@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mixwise.decision.answer import share_words
 from mixwise.decision.binding import Binding
+from mixwise.decision.left_prior import PriorFacts
 from mixwise.report.numbers import number
 from mixwise.study.results import Recommendation
 
@@ -34,11 +35,10 @@ def rounding_words(found: Recommendation | None) -> str:
     )
 
 
-def prior_words(found: Recommendation | None) -> str:
+def prior_words(prior: PriorFacts | None) -> str:
     """Say how far the mixture is from the prior, and what that takes off its score."""
-    if found is None or found.prior is None:
+    if prior is None:
         return ""
-    prior = found.prior
     return (
         f"The search stays close to {share_words(prior.mixture.as_dict())}: the mixture is "
         f"{number(prior.divergence)} nats from it, which takes {number(prior.taken)} off its score "

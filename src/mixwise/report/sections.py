@@ -126,7 +126,11 @@ def _floor_note(contents: Contents) -> Html:
 def _limit_note(contents: Contents) -> Html:
     """Which limits hold the mixture, and what steps of shares and a prior cost."""
     found = contents.recommendation
-    every = (binding_words(found), rounding_words(found), prior_words(found))
+    every = (
+        binding_words(found),
+        rounding_words(found),
+        prior_words(found.prior if found else None),
+    )
     return join([tag("p", words) for words in every if words])
 
 

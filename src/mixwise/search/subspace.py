@@ -33,6 +33,7 @@ from mixwise.mixture import Limit, Mixture, MixtureSpace
 from mixwise.observation import Derivatives, Measurement, Observation
 from mixwise.prior import Pull
 from mixwise.scorer import VALUES, Request, Scorer
+from mixwise.search.space.one_share import one_share
 
 _SAME = 1e-5  # of a share
 _DECIMALS = 7  # of shares that are put together
@@ -183,26 +184,40 @@ def _tightened(free: MixtureSpace, limits: Sequence[Limit], here: Array) -> Mixt
     """Within limits of z too, and around z⁰ whatever is rounded.
 
     Limits of one share become bounds, within which every method is faster.
-    As Σ z = 1, a limit with coefficients that are the same for all others is of one share alone,
-    and of two shares each limit is.
     """
     lower, upper, kept = list(free.lower), list(free.upper), []
     for limit in limits:
         row = np.asarray(limit.coefficients)
-        k = int(np.abs(row - np.median(row)).argmax())
-        others = np.delete(row, k)
-        if np.ptp(others) > 0:
+        one = one_share(row, limit.least, limit.most)
+        if one is None:
             kept.append(limit)
             continue
-        rest, rise = float(others[0]), float(row[k] - others[0])
-        ends = [
-            (end - rest) / rise if end is not None else None for end in (limit.least, limit.most)
-        ]
-        low, high = ends if rise > 0 else reversed(ends)
-        now = float(here[k])
-        lower[k] = lower[k] if low is None else max(lower[k], min(low, now))
-        upper[k] = upper[k] if high is None else min(upper[k], max(high, now))
+        k, now = one.place, float(here[one.place])
+        lower[k] = max(lower[k], min(one.least, now))
+        upper[k] = min(upper[k], max(one.most, now))
     return replace(free, lower=tuple(lower), upper=tuple(upper), limits=tuple(kept))
+
+
+def tied_limits(space: MixtureSpace, groups: Sequence[DomainGroup]) -> tuple[str, ...]:
+    """Names of the limits along which neither level alone can move.
+
+    They are neither of one share, nor of joint shares of groups, nor of shares within one group.
+
+    Args:
+        space: The whole.
+        groups: Every domain in one of them.
+    """
+    belongs = _membership(space, groups)
+    found = []
+    for limit in space.limits:
+        row = np.asarray(limit.coefficients)
+        inner = [row[column > 0] for column in belongs.T]
+        uneven = [k for k, part in enumerate(inner) if np.ptp(part) > 0]
+        others = row[belongs[:, uneven].sum(axis=1) == 0]
+        is_within = len(uneven) == 1 and not (len(others) and np.ptp(others) > 0)
+        if uneven and not is_within and one_share(row, limit.least, limit.most) is None:
+            found.append(limit.name)
+    return tuple(found)
 
 
 def _limits(

@@ -11,6 +11,8 @@ from mixwise.errors import printable
 from mixwise.evaluation.likelihood.labels import LabelSet
 from mixwise.mixture import Mixture
 from mixwise.recipe import portions
+from mixwise.search.method_table import METHODS
+from mixwise.search.subspace import tied_limits
 from mixwise.share_units import UNIT_WORDS
 from mixwise.study.inputs import Inputs
 from mixwise.study.repetition import short_run_rows
@@ -28,6 +30,7 @@ def notes_of(inputs: Inputs) -> Iterator[str]:
     yield from _streams(inputs)
     yield from _models(inputs)
     yield from _outside(inputs)
+    yield from _tied(inputs)
     for name in inputs.recipe.domains:
         facts = inputs.corpus(name).facts
         if facts.n_supervised_train_tokens is not None:
@@ -90,6 +93,21 @@ def _outside(inputs: Inputs) -> Iterator[str]:
                 f"`search`: the baseline {each.name} lies outside the limits ({'; '.join(broken)}):"
                 " it is scored, and trained where baselines are, but not recommended"
             )
+
+
+def _tied(inputs: Inputs) -> Iterator[str]:
+    """Limits along which a search in levels cannot move."""
+    search, recipe = inputs.recipe.search, inputs.recipe
+    if METHODS[search.method].over is None:
+        return
+    tied = tied_limits(inputs.space, search.domain_groups(recipe.domain_names))
+    if tied:
+        shown = ", ".join(f"`{printable(name, 80)}`" for name in tied)
+        yield (
+            f"`search.method: {search.method}`: {shown} ties domains of several groups to each "
+            "other, and one level moves at a time, so that the search may stop far below the best: "
+            "use `method: auto`, or put these domains into one group of `search.hierarchy`"
+        )
 
 
 def _heads(inputs: Inputs) -> Iterator[str]:

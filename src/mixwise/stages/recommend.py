@@ -13,6 +13,7 @@ from mixwise.decision.calibration import Calibrated
 from mixwise.decision.forecast import expect_ranks
 from mixwise.decision.front import Front, trace_front
 from mixwise.decision.judgement import judge
+from mixwise.decision.left_prior import PriorFacts
 from mixwise.decision.recommend import Compared, Decision, compare, decide
 from mixwise.decision.score import OBJECTIVE
 from mixwise.decision.trust import Trust, judge_expected
@@ -35,7 +36,6 @@ from mixwise.study.results import (
     FinalRun,
     FloorFacts,
     HorizonFacts,
-    PriorFacts,
     Provenance,
     ProxyForecast,
     Rated,
@@ -169,16 +169,10 @@ def _binding(workspace: Workbench, calibrated: Calibrated, mixture: Mixture) -> 
 
 def _prior(workspace: Workbench, mixture: Mixture) -> PriorFacts | None:
     """How far the mixture is from the prior."""
-    asked, shares = workspace.recipe.search.prior, mixture.array[None]
+    asked = workspace.recipe.search.prior
     if asked is None:
         return None
-    prior = asked.prior(workspace.inputs.available)
-    return PriorFacts(
-        prior.mixture,
-        prior.weight,
-        float(prior.divergence(shares)[0]),
-        float(prior.penalty(shares)[0]),
-    )
+    return PriorFacts.of(asked.prior(workspace.inputs.available), mixture)
 
 
 def _decide(workspace: Workbench, calibrated: Calibrated) -> Decision:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import numpy as np
 
 from mixwise.arrays import Array
-from mixwise.limit import Limit
 from mixwise.objective import Metric, Objective
 from mixwise.observation import Observation
 from mixwise.search.problem import shares_of
@@ -19,7 +17,7 @@ from mixwise.search.surrogates.objective_model import (
     Surface,
     evidence_for,
 )
-from mixwise.study.surface import LimitFacts, MetricSurface, SurfaceFound, processes_of
+from mixwise.study.surface import MetricSurface, SurfaceFound, processes_of
 
 
 def describe_surface(
@@ -57,15 +55,7 @@ def describe_surface(
         metrics=tuple(sorted(rows, key=lambda row: row.weight == 0 and row.floor is None)),
         error=_root_mean_square(missed[mixed]),
         final_seeds=final_seeds,
-        limits=tuple(
-            map(partial(_limit, surface.problem.space.domains), surface.problem.space.limits)
-        ),
     )
-
-
-def _limit(domains: Sequence[str], limit: Limit) -> LimitFacts:
-    named = {name: a for name, a in zip(domains, limit.coefficients, strict=True) if a}
-    return LimitFacts(limit.name, named, limit.least, limit.most)
 
 
 def _left_out(model: MetricModel, values: Array) -> Array:

@@ -14,6 +14,7 @@ from mixwise.decision.bootstrap import Standing
 from mixwise.decision.drift import BestAt
 from mixwise.decision.fidelity import Fidelity
 from mixwise.decision.front import Front
+from mixwise.decision.left_prior import PriorFacts
 from mixwise.decision.outcome import Outcome
 from mixwise.decision.rounding import Rounding
 from mixwise.decision.score import OBJECTIVE, Score, Shares
@@ -483,23 +484,6 @@ class FloorFacts:
     limit: float
     expected: float
     holds: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PriorFacts:
-    """A mixture that the search stays close to, and the recommended one beside it.
-
-    Args:
-        mixture: The prior.
-        weight: Units of the objective for each nat.
-        divergence: KL of the recommended mixture from it, in nats.
-        taken: What that takes off its score where mixtures are compared.
-    """
-
-    mixture: Shares
-    weight: float
-    divergence: float
-    taken: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ Method:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mixwise.objective import Aggregation, Direction
@@ -89,16 +88,6 @@ class MetricSurface:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitFacts:
-    """A linear limit of the shares: ``least ≤ Σ coefficient · share ≤ most``."""
-
-    name: str
-    coefficients: Mapping[str, float]
-    least: float | None
-    most: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class SurfaceFound:
     """``surface.json``.
 
@@ -109,7 +98,6 @@ class SurfaceFound:
         metrics: Those of the objective first.
         error: As of a metric, of the objective.
         final_seeds: Seeds of the final run.
-        limits: Of the shares, besides the bounds.
     """
 
     domains: tuple[str, ...]
@@ -118,7 +106,6 @@ class SurfaceFound:
     metrics: tuple[MetricSurface, ...]
     error: float | None
     final_seeds: int
-    limits: tuple[LimitFacts, ...] = ()
 
 
 def processes_of(model: MetricModel) -> tuple[ProcessFacts, ...]:

@@ -3,7 +3,7 @@
 A *swarm* is what the field calls many runs on random mixtures (RegMix, Olmix).
 """
 
-from mixwise.swarm.asked import parse_asked, parse_space
+from mixwise.swarm.asked import parse_asked, parse_prior, parse_space
 from mixwise.swarm.findings import MetricFit, NextRun, RunOfTable, SwarmFit
 from mixwise.swarm.fit import fit_swarm
 from mixwise.swarm.loop import Swarm
@@ -20,6 +20,7 @@ __all__ = [
     "SwarmTable",
     "fit_swarm",
     "parse_asked",
+    "parse_prior",
     "parse_space",
     "read_swarm",
 ]

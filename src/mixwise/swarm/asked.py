@@ -11,7 +11,8 @@ from typing import get_args
 from mixwise.errors import RecipeError, nearest, printable
 from mixwise.mixture import MixtureSpace
 from mixwise.objective import Direction
-from mixwise.recipe import load_limits
+from mixwise.prior import Prior
+from mixwise.recipe import FitLimits, load_limits
 from mixwise.swarm.table import Asked
 
 
@@ -52,7 +53,8 @@ def parse_space(
         largest: The same: no more of it.
         limits: File with more of them, as in a recipe's ``search``; of a domain that both name, the
             tighter bound holds.
-        fixed: Shares that stay as they are, where neither of the two above names the domain.
+        fixed: Shares that stay as they are, of domains that neither the two above nor the file's
+            bounds name.
 
     Raises:
         RecipeError: If a name or a share is none, the file breaks a rule, or no mixture satisfies
@@ -64,7 +66,9 @@ def parse_space(
     """
     low = _bounds("--min-share", smallest, domains)
     high = _bounds("--max-share", largest, domains)
-    kept = {name: share for name, share in fixed.items() if name not in low | high}
+    bounded = set(_read_limits(domains, limits).bounds) if limits else set()
+    named = {*low, *high, *bounded}
+    kept = {name: share for name, share in fixed.items() if name not in named}
     low, high = kept | low, kept | high
     space = MixtureSpace.whole(domains) if limits is None else _read_space(domains, limits)
     return replace(
@@ -78,11 +82,31 @@ def parse_space(
     )
 
 
-def _read_space(domains: Sequence[str], limits: Path) -> MixtureSpace:
+def parse_prior(domains: Sequence[str], limits: Path | None) -> Prior | None:
+    """The mixture to stay close to, as a file of limits names it.
+
+    Args:
+        domains: Of the table.
+        limits: The file; None for none.
+
+    Raises:
+        RecipeError: If the file breaks a rule.
+    """
+    asked = _read_limits(domains, limits).prior if limits else None
+    return asked.prior(dict.fromkeys(domains, 1.0)) if asked else None
+
+
+def _read_limits(domains: Sequence[str], limits: Path) -> FitLimits:
     found = load_limits(limits)
     problems = found.limit_problems(domains, key="")
+    problems += found.prior.problems(domains, key="") if found.prior else []
     if problems:
         raise RecipeError(*(f"{printable(str(limits))}: {problem}" for problem in problems))
+    return found
+
+
+def _read_space(domains: Sequence[str], limits: Path) -> MixtureSpace:
+    found = _read_limits(domains, limits)
     try:
         return found.space(dict.fromkeys(domains, 1.0))
     except RecipeError as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mixwise.decision.fidelity import Fidelity
+from mixwise.decision.left_prior import PriorFacts
 from mixwise.decision.rounding import Rounding
 from mixwise.decision.score import Shares
 
@@ -75,9 +76,10 @@ class SwarmFit:
         mixture: The recommended one: shares by domain.
         expected: Its objective by the surrogate.
         interval: 95 % of what training on it should give, the noise of a run included.
-        highest: The mixture with the largest expected objective; the same one where nothing
-            simpler is as good.
-        ahead: Expected objective of the highest less that of the uniform mixture.
+        highest: The mixture with the largest expected objective, less what leaving the prior
+            takes off it; the same one where nothing simpler is as good.
+        ahead: Expected objective of the highest less that of the uniform mixture; each less what
+            leaving the prior takes off it.
         ahead_deviation: Standard deviation of that difference.
         n_runs: Runs of the table.
         n_mixtures: Distinct mixtures among them.
@@ -99,6 +101,7 @@ class SwarmFit:
             proportions.
         rounding: What shares in whole steps cost; None where none are asked for, or the uniform
             mixture is recommended.
+        prior: What staying close to a prior means here; None without one.
     """
 
     answer: str
@@ -125,3 +128,4 @@ class SwarmFit:
     line_shares: tuple[float, ...]
     lines: Mapping[str, tuple[float, ...]]
     rounding: Rounding | None = None
+    prior: PriorFacts | None = None

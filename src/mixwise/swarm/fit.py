@@ -3,7 +3,8 @@
 Method:
     Surrogates of all metrics (`cross_validation`) give the objective over the whole space. The
     mixture with the largest expected objective is recommended, or the uniform one where that is
-    within a standard deviation of it, as in every study (`mixwise.decision.equals`). What to train
+    within a standard deviation of it, as in every study (`mixwise.decision.equals`); what leaving a
+    prior costs is taken off wherever mixtures are compared, and shown apart. What to train
     next is the mixture whose run is expected to save most regret (`next_reference`), among those
     near the top, the table's own and random ones.
 """
@@ -19,10 +20,12 @@ import numpy.typing as npt
 from mixwise.arrays import Array
 from mixwise.decision.answer import answer_words
 from mixwise.decision.fidelity import measure_fidelity
+from mixwise.decision.left_prior import PriorFacts
 from mixwise.decision.next_reference import choose_next
 from mixwise.decision.rounding import Rounding, nearest_good
 from mixwise.errors import DataError, RecipeError
 from mixwise.mixture import Mixture, MixtureSpace
+from mixwise.prior import Prior
 from mixwise.progress import OnProgress, silent
 from mixwise.search.space.designs import centre
 from mixwise.search.space.optimum import maximise
@@ -49,6 +52,7 @@ def fit_swarm(
     table: SwarmTable,
     space: MixtureSpace | None = None,
     *,
+    prior: Prior | None = None,
     prefer: Literal["uniform", "none"] = "uniform",
     seed: int = 0,
     on_progress: OnProgress = silent,
@@ -59,13 +63,14 @@ def fit_swarm(
         table: The runs.
         space: Where the recommendation must lie; None for all mixtures of the table's domains in
             which those whose share all runs have alike keep it.
+        prior: A mixture that leaving costs, wherever mixtures are compared; None for none.
         prefer: What is taken among equals.
         seed: Decides folds, starting points and draws.
         on_progress: Told how many metrics are fitted.
 
     Raises:
         DataError: If the table has too few mixtures, or all runs have the same scores.
-        RecipeError: If the space is of other domains.
+        RecipeError: If the space or the prior is of other domains.
     """
     mixture = table.mixture_of_run
     n_mixtures = int(mixture.max()) + 1
@@ -82,14 +87,24 @@ def fit_swarm(
             f"the bounds are of {', '.join(space.domains)}, but the runs of "
             f"{', '.join(table.domains)}: name the same domains in the same order"
         )
+    if prior is not None and prior.mixture.domains != table.domains:
+        raise RecipeError(
+            f"the prior is of {', '.join(prior.mixture.domains)}, but the runs of "
+            f"{', '.join(table.domains)}: name the same domains in the same order"
+        )
     validated = cross_validate(table, seed=seed, on_progress=on_progress)
     surface = validated.surface
-    highest, rounding = maximise(surface.value, space, seed=seed), None
+
+    def pulled(shares: Array) -> Array:
+        """Expected objectives, less what leaving the prior costs."""
+        return surface.value(shares) - (0.0 if prior is None else prior.penalty(shares))
+
+    highest, rounding = maximise(pulled, space, seed=seed), None
     if space.grid is not None:
-        peak, highest = highest, nearest_good(surface.value, space, highest)
-        values = surface.value(np.array([peak.shares, highest.shares]))
+        peak, highest = highest, nearest_good(pulled, space, highest)
+        values = pulled(np.array([peak.shares, highest.shares]))
         rounding = Rounding(space.grid, peak, float(values[0] - values[1]))
-    pool = _Pool.of(table, space, surface, highest, seed=seed)
+    pool = _Pool.of(table, space, surface, highest, prior=prior, seed=seed)
     uniform, top = pool.uniform, pool.top
     ahead = max(float(pool.means[top] - pool.means[uniform]), 0.0)
     apart = pool.deviation_from(top)[uniform]
@@ -99,7 +114,7 @@ def fit_swarm(
     behind = pool.means[place] - pool.means
     is_near = behind <= _TOLD_APART * pool.deviation_from(place)
     inside = is_near & pool.is_inside
-    expected = float(pool.means[place])
+    expected = float(surface.value(chosen.array[None])[0])
     reach = _TOLD_APART * float(surface.run_deviation(chosen.array[None])[0])
     runs = pool.runs
     objective = surface.units.objective(table.values)
@@ -148,6 +163,7 @@ def fit_swarm(
         line_shares=tuple(_GRID.tolist()),
         lines=_lines(surface, chosen, space),
         rounding=None if is_equal else rounding,
+        prior=None if prior is None else PriorFacts.of(prior, chosen),
     )
 
 
@@ -176,8 +192,8 @@ class _Pool:
 
     Args:
         points: Shares, ``(n, n_domains)``; runs of the table stand last.
-        means: Expected J, ``(n,)``.
-        draws: Of J, ``(n_draws, n)``.
+        means: Expected J, ``(n,)``, less what leaving the prior costs.
+        draws: Of the same, ``(n_draws, n)``.
         is_inside: Whether each lies in the space.
         runs: The table's own.
     """
@@ -198,6 +214,7 @@ class _Pool:
         surface: SwarmSurface,
         highest: Mixture,
         *,
+        prior: Prior | None,
         seed: int,
     ) -> _Pool:
         runs = _runs(table, surface)
@@ -216,10 +233,11 @@ class _Pool:
         )
         is_inside = np.array([True] * (len(points) - len(runs)))
         own = np.array([space.contains(run.mixture) for run in runs])
+        taken = np.zeros(len(points)) if prior is None else prior.penalty(points)
         return cls(
             points,
-            surface.value(points),
-            surface.draws(points, _N_DRAWS, seed=seed),
+            surface.value(points) - taken,
+            surface.draws(points, _N_DRAWS, seed=seed) - taken,
             np.concatenate([is_inside, own]),
             runs,
         )

@@ -25,6 +25,7 @@ from mixwise.decision.references import spread_references
 from mixwise.errors import EvaluationError, nearest
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Direction
+from mixwise.prior import Prior
 from mixwise.search.space.designs import centre
 from mixwise.swarm.cross_validation import cross_validate
 from mixwise.swarm.findings import SwarmFit
@@ -39,12 +40,14 @@ class Swarm:
         domains: Names.
         metrics: The direction in which each improves, by name; all belong to the objective.
         space: Where mixtures must lie; None for all of these domains.
+        prior: A mixture that leaving costs; None for none.
         known: Runs that exist already.
         seed: Decides designs, folds and draws.
 
     Raises:
         DataError: If a name stands twice, or a direction is none.
-        EvaluationError: If the space or the known runs have other domains, or these other metrics.
+        EvaluationError: If the space, the prior or the known runs have other domains, or these
+            other metrics.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Swarm:
         metrics: Mapping[str, Direction],
         *,
         space: MixtureSpace | None = None,
+        prior: Prior | None = None,
         known: SwarmTable | None = None,
         seed: int = 0,
     ) -> None:
@@ -63,6 +67,12 @@ class Swarm:
         if self._space.domains != self._domains:
             raise EvaluationError(
                 f"the space is of {', '.join(self._space.domains)}, but the swarm of "
+                f"{', '.join(self._domains)}: name the same domains in the same order"
+            )
+        self._prior = prior
+        if prior is not None and prior.mixture.domains != self._domains:
+            raise EvaluationError(
+                f"the prior is of {', '.join(prior.mixture.domains)}, but the swarm of "
                 f"{', '.join(self._domains)}: name the same domains in the same order"
             )
         self._seed = seed
@@ -128,7 +138,7 @@ class Swarm:
 
     def fit(self) -> SwarmFit:
         """What to train on, by all that was told; see `mixwise.swarm.fit_swarm`."""
-        return fit_swarm(self.table, self._space, seed=self._seed)
+        return fit_swarm(self.table, self._space, prior=self._prior, seed=self._seed)
 
     def _propose(self) -> Mixture:
         known = [*(mixture for mixture, _, _ in self._told), *self._pending]
@@ -146,7 +156,9 @@ class Swarm:
                 "the bounds leave no more mixtures to tell apart, and too few were told for a fit: "
                 "widen them"
             )
-        return fit_swarm(self._with_pending(), self._space, seed=self._seed).next_run.mixture
+        table = self._with_pending()
+        found = fit_swarm(table, self._space, prior=self._prior, seed=self._seed)
+        return found.next_run.mixture
 
     def _with_pending(self) -> SwarmTable:
         """What was told, and for each pending mixture what is expected of it."""

@@ -99,3 +99,21 @@ def test_the_design_is_the_centre_and_the_extreme_points() -> None:
 def test_a_budget_below_the_design_is_told() -> None:
     with pytest.raises(RecipeError, match="at least 6 for the centre, the extreme points"):
         search_bayes(problem(Quiz(), budget=5))
+
+
+def test_a_search_on_a_line_does_not_end_at_its_own_corner() -> None:
+    """Many candidates beside a corner are projected onto it; the next ones are looked at then."""
+    space = MixtureSpace(DOMAINS, (0.0, 0.0, 0.1, 0.2), (1.0, 1.0, 0.1, 0.2))
+    top = np.array([0.1, 0.6, 0.1, 0.2])
+
+    @dataclass
+    class Line(Quiz):
+        def _observe(self, mixture: Mixture, request: Request) -> Observation:
+            loss = np.array([4 * ((mixture.array - top) ** 2).sum()])
+            row = Measurement("quiz/loss", loss, np.ones(1))
+            return Observation(mixture, "proxy", "linear", (), (row,), 0, 0, 0, str(mixture))
+
+    loss = Objective((Term(Metric("quiz", "loss", "min"), 1.0),))
+    scale = Scale({"quiz/loss": 0.0}, {"quiz/loss": 1.0})
+    found = search_bayes(SearchProblem(Line(), space, loss, scale, None, 0))
+    assert mixture_of(found.best).array == pytest.approx(top, abs=0.02)

@@ -112,6 +112,16 @@ def test_the_start_is_the_nearest_mixture_to_even_that_limits_allow() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES[:2])
+def test_a_limit_of_one_share_does_not_hold_its_group(name: str) -> None:
+    third = Limit("a = 1/3", (1, 0, 0, 0, 0, 0), 1 / 3, 1 / 3)
+    space = replace(MixtureSpace.whole(DOMAINS), limits=(third,))
+    scorer = Bowl(BEST)
+    found = search(name, scorer, space)
+    assert all(space.contains(mixture, tolerance=1e-8) for mixture in scorer.asked)
+    assert loss(found) < lowest(BEST, space) + 0.01
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
 def test_a_limit_that_ties_groups_together_holds(name: str) -> None:
     tied = Limit("a = c + 0.1", (1, 0, -1, 0, 0, 0), 0.1, 0.1)
     space = replace(MixtureSpace.whole(DOMAINS), limits=(tied,), grid=0.1)

@@ -142,6 +142,13 @@ def test_a_constant_metric_is_predicted_constant() -> None:
     assert slopes == pytest.approx(np.zeros((5, 3)))
 
 
+def test_values_that_differ_by_rounding_alone_have_no_asymptote_below_them() -> None:
+    shares = points(2, 3, 0)
+    one, none = np.nextafter(1.0, 2.0), np.zeros(0, dtype=np.int64)
+    found = fit(Evidence(shares, np.array([1.0, one]), none, np.zeros((0, 3))), has_floor=True)
+    assert found.predict(shares)[0] == pytest.approx([1.0, 1.0])
+
+
 @pytest.mark.parametrize("n_sloped", [0, 3])
 def test_left_out_values_are_those_of_a_process_without_the_point(n_sloped: int) -> None:
     rng = np.random.default_rng(1)

@@ -99,6 +99,8 @@ class Explorer {
     show(interval, `95 %: ${number(found.low)} to ${number(found.high)}`, found.low);
     interval.dataset.high = String(found.high);
     show(document.getElementById("by-proxy"), signed(found.proxy), found.proxy);
+    const compared = document.getElementById("compared");
+    if (compared) show(compared, signed(found.compared), found.compared);
     const behind = found.expected - this.recommended.expected;
     show(document.getElementById("against"), signed(behind), behind);
     document.getElementById("outside").hidden = this.space.contains(this.shares);

@@ -20,7 +20,8 @@ function worth(surrogate, goal, wishes, shares) {
     const unit = metric.spread > 0 ? metric.spread : 1;
     broken += Math.max((sign(metric) * (worst - valueOf(metric))) / unit, 0);
   }
-  const height = goal ? sign(goal) * valueOf(goal) : surrogate.height(shares, valueOf);
+  const pulled = () => surrogate.height(shares, valueOf) - surrogate.taken(shares);
+  const height = goal ? sign(goal) * valueOf(goal) : pulled();
   return { broken: broken > 1e-9 ? broken : 0, height };
 }
 

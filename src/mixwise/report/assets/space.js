@@ -1,6 +1,6 @@
 // The mixtures that are allowed: shares that sum to 1, between bounds, within linear limits.
 
-const CLOSE = 1e-9;
+const CLOSE = 1e-8; // shares are rounded to 1e-9 each
 
 class Space {
   constructor(data) {

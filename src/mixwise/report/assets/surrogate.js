@@ -10,6 +10,7 @@ const PLANE = [10, 1];
 const JITTER = 1e-9;
 const PENALTY = 10; // of the objective, for a spread by which a floor is missed
 const TWO_SIDED = 1.96;
+const SMALLEST = 1e-9; // share, in the divergence from a prior
 const MOST_WORK = 1.5e9; // multiplications that a page may spend on deviations
 
 /** Read numbers that were packed as base64 of little-endian doubles. */
@@ -167,6 +168,7 @@ class Surrogate {
     this.metrics = data.metrics;
     this.aggregation = data.aggregation;
     this.missed = data.missed;
+    this.prior = data.prior;
     this.seeds = data.final_seeds;
     this.error = data.error ?? 0;
     this.points = unpack(data.points).map((share) => share - 1 / this.n);
@@ -278,6 +280,15 @@ class Surrogate {
     return this.objective(values) + this.discrepancy(shares).mean;
   }
 
+  /** What leaving the prior takes off the objective where mixtures are compared. */
+  taken(shares) {
+    if (this.prior === null) return 0;
+    const { shares: near, weight } = this.prior;
+    const part = (share, k) =>
+      Math.max(share, 0) * Math.log(Math.max(share, SMALLEST) / near[k]);
+    return weight * shares.reduce((sum, share, k) => sum + part(share, k), 0);
+  }
+
   /** What training is expected to give besides the proxy's score, and its deviation. */
   discrepancy(shares) {
     const { known, linear, quadratic, own, size, single, level } = this.missed;
@@ -327,7 +338,9 @@ class Surrogate {
     const halves = this.metrics.map(
       (metric, k) => TWO_SIDED * Math.hypot(deviations[k], metric.error ?? 0),
     );
-    return { values, halves, proxy, expected, low: expected - half, high: expected + half };
+    const compared = expected - this.taken(shares);
+    const [low, high] = [expected - half, expected + half];
+    return { values, halves, proxy, expected, compared, low, high };
   }
 }
 

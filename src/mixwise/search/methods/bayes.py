@@ -139,7 +139,7 @@ def _proposal(
     top = surface.top(space, near=leaders, seed=seed)
     points = np.concatenate([top[None], _candidates(space, np.array([top, *leaders]), seed=seed)])
     gains = expected_improvement(surface, points, float(means[inside].max()), seed=seed)
-    for index in np.argsort(-gains, kind="stable")[: len(scored) + 1]:
+    for index in np.argsort(-gains, kind="stable"):
         mixture = space.rounded(points[index], _DECIMALS)
         if gains[index] <= least:
             return None

@@ -51,7 +51,14 @@ from mixwise.search.problem import (
     require_budget,
 )
 from mixwise.search.space.designs import centre
-from mixwise.search.subspace import RememberingScorer, Subspace, SubspaceScorer, across, inside
+from mixwise.search.space.one_share import with_bounds
+from mixwise.search.subspace import (
+    RememberingScorer,
+    Subspace,
+    SubspaceScorer,
+    across,
+    inside,
+)
 
 Groups = tuple[DomainGroup, ...]
 _CHECKS = 2  # mixtures beside its corners that a stage has at least
@@ -113,7 +120,7 @@ def design_levels(
     Raises:
         RecipeError: If there are no groups, or the budget does not pay for every stage.
     """
-    stages = stages_of(levels, groups, budget)
+    stages, space = stages_of(levels, groups, budget), with_bounds(space)
     part = stages[0].open(space, groups, start_of(space, groups))
     if part is None:
         return ()
@@ -134,6 +141,7 @@ def search_levels(levels: Levels, problem: SearchProblem) -> SearchResult:
         RecipeError: As `design_levels`.
     """
     stages = stages_of(levels, problem.groups, problem.budget)
+    problem = replace(problem, space=with_bounds(problem.space))
     sweeps = _Sweeps(levels, problem, start_of(problem.space, problem.groups))
     for _ in range(levels.n_sweeps):
         before = sweeps.height

@@ -25,6 +25,7 @@ from mixwise.search.space.vertices import list_vertices
 from mixwise.search.surrogates.regressors import quadratic_features
 
 _MOST_CORNERS = 256  # whose pairs are looked at
+_MOST_NUMBERS = 2**24  # features of pairs
 _SOBOL_POINTS = 2**14  # drawn at most to find points within the bounds
 
 
@@ -62,9 +63,9 @@ def lattice(space: MixtureSpace) -> tuple[Mixture, ...]:
         >>> [str(m) for m in lattice(MixtureSpace.whole(["a", "b"]))]
         ['a=1', 'b=1', 'a=0.5,b=0.5']
     """
-    corners = _corners(space)[:_MOST_CORNERS]
-    points = np.concatenate([corners, _midpoints(corners)])
     n_domains = len(space.domains)
+    corners = _corners(space)[: _most_corners(n_domains)]
+    points = np.concatenate([corners, _midpoints(corners)])
     wanted = n_domains * (n_domains + 1) // 2
     if len(points) > wanted:
         points = points[_most_telling(points, wanted)]
@@ -78,7 +79,8 @@ def lattice_size(space: MixtureSpace) -> int:
         >>> lattice_size(MixtureSpace.whole(["a", "b", "c"]))
         6
     """
-    n_domains, n_corners = len(space.domains), len(_corners(space)[:_MOST_CORNERS])
+    n_domains = len(space.domains)
+    n_corners = len(_corners(space)[: _most_corners(n_domains)])
     wanted = n_domains * (n_domains + 1) // 2
     if n_corners * (n_corners + 1) // 2 > wanted:
         return wanted
@@ -90,7 +92,7 @@ def low_discrepancy(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture,
 
     Args:
         space: Where the points must lie.
-        n: How many.
+        n: How many; fewer where limits leave no more that differ.
         seed: Scrambles the sequence.
     """
     if n <= 0:
@@ -103,7 +105,7 @@ def low_discrepancy(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture,
     points = low + (1 - low.sum()) * spacings / spacings.sum(axis=1, keepdims=True)
     is_inside = (points <= high).all(axis=1) & space.region.holds(points, tolerance=0.0)
     chosen = np.concatenate([points[is_inside], points[~is_inside]])[:n]
-    return tuple(space.mixture(point) for point in chosen)
+    return distinct([space.mixture(point) for point in chosen])
 
 
 def seed_points(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...]:
@@ -124,6 +126,18 @@ def seed_points(space: MixtureSpace, n: int, *, seed: int) -> tuple[Mixture, ...
     return distinct([*points, *low_discrepancy(space, n - len(points), seed=seed)])
 
 
+def _most_corners(n_domains: int) -> int:
+    """Corners whose pairs are looked at: fewer where the features of all pairs would be too many.
+
+    Example:
+        >>> _most_corners(9), _most_corners(64)
+        (256, 126)
+    """
+    n_features = n_domains * (n_domains + 1) // 2
+    fit = int(np.sqrt(2 * _MOST_NUMBERS / n_features)) - 1
+    return max(n_domains + 1, min(_MOST_CORNERS, fit))
+
+
 def _corners(space: MixtureSpace) -> Array:
     return np.array([vertex.shares for vertex in list_vertices(space)])
 
@@ -142,12 +156,14 @@ def _most_telling(points: Array, n: int) -> list[int]:
     """Greedy D-optimal choice: each point adds most to the determinant of the information."""
     features = quadratic_features(points)
     inverse = np.eye(features.shape[1]) * 1e6
+    leverage = 1e6 * (features**2).sum(axis=1)
     chosen: list[int] = []
     for _ in range(n):
-        leverage = ((features @ inverse) * features).sum(axis=1)
-        leverage[chosen] = -1
+        leverage[chosen] = -np.inf
         best = int(leverage.argmax())
         chosen.append(best)
         column = inverse @ features[best]
-        inverse -= np.outer(column, column) / (1 + features[best] @ column)
+        size = 1 + features[best] @ column
+        inverse -= np.outer(column, column) / size
+        leverage -= (features @ column) ** 2 / size
     return sorted(chosen)

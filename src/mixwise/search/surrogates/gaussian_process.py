@@ -256,8 +256,8 @@ def _targets(evidence: Evidence, basis: Array, *, has_floor: bool) -> list[_Targ
     targets = [_Target(None, mean, plain, 0.0)]
     values = evidence.values
     reach = float(values.max() - values.min()) or float(np.abs(slopes).max(initial=0.0))
-    if not has_floor or reach <= 0:
-        return targets
+    if not has_floor or values.min() - min(_ASYMPTOTES) * reach >= values.min():
+        return targets  # values are the same, or but for rounding
     for gap in _ASYMPTOTES:
         above = values - (values.min() - gap * reach)
         logs = np.log(above)
