@@ -240,6 +240,58 @@ def test_experts_keep_their_horizon_unless_the_recipe_names_another(place: Path)
     assert "has 4 steps, but 2 are asked for" in found.dropped[1]
 
 
+def test_another_final_horizon_keeps_experts_and_no_mixtures(place: Path) -> None:
+    path = recipe(
+        place, ("alpha", "beta", "gamma"), old="horizon_tokens: 512", new="horizon_tokens: 1024"
+    )
+    found = kept(place, path)
+    assert len(found.experts) == 3
+    assert found.references == ()
+    assert found.dropped == (
+        "1 run(s) beside the experts are left: they are of 8 steps, but the final run has 16",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("warmup_steps: 1", "warmup_steps: 1, schedule: cosine"),  # which experts do not follow
+        ("horizon_tokens: 512", "horizon_tokens: 1024"),
+        ("3.0e-3", "9.0e-3"),
+    ],
+)
+def test_a_recipe_that_changes_later_does_not_rename_what_was_taken(
+    place: Path, tmp_path: Path, old: str, new: str
+) -> None:
+    path = recipe(place, ("alpha", "beta", "gamma", "delta"))
+    with Study.create(tmp_path / "new", path, reuse=place / "old") as study:
+        study.check()
+    shutil.rmtree(tmp_path / "new" / "experts")  # as the refusal of an expert asks for
+    changed = path.with_name(f"changed-{len(new)}.yaml")
+    changed.write_text(path.read_text().replace(old, new))
+    with (
+        Study.create(tmp_path / "new", changed) as study,
+        pytest.raises(StudyError, match="with other data or settings than are asked for now"),
+    ):
+        study.check()
+    taken = [load_record(folder) for folder in (tmp_path / "new" / "references").iterdir()]
+    assert [record.n_steps for record in taken if record] == [8]  # the one that was valid
+
+
+def test_a_study_goes_on_with_runs_of_one_other(source: Path, tmp_path: Path) -> None:
+    path = recipe(source, ("alpha", "beta", "gamma", "delta"))
+    with Study.create(tmp_path / "new", path, reuse=source / "old") as study:
+        study.check()
+    with Study.create(tmp_path / "new", path, reuse=source / "old") as study:
+        study.check()
+    (source / "old").rename(source / "third")
+    with (
+        pytest.raises(StudyError, match=r"goes on with runs of .*old already, so .*third"),
+        Study.create(tmp_path / "new", path, reuse=source / "third"),
+    ):
+        pass
+
+
 def test_another_order_keeps_experts_and_no_mixtures(place: Path) -> None:
     found = kept(place, recipe(place, ("gamma", "beta", "alpha")))
     assert len(found.experts) == 3

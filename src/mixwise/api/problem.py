@@ -129,9 +129,12 @@ class ProblemStudy(OpenedStudy["ProblemBench"]):
         from mixwise.problem.bench import ProblemBench  # torch: not before the study is held
         from mixwise.problem.record import open_record, save_record
         from mixwise.stages.validate import choose_references
+        from mixwise.tracking.tools import require_tools
 
         question = self._question
         _ = question.space, question.horizons  # refused before anything is built
+        if not self._is_read_only:
+            require_tools(question.tracking.to)
         if self._rule is not None:
             question.require_rule(self._rule)
         record = open_record(self._folder, question, read_only=self._is_read_only)

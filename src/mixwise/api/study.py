@@ -58,11 +58,11 @@ def open_workspace(
         read_only: Whether nothing is measured and written; then others may work in the study.
         cache: Folder of the token cache; None for `cache_folder`.
         reuse: Folder of another study whose runs are gone on with, where they are still valid;
-            of no effect in a study that holds such runs already.
+            of no effect in a study that goes on with them already.
         on_progress: Told how far each task has come.
 
     Raises:
-        StudyError: If another process works in the study.
+        StudyError: If another process works in the study, or it goes on with runs of a third one.
     """
     with ExitStack() as held:
         if not read_only:
@@ -73,12 +73,23 @@ def open_workspace(
         from mixwise.study.session import Workspace
 
         settings = Settings(folder.recipe_folder, cache or cache_folder(), trust_remote_code)
-        if reuse is not None and folder.kept is None:
+        if reuse is not None and not _goes_on_with(folder, reuse):
             found = _find_kept(recipe or folder.recipe, settings, reuse, folder.folder)
             settings = replace(settings, kept=found)
         workspace = Workspace(folder, settings, on_progress, rule, recipe, read_only=read_only)
         held.callback(workspace.close)
         yield workspace
+
+
+def _goes_on_with(folder: StudyFolder, reuse: Path) -> bool:
+    """Whether a study goes on with another one's runs already; refused where they are a third's."""
+    kept = folder.kept
+    if kept is not None and Path(kept.source) != reuse.resolve():
+        raise StudyError(
+            f"{folder.folder}: goes on with runs of {kept.source} already, so those of {reuse} "
+            "cannot be taken besides: leave `--reuse` out, or give a new study folder"
+        )
+    return kept is not None
 
 
 def _find_kept(recipe: Recipe, settings: Settings, reuse: Path, study: Path) -> KeptRuns:
@@ -219,7 +230,7 @@ class Study(OpenedStudy["Workspace"]):
         self.workspace.runs.require_own_experts()
         kept = self.workspace.inputs.settings.kept
         if kept is not None:
-            take_over(kept, self.workspace.runs)
+            take_over(kept, self.workspace.inputs, self.workspace.runs)
         if self._new_recipe is not None:
             new = self._new_recipe
             self._folder.save_recipe(new.text, verify=new.verify, values=new.values, kept=kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from mixwise import __version__
 from mixwise.problem.evaluator import ModuleSource
 from mixwise.problem.inputs import ProblemInputs
 from mixwise.problem.measuring import ModuleSuite
@@ -17,6 +18,7 @@ from mixwise.scoring.weighing import Means
 from mixwise.study.answers import Answers
 from mixwise.study.folder import StudyFolder
 from mixwise.study.workbench import Workbench
+from mixwise.tracking.study import TrackedStudy
 
 _RESULTS = "problem results 1"  # form of the result files; one of another form is made anew
 
@@ -49,6 +51,8 @@ class ProblemBench(Workbench):
     ) -> None:
         super().__init__(study, rule or question.chosen_rule, on_progress, read_only=read_only)
         self.recipe = question
+        if not read_only:
+            self.tracker = _tracker(study, question)
         suite = ModuleSuite(question.problem, record.lengths, record.evaluation_key)
         folder = study.folder / BASE_FOLDER
         self.inputs = ProblemInputs(question, record.keys, suite, folder, self.hash_file)
@@ -111,3 +115,14 @@ class ProblemBench(Workbench):
     def save_heldout(self) -> dict[str, str]:
         """Nothing: what `evaluate` reads is its own affair."""
         return {}
+
+
+def _tracker(study: StudyFolder, question: ProblemQuestion) -> TrackedStudy:
+    facts = {
+        "problem": question.problem.name,
+        "domains": ", ".join(question.domain_names),
+        "horizon": f"{question.run_tokens} {question.unit}",
+        "budget": f"{question.settings.budget:g}",
+        "mixwise": __version__,
+    }
+    return TrackedStudy(question.tracking, study.folder, study.recipe_folder, facts)

@@ -23,6 +23,7 @@ from mixwise.recipe.sections import (
     Validation,
     idle_rule,
 )
+from mixwise.recipe.tracking import Tracking
 from mixwise.share_units import ShareUnit
 from mixwise.study.horizons import Horizons, spend_budget
 from mixwise.tasks import Unit
@@ -169,9 +170,14 @@ class ProblemQuestion:
         return self.settings.horizon_examples
 
     @property
+    def tracking(self) -> Tracking:
+        """Which tracking tools are told of the study."""
+        return self.settings.tracking
+
+    @property
     def key(self) -> str:
         """Hash of what is asked, whatever the functions compute."""
-        chosen = self.settings.model_dump_json(exclude={"engine"})
+        chosen = self.settings.model_dump_json(exclude={"engine", "tracking"})
         metrics = [repr(metric) for metric in self.problem.metrics]
         domains = [f"{name}={n}" for name, n in self.problem.domains.items()]
         return hash_section(

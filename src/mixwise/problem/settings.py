@@ -25,6 +25,7 @@ from mixwise.recipe.sections import (
     Validation,
     fill_verified,
 )
+from mixwise.recipe.tracking import Tracking
 from mixwise.section import Section
 
 Examples = Annotated[int, Field(gt=0, le=10**15)]
@@ -73,6 +74,7 @@ class Settings(Section):
     validation: Validation = Validation()
     final: Final = Final()
     engine: Store = Store()
+    tracking: Tracking = Tracking()
 
     @model_validator(mode="before")
     @classmethod

@@ -166,6 +166,8 @@ def _find_references(
             left[f"have a share of `{gone[0]}`, which is no domain any more"] += 1
         elif recipe.shares_by != "tokens":
             left[f"count tokens, but the shares of this study {recipe.shares_by}"] += 1
+        elif record.n_tokens != recipe.run_tokens:
+            left[f"are of {record.n_steps} steps, but the final run has {recipe.n_steps}"] += 1
         elif not _in_order(support, recipe):
             left["have their domains in another order, which decides the order of a run"] += 1
         else:
@@ -209,7 +211,7 @@ def _vouched(
             dropped.append(f"{what} was trained with {whose} seed{_ANEW}")
             return None
         for rows in _possible_rows(inputs, record):
-            if record.fingerprint == _fingerprint(inputs, folder, record, kind, rows):
+            if record.fingerprint == fingerprint_there(inputs, folder, record, kind, rows):
                 require_unchanged(folder, record)
                 return _Found(folder, record, rows)
     except MixwiseError as error:
@@ -219,10 +221,18 @@ def _vouched(
     return None
 
 
-def _fingerprint(
+def fingerprint_there(
     inputs: Inputs, folder: Path, record: RunRecord, kind: Kind, rows: Mapping[str, int]
 ) -> str:
-    """What the other study would call a run, were it what the new recipe asks for."""
+    """What the other study would call a run, were it what the new recipe asks for.
+
+    Args:
+        inputs: Those of the new recipe.
+        folder: Folder of the run.
+        record: Its record.
+        kind: What it is there.
+        rows: Sequences that it may have read of a domain, where not all.
+    """
     recipe, settings = inputs.recipe, inputs.recipe.training
     if kind == "expert":
         settings = settings.model_copy(update={"schedule": recipe.experts.schedule})

@@ -14,6 +14,7 @@ from mixwise.stages.trainers.llamafactory import read_llamafactory
 from mixwise.stages.trainers.ms_swift import read_ms_swift
 from mixwise.stages.trainers.places import Places
 from mixwise.stages.trainers.trl import read_trl
+from mixwise.stages.trainers.unread import unread_file, unread_keys
 
 _MOST_BYTES = 2**20
 _TRAINERS = {
@@ -25,7 +26,7 @@ _TRAINERS = {
 
 
 def read_config(path: Path, recipe_folder: Path) -> Taken:
-    """What a recipe takes over from a trainer's configuration: TRL, Axolotl and their like.
+    """What a recipe takes over from a trainer's configuration.
 
     Args:
         path: The configuration, a YAML file.
@@ -33,10 +34,14 @@ def read_config(path: Path, recipe_folder: Path) -> Taken:
 
     Raises:
         RecipeError: If it cannot be read, is none of these trainers' or might be two, or names what
-            a recipe cannot say.
+            a recipe cannot say, such as files of token ids.
     """
     place = printable(str(path))
+    if path.is_file() and (why := unread_file(path)):
+        raise RecipeError(f"{place}: {why}")
     values = load_config(path, place)
+    if why := unread_keys(values):
+        raise RecipeError(f"{place}: {why}")
     fitting = [name for name, fits in _fit(values).items() if fits]
     if len(fitting) != 1:
         found = f"it may be {' or '.join(fitting)}" if fitting else "it is none of them"

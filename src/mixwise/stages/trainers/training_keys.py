@@ -24,7 +24,8 @@ def take_training(config: Config, *, batch: str, schedule: str) -> dict[str, Any
         schedule: Its key of the schedule of the learning rate.
     """
     keys: dict[str, Any] = {f"training.{name}": config.take_number(name) for name in _NUMBERS}
-    keys["training.warmup_steps"] = config.take_count("warmup_steps")
+    if not _is_part(config.values.get("warmup_steps")):
+        keys["training.warmup_steps"] = config.take_count("warmup_steps")
     keys["training.seed"] = config.take_count("seed")
     keys["training.gradient_checkpointing"] = config.take("gradient_checkpointing")
     keys["training.precision"] = "bfloat16" if config.values.get("bf16") is True else None
@@ -46,3 +47,8 @@ def take_horizon(config: Config, keys: dict[str, Any], length: int | None) -> di
         return {}
     config.taken.add("max_steps")
     return {"horizon_tokens": n_steps * batch * length}
+
+
+def _is_part(steps: object) -> bool:
+    """Whether steps of warm-up are a part of the run, as transformers reads a number below 1."""
+    return isinstance(steps, float) and 0 < steps < 1
