@@ -41,8 +41,9 @@ def is_full_disk(error: BaseException) -> bool:
 
 def is_lost_disk(error: BaseException) -> bool:
     """Whether an error about a file says that its disk is lost."""
-    is_of_file = isinstance(error, OSError) and error.filename is not None
-    return is_of_file and error.errno in _LOST
+    if not isinstance(error, OSError) or error.filename is None:
+        return False
+    return error.errno in _LOST
 
 
 def _is_folder_gone(error: BaseException) -> bool:
