@@ -36,6 +36,7 @@ SCRIPTS = {
     "horizons": "short experts against trained mixtures, by every way to continue them",
     "repetition": "scarce domains: matched repetition, and what a cap costs",
     "cluster": "a Ray cluster of two nodes, against workers of this machine",
+    "cost": "the estimate for devices elsewhere, against a study on one core",
     "units": "frivolous units over the width of a network",
     "units_labelled": "frivolous units of classifiers against what their merges miss",
     "simulate": "a study's queue on a thousand devices that fail",
@@ -58,6 +59,7 @@ _WITHOUT_MODELS = (
     "horizons",
     "repetition",
     "cluster",
+    "cost",
     "units_labelled",
     "simulate",
 )

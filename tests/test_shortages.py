@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,25 @@ def test_memory_that_is_used_up_is_called_so(error: Exception) -> None:
 )
 def test_other_errors_are_left_to_others(error: Exception) -> None:
     assert explain_shortage(error) is None
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN])
+def test_a_disk_that_does_not_answer_is_called_so(number: int) -> None:
+    error = OSError(number, os.strerror(number), "s/run.json")
+    text = str(explain_shortage(error))
+    assert text.startswith("s/run.json: its folder is gone, or its disk does not answer (")
+    assert "run the same command again" in text
+    assert explain_shortage(OSError(number, "of a socket, which has no name")) is None
+
+
+def test_a_folder_that_is_gone_is_told_from_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as gone:
+        (tmp_path / "away" / "run.json").read_text()
+    assert "its folder is gone" in str(explain_shortage(gone.value))
+    assert explain_shortage(gone.value, "wherever the user says") is None
+    with pytest.raises(FileNotFoundError) as missing:
+        (tmp_path / "run.json").read_text()
+    assert explain_shortage(missing.value) is None
 
 
 def test_our_own_errors_are_not_explained_again() -> None:

@@ -1,8 +1,8 @@
 """What the machine has too little of: one place that knows its errors by whoever raises them.
 
-Python, SQLite, torch and safetensors each have their own words for a full disk and for memory that
-is used up. Whoever writes asks here first, so that the text is the same everywhere and names the
-true cause.
+Python, SQLite, torch and safetensors each have their own words for a full disk, a lost one, and for
+memory that is used up. Whoever writes asks here first, so that the text is the same everywhere and
+names the true cause.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _MEMORY_SIGNS = (
     "bad_alloc",
     "Unable to allocate",
 )
+_LOST = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO)  # of a file
 _READ_ONLY_SIGNS = ("Read-only file system", "readonly database")
 
 
@@ -36,6 +37,27 @@ def is_full_disk(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _FULL
     return any(sign in str(error) for sign in _FULL_SIGNS)
+
+
+def is_lost_disk(error: BaseException) -> bool:
+    """Whether an error about a file says that its disk is lost."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return False
+    return error.errno in _LOST
+
+
+def _is_folder_gone(error: BaseException) -> bool:
+    """Whether there is no file because its folder is not there, as where a disk is unmounted."""
+    if not isinstance(error, FileNotFoundError) or not isinstance(error.filename, str):
+        return False
+    return not _is_there(Path(error.filename).parent)
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return folder.exists()
+    except OSError:  # as of a disk that is lost
+        return False
 
 
 def is_short_of_memory(error: BaseException) -> bool:
@@ -74,6 +96,11 @@ run the same command again; nothing that was finished is lost
         return ResourceError(
             f"{named}: cannot be written ({reason}): it lies where only reading is allowed: move "
             "the folder or change that"
+        )
+    if is_lost_disk(error) or (place is None and _is_folder_gone(error)):
+        return ResourceError(
+            f"{named}: its folder is gone, or its disk does not answer ({reason}): see that the "
+            "disk is mounted and run the same command again; nothing that was finished is lost"
         )
     if is_short_of_memory(error):
         return ResourceError(

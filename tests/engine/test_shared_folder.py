@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,21 @@ def test_another_disk_under_the_same_path_is_found(tmp_path: Path) -> None:
     assert find_unseen(mark) == (str(tmp_path),)
     Path(mark.file).unlink()
     assert find_unseen(mark) == (str(tmp_path),)
+
+
+def test_a_disk_that_answers_with_errors_is_not_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = leave_mark(tmp_path, [tmp_path])
+    monkeypatch.setattr(shared_folder, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(shared_folder, "_LOOK_SECONDS", 0.01)
+
+    def fail(path: object, *options: object, **more: object) -> object:
+        raise OSError(errno.EIO, "Input/output error")
+
+    for name in ("read_bytes", "stat", "iterdir"):
+        monkeypatch.setattr(Path, name, fail)
+    assert find_unseen(mark) == (str(tmp_path), str(tmp_path))
 
 
 def test_a_folder_that_is_only_read_must_be_there(tmp_path: Path) -> None:

@@ -34,7 +34,11 @@ def test_units_of_an_image_classifier(tmp_path: Path, mixwise: Cli) -> None:
     np.save(images, np.full((20, 3, 32, 32), "a"))
     code, _, err = mixwise(*arguments, images)
     assert code == 1
-    assert "images must be numbers, but are of type <U1" in err
+    assert "images.npy: must hold numbers, but its values are of type <U1" in err
+    np.save(images, np.full((20, 3, 32, 32), np.nan))
+    code, _, err = mixwise(*arguments, images)
+    assert code == 1
+    assert "images.npy: holds values that are no finite float32 numbers: give images" in err
     code, _, err = mixwise(*arguments, tmp_path / "none.npy")
     assert code == 1
     assert "none.npy: cannot be read" in err

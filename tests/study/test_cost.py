@@ -81,6 +81,48 @@ def test_a_run_that_does_not_fit_takes_more_devices_and_says_so() -> None:
     assert "only 2 are there" in cost(big, 2).notes[0]
 
 
+def test_a_run_takes_the_devices_of_its_processes() -> None:
+    spread = recipe(training={"batch_sequences": 4, "processes_per_run": 4})
+    made = dataclasses.replace(alone(4), expert_tokens=10**12)
+    found = estimate(made, SHAPE, spread, Fleet(8, H100), utilisation=0.5)
+    assert found.run_devices == 4
+    experts = found.stages[0]  # four runs on eight devices: two waves, each four times as fast
+    single = estimate(made, SHAPE, recipe(), Fleet(8, H100), utilisation=0.5).stages[0]
+    assert experts.seconds == pytest.approx(2 * single.seconds / 4, rel=1e-3)
+    assert not found.notes
+    [note] = estimate(alone(2), SHAPE, spread, Fleet(2, H100)).notes
+    assert "`training.processes_per_run` is 4, but only 2 device(s) are there" in note
+
+
+def test_checkpoints_on_the_way_are_of_experts_alone() -> None:
+    made = dataclasses.replace(alone(), n_references=2)
+    kept = recipe(training={"batch_sequences": 4, "trajectory_checkpoints": 3})
+    without, with_them = (
+        {s.name: s.seconds for s in estimate(made, SHAPE, each, Fleet(4, H100)).stages}
+        for each in (recipe(), kept)
+    )
+    assert with_them["experts"] - without["experts"] == pytest.approx(2 * 3 * 4e6 / 2e9)
+    assert with_them["references"] == without["references"]
+
+
+def test_adapters_are_read_in_place_of_whole_task_vectors() -> None:
+    shape = dataclasses.replace(SHAPE, n_parameters=10**10, n_trainable=10**7)
+    made = dataclasses.replace(alone(), n_candidates=10**6, evaluation_tokens=1)
+    lora = recipe(training={"batch_sequences": 4, "method": "lora"})
+    dense, adapters = (
+        next(s for s in estimate(made, shape, each, Fleet(1, H100)).stages if s.name == "scoring")
+        for each in (recipe(), lora)
+    )
+    assert dense.bottleneck == "link to the host"
+    assert adapters.seconds < dense.seconds / 100
+
+
+def test_kept_experts_are_read_too() -> None:
+    made = dataclasses.replace(alone(), readings=1, evaluation_tokens=10**12)
+    more = dataclasses.replace(made, n_kept=3)
+    assert cost(more).stages[1].seconds / cost(made).stages[1].seconds == pytest.approx(6 / 3, 1e-3)
+
+
 @pytest.mark.parametrize("n_parameters", [10**6, 10**12])
 def test_task_vectors_that_fit_nowhere_are_read_over_the_link(n_parameters: int) -> None:
     chosen = recipe(validation={"mixtures": 0}, final={"train": False})

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixwise.errors import MixwiseError, RecipeError
-from mixwise.study.devices import DEVICES, parse_fleet
+from mixwise.study.devices import DEVICES, parse_fleet, require_price
 
 
 @pytest.mark.parametrize("text", ["64×H100", "64xH100", "64XH100", " 64 x h100 ", "64*H100"])
@@ -36,6 +36,19 @@ def test_every_device_of_the_table_can_be_named_and_is_plausible() -> None:
 def test_what_is_no_cluster_is_refused(text: str, rule: str) -> None:
     with pytest.raises(RecipeError, match=rule):
         parse_fleet(text)
+
+
+@pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
+def test_a_price_is_a_finite_amount(price: float) -> None:
+    with pytest.raises(RecipeError, match="must be 0 or more, and finite, but is"):
+        require_price(price, "8xH100")
+
+
+def test_a_price_is_of_devices_that_are_named() -> None:
+    require_price(None, None)
+    require_price(0.0, "8xH100")
+    with pytest.raises(RecipeError, match="name them by `--on`"):
+        require_price(1.0, None)
 
 
 @given(st.text(max_size=40))

@@ -1,6 +1,6 @@
 """A study whose process, disk, memory or clock fails goes on to the same bytes.
 
-    python -m trials.faults [--trials 175] [--seed 0] [--only WORD ...]
+    python -m trials.faults [--trials 180] [--seed 0] [--only WORD ...]
 
 Each study is the smallest one. A fault comes at a random moment, up to eight times, and then the
 same command runs to its end: nothing that was finished is lost or made again, and the
@@ -61,7 +61,7 @@ class Bed:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try the kinds that are asked for; 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--trials", type=int, default=175, metavar="N", help="faults of all kinds")
+    parser.add_argument("--trials", type=int, default=180, metavar="N", help="faults of all kinds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", metavar="WORD", help="kinds whose name holds one")
     asked = parser.parse_args(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
@@ -106,6 +107,21 @@ def disk_filled(trial: Trial) -> Seen:
     ended = running.end()
     ballast.unlink()
     return replace(_refusal(ended, ("disk", "cannot be written")), loss=_loss(before, trial))
+
+
+def disk_lost(trial: Trial) -> Seen:
+    """A study whose folder is taken away at a random moment, as a disk that is unmounted."""
+    away = trial.place / "away"
+    running = Running.start(trial.source, trial.place)
+    if running.is_over(trial.moment()) or not trial.study.is_dir():
+        return _over(running.end())
+    before = look(trial.study)
+    trial.study.rename(away)
+    ended = running.end()
+    shutil.rmtree(trial.study, ignore_errors=True)  # what was written where no disk is
+    away.rename(trial.study)
+    seen = _refusal(ended, ("is gone", "cannot be written", "cannot be read", "is missing"))
+    return replace(seen, loss=_loss(before, trial))
 
 
 def memory_limited(trial: Trial) -> Seen:
@@ -227,6 +243,7 @@ KINDS: Mapping[str, Kind] = {
     "killed, one worker": Kind(killed("worker"), 30, n_workers=2),
     "SIGTERM": Kind(terminated, 20),
     "full disk": Kind(disk_filled, 10, disk_bytes=_DISK),
+    "lost disk": Kind(disk_lost, 5),
     "little memory": Kind(memory_limited, 10),
     "read-only disk": Kind(read_only, 5, disk_bytes=_DISK),
     "two writers": Kind(two_writers, 5),

@@ -8,12 +8,15 @@ import gzip
 import io
 import json
 import lzma
+import pickle
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import numpy as np
 
 from trials.fuzz.kinds import Kind
 from trials.fuzz.mutation import mutate_bytes, mutate_json, mutate_value
@@ -73,6 +76,10 @@ def dataset_kinds() -> list[Kind]:
         Kind("arrow", "d.arrow", _columnar("arrow"), _change_columns("arrow"),
              partial(_read, "d.arrow"), 40, {}),
         Kind("image", "i.png", _images(), mutate_bytes, _read_image, 40, {}),
+        Kind("npy images", "i.npy", [_array(np.zeros((2, 3, 4, 4), np.float32))], _change_array,
+             _read_images, 30, {}),
+        Kind("npy counts", "i.npy", [_array(np.arange(9)), _array(np.arange(9, dtype=np.uint64))],
+             _change_array, _read_counts, 30, {}),
         Kind("runs", "runs.csv", [_runs()], mutate_bytes, _read_runs, 60, {}),
     ]  # fmt: skip
     packed: tuple[tuple[str, Pack], ...] = (
@@ -152,6 +159,18 @@ def _read_image(folder: Path, rng: Random) -> object:
     return hash_image(decode_image(content if rng.random() < 0.5 else content.read_bytes(), "i"))
 
 
+def _read_images(folder: Path, rng: Random) -> object:
+    from mixwise.stages.classifier import load_images
+
+    return load_images(folder / "i.npy").mean()
+
+
+def _read_counts(folder: Path, rng: Random) -> object:
+    from mixwise.data.arrays import load_counts
+
+    return load_counts(folder / "i.npy").sum()
+
+
 def _read_runs(folder: Path, rng: Random) -> object:
     from mixwise.swarm import Asked, fit_swarm, parse_space, read_swarm
 
@@ -176,6 +195,27 @@ def _change_packed(pack: Pack, content: bytes, rng: Random) -> bytes:
     if draw < 0.5:
         return mutate_bytes(pack(content), rng)
     return pack(mutate_bytes(content, rng))
+
+
+def _change_array(content: bytes, rng: Random) -> bytes:
+    """Bytes, or a header of another type or shape than the values have."""
+    if rng.random() < 0.5:
+        return mutate_bytes(content, rng)
+    kinds = ("<f4", "<f8", "<i8", "|u1", "|b1", "|O", "<U9", "<U0", "|V4", "<c8", "<M8[s]", "x", 4)
+    shapes = ((10**12,), (-1,), (2, 3), (0,), (10**30,), ("a",), (2**62, 2**62), (), (24,), [24])
+    head = {"descr": rng.choice(kinds), "fortran_order": False, "shape": rng.choice(shapes)}
+    text = repr(mutate_value(head, rng) if rng.random() < 0.3 else head).encode("utf-8", "replace")
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    values = content[128:]
+    if rng.random() < 0.2:
+        values = pickle.dumps(["of whatever"])
+    return b"\x93NUMPY\x01\x00" + (len(text) % 2**16).to_bytes(2, "little") + text + values
+
+
+def _array(values: Any) -> bytes:
+    sink = io.BytesIO()
+    np.save(sink, values)
+    return sink.getvalue()
 
 
 def _columnar(kind: str) -> list[bytes]:

@@ -15,7 +15,7 @@ from mixwise.errors import StudyError, printable
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, add_domains, load_recipe
 from mixwise.study.column_domains import find_values
-from mixwise.study.devices import parse_fleet
+from mixwise.study.devices import parse_fleet, require_price
 from mixwise.study.folder import StudyFolder
 from mixwise.study.leftovers import remove_leftovers
 from mixwise.study.results import Diagnosis
@@ -297,8 +297,13 @@ def check_recipe(
         price_per_hour: Of one of them.
         trust_remote_code: Whether code from the base model's folder may run.
         on_progress: Told how far each task has come.
+
+    Raises:
+        RecipeError: If the recipe, the devices or their price are not as they must be.
+        MixwiseError: With every problem that was found, one a line.
     """
     fleet = None if on is None else parse_fleet(on)
+    require_price(price_per_hour, on)
     loaded = load_recipe(recipe, verify=verify)
     folder = recipe.parent.resolve()
     values = find_values(loaded, folder, cache_folder())

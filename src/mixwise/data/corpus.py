@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.data.arrays import load_counts
 from mixwise.data.chat_template import ChatTemplate
 from mixwise.data.examples import ExampleEncoder, ExampleLayout, ExampleRows, ExampleStream
 from mixwise.data.formats import format_of
@@ -188,9 +189,7 @@ class Corpus:
 
     def document_hashes(self, *, heldout: bool) -> npt.NDArray[np.uint64]:
         """Hash of each document of one side, in the order of its stream."""
-        return np.load(
-            self.folder / f"{'heldout' if heldout else 'train'}_hashes.npy", allow_pickle=False
-        )
+        return load_counts(self.folder / f"{'heldout' if heldout else 'train'}_hashes.npy")
 
     def _heldout_mask(self) -> Tokens:
         if self.is_partly_supervised:
@@ -199,9 +198,7 @@ class Corpus:
 
     def document_lengths(self, *, heldout: bool) -> npt.NDArray[np.int64]:
         """Tokens of each document of one side, in the order of its stream."""
-        return np.load(
-            self.folder / f"{'heldout' if heldout else 'train'}_lengths.npy", allow_pickle=False
-        )
+        return load_counts(self.folder / f"{'heldout' if heldout else 'train'}_lengths.npy")
 
     def _heldout_lengths(self) -> npt.NDArray[np.int64]:
         return self.document_lengths(heldout=True)

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.data.arrays import load_counts
 from mixwise.data.labelled import LabelledEncoder, SideFacts
 from mixwise.data.streams import CachedFiles, cut_rows, map_file
 from mixwise.data.tokenising import hash_text
@@ -178,6 +179,6 @@ class ExampleStream(CachedFiles):
         assert start_of_text is None, "the tokenizer puts its own special tokens"
         return ExampleRows(
             cut_rows(map_file(self.ids, np.uint32), self.width),
-            np.minimum(np.load(self.lengths, allow_pickle=False), self.width),
+            np.minimum(load_counts(self.lengths), self.width),
             map_file(self.labels, np.uint32),
         )

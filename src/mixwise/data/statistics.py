@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mixwise.data.arrays import load_counts
 from mixwise.data.corpus import Corpus
 from mixwise.data.streams import map_file
 
@@ -98,4 +99,4 @@ def _texts(corpus: Corpus) -> npt.NDArray[np.uint64]:
 
 
 def _lengths(corpus: Corpus, side: str) -> npt.NDArray[np.int64]:
-    return np.load(corpus.folder / f"{side}_lengths.npy", allow_pickle=False)
+    return load_counts(corpus.folder / f"{side}_lengths.npy")

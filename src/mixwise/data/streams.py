@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from mixwise.data.arrays import load_counts
 from mixwise.errors import DataError
 from mixwise.files import MEMO_FILE, HashMemo
 
@@ -97,7 +98,7 @@ class TokenStream(CachedFiles):
         mask = None if self.mask is None else cut_rows(map_file(self.mask, np.uint8), length)
         starts = None
         if self.lengths is not None:
-            lengths = np.load(self.lengths, allow_pickle=False)
+            lengths = load_counts(self.lengths)
             starts = np.cumsum(lengths) - lengths
         return TokenRows(map_sequences(self.ids, length), mask, start_of_text, starts)
 

@@ -13,6 +13,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,18 +60,29 @@ def leave_mark(folder: Path, read_only: Sequence[Path] = ()) -> Mark:
 
 
 def find_unseen(mark: Mark) -> tuple[str, ...]:
-    """Folders that this host does not see, or of which it sees another one of the same path."""
+    """Folders that this host does not see, or of which it sees another one of the same path.
+
+    A disk that is lost or answers with errors is not seen.
+    """
     file, until = Path(mark.file), time.monotonic() + _WAIT_SECONDS
-    while not _holds(file, mark.word) and time.monotonic() < until and file.parent.is_dir():
+    while not _holds(file, mark.word) and time.monotonic() < until and _is_there(file.parent):
         time.sleep(_LOOK_SECONDS)
-        list(file.parent.iterdir())  # makes a network's disk look again
+        with suppress(OSError):
+            list(file.parent.iterdir())  # makes a network's disk look again
     written = () if _holds(file, mark.word) else (str(file.parent),)
-    return (*written, *(path for path in mark.read_only if not Path(path).exists()))
+    return (*written, *(path for path in mark.read_only if not _is_there(Path(path))))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a disk that is lost
+        return False
 
 
 def _holds(file: Path, word: str) -> bool:
     try:
-        return file.read_text(encoding="utf-8") == word
+        return file.read_bytes() == word.encode()
     except OSError:
         return False
 

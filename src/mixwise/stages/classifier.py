@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mixwise.data.arrays import NUMBERS, load_array
 from mixwise.diagnostics.units.silencing import classes, measure_units
 from mixwise.errors import CheckpointError, DataError, first_line
 from mixwise.stages.units import UnitSettings, UnitsFound, find_layers
 
 _BATCH_IMAGES = 64
 _IMAGE_AXES = 4
-_NUMBERS = "biuf"  # numpy's kinds
+_REMEDY = "give images saved as the model's `pixel_values`, with `numpy.save`"
 
 
 def measure_classifier_units(folder: Path, images: Path, settings: UnitSettings) -> UnitsFound:
@@ -35,7 +36,7 @@ def measure_classifier_units(folder: Path, images: Path, settings: UnitSettings)
         EvaluationError: If the model's units cannot be found or measured.
     """
     module = _load_classifier(folder)
-    batches = torch.split(_load_images(images), _BATCH_IMAGES)
+    batches = torch.split(load_images(images), _BATCH_IMAGES)
     _require_read(module, batches[0][:1], images)
     layers = find_layers(module, settings, batches[0])
     units = measure_units(
@@ -70,23 +71,20 @@ def _require_read(module: nn.Module, image: Tensor, path: Path) -> None:
         ) from None
 
 
-def _load_images(path: Path) -> Tensor:
-    try:
-        images = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+def load_images(path: Path) -> Tensor:
+    """Load images that a model can read, shape ``(n, channels, height, width)``.
+
+    Raises:
+        DataError: If the file holds no such array of finite numbers.
+    """
+    images = load_array(path, NUMBERS, _REMEDY)
+    if images.ndim != _IMAGE_AXES or not images.size:
         raise DataError(
-            f"{path}: cannot be read ({first_line(error)}): give a .npy file that you may read"
-        ) from None
-    is_array = isinstance(images, np.ndarray)
-    if is_array and images.dtype.kind not in _NUMBERS:
-        raise DataError(
-            f"{path}: images must be numbers, but are of type {images.dtype}: save them as the "
-            "model's `pixel_values`, with `numpy.save`"
+            f"{path}: images must have shape (n, channels, height, width), but got {images.shape}: "
+            f"{_REMEDY}"
         )
-    if not is_array or images.ndim != _IMAGE_AXES or not len(images):
-        shape = getattr(images, "shape", "several arrays")
-        raise DataError(
-            f"{path}: images must have shape (n, channels, height, width), but got {shape}: save "
-            "them as the model's `pixel_values`, with `numpy.save`"
-        )
-    return torch.from_numpy(images.astype(np.float32))
+    with np.errstate(over="ignore"):  # an infinity then, which is refused
+        values = images.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: holds values that are no finite float32 numbers: {_REMEDY}")
+    return torch.from_numpy(values)

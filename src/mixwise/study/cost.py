@@ -7,10 +7,11 @@ Notation:
 Method:
     A training token costs 6P FLOPs, or 8P where activations are computed again, with adapters
     4P + 2Pₜ (no gradients of frozen weights); a token that is evaluated 2P. A run has the fewest
-    devices, a power of two, in whose memory it fits; n // g runs go side by side, in waves. Scoring
-    a candidate reads every expert's task vector once, from the devices' memory where all of them
-    fit there beside the model, else over the link to the host; then comes one evaluation, which all
-    devices share. Checkpoints go through one disk. What takes longest of a stage is its bottleneck.
+    devices, a power of two, in whose memory it fits, and no fewer than the processes that the
+    recipe spreads it over; n // g runs go side by side, in waves. Scoring a candidate reads every
+    expert's task vector once, from the devices' memory where all of them fit there beside the
+    model, else over the link to the host; then comes one evaluation, which all devices share.
+    Checkpoints go through one disk. What takes longest of a stage is its bottleneck.
 
 Departures:
     u is not known before a run: 0.35, between 0.2 and 0.5, unless it was measured. Communication
@@ -62,7 +63,7 @@ class StudyCost:
     Args:
         fleet: As it is written.
         n_devices: How many.
-        run_devices: Of one run, so that it fits.
+        run_devices: Of one run, so that it fits and each of its processes has one.
         stages: In their order; those that have nothing to do are left out.
         seconds_range: Of all stages, at the most and the least that devices reach.
         price_per_hour: Of one device, in whatever money; None where it is not known.
@@ -108,7 +109,9 @@ def estimate(
         price_per_hour: Of one device.
         utilisation: u, where it was measured; a range stands beside the default.
     """
-    run_devices = _run_devices(plan.run_memory_bytes, fleet)
+    n_processes = recipe.training.processes_per_run
+    fitting = _fitting_devices(plan.run_memory_bytes, fleet)
+    run_devices = max(fitting, n_processes)
 
     def at(share: float) -> tuple[StageCost, ...]:
         return _stages(plan, shape, recipe, fleet, run_devices, share)
@@ -122,7 +125,8 @@ def estimate(
         seconds_range=(_sum(at(most)), _sum(at(least))),
         price_per_hour=price_per_hour,
         notes=(
-            *_memory_notes(plan, fleet, run_devices),
+            *_memory_notes(plan, fleet, fitting),
+            *_process_notes(n_processes, fleet),
             *_wave_notes(plan, fleet, run_devices),
         ),
     )
@@ -136,10 +140,15 @@ def training_flops(shape: ModelShape, recipe: Recipe, tokens: int) -> float:
     return tokens * (forward + backward + again)
 
 
-def _run_devices(needed_bytes: float, fleet: Fleet) -> int:
+def _fitting_devices(needed_bytes: float, fleet: Fleet) -> int:
     """The fewest devices, a power of two, that hold a run."""
     n_needed = needed_bytes / (_ROOM * fleet.device.memory_bytes)
     return 1 << max(0, math.ceil(math.log2(n_needed)))
+
+
+def _saved_bytes(shape: ModelShape, recipe: Recipe) -> float:
+    """Bytes of a checkpoint: all parameters, or the adapters."""
+    return 4.0 * (shape.n_trainable if recipe.training.method == "lora" else shape.n_parameters)
 
 
 def _stages(
@@ -151,11 +160,11 @@ def _stages(
     share: float,
 ) -> tuple[StageCost, ...]:
     unit_tokens = recipe.row_tokens if plan.unit == "examples" else 1
-    is_lora = recipe.training.method == "lora"
-    saved = 4.0 * (shape.n_trainable if is_lora else shape.n_parameters)
+    saved = _saved_bytes(shape, recipe)
     n_saved = 2 + 3 * recipe.training.snapshots  # checkpoint, second moments; each with all state
+    n_on_the_way = recipe.training.trajectory_checkpoints + len(plan.expert_points) - 1
 
-    def trained(name: str, n_runs: int, tokens: int) -> StageCost:
+    def trained(name: str, n_runs: int, tokens: int, n_saved: int = n_saved) -> StageCost:
         flops = training_flops(shape, recipe, tokens * unit_tokens)
         rate = _rate(fleet, recipe.training.precision, share) * run_devices
         n_seats = max(1, fleet.n_devices // run_devices)
@@ -168,7 +177,7 @@ def _stages(
         return _stage(name, parts, n_runs / (n_waves * n_seats or 1))
 
     stages = (
-        trained("experts", plan.n_experts, plan.expert_tokens),
+        trained("experts", plan.n_experts, plan.expert_tokens, n_saved + n_on_the_way),
         _search(plan, shape, recipe, fleet, share),
         trained("calibration", plan.n_calibration, plan.run_tokens),
         trained("references", plan.n_references, plan.run_tokens),
@@ -182,16 +191,21 @@ def _search(plan: Plan, shape: ModelShape, recipe: Recipe, fleet: Fleet, share: 
     device, n = fleet.device, fleet.n_devices
     per_token = 2.0 * shape.n_parameters * (recipe.row_tokens if plan.unit == "examples" else 1)
     n_merges = (plan.n_candidates + plan.n_besides) * plan.candidate_passes
-    n_passes = 1 + n_merges + plan.n_full_runs + plan.n_experts * plan.readings
-    held = _STORED_BYTES[recipe.engine.task_vectors] * shape.n_parameters * len(plan.domains)
-    fits = held + 8.0 * shape.n_parameters <= _ROOM * device.memory_bytes
+    n_read = plan.n_experts + plan.n_kept
+    n_passes = 1 + n_merges + plan.n_full_runs + n_read * plan.readings
+    vector = _STORED_BYTES[recipe.engine.task_vectors] * shape.n_parameters
+    if recipe.training.method == "lora":  # adapters are read as they are
+        vector = _saved_bytes(shape, recipe)
+    held = vector * len(plan.domains)
+    needed = held * len(plan.expert_points) + 8.0 * shape.n_parameters
+    fits = needed <= _ROOM * device.memory_bytes
     bandwidth = device.memory_bandwidth if fits else device.link_bandwidth
     rate = _rate(fleet, recipe.evaluation.precision, share)
     read = "memory of the devices" if fits else "link to the host"
     parts = {
         "arithmetic": n_passes * per_token * plan.evaluation_tokens / (rate * n),
         read: n_merges * held / (bandwidth * n),
-        "disk": 2 * 4.0 * shape.n_parameters * plan.n_experts / DISK_BANDWIDTH,
+        "disk": 2 * _saved_bytes(shape, recipe) * n_read / DISK_BANDWIDTH,
         "starting workers": START_SECONDS,
     }
     return _stage("scoring", parts, 1.0)
@@ -209,17 +223,26 @@ def _rate(fleet: Fleet, precision: str, share: float) -> float:
     return share * (device.float32_flops if precision == "float32" else device.bfloat16_flops)
 
 
-def _memory_notes(plan: Plan, fleet: Fleet, run_devices: int) -> tuple[str, ...]:
+def _memory_notes(plan: Plan, fleet: Fleet, fitting: int) -> tuple[str, ...]:
     needed, held = plan.run_memory_bytes / 1e9, fleet.device.memory_bytes / 1e9
-    if run_devices == 1:
+    if fitting == 1:
         return ()
-    too_few = run_devices > fleet.n_devices
+    too_few = fitting > fleet.n_devices
     return (
         f"a run needs about {needed:,.0f} GB, and one {fleet.device.name} has {held:,.0f} GB: it "
-        f"takes {run_devices:,} of them, by a trainer that shards parameters, which mixwise's own "
+        f"takes {fitting:,} of them, by a trainer that shards parameters, which mixwise's own "
         "does not: train the experts with yours and name them by `expert`, or use "
         "`training.method: lora`"
         + (f"; only {fleet.n_devices:,} are there, so the times hold for more" * too_few),
+    )
+
+
+def _process_notes(n_processes: int, fleet: Fleet) -> tuple[str, ...]:
+    if n_processes <= fleet.n_devices:
+        return ()
+    return (
+        f"`training.processes_per_run` is {n_processes:,}, but only {fleet.n_devices:,} device(s) "
+        "are there, so the times hold for more: lower it, or name more",
     )
 
 

@@ -5,14 +5,15 @@ Notation:
     multiplies unless it is told otherwise.
 
 Source:
-    Data sheets of the makers: NVIDIA B200, H200, H100 (SXM), A100 80 GB (SXM), L40S, L4, A10, and
-    the architecture white papers of GeForce RTX 5090 (Blackwell), 4090 (Ada) and 3090 (Ampere),
+    Data sheets of the makers: NVIDIA B200 (HGX), H200, H100 (SXM), A100 80 GB (SXM), L40S, L4, A10,
+    and the architecture white papers of GeForce RTX 5090 (Blackwell), 4090 (Ada) and 3090 (Ampere),
     with float32 accumulation; AMD Instinct MI300X. Links to the host: PCIe 5.0 or 4.0 with 16
     lanes, in one direction.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def _device(
 DEVICES: Mapping[str, Device] = {
     device.name: device
     for device in (
-        _device("B200", 2250, 75, 180, 8000, 64),
+        _device("B200", 2250, 75, 180, 7700, 64),
         _device("H200", 989, 67, 141, 4800, 64),
         _device("H100", 989, 67, 80, 3350, 64),
         _device("A100", 312, 19.5, 80, 2039, 32),
@@ -115,3 +116,24 @@ def parse_fleet(text: str) -> Fleet:
     if name not in DEVICES:
         raise RecipeError(f"`--on`: no device `{name}` is known: {nearest(name, DEVICES)}")
     return Fleet(n_devices, DEVICES[name])
+
+
+def require_price(price_per_hour: float | None, on: str | None) -> None:
+    """Refuse what is no price of devices that are named.
+
+    Args:
+        price_per_hour: Of one device, in whatever money; None where it is not known.
+        on: The devices.
+
+    Raises:
+        RecipeError: If it is negative or not finite, or no devices are named.
+    """
+    if price_per_hour is None:
+        return
+    if not 0 <= price_per_hour < math.inf:
+        raise RecipeError(
+            f"`--price-per-hour` must be 0 or more, and finite, but is {price_per_hour:g}: give "
+            "what one device costs in an hour"
+        )
+    if on is None:
+        raise RecipeError("`--price-per-hour` is that of a device: name them by `--on`")

@@ -60,6 +60,8 @@ class QuickSeat:
             return Outcome(None, RuntimeError("killed"), is_killed=True)
         except LosesItsSeat:
             raise ActorDiedError("a table\nits node is gone") from None
+        except RayTaskError:
+            raise
         except Exception as error:
             return Outcome(None, error)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.engine.ray.fake_ray import FakeRay, KillsItsProcess, LosesItsSeat
+from tests.engine.ray.fake_ray import FakeRay, KillsItsProcess, LosesItsSeat, RayTaskError
 
 from mixwise.engine.protocol import OnStep, Stopped
 from mixwise.engine.ray import engine as module
@@ -103,6 +103,12 @@ def test_a_job_that_lost_its_process_or_node_begins_anew_and_is_given_up_in_the_
     ):
         list(engine.run(always, [7], ignore))
     assert always.n_tries == 3
+
+
+def test_a_job_that_a_host_cannot_read_is_no_lost_cluster(engine: RayEngine) -> None:
+    error = RayTaskError("a table\nModuleNotFoundError: No module named 'own_metrics'")
+    with pytest.raises(ResourceError, match=r"^node0: cannot read its job.*own_metrics.*installed"):
+        list(engine.run(Failing(error, 1), [7], ignore))
 
 
 def test_a_lost_node_is_named_with_its_reason(engine: RayEngine) -> None:

@@ -123,14 +123,15 @@ class _Call:
         """Wait for a moment, and yield what has finished.
 
         Raises:
-            ResourceError: If the head is gone, or a job's processes die again and again.
+            ResourceError: If the head is gone, a worker cannot begin or give back a job, or a job's
+                processes die again and again.
             Exception: What a job raised.
         """
         for held in self._seats.wait(_POLL_SECONDS):
             try:
                 answer = self._ray.get(held.ref)
-            except self._ray.exceptions.RayTaskError:
-                raise  # not a lost seat: it could not even begin
+            except self._ray.exceptions.RayTaskError as error:
+                raise _no_begin(held.host, last_line(error)) from None
             except self._ray.exceptions.RayError as error:
                 self._replace(held, last_line(error))
                 continue
@@ -219,6 +220,16 @@ class _Call:
             MixwiseWarning,
             stacklevel=2,
         )
+
+
+def _no_begin(host: str, why: str) -> ResourceError:
+    """The seat is there, but what is sent to it or comes back cannot be read."""
+    place = host or "a worker of the Ray cluster"
+    return ResourceError(
+        f"{place}: cannot read its job, or not send what came of it ({printable(why)}): mixwise, "
+        "and modules of your own that the recipe names, must be installed on every host, in the "
+        "environment that its Ray runs in"
+    )
 
 
 def _lost_cluster(why: str) -> ResourceError:
