@@ -19,7 +19,9 @@ def number(value: float | None) -> str:
     """
     if value is None:
         return NOTHING
-    text = f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
+    if value == 0:
+        return "0.000"  # of minus zero too
+    text = f"{value:.3f}" if 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
     return text.replace("-", "−")
 
 
