@@ -258,6 +258,22 @@ def test_metrics_that_do_not_fit_are_left_out_and_counted(
     assert "2 metrics outside of the objective are left out" in save_report(folder).read_text()
 
 
+def test_deviations_that_would_take_minutes_are_left_out_and_that_is_said(
+    browser: Browser, make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, found = open_study(make_study, THREE)
+    row, *others = found.metrics
+    save(folder, replace(found, metrics=(replace(row, error=None), *others)))
+    assert Visit(browser, save_report(folder), 1280).page.locator("#no-deviations").is_hidden()
+    monkeypatch.setattr(explore, "MOST_WORK", 1)
+    visit = Visit(browser, save_report(folder), 1280)
+    assert visit.page.locator("#no-deviations").is_visible()
+    assert visit.page.text_content("#metric-0 td:nth-of-type(2)") == "—"
+    half = value(visit, "#metric-1 td:nth-of-type(2)")
+    assert half == pytest.approx(1.96 * (others[0].error or 0.0))
+    assert visit.troubles == []
+
+
 def test_a_study_without_a_surrogate_shows_the_profiles_that_it_has(
     browser: Browser, make_study: MakeStudy
 ) -> None:
