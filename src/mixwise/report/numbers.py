@@ -113,3 +113,13 @@ def duration(seconds: float) -> str:
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
     return f"{seconds / _MINUTE:.1f} min" if seconds < _HOUR else f"{seconds / _HOUR:.1f} h"
+
+
+def seeds(n: int) -> str:
+    """How often a mixture was trained.
+
+    Example:
+        >>> seeds(1), seeds(2)
+        ('1 seed', '2 seeds')
+    """
+    return f"{n} seed" if n == 1 else f"{n} seeds"
