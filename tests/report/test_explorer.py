@@ -289,6 +289,11 @@ def test_deviations_that_would_take_minutes_are_left_out_and_that_is_said(
     assert visit.troubles == []
 
 
+def test_the_longest_names_fit_on_a_phone(browser: Browser, make_study: MakeStudy) -> None:
+    folder, _, _ = open_study(make_study, {"domains": tuple(k * 64 for k in "xyz")})
+    assert Visit(browser, save_report(folder), 400).overflow() <= 0
+
+
 def test_a_study_without_a_surrogate_shows_the_profiles_that_it_has(
     browser: Browser, make_study: MakeStudy
 ) -> None:
