@@ -20,9 +20,11 @@ from mixwise.errors import MixwiseWarning, ResourceError, TrainingError
 OnStep = Callable[[int], None]
 MAIN = """\
 import sys
+from mixwise.engine import local
 from mixwise.engine.local import LocalEngine
 from tests.engine.test_local import ignore, write_forever
 
+local._IMPORTED_ONCE = []  # the jobs need no model
 if __name__ == "__main__":
     list(LocalEngine(1, 1).run(write_forever, [sys.argv[1]], ignore))
 """
@@ -30,10 +32,12 @@ if __name__ == "__main__":
 
 SIGNALLED = """\
 import sys
+from mixwise.engine import local
 from mixwise.engine.local import LocalEngine
 from mixwise.interrupts import Interrupted, listening
 from tests.engine.test_local import ignore, save_when_stopped
 
+local._IMPORTED_ONCE = []  # the jobs need no model
 if __name__ == "__main__":
     try:
         with listening():

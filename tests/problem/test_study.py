@@ -7,11 +7,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, expect
 from tests.problem.toys import ASKED, recalibrate, toy, train, with_norm
+from tests.report.visits import Visit
 from torch import nn
 
 from mixwise.api import ProblemStudy
 from mixwise.errors import RecipeError, StudyError
+from mixwise.report.contents import Contents
+from mixwise.report.reading import load_contents
 from mixwise.study.results import Recommendation
 
 VERIFIED: dict[str, Any] = ASKED | {
@@ -37,7 +41,35 @@ def problem() -> Any:
     return toy(train=counting, version="1", log_likelihoods=("target/loss",))
 
 
-def test_all_stages_run_and_a_second_time_from_what_is_known(tmp_path: Path, problem: Any) -> None:
+def look_at(visit: Visit, contents: Contents) -> None:
+    """The page speaks of examples, names no stage that a problem lacks, and predicts as Python."""
+    assert visit.troubles == []
+    assert len(visit.requests) == 1
+    assert visit.overflow() <= 0
+    header = visit.page.locator("header").inner_text()
+    assert "3 domains of the problem toy, whose functions are Python's" in header
+    head = visit.page.locator("#shares thead th").all_inner_texts()
+    assert head == ["Domain", "Share, by examples", "Examples of the final run", "Epochs"]
+    counts = visit.page.locator("#shares td:nth-of-type(2)").all_inner_texts()
+    assert sum(map(int, counts)) == 400
+    assert visit.page.locator("#diagnosis").count() == 0
+    search, found = contents.search, contents.recommendation
+    assert search is not None
+    assert found is not None
+    predicted = visit.page.locator("#metric-0 td").first.inner_text()
+    assert float(predicted) == pytest.approx(found.proxy.metrics["target/loss"], abs=0.01)
+    leaderboard = visit.page.locator("#leaderboard tbody tr")
+    assert leaderboard.count() == len(search.candidates)
+    visit.page.select_option("#start", label="only right")
+    expect(visit.page.locator("#slider-1 output")).to_have_text("100 %")
+    [right] = [row for row in search.candidates if row.name == "only right"]
+    loss = float(visit.page.locator("#metric-0 td").first.inner_text())
+    assert loss == pytest.approx(right.score.metrics["target/loss"], abs=0.01)
+
+
+def test_all_stages_run_and_a_second_time_from_what_is_known(
+    tmp_path: Path, problem: Any, browser: Browser
+) -> None:
     with ProblemStudy.create(tmp_path, problem, VERIFIED) as study:
         recommendation = study.run()
         n_runs = len(RUNS.trained)
@@ -51,9 +83,7 @@ def test_all_stages_run_and_a_second_time_from_what_is_known(tmp_path: Path, pro
     assert recommendation.cost.runs.validation == 8
     assert recommendation.horizons.unit == "examples"
     assert sum(facts["tokens"].values()) == 400
-    page = (tmp_path / "report.html").read_text()
-    assert "examples" in page
-    assert "toy" in page
+    look_at(Visit(browser, tmp_path / "report.html", 400), load_contents(tmp_path))
     with ProblemStudy.open(tmp_path, problem, read_only=True) as reading:
         assert reading.recommendation == recommendation
         assert reading.validation is not None

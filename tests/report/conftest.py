@@ -1,14 +1,12 @@
 """Study folders made by hand, in the form in which the stages write them."""
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from mixwise.decision.bootstrap import Standing
 from mixwise.decision.drift import BestAt
@@ -57,31 +55,12 @@ OLD_STAGES = ("search", "validation", "final")  # of a version that did not cali
 ALL_STAGES = (*OLD_STAGES, "calibration", "diagnosis")
 RECIPE = "base: base\n# a recipe of which the page shows the text\n"
 MakeStudy = Callable[..., Path]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-sync",
-]
 
 
 def save(folder: Path, result: Any, key: str = KEY) -> None:
     """Write a result as a stage does."""
     content = {"recipe": key, **result_to_json(result)}
     (folder / FILES[type(result)]).write_text(seal(content), encoding="utf-8")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.fail(f"none of {', '.join(names)} is installed: the report must be seen in one")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture

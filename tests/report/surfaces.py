@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +62,9 @@ def observe(mixture: Mixture, *, has_slopes: bool) -> Observation:
     )
 
 
+@cache
 def fit(
-    domains: Sequence[str],
+    domains: tuple[str, ...],
     *,
     aggregation: Aggregation = "mean",
     has_floors: bool = False,
@@ -71,7 +73,10 @@ def fit(
     n_points: int = 6,
     upper: float = 1.0,
 ) -> tuple[Surface, SurfaceFound]:
-    """A surface of the losses, of bits and of the share of right answers, and its numbers."""
+    """A surface of the losses, of bits and of the share of right answers, and its numbers.
+
+    Each is fitted once: nothing of it can be changed.
+    """
     names = tuple(domains)
     losses = [Metric(name, "loss", "min", "nats/token") for name in names]
     bits = Metric("quiz", "bits", "min", "bits", True)

@@ -60,7 +60,21 @@ def value(visit: Visit, selector: str) -> float:
 
 
 def shares(visit: Visit, n: int) -> np.ndarray:
-    return np.array([value(visit, f"#slider-{k} output") for k in range(n)])
+    found = visit.page.eval_on_selector_all(
+        ".sliders output", "all => all.map(one => Number(one.dataset.value))"
+    )
+    assert len(found) == n
+    return np.array(found)
+
+
+def metric_values(visit: Visit) -> list[list[float]]:
+    """Predicted value and half interval of each metric."""
+    found: list[list[float]] = visit.page.eval_on_selector_all(
+        "[id^=metric-]",
+        "rows => rows.map(row => [...row.querySelectorAll('td')].slice(0, 2)"
+        ".map(cell => Number(cell.dataset.value)))",
+    )
+    return found
 
 
 def objective(found: SurfaceFound, values: Mapping[str, float], group: str | None = None) -> float:
@@ -80,8 +94,11 @@ def objective(found: SurfaceFound, values: Mapping[str, float], group: str | Non
     return sum(g * w for g, w in gains) / sum(w for _, w in gains) - 10 * lost
 
 
-@pytest.mark.parametrize("stages", [("search",), None], ids=["unverified", "verified"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
+@pytest.mark.parametrize(
+    ("case", "stages"),
+    [*((case, None) for case in CASES), (CASES[1], ("search",))],
+    ids=[*("-".join(case) for case in CASES), "unverified"],
+)
 def test_numbers_are_those_of_python(
     browser: Browser, make_study: MakeStudy, case: Mapping[str, Any], stages: Sequence[str] | None
 ) -> None:
@@ -100,10 +117,8 @@ def test_numbers_are_those_of_python(
             name: float(model.deviation(point[None])[0])
             for name, model in zip(names, surface.models, strict=True)
         }
-        for j, row in enumerate(shown(found)):
-            cells = f"#metric-{j} td:nth-of-type"
-            assert value(visit, f"{cells}(1)") == pytest.approx(means[row.metric], rel=1e-6)
-            seen = value(visit, f"{cells}(2)")
+        for row, (predicted, seen) in zip(shown(found), metric_values(visit), strict=True):
+            assert predicted == pytest.approx(means[row.metric], rel=1e-6)
             half = 1.96 * np.hypot(deviations[row.metric], row.error or 0.0)
             assert seen == pytest.approx(half, rel=1e-6, abs=1e-6 * row.spread)
         proxy = objective(found, means)
@@ -287,6 +302,27 @@ def test_metrics_that_do_not_fit_are_left_out_and_counted(
     assert "2 metrics outside of the objective are left out" in save_report(folder).read_text()
 
 
+def test_deviations_that_would_take_minutes_are_left_out_and_that_is_said(
+    browser: Browser, make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, found = open_study(make_study, THREE)
+    row, *others = found.metrics
+    save(folder, replace(found, metrics=(replace(row, error=None), *others)))
+    assert Visit(browser, save_report(folder), 1280).page.locator("#no-deviations").is_hidden()
+    monkeypatch.setattr(explore, "MOST_WORK", 1)
+    visit = Visit(browser, save_report(folder), 1280)
+    assert visit.page.locator("#no-deviations").is_visible()
+    assert visit.page.text_content("#metric-0 td:nth-of-type(2)") == "—"
+    half = value(visit, "#metric-1 td:nth-of-type(2)")
+    assert half == pytest.approx(1.96 * (others[0].error or 0.0))
+    assert visit.troubles == []
+
+
+def test_the_longest_names_fit_on_a_phone(browser: Browser, make_study: MakeStudy) -> None:
+    folder, _, _ = open_study(make_study, {"domains": tuple(k * 64 for k in "xyz")})
+    assert Visit(browser, save_report(folder), 400).overflow() <= 0
+
+
 def test_a_study_without_a_surrogate_shows_the_profiles_that_it_has(
     browser: Browser, make_study: MakeStudy
 ) -> None:
@@ -296,6 +332,30 @@ def test_a_study_without_a_surrogate_shows_the_profiles_that_it_has(
 
 
 def test_a_page_of_many_domains_and_metrics_stays_small(make_study: MakeStudy) -> None:
-    domains = [f"a-very-long-name-of-a-dataset.with_parts-{k:02}" for k in range(24)]
-    folder, _, _ = open_study(make_study, {"domains": domains, "n_points": 12})
-    assert save_report(folder).stat().st_size < 1_500_000
+    domains = tuple(f"a-very-long-name-of-a-dataset.with_parts-{k:02}" for k in range(24))
+    found = of_size(fit(THREE["domains"])[1], domains, n_points=60, n_metrics=60)
+    folder = make_study(domains=domains)
+    add_surface(folder, Parts(domains, "lattice"), found)
+    text = save_report(folder).read_text()
+    assert 1_000_000 < len(text.encode()) < 1_500_000
+    assert "metrics outside of the objective are left out" in text
+
+
+def of_size(
+    found: SurfaceFound, domains: Sequence[str], n_points: int, n_metrics: int
+) -> SurfaceFound:
+    """A surface with as many numbers as a larger one; what they are is not asked."""
+    n = len(domains)
+    row = found.metrics[0]
+    process = replace(
+        row.processes[0],
+        sloped=tuple(range(n_points)),
+        values=(0.1,) * n_points,
+        slopes=((0.1,) * n,) * n_points,
+    )
+    metrics = [
+        replace(row, metric=f"{k}/loss", weight=float(k == 0), processes=(process,))
+        for k in range(n_metrics)
+    ]
+    points = ((1 / n,) * n,) * n_points
+    return replace(found, domains=tuple(domains), points=points, metrics=tuple(metrics))

@@ -28,6 +28,7 @@ def test_two_processes_train_the_same_model_as_one(calm_base: Path, tmp_path: Pa
         assert torch.allclose(tensor, right[name], atol=1e-5), name
 
 
+@pytest.mark.slow
 def test_a_spread_run_that_is_told_to_stop_leaves_a_snapshot_and_goes_on_from_it(
     calm_base: Path, tmp_path: Path
 ) -> None:
@@ -48,6 +49,7 @@ def test_a_spread_run_that_is_told_to_stop_leaves_a_snapshot_and_goes_on_from_it
         assert torch.allclose(tensor, right[name], atol=1e-5), name
 
 
+@pytest.mark.slow
 def test_error_of_a_spread_run_is_ours(calm_base: Path, tmp_path: Path) -> None:
     job = make_job(calm_base, tmp_path, "run", processes_per_run=2, learning_rate=1e30)
     with pytest.raises(TrainingError, match="not finite at step"):

@@ -126,7 +126,7 @@ def report(
     from mixwise.report.several import COMPARISON_FILE, save_comparison
     from mixwise.study.folder import StudyFolder
 
-    folders = [StudyFolder.open(study).folder for study in studies]
+    folders = [*dict.fromkeys(StudyFolder.open(study).folder for study in studies)]
     if len(folders) == 1:
         path = save_report(folders[0], output)
     else:

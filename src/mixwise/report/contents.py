@@ -96,6 +96,7 @@ class Contents:
         notices: What was not as asked, oldest first.
         surface: The surrogate of every metric.
         snippets: The recommended mixture as trainers take it.
+        problem: Name of the problem that the study asks about; empty where it asks a recipe.
     """
 
     search: SearchFound | None
@@ -111,6 +112,7 @@ class Contents:
     notices: tuple[Notice, ...] = ()
     surface: SurfaceFound | None = None
     snippets: SnippetsFound | None = None
+    problem: str = ""
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from mixwise.report.charts import Choice, chart, chart_with_choices
 from mixwise.report.contents import Contents
 from mixwise.report.explorer import explorer
 from mixwise.report.figures import horizon_figure, profile_figure
+from mixwise.report.horizon_words import horizon_words
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.tables import missing
-from mixwise.report.words import horizon_words
 
 
 def explored(contents: Contents) -> Html:

@@ -31,6 +31,7 @@ from mixwise.study.results import BothAnswers, MetricFacts
 from mixwise.study.surface import MetricSurface, ProcessFacts, SurfaceFound
 
 MOST_LETTERS = 900_000  # of packed numbers; the page as a whole stays below 1.5 MB
+MOST_WORK = 1.5e9  # multiplications that the page may spend on factors of covariances
 
 
 def explorer_data(contents: Contents) -> dict[str, Any] | None:
@@ -65,6 +66,7 @@ def explorer_data(contents: Contents) -> dict[str, Any] | None:
         "aggregation": surface.aggregation,
         "error": surface.error,
         "final_seeds": surface.final_seeds,
+        "most_work": MOST_WORK,
         "metrics": [_metric(row, contents.metrics.get(row.metric)) for row in shown(surface)],
         "missed": _missed(compact_posterior(contents)),
     }

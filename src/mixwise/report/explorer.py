@@ -116,6 +116,7 @@ def _forecast(contents: Contents, surface: SurfaceFound) -> Html:
         *_less_prior(contents),
         *gains,
         tag("p", _INTERVAL, class_="caption"),
+        tag("p", _NO_DEVIATIONS, class_="caption", id="no-deviations", hidden=""),
         class_="forecast",
     )
 
@@ -133,6 +134,11 @@ _INTERVAL = (
     "The interval covers what the proxy may miss, the noise of the final runs and the surrogate's "
     "own error. Intervals of metrics below cover the surrogate's error alone: how far the proxy "
     "itself may be from what it predicts."
+)
+_NO_DEVIATIONS = (
+    "The surrogate's posterior is left out of these intervals: for so many mixtures, domains and "
+    "metrics this page would compute it for minutes. What counts here of the surrogate's error is "
+    "what it missed of mixtures that it had not seen."
 )
 
 

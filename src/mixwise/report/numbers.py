@@ -19,7 +19,9 @@ def number(value: float | None) -> str:
     """
     if value is None:
         return NOTHING
-    text = f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
+    if value == 0:
+        return "0.000"  # of minus zero too
+    text = f"{value:.3f}" if 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
     return text.replace("-", "−")
 
 
@@ -111,3 +113,13 @@ def duration(seconds: float) -> str:
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
     return f"{seconds / _MINUTE:.1f} min" if seconds < _HOUR else f"{seconds / _HOUR:.1f} h"
+
+
+def seeds(n: int) -> str:
+    """How often a mixture was trained.
+
+    Example:
+        >>> seeds(1), seeds(2)
+        ('1 seed', '2 seeds')
+    """
+    return f"{n} seed" if n == 1 else f"{n} seeds"

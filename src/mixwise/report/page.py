@@ -16,7 +16,7 @@ from mixwise.files import replace_file
 from mixwise.report import curves, front, notices, sections, trust
 from mixwise.report.contents import Contents
 from mixwise.report.document import page_around
-from mixwise.report.markup import Html, join, tag
+from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.reading import load_contents
 from mixwise.study.folder import REPORT_FILE
 
@@ -93,9 +93,21 @@ def _header(contents: Contents, above: Html) -> Html:
         "header",
         above,
         tag("h1", _title(contents)),
-        tag("p", f"{len(contents.domains)} domains", class_="soft"),
+        tag("p", prose(_about(contents)), class_="soft"),
         sections.headline(contents),
         tag("nav", *links, aria_label="Sections"),
+    )
+
+
+def _about(contents: Contents) -> str:
+    n = len(contents.domains)
+    domains = f"{n} domain{'s' * (n != 1)}"
+    if not contents.problem:
+        return domains
+    return (
+        f"{domains} of the problem `{contents.problem}`, whose functions are Python's: where this "
+        "page names a command of mixwise, call the method of that name on what "
+        "`ProblemStudy.open(STUDY, problem)` gives"
     )
 
 
@@ -126,10 +138,14 @@ def figure_of(folder: Path, kind: str, metric: str) -> go.Figure:
 
 
 def _shown(contents: Contents) -> list[str]:
-    """The sections of a page: all, and a front and notices where there are any."""
+    """The sections of a page: all, and a front and notices where there are any.
+
+    Task vectors of a problem are not diagnosed.
+    """
     found = contents.recommendation
     is_there = {"front": found is not None and found.front is not None}
     is_there["notices"] = bool(contents.notices)
+    is_there["diagnosis"] = contents.diagnosis is not None or not contents.problem
     return [key for key in _SECTIONS if is_there.get(key, True)]
 
 

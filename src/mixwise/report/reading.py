@@ -48,6 +48,7 @@ def load_contents(folder: Path) -> Contents:
         notices=load_notices(folder / NOTICES_FILE),
         surface=results.surface,
         snippets=_current(results.snippets, results.recommendation),
+        problem=(study.held or {}).get("problem", {}).get("name", ""),
     )
 
 

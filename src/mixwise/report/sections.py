@@ -9,8 +9,10 @@ from mixwise.decision.score import OBJECTIVE
 from mixwise.report.answer import answer_box
 from mixwise.report.charts import Choice, chart_with_choices
 from mixwise.report.contents import Contents
+from mixwise.report.cost_words import cost_words
 from mixwise.report.curves import profiled, unit_of
 from mixwise.report.fidelity_tables import fidelity_table, metric_fidelity_table
+from mixwise.report.fidelity_words import calibrated_words, validation_words
 from mixwise.report.figures import (
     agreement_figure,
     comparison_figure,
@@ -21,6 +23,7 @@ from mixwise.report.front import front_figure
 from mixwise.report.limit_words import binding_words, prior_words, rounding_words
 from mixwise.report.markup import Html, join, prose, tag
 from mixwise.report.numbers import estimate, is_subset, number
+from mixwise.report.outcome_words import equals_words, outcome_words
 from mixwise.report.tables import (
     comparison_table,
     cost_table,
@@ -32,18 +35,7 @@ from mixwise.report.tables import (
     share_table,
 )
 from mixwise.report.trust import share_ranges, trust_box
-from mixwise.report.words import (
-    calibrated_words,
-    cost_words,
-    equals_words,
-    floor_words,
-    key_figures,
-    outcome_words,
-    simplicity_words,
-    unit_words,
-    validation_words,
-    worse_words,
-)
+from mixwise.report.words import floor_words, key_figures, simplicity_words, unit_words, worse_words
 from mixwise.share_units import UNIT_WORDS
 from mixwise.study.results import BothAnswers, Recommendation, SearchFound, ValidationFound
 

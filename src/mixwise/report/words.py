@@ -1,31 +1,17 @@
-"""The sentences of the page: what was found, how sure it is, and what it cost."""
+"""The sentences of the page: what was found, and how sure it is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mixwise.decision.drift import has_settled
-from mixwise.decision.fidelity import Fidelity
 from mixwise.decision.front import Front
-from mixwise.decision.outcome import Margin, Outcome
 from mixwise.decision.score import OBJECTIVE
 from mixwise.report.contents import Contents
-from mixwise.report.numbers import NOTHING, count, estimate, interval, number, signed
+from mixwise.report.numbers import NOTHING, count, interval, number, seeds, signed
 from mixwise.report.numbers import mixture as in_words
 from mixwise.share_units import UNIT_WORDS
-from mixwise.study.results import (
-    Cost,
-    FinalFound,
-    HorizonFacts,
-    Recommendation,
-    ReferenceForecast,
-    ValidationFound,
-)
+from mixwise.study.results import Recommendation, ReferenceForecast, ValidationFound
 
-_ANSWERS = {
-    "merged": "the experts merged",
-    "predictions": "their predictions averaged",
-}
 LEAST_BEHIND = 0.005  # units of the objective that are shown as a difference
 _SHOULD_REACH = "A trained model should reach"
 
@@ -37,91 +23,6 @@ class KeyFigure:
     name: str
     value: str
     note: str
-
-
-def outcome_words(final: FinalFound | None) -> str:
-    """Say in one sentence whether the recommendation beat the baselines when really trained."""
-    if final is None:
-        return (
-            "Not trained yet: the mixture below is what the proxy recommends; "
-            "`mixwise train STUDY` trains it and its baselines for real."
-        )
-    outcome = final.outcome
-    if not outcome.margins:
-        return "Unknown: the recommended mixture was trained, but no baseline to compare it with."
-    closest = min(outcome.margins, key=lambda margin: margin.margin)
-    return _OUTCOMES.get(outcome.word, _unknown)(outcome, closest)
-
-
-def _won(outcome: Outcome, closest: Margin) -> str:
-    return (
-        f"Won: trained for real, the recommended mixture beat {_all(len(outcome.margins))}; "
-        f"the closest, {closest.baseline}, is {_apart(closest)} behind."
-    )
-
-
-def _tied(outcome: Outcome, closest: Margin) -> str:
-    side = "behind" if closest.margin >= 0 else "ahead"
-    return (
-        f"Tied: trained for real, the best baseline, {closest.baseline}, is {_apart(closest)} "
-        f"{side}, which is within the noise between seeds."
-    )
-
-
-def _lost(outcome: Outcome, closest: Margin) -> str:
-    return (
-        f"Lost: trained for real, the baseline {closest.baseline} is {_apart(closest)} ahead of "
-        "the recommended mixture: train on that one, or look below at where the proxy errs."
-    )
-
-
-def _unknown(outcome: Outcome, closest: Margin) -> str:
-    side = "behind" if closest.margin >= 0 else "ahead"
-    return (
-        f"Unknown: the best baseline, {closest.baseline}, is {_apart(closest)} {side}, but with "
-        "one seed the noise is unknown: set `final.seeds` to 2 or more."
-    )
-
-
-_OUTCOMES = {"won": _won, "tied": _tied, "lost": _lost, "unknown": _unknown}
-
-
-def _all(n: int) -> str:
-    return "the one baseline" if n == 1 else f"all {n} baselines"
-
-
-def _seeds(n: int) -> str:
-    return f"{n} seed" if n == 1 else f"{n} seeds"
-
-
-def _apart(margin: Margin) -> str:
-    distance = number(abs(margin.margin))
-    if margin.noise_widths is None:
-        return distance
-    return f"{distance} ({abs(margin.noise_widths):.1f} noise widths)"
-
-
-def equals_words(contents: Contents) -> str:
-    """Say which baselines cannot be told from the recommended mixture; empty where all can."""
-    if contents.final:
-        margins = contents.final.outcome.margins
-        equal = [margin.baseline for margin in margins if margin.standing == "equal"]
-        ahead = [margin.baseline for margin in margins if margin.standing == "ahead"]
-        how = "trained for real, within one noise width"
-    else:
-        rows = contents.baselines
-        equal = [row.answers.name for row in rows if row.standing == "equal"]
-        ahead = [row.answers.name for row in rows if row.standing == "ahead"]
-        how = "by its prediction"
-    found = [
-        f"{start} ({how}): {', '.join(names)}."
-        for start, names in (
-            ("Cannot be told apart from the recommended mixture", equal),
-            ("Better than the recommended mixture", ahead),
-        )
-        if names
-    ]
-    return " ".join(found)
 
 
 def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
@@ -142,7 +43,7 @@ def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
         KeyFigure(
             "Reached when trained",
             signed(reached),
-            f"mean of {_seeds(n_seeds)}; noise width {number(outcome.noise_width)}"
+            f"mean of {seeds(n_seeds)}; noise width {number(outcome.noise_width)}"
             if outcome
             else "not trained yet",
         ),
@@ -177,8 +78,8 @@ def prediction_rows(contents: Contents) -> list[list[str]]:
     rows.insert(0, [name, signed(found.reference.objective), between, covers])
     if recommended.answers.runs:
         reached = signed(recommended.answers.reached())
-        seeds = f"mean of {_seeds(len(recommended.answers.runs))}"
-        rows.append(["Reached when trained", reached, NOTHING, seeds])
+        trained = f"mean of {seeds(len(recommended.answers.runs))}"
+        rows.append(["Reached when trained", reached, NOTHING, trained])
     return rows
 
 
@@ -269,60 +170,6 @@ def front_words(front: Front) -> str:
     )
 
 
-def horizon_words(found: Recommendation | None) -> str:
-    """Say how far experts and final model are trained, what is continued, and whether it moves."""
-    if found is None:
-        return ""
-    horizons = found.horizons
-    words = (
-        f"Experts read {count(horizons.expert_tokens)} {horizons.unit} each, the final model "
-        f"{count(horizons.run_tokens)}; all that was trained for the answer is "
-        f"{number(found.cost.price)} of a final run. The proxy is "
-        f"{' and '.join(_ANSWERS[answer] for answer in horizons.answers)}."
-    )
-    if horizons.expert_method == "gradients":
-        return f"{words} {_step_words(horizons)}"
-    if horizons.continued:
-        points = ", ".join(count(point) for point in horizons.points)
-        words += (
-            f" {', '.join(horizons.continued)} {'are' if len(horizons.continued) > 1 else 'is'} "
-            f"continued to the final horizon from experts at {points} {horizons.unit}, which may "
-            f"miss {number(horizons.error.single)} of a single domain's objective and "
-            f"{number(horizons.error.level)} of what all mixtures have alike (standard deviations)."
-            " That is the mean of a line in the logarithm of the steps and of what the experts' "
-            "learning curves add up to."
-        )
-    if horizons.coefficients:
-        longer = ", ".join(f"{c:g} times for {name}" for name, c in horizons.coefficients.items())
-        words += (
-            " What tells mixtures apart is the mean of the line and of the predictions of experts "
-            f"whose step from the base is taken longer ({longer})."
-        )
-    if horizons.left:
-        words += f" Left as they are at the experts' end: {', '.join(horizons.left)}."
-    if horizons.path:
-        last = horizons.path[-1]
-        moves = "has settled" if has_settled(horizons.path) else "still moves with the horizon"
-        words += (
-            f" The best mixture {moves}: that of the experts' own horizon "
-            f"({in_words(last.mixture.as_dict())}) would lose {number(last.behind)}."
-        )
-    return words
-
-
-def _step_words(horizons: HorizonFacts) -> str:
-    """Say how experts by gradients were made, how long their steps are, and what that may miss."""
-    lengths = ", ".join(f"{c:g} for {name}" for name, c in horizons.coefficients.items())
-    return (
-        "No expert was trained: each is the base, moved once along the mean gradient of its "
-        f"domain's {horizons.unit} there. How many times as long as the learning rate times the "
-        f"batches the step is taken is what the uniform mixture scores best at ({lengths}). The "
-        "final run's level is foreseen as twice what such a step gains. That may miss "
-        f"{number(horizons.error.single)} of a single domain's objective and "
-        f"{number(horizons.error.level)} of what all mixtures have alike (standard deviations)."
-    )
-
-
 def _calibrated_by(found: ReferenceForecast) -> str:
     n = found.n_references
     if not n:
@@ -337,86 +184,3 @@ def _fidelity(validation: ValidationFound | None) -> tuple[str, str]:
     rho = figure.spearman
     bounds = None if rho.low is None or rho.high is None else (rho.low, rho.high)
     return number(rho.value), f"95 % {interval(bounds)}; noise ceiling {number(figure.ceiling)}"
-
-
-def validation_words(validation: ValidationFound) -> str:
-    """Say how well the proxy ranks the objective."""
-    figure = validation.fidelity[OBJECTIVE]
-    lost = estimate(figure.regret)
-    return (
-        f"{figure.n_mixtures} reference mixtures, away from all that the search scored, were "
-        f"trained with {_seeds_each(figure)} each. On the objective the proxy ranks them with "
-        f"ρ = {estimate(figure.spearman)}; {_ceiling_words(figure.ceiling)}. Picking the proxy's "
-        f"best of them would lose {lost} of the objective.{_chance_words(figure)}"
-    )
-
-
-def calibrated_words(contents: Contents) -> str:
-    """Say what calibration adds: each reference predicted from all other trained mixtures."""
-    recommendation = contents.recommendation
-    found = recommendation.fidelity_calibrated if recommendation else None
-    if found is None or contents.validation is None:
-        return ""
-    plain = contents.validation.fidelity[OBJECTIVE]
-    return (
-        "Calibrated, with each reference predicted from all the other trained mixtures: "
-        f"ρ = {estimate(found.spearman)}, mean absolute error "
-        f"{number(found.mean_absolute_error.value)} where the proxy alone errs by "
-        f"{number(plain.mean_absolute_error.value)}."
-    )
-
-
-def _seeds_each(figure: Fidelity) -> str:
-    is_least = figure.n_runs > figure.n_mixtures * figure.n_seeds
-    return "at least " * is_least + _seeds(figure.n_seeds)
-
-
-def _chance_words(figure: Fidelity) -> str:
-    rho, limit = figure.spearman.value, figure.chance.spearman.high
-    if rho is not None and limit is not None and rho > limit:
-        return ""
-    return (
-        " These references do not show that the proxy ranks better than chance: shuffled scores "
-        f"reach ρ = {number(limit)} as well."
-    )
-
-
-def _ceiling_words(ceiling: float | None) -> str:
-    if ceiling is None:
-        return "what noise allows is unknown, as the seeds do not agree or there is one only"
-    return f"noise alone allows {number(ceiling)}"
-
-
-def cost_words(found: Recommendation | None) -> str:
-    """Say what the search spent, and what a search by training would have cost."""
-    if found is None:
-        return "No search has been paid for yet."
-    cost, runs, unit = found.cost, found.cost.runs, found.horizons.unit
-    spent = (
-        f"The search trained {runs.experts} expert{'s' * (runs.experts != 1)}"
-        f"{_calibration_words(runs.calibration)} on "
-        f"{count(cost.search_tokens_spent)} {unit} and scored {count(cost.candidates_scored)} "
-        f"merged candidates. {_instead(cost)} would have taken "
-        f"{count(cost.search_runs_if_trained)} runs and "
-        f"{count(cost.search_tokens_if_trained)} {unit}"
-    )
-    if cost.search_tokens_avoided <= 0:
-        return f"{spent}, which is not more: with so few candidates, merging avoided no training."
-    spent += f". The price of the answer is {number(cost.price)} of a final run"
-    n_avoided = cost.search_runs_if_trained - runs.experts - runs.calibration
-    checked = cost.trained_tokens.validation + cost.trained_tokens.final
-    return (
-        f"{spent}: merging avoided {count(n_avoided)} runs and "
-        f"{count(cost.search_tokens_avoided)} {unit}. Validation trained {count(runs.validation)} "
-        f"models and the final training {count(runs.final)}, on {count(checked)} {unit}."
-    )
-
-
-def _calibration_words(n: int) -> str:
-    return f" and {count(n)} model{'s' * (n != 1)} for calibration" if n else ""
-
-
-def _instead(cost: Cost) -> str:
-    if cost.search_runs_if_trained == cost.candidates_scored:
-        return "Training each candidate instead"
-    return "Training, which has no slopes to read and so needs a lattice of mixtures,"

@@ -157,8 +157,8 @@ class Swarm:
                 "widen them"
             )
         table = self._with_pending()
-        found = fit_swarm(table, self._space, prior=self._prior, seed=self._seed)
-        return found.next_run.mixture
+        fitted = fit_swarm(table, self._space, prior=self._prior, seed=self._seed)
+        return fitted.next_run.mixture
 
     def _with_pending(self) -> SwarmTable:
         """What was told, and for each pending mixture what is expected of it."""

@@ -24,11 +24,30 @@ function draw(name, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, name), attributes, children);
 }
 
+/** As Python writes decimals: of two that are as near, the even one. */
+function fixed(size, decimals) {
+  const isTie = (size * 2 ** (decimals + 1)) % 2 === 1;
+  const isEven = Math.floor(size * 10 ** decimals) % 2 === 0;
+  return (isTie && isEven ? size * (1 - Number.EPSILON) : size).toFixed(decimals);
+}
+
+/** Three digits, as Python's "g" writes them. */
+function threeDigits(size) {
+  const near = Number(size.toPrecision(3));
+  if (near >= 0.0001 && near <= 0.001) return String(near);
+  const unit = 10 ** (Math.floor(Math.log10(size)) - 2);
+  const isTie = unit > 1 && size % unit === unit / 2 && Math.floor(size / unit) % 2 === 0;
+  const text = (isTie ? size * (1 - Number.EPSILON) : size).toExponential(2);
+  const [digits, power] = text.split("e");
+  return `${Number(digits)}e${power[0]}${power.slice(1).padStart(2, "0")}`;
+}
+
 /** A value with three decimals, or three digits where those would hide it. */
 function number(value) {
   if (value === null || !Number.isFinite(value)) return "—";
   const size = Math.abs(value);
-  const text = size === 0 || (size >= 0.001 && size < 10000) ? value.toFixed(3) : value.toPrecision(3);
+  const isPlain = size === 0 || (size >= 0.001 && size < 10000);
+  const text = (value < 0 ? "-" : "") + (isPlain ? fixed(size, 3) : threeDigits(size));
   return text.replaceAll("-", "−");
 }
 
@@ -39,7 +58,7 @@ function signed(value) {
 /** A share as per cent; one too small to show is not shown as none. */
 function percent(value) {
   if (value > 0 && value < 0.0005) return "<0.1 %";
-  return `${(100 * value).toFixed(1).replace(/\.0$/, "")} %`;
+  return `${fixed(100 * value, 1).replace(/\.0$/, "")} %`;
 }
 
 /** Show a number as text, and keep all its digits beside it. */

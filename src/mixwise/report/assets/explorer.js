@@ -12,6 +12,7 @@ class Explorer {
     this.cells = data.metrics.map((metric, k) => this.prepareMetric(metric, k));
     this.ternary = new Ternary(document.getElementById("ternary"), this.space);
     this.profiles = null;
+    document.getElementById("no-deviations").hidden = this.surrogate.hasDeviations;
     this.redraw = onceAFrame(() => this.render());
     this.prepareControls();
     new ResizeObserver(this.redraw).observe(document.getElementById("ternary"));
@@ -116,7 +117,8 @@ class Explorer {
   renderMetric({ metric, predicted, between, change }, k, found) {
     const value = found.values[k];
     show(predicted, number(value), value);
-    show(between, `± ${number(found.halves[k])}`, found.halves[k]);
+    const half = found.halves[k];
+    show(between, half === null ? number(half) : `± ${number(half)}`, half);
     const moved = value - this.recommended.values[k];
     show(change, signed(moved), moved);
     const better = sign(metric) * moved;

@@ -11,7 +11,6 @@ const JITTER = 1e-9;
 const PENALTY = 10; // of the objective, for a spread by which a floor is missed
 const TWO_SIDED = 1.96;
 const SMALLEST = 1e-9; // share, in the divergence from a prior
-const MOST_WORK = 1.5e9; // multiplications that a page may spend on deviations
 
 /** Read numbers that were packed as base64 of little-endian doubles. */
 function unpack(text) {
@@ -184,7 +183,7 @@ class Surrogate {
         this.tangential[i * d + k] = dot(basis[k], this.points, i * this.n);
       }
     }
-    this.hasDeviations = this.work() <= MOST_WORK;
+    this.hasDeviations = this.work() <= data.most_work;
     for (const name of ["known", "linear", "quadratic"]) {
       this.missed[name] = unpack(this.missed[name]);
     }
@@ -335,8 +334,10 @@ class Surrogate {
     const own = this.objectiveDeviation(values, deviations);
     const half = TWO_SIDED * Math.hypot(missed.deviation, noise, own, this.error);
     const expected = proxy + missed.mean;
-    const halves = this.metrics.map(
-      (metric, k) => TWO_SIDED * Math.hypot(deviations[k], metric.error ?? 0),
+    const halves = this.metrics.map((metric, k) =>
+      this.hasDeviations || metric.error !== null
+        ? TWO_SIDED * Math.hypot(deviations[k], metric.error ?? 0)
+        : null,
     );
     const compared = expected - this.taken(shares);
     const [low, high] = [expected - half, expected + half];
