@@ -64,12 +64,13 @@ def check(
     """Find out everything that can be known before training."""
     from dataclasses import asdict
 
-    if price_per_hour is not None and on is None:
-        raise typer.BadParameter("--price-per-hour is that of a device: name them by --on")
     if create and on is not None:
         raise typer.BadParameter("--create makes a study here, --on asks of elsewhere")
 
     from mixwise.api import Study, check_recipe
+    from mixwise.study.devices import require_price
+
+    require_price(price_per_hour, on)
 
     with console.progress("check") as shown:
         options: dict[str, Any] = {
