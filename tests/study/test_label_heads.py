@@ -17,6 +17,7 @@ from peft import PeftModel
 from pyarrow import parquet
 from safetensors.torch import save_file
 from sklearn.metrics import f1_score
+from tests.command_line import Cli
 from tests.study.test_text_classification import (
     NOUNS,
     RECIPE,
@@ -24,7 +25,6 @@ from tests.study.test_text_classification import (
     inputs_of,
     load,
     require_slopes,
-    run,
     save_base,
 )
 
@@ -332,10 +332,15 @@ def test_the_default_answer_is_merges(job: Path) -> None:
     assert workspace.answers.means == ("merged",)
 
 
-def test_check_says_which_head_reads_a_set_and_which_labels_it_lacks(job: Path) -> None:
+def test_check_says_which_head_reads_a_set_and_which_labels_it_lacks(
+    job: Path, mixwise: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIXWISE_CACHE", str(job / "cache"))
+    monkeypatch.chdir(job)
     write_rows(job / "extra.jsonl", rated("song", ("1", "2"), 20))
     (job / "recipe.yaml").write_text(with_set(""))
-    said = run(job, "check", "recipe.yaml")
+    code, said, errors = mixwise("check", "recipe.yaml")
+    assert code == 0, errors
     assert "`evaluation.sets.extra`: is read with the head of `books`" in said
     assert "no held-out example has the label `3`" in said
     assert "`objective`: reads the heads of `films`, `books`, `songs`, which a mixture" in said
