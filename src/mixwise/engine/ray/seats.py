@@ -147,14 +147,14 @@ class Seats:
     def stop_busy(self) -> None:
         """Let every job save what it has done and end; a seat that does not in time is dropped."""
         busy = self.busy
-        for held in busy:
-            held.actor.stop.remote()
-        until, left = time.monotonic() + _GRACE_SECONDS, [held.ref for held in busy]
+        stops = {id(held): held.actor.stop.remote() for held in busy}
+        until = time.monotonic() + _GRACE_SECONDS
+        left = [*(held.ref for held in busy), *stops.values()]  # a seat begins anew once both ended
         with suppress(self._ray.exceptions.RayError):
             while left and time.monotonic() < until:
                 _, left = self._ray.wait(left, num_returns=len(left), timeout=1.0)
         for held in busy:
-            if held.ref in left or not self._has_answered(held):
+            if held.ref in left or stops[id(held)] in left or not self._has_answered(held):
                 self.drop(held)
             else:
                 held.ref = held.index = held.step = None
