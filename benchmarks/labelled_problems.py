@@ -8,7 +8,8 @@ Method:
     larger is better: by merges (accuracy, or minus the loss), by averaged predictions, or by either
     continued to T with the product's own `weigh`, found from the corners and the uniform mixture of
     A: merges, which are the default, through the points that the table has, predictions through
-    three points and by longer steps. Truth is the accuracy, or minus the loss, of trained models, a column a seed.
+    three points and by longer steps. Truth is the accuracy, or minus the loss, of trained models, a
+    column a seed.
 """
 
 from __future__ import annotations
