@@ -194,7 +194,7 @@ def test_a_host_that_cannot_use_the_store_is_named(
         return found
 
     monkeypatch.setattr(module, "open_store", answer)
-    with pytest.raises(ResourceError, match="^far: no credentials"):
+    with pytest.raises(ResourceError, match=r"^far: no credentials"):
         survey_stores(Cluster(), url)
 
 
