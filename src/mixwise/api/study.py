@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mixwise.api.opened import OpenedStudy
 from mixwise.console.notices import keeping_warnings
 from mixwise.errors import StudyError, printable
+from mixwise.files import user_cache
 from mixwise.progress import OnProgress, silent
 from mixwise.recipe import Recipe, add_domains, load_recipe
 from mixwise.study.column_domains import find_values
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 def cache_folder() -> Path:
     """Folder of the token cache: ``$MIXWISE_CACHE``, or mixwise's place in the user's cache."""
-    own = os.environ.get("MIXWISE_CACHE")
-    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(own) if own else shared / "mixwise") / "tokens"
+    return user_cache() / "tokens"
 
 
 @contextmanager

@@ -67,11 +67,13 @@ class Seats:
     Args:
         ray: The package, connected.
         resources: What each keeps free.
+        needs_folder: Whether a host must have this process's folder.
     """
 
-    def __init__(self, ray: Any, resources: SeatResources) -> None:
+    def __init__(self, ray: Any, resources: SeatResources, *, needs_folder: bool = True) -> None:
         self._ray = ray
         self._resources = resources
+        self._needs_folder = needs_folder
         self.held: list[Held] = []
 
     @property
@@ -131,10 +133,11 @@ class Seats:
             ResourceError: If its host has other software, or not this process's folder.
         """
         require_same_versions(placed.host, placed.versions)
-        if not placed.has_folder:
+        if self._needs_folder and not placed.has_folder:
             raise ResourceError(
                 f"{placed.host}: has no folder {Path.cwd()}, where this command runs: put the "
-                "study on a disk that all hosts share, under the same path, and run it there"
+                "study on a disk that all hosts share, under the same path, and run it there, or "
+                "set `engine.storage`"
             )
         held.host, held.ref = placed.host, None
 
