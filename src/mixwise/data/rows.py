@@ -144,6 +144,6 @@ def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"{place}:{reader.line_num}: a broken table ({printable(str(error))}): repair the line, or "
-            "quote its cells"
+            f"{place}:{reader.line_num}: a broken table ({printable(str(error))}): repair the line, "
+            "or quote its cells"
         ) from None
