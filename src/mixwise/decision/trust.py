@@ -290,9 +290,9 @@ def _remedies(
         found.append(_LONGER)
     elif not ranks:
         found.append(
-            "search with experts that move less, by a lower `training.learning_rate` or a shorter "
-            "`horizon_tokens`: in our benchmark their merges ranked better, though a very short "
-            "horizon predicts a long one badly"
+            "search with experts that move less, by a lower learning rate or shorter runs "
+            "(`training.learning_rate` and `experts.horizon_tokens` in a recipe): in our benchmark "
+            "their merges ranked better, though a very short run predicts a long one badly"
         )
     return tuple(found)
 
