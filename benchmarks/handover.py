@@ -7,12 +7,14 @@ Notation:
     batch: tokens of one batch over those of the run, in points.
 
 Method:
-    Two studies of texts and one of conversations are written, whose domains have rows of some 27,
-    1,000 and 160 tokens. Each trainer that is installed here reads what
+    Studies of texts and of conversations are written, whose domains have rows of some 27, 1,000 and
+    160 tokens. Each trainer that is installed here reads what
     was exported to it, by its loader or its compiled sampler; of others that is said. Shares of
     tokens are given to `interleave_datasets` as they are, too, for what that costs. Then rows are
     written, exact to the row, and the trainer loads them. What `mixwise init` takes over from an
-    exported configuration must be the files that it was made from.
+    exported configuration must be the files that it was made from; ms-swift's, which is exported as
+    words of the shell, is given to it as the YAML that `swift sft` reads too. Where a configuration
+    holds no texts `init` must refuse it.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+import yaml
 from benchmarks.handover_bed import BATCH_TOKENS, SHARES, Bed, open_bed, trainer_named
-from benchmarks.handover_peers import PEERS, Peer, Tokens
+from benchmarks.handover_peers import PEERS, Peer, Tokens, shell_arguments
 
 from mixwise.errors import MixwiseError
 from mixwise.stages.trainers.read import read_config
@@ -38,7 +41,8 @@ _ONCE = {"short": 0.4, "long": 0.6}  # each row at most once
 _MORE_SEEDS = (2, 3, 4)
 _TOKENS = 2**18
 _TOKENS_ONCE = 2**16
-_READ_BY_INIT = ("trl", "axolotl", "llamafactory")
+_READ_BY_INIT = ("trl", "axolotl", "llamafactory", "ms-swift")
+_KINDS = {"text": "texts", "chat": "messages", "sharegpt": "ShareGPT turns"}
 _WRITTEN = ("trl", "axolotl", "llamafactory", "llamafactory-v1", "ms-swift", "huggingface")
 
 
@@ -53,7 +57,7 @@ class RoundTrip:
         off: Largest difference, in points.
         mean_off: The same of the mean over seeds.
         written_off: The same of rows that were written; None where that was not tried.
-        init: Whether `init` reads the configuration back; None where it reads none of this trainer.
+        init: What `init` makes of the configuration, in words.
     """
 
     peer: Peer
@@ -62,7 +66,7 @@ class RoundTrip:
     off: float | None
     mean_off: float | None
     written_off: float | None
-    init: bool | None
+    init: str
 
 
 def shares_of(tokens: Tokens) -> dict[str, float]:
@@ -81,7 +85,7 @@ def round_trip(peer: Peer, bed: Bed) -> RoundTrip:
     wanted = {domain.name: domain.share for domain in bed.handover.domains}
     trainer = trainer_named(peer.name)
     file, _ = bed.export(trainer)
-    init = _reads_back(file, bed) if peer.name in _READ_BY_INIT else None
+    init = _read_back(file, bed, is_read=peer.name in _READ_BY_INIT)
     if not peer.version:
         return RoundTrip(peer, wanted, None, None, None, None, init)
     draws = [shares_of(peer.draw(bed, file)), *(_draw_again(peer, bed, s) for s in _MORE_SEEDS)]
@@ -102,13 +106,30 @@ def _draw_again(peer: Peer, bed: Bed, seed: int) -> dict[str, float]:
     return shares_of(peer.draw(other, file))
 
 
-def _reads_back(file: Path, bed: Bed) -> bool:
+def _read_back(file: Path, bed: Bed, *, is_read: bool) -> str:
+    """What `init` makes of an exported configuration."""
+    if file.suffix == ".sh" and is_read:
+        words = shell_arguments(file)
+        file = file.with_suffix(".yaml")
+        file.write_text(yaml.safe_dump(_as_keys(words)))
     try:
         taken = read_config(file, bed.folder)
-    except MixwiseError:
-        return False
+    except MixwiseError as error:
+        return f"FAILS: {error}" if is_read else "refused by name"
     found = [(bed.folder / str(domain.keys["files"])).resolve() for domain in taken.domains]
-    return found == [domain.source.file.resolve() for domain in bed.handover.domains]
+    is_same = found == [domain.source.file.resolve() for domain in bed.handover.domains]
+    return "same files" if is_same and is_read else "OTHER FILES"
+
+
+def _as_keys(words: list[str]) -> dict[str, str | list[str]]:
+    """Words of the shell as keys: a list where several values follow one name."""
+    keys: dict[str, list[str]] = {}
+    for word in words:
+        if word.startswith("--"):
+            values = keys.setdefault(word.removeprefix("--"), [])
+        else:
+            values.append(word)
+    return {name: found[0] if len(found) == 1 else found for name, found in keys.items()}
 
 
 def naive_shares(shares: Mapping[str, float], bed: Bed) -> dict[str, float]:
@@ -121,27 +142,28 @@ def naive_shares(shares: Mapping[str, float], bed: Bed) -> dict[str, float]:
     return shares_of(bed.count(rows["text"], trainer_named("huggingface")))
 
 
-def print_table(trips: list[RoundTrip], batches: Mapping[str, float]) -> None:
-    """A row a trainer, in Markdown."""
+def print_table(trips: list[RoundTrip], batches: list[float]) -> None:
+    """A row a trainer and kind of rows, in Markdown."""
     print(
-        "| exporter | read by | recommended | drawn | off | mean off | a batch | rows written: off "
-        "| init |"
+        "| exporter | rows | read by | recommended | drawn | off | mean off | a batch "
+        "| rows written: off | init |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
-    for trip in trips:
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for trip, batch in zip(trips, batches, strict=True):
         peer = trip.peer
         by = f"{peer.by} of {peer.package} {peer.version}" if peer.version else "not installed"
         drawn = "–" if trip.drawn is None else _listed({n: trip.drawn[n] for n in trip.wanted})
         cells = (
             peer.name,
+            _KINDS[peer.records],
             by,
             _listed(trip.wanted),
             drawn,
             _points(trip.off),
             _points(trip.mean_off),
-            _points(batches[peer.name]),
+            _points(batch),
             _points(trip.written_off),
-            {None: "–", True: "same files", False: "OTHER FILES"}[trip.init],
+            trip.init,
         )
         print(f"| {' | '.join(cells)} |")
 
@@ -154,30 +176,36 @@ def _points(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
+def _bed_of(peer: Peer, beds: dict[tuple[str, bool], Bed], place: Path) -> Bed:
+    """The study of a peer's kind of rows, opened once, whose domains it may read repeatedly."""
+    key = (peer.records, peer.repeats)
+    if key not in beds:
+        shares, tokens = (SHARES, _TOKENS) if peer.repeats else (_ONCE, _TOKENS_ONCE)
+        beds[key] = open_bed(place / f"{peer.records}-{peer.repeats}", peer.records, shares, tokens)
+    return beds[key]
+
+
 def main() -> None:
     """Make all round trips, and print them."""
     parser = argparse.ArgumentParser(description="Round trips of exported mixtures.")
-    parser.add_argument("--only", choices=[peer.name for peer in PEERS], help="one trainer")
+    names = list(dict.fromkeys(peer.name for peer in PEERS))
+    parser.add_argument("--only", choices=names, help="one trainer")
     chosen = parser.parse_args().only
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        beds = {
-            "once": open_bed(place / "once", "text", _ONCE, _TOKENS_ONCE),
-            "text": open_bed(place / "text", "text", SHARES, _TOKENS),
-            "sharegpt": open_bed(place / "talks", "sharegpt", SHARES, _TOKENS),
-        }
-        trips, batches = [], {}
+        beds: dict[tuple[str, bool], Bed] = {}
+        trips, batches = [], []
         for peer in PEERS if chosen is None else [p for p in PEERS if p.name == chosen]:
-            bed = beds[peer.records if peer.repeats else "once"]
-            batches[peer.name] = 100 * BATCH_TOKENS / bed.handover.horizon_tokens
+            bed = _bed_of(peer, beds, place)
+            batches.append(100 * BATCH_TOKENS / bed.handover.horizon_tokens)
             with contextlib.redirect_stdout(io.StringIO()):
                 trips.append(round_trip(peer, bed))
         print_table(trips, batches)
         if chosen is None:
             half = {"short": 0.5, "long": 0.5}
-            naive = naive_shares(half, beds["once"])
+            naive = naive_shares(half, beds["text", False])
             drawn = _listed({name: naive[name] for name in half})
             print(f"\n50 / 50 by tokens as probabilities of rows, short / long: {drawn}")
 

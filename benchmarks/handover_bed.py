@@ -1,4 +1,4 @@
-"""A study of texts and one of conversations for hand-overs: rows of very different lengths.
+"""Studies of texts and of conversations for hand-overs: rows of very different lengths.
 
 Each row begins with the name of its domain, and has it again and again, so that whatever a trainer
 draws can be told apart, sequences that are cut from a stream too.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -41,7 +41,7 @@ objective: {{metrics: [{{set: short, measure: loss}}]}}
 {more}domains:
 {domains}
 """
-_TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,16 +98,16 @@ def open_bed(folder: Path, records: str, shares: Mapping[str, float], tokens: in
 
     Args:
         folder: An empty folder.
-        records: ``text`` or ``sharegpt``.
+        records: ``text``, ``chat`` or ``sharegpt``.
         shares: Of the domains, by tokens.
         tokens: Of the final run.
     """
     folder.mkdir(parents=True)
     for name in shares:
         _write(folder / f"{name}.jsonl", name, records)
-    (folder / "talk.jinja").write_text(_TEMPLATE)
+    (folder / "talk.jinja").write_text(TEMPLATE)
     domains = "\n".join(f"  {name}: {{files: {name}.jsonl}}" for name in shares)
-    more = "chat_template: talk.jinja\n" if records == "sharegpt" else ""
+    more = "" if records == "text" else "chat_template: talk.jinja\n"
     recipe = _RECIPE.format(
         base=resources.files("mixwise") / "demo" / "base",
         tokens=tokens,
@@ -132,9 +132,20 @@ def _write(path: Path, name: str, records: str) -> None:
             words = rng.choices(_WORDS, k=rng.randint(n_words // 2, n_words * 3 // 2))
             words[::10] = [name] * len(words[::10])
             text = f"{name} {k} {' '.join(words)}"
-            if records == "text":
-                row: dict[str, object] = {"text": text}
-            else:
-                turns = [{"from": "human", "value": f"{name} {k}"}, {"from": "gpt", "value": text}]
-                row = {"conversations": turns}
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(_row(records, f"{name} {k}", text)) + "\n")
+
+
+def _row(records: str, asked: str, text: str) -> dict[str, object]:
+    if records == "text":
+        return {"text": text}
+    if records == "sharegpt":
+        return {
+            "conversations": [{"from": "human", "value": asked}, {"from": "gpt", "value": text}]
+        }
+    turns = {"user": asked, "assistant": text}
+    return {"messages": [{"role": role, "content": said} for role, said in turns.items()]}
+
+
+def rendered(turns: Sequence[tuple[str, str]]) -> str:
+    """A conversation as the template writes it, of roles and what each says."""
+    return "".join(f"{role}: {said}\n" for role, said in turns)

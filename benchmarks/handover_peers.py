@@ -21,9 +21,17 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
-from benchmarks.handover_bed import SEQUENCE_LENGTH, Bed, domain_of, trainer_named
+from benchmarks.handover_bed import (
+    SEQUENCE_LENGTH,
+    TEMPLATE,
+    Bed,
+    domain_of,
+    rendered,
+    trainer_named,
+)
 
 By = Literal["loader", "sampler", "parser"]
+Records = Literal["text", "chat", "sharegpt"]
 Tokens = Mapping[str, int]
 
 
@@ -43,7 +51,7 @@ class Peer:
 
     name: str
     package: str
-    records: Literal["text", "sharegpt"]
+    records: Records
     by: By
     repeats: bool
     draw: Callable[[Bed, Path], Tokens]
@@ -57,6 +65,15 @@ class Peer:
             return ""
 
 
+def _texts(rows: Any) -> list[str]:
+    """The texts of rows, conversations as the template writes them."""
+    if "messages" not in rows.column_names:
+        return list(rows["text"])
+    return [
+        rendered([(turn["role"], turn["content"]) for turn in turns]) for turns in rows["messages"]
+    ]
+
+
 def _draw_trl(bed: Bed, file: Path) -> Tokens:
     from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, SFTConfig, TrlParser
     from trl.scripts.utils import get_dataset
@@ -64,7 +81,7 @@ def _draw_trl(bed: Bed, file: Path) -> Tokens:
     parser = TrlParser((ScriptArguments, SFTConfig, ModelConfig, DatasetMixtureConfig))
     *_, mixture = parser.parse_args_and_config(["--config", str(file), "--bf16", "false"])
     rows = get_dataset(mixture)["train"]
-    return bed.count(rows["text"], trainer_named("trl"))
+    return bed.count(_texts(rows), trainer_named("trl"))
 
 
 def _draw_axolotl(bed: Bed, file: Path) -> Tokens:
@@ -77,13 +94,15 @@ def _draw_axolotl(bed: Bed, file: Path) -> Tokens:
     config = AxolotlInputConfig(**values, **batch)
     given = DictDefault(config.model_dump(exclude_none=True) | {"dataset_num_proc": 1})
     tokenizer = bed.workspace.inputs.tokenizer.tokenizer
+    tokenizer.chat_template = TEMPLATE  # a user's base has its own
     found: Counter[str] = Counter()
     for each in given.datasets:
         rows, _ = _load_and_process_single_dataset(
             DictDefault(each), given, tokenizer, "train", given.seed
         )
-        for ids in rows["input_ids"]:
-            found[_domain_of_packed(tokenizer.decode(ids), bed)] += len(ids)
+        for ids in rows["input_ids"]:  # it cuts them later, by `excess_length_strategy`
+            n_tokens = min(len(ids), given.sequence_len)
+            found[_domain_of_packed(tokenizer.decode(ids), bed)] += n_tokens
     return found
 
 
@@ -111,7 +130,13 @@ def _draw_llamafactory(bed: Bed, file: Path) -> Tokens:
     training = Seq2SeqTrainingArguments(output_dir=str(bed.folder), seed=values["seed"])
     np.random.seed(values["seed"])
     rows = _get_merged_dataset(data.dataset, model, data, training, values["stage"])
-    texts = [prompt[0]["content"] for prompt in rows["_prompt"]]
+    if values["stage"] == "pt":
+        texts = [prompt[0]["content"] for prompt in rows["_prompt"]]
+    else:
+        texts = [
+            rendered([(turn["role"], turn["content"]) for turn in [*prompt, *response]])
+            for prompt, response in zip(rows["_prompt"], rows["_response"], strict=True)
+        ]
     return bed.count(texts, trainer_named("llamafactory"))
 
 
@@ -125,16 +150,15 @@ def _draw_llamafactory_v1(bed: Bed, file: Path) -> Tokens:
     engine = DataEngine(str(file))
     rows = (engine[k]["messages"] for k in range(len(engine)))
     texts = [
-        "".join(
-            f"{turn['role']}: {''.join(part['value'] for part in turn['content'])}\n"
-            for turn in row
+        rendered(
+            [(turn["role"], "".join(part["value"] for part in turn["content"])) for turn in row]
         )
         for row in rows
     ]
     return bed.count(texts, trainer_named("llamafactory-v1"))
 
 
-def _shell_arguments(file: Path) -> list[str]:
+def shell_arguments(file: Path) -> list[str]:
     """The words of the variable that a file of the shell sets."""
     script = f'source "{file}"; printf "%s\\n" "${{MIXTURE[@]}}"'
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
@@ -151,7 +175,7 @@ def _option(words: list[str], name: str) -> list[str]:
 def _draw_ms_swift(bed: Bed, file: Path) -> Tokens:
     from swift.dataset import load_dataset
 
-    words = _shell_arguments(file)
+    words = shell_arguments(file)
     seed = int(_option(words, "--data_seed")[0])
     rows, _ = load_dataset(
         _option(words, "--dataset"),
@@ -159,8 +183,10 @@ def _draw_ms_swift(bed: Bed, file: Path) -> Tokens:
         seed=seed,
         shuffle=_option(words, "--dataset_shuffle") == ["true"],
     )
-    texts = [messages[-1]["content"] for messages in rows["messages"]]
-    return bed.count(texts, trainer_named("ms-swift"))
+    if bed.handover.domains[0].source.records == "text":
+        texts = [messages[-1]["content"] for messages in rows["messages"]]
+        return bed.count(texts, trainer_named("ms-swift"))
+    return bed.count(_texts(rows), trainer_named("ms-swift"))
 
 
 def _draw_blend(bed: Bed, blend: list[str], n_samples: int) -> Tokens:
@@ -181,7 +207,7 @@ def _draw_blend(bed: Bed, blend: list[str], n_samples: int) -> Tokens:
 
 
 def _draw_megatron(bed: Bed, file: Path) -> Tokens:
-    words = _shell_arguments(file)
+    words = shell_arguments(file)
     return _draw_blend(
         bed, _option(words, "--data-path"), int(_option(words, "--train-samples")[0])
     )
@@ -272,19 +298,24 @@ def _domain_of_packed(text: str, bed: Bed) -> str:
 
 def _draw_huggingface(bed: Bed, file: Path) -> Tokens:
     rows = runpy.run_path(str(file))["mixture"]
-    return bed.count(rows["text"], trainer_named("huggingface"))
+    return bed.count(_texts(rows), trainer_named("huggingface"))
 
 
 PEERS = (
     Peer("trl", "trl", "text", "loader", False, _draw_trl),
+    Peer("trl", "trl", "chat", "loader", False, _draw_trl),
     Peer("axolotl", "axolotl", "text", "loader", False, _draw_axolotl),
+    Peer("axolotl", "axolotl", "sharegpt", "loader", False, _draw_axolotl),
     Peer("llamafactory", "llamafactory", "text", "loader", True, _draw_llamafactory),
+    Peer("llamafactory", "llamafactory", "sharegpt", "loader", True, _draw_llamafactory),
     Peer("llamafactory-v1", "llamafactory", "sharegpt", "loader", True, _draw_llamafactory_v1),
     Peer("ms-swift", "ms-swift", "text", "loader", True, _draw_ms_swift),
+    Peer("ms-swift", "ms-swift", "chat", "loader", True, _draw_ms_swift),
     Peer("megatron", "megatron-core", "text", "sampler", True, _draw_megatron),
     Peer("nemo", "nemo-automodel", "text", "parser", True, _draw_nemo),
     Peer("olmo-core", "ai2-olmo-core", "text", "loader", True, _draw_olmo_core),
     Peer("torchtitan", "torchtitan", "text", "loader", True, _draw_torchtitan),
     Peer("huggingface", "datasets", "text", "loader", True, _draw_huggingface),
+    Peer("huggingface", "datasets", "chat", "loader", True, _draw_huggingface),
 )
 assert all(domain_of(name) == name for name in ("short", "long", "few"))

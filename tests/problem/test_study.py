@@ -82,7 +82,7 @@ def test_all_stages_run_and_a_second_time_from_what_is_known(
     assert recommendation.cost.runs.experts == 3
     assert recommendation.cost.runs.validation == 8
     assert recommendation.horizons.unit == "examples"
-    assert sum(facts["tokens"].values()) == 400
+    assert sum(facts["examples"].values()) == 400
     look_at(Visit(browser, tmp_path / "report.html", 400), load_contents(tmp_path))
     with ProblemStudy.open(tmp_path, problem, read_only=True) as reading:
         assert reading.recommendation == recommendation

@@ -27,7 +27,7 @@ from mixwise.study.horizons import plan_horizons
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.kept_runs import KeptRuns, kept_from_json
 from mixwise.study.reuse import find_kept_runs
-from mixwise.training.job import load_record
+from mixwise.training.job import load_record, save_record
 
 RECIPE = """\
 base: base
@@ -307,6 +307,36 @@ def test_a_damaged_expert_is_named_and_trained_anew(source: Path) -> None:
     found = kept(source, recipe(source, ("alpha", "beta", "gamma")))
     assert list(found.experts) == ["alpha", "gamma"]
     assert any("is not the file that was trained" in line for line in found.dropped)
+
+
+def test_runs_without_hashes_are_taken_and_left_as_they_are(source: Path, tmp_path: Path) -> None:
+    for folder in (source / "old" / "experts").glob("[a-z]*/"):
+        record = load_record(folder)
+        assert record is not None
+        save_record(record.model_copy(update={"files": {}}), folder)  # of an older mixwise
+    before = hashes(source / "old")
+    path = recipe(source, ("alpha", "beta", "gamma"))
+    with Study.create(tmp_path / "new", path, reuse=source / "old") as study:
+        study.train_experts()
+    assert hashes(source / "old") == before
+    taken = load_record(tmp_path / "new" / "experts" / "alpha")
+    assert taken is not None
+    assert taken.taken_from
+    assert taken.files
+
+
+def test_a_domain_that_was_not_trained_there_is_called_so(source: Path) -> None:
+    path = recipe(source, ("alpha", "beta", "gamma", "delta"))
+    given = source / "old" / "recipe.yaml"
+    shutil.move(source / "old" / "experts" / "beta", source / "brought")
+    shutil.rmtree(source / "old" / "experts" / "gamma")
+    text = given.read_text()
+    assert "beta.jsonl}" in text
+    given.write_text(text.replace("beta.jsonl}", "beta.jsonl, expert: brought}"))
+    dropped = kept(source, path).dropped
+    assert "`beta` had an expert that was brought: its expert is trained" in dropped
+    assert "`gamma` was not trained there: its expert is trained" in dropped
+    assert "`delta` is new: its expert is trained" in dropped
 
 
 def test_a_killed_take_over_is_gone_on_with(

@@ -72,8 +72,9 @@ def export(
         typer.Option(
             "--to",
             "--format",
-            help="shares (default): token counts as JSON; csv: a table of them; rows: the blended "
-            "rows; stream: the exact token stream as JSONL; trl, axolotl, llamafactory, "
+            help="shares (default): counts of tokens or examples as JSON; csv: a table of them; "
+            "rows: the blended rows; stream: the exact token stream as JSONL; trl, axolotl, "
+            "llamafactory, "
             "llamafactory-v1, ms-swift, megatron, nemo, olmo-core, torchtitan, huggingface: a "
             "configuration of that trainer; or the name of an exporter of yours.",
         ),

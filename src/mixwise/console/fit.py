@@ -33,7 +33,8 @@ def print_fit(found: SwarmFit) -> None:
     )
     print_text(
         f"The highest expected objective is ahead of uniform by {found.ahead:.2f} ± "
-        f"{found.ahead_deviation:.2f} (standard deviation)."
+        f"{found.ahead_deviation:.2f} (standard deviation)"
+        + (", less what leaving the prior takes off each." if found.prior else ".")
     )
     if found.rounding is not None:
         print_text(

@@ -83,8 +83,12 @@ class Exporter:
 
 
 def share_facts(recommendation: Recommendation) -> dict[str, Any]:
-    """The recommended shares by tokens, as trainers take them; by other units where they differ."""
-    facts: dict[str, Any] = {"shares_by": "tokens", "shares": recommendation.by_tokens.as_dict()}
+    """The recommended shares as trainers take them: by tokens, or by examples where runs count these.
+
+    Those by other units stand beside them where they differ.
+    """
+    unit = recommendation.horizons.unit
+    facts: dict[str, Any] = {"shares_by": unit, "shares": recommendation.by_tokens.as_dict()}
     if not recommendation.by_other_units:
         return facts
     units = {recommendation.shares_by: recommendation.mixture, **recommendation.by_other_units}

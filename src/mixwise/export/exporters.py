@@ -54,7 +54,7 @@ TRAINERS = (
 EXPORTERS: Table[Exporter] = Table(
     "exporter",
     (
-        Exporter("shares", "token counts as JSON", "mixture.json", make_shares),
+        Exporter("shares", "counts of tokens or examples as JSON", "mixture.json", make_shares),
         Exporter(
             "stream",
             "the exact token stream as JSONL",

@@ -17,13 +17,17 @@ from mixwise.study.workbench import Workbench
 
 
 def make_snippets(recommendation: Recommendation, workspace: Workbench) -> SnippetsFound:
-    """What `mixwise export` would write, for the token counts and for every trainer.
+    """What `mixwise export` would write, for the counts and for every trainer.
 
     Args:
         recommendation: The mixture.
         workspace: The opened study; trainers are handed over to where mixwise reads its data.
     """
-    shares = Snippet("shares", "token counts as JSON", _text(make_shares(recommendation, None)))
+    shares = Snippet(
+        "shares",
+        f"counts of {recommendation.horizons.unit} as JSON",
+        _text(make_shares(recommendation, None)),
+    )
     trainers: tuple[Snippet, ...] = ()
     if isinstance(workspace, Workspace) and not workspace.recipe.task_facts.has_labels:
         handover = make_handover(recommendation.by_tokens, recommendation.run, workspace)

@@ -76,7 +76,8 @@ def _headline(found: SwarmFit) -> list[str]:
         f"Expected objective {signed(found.expected)} (95 % {signed(low)} to {signed(high)} for "
         f"one run): the mean of {len(found.metrics)} metric(s), in standard deviations over the "
         "runs. The highest that is expected anywhere is ahead of the uniform mixture's by "
-        f"{number(found.ahead)} ± {number(found.ahead_deviation)}.",
+        f"{number(found.ahead)} ± {number(found.ahead_deviation)}"
+        + (", less what leaving the prior takes off each." if found.prior else "."),
         f"Runs that the fit did not see were ranked at ρ {estimate(found.fidelity.spearman)}, with "
         f"an error of {number(found.error)} of their spread.",
     ]

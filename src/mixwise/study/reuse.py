@@ -21,6 +21,7 @@ Source:
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Literal
 
 from mixwise.data.blend import allocate
-from mixwise.errors import MixwiseError, StudyError
+from mixwise.errors import MixwiseError, MixwiseWarning, StudyError
 from mixwise.mixture import Mixture
 from mixwise.recipe import Recipe
 from mixwise.study.folder import StudyFolder
@@ -97,7 +98,7 @@ def _find_experts(inputs: Inputs, other: StudyFolder, dropped: list[str]) -> dic
         if recipe.domains[name].expert is not None:
             continue
         if name not in folders:
-            dropped.append(f"`{name}` is new: its expert is trained")
+            dropped.append(f"`{name}` {_why_untrained(other, name)}: its expert is trained")
             continue
         run = _vouched(inputs, folders[name], "expert", dropped, f"the expert of `{name}`")
         if run is not None:
@@ -108,6 +109,20 @@ def _find_experts(inputs: Inputs, other: StudyFolder, dropped: list[str]) -> dic
         if name not in recipe.domains
     ]
     return _of_one_length(inputs, found, dropped)
+
+
+def _why_untrained(other: StudyFolder, name: str) -> str:
+    """Why the other study has trained no expert of a domain, as far as its recipe tells."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MixwiseWarning)  # of a recipe that was edited there
+            domains = other.recipe.domains
+    except MixwiseError:
+        return "is new, or was not trained there"
+    if name not in domains:
+        return "is new"
+    is_brought = domains[name].expert is not None
+    return "had an expert that was brought" if is_brought else "was not trained there"
 
 
 def _of_one_length(
@@ -212,7 +227,7 @@ def _vouched(
             return None
         for rows in _possible_rows(inputs, record):
             if record.fingerprint == fingerprint_there(inputs, folder, record, kind, rows):
-                require_unchanged(folder, record)
+                require_unchanged(folder, record, keeps=False)
                 return _Found(folder, record, rows)
     except MixwiseError as error:
         dropped.append(f"{what} was trained, but cannot be taken ({error})")

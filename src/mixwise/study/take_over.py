@@ -72,7 +72,7 @@ def _take(folder: Path, job: TrainingJob, inputs: Inputs, kind: Kind) -> None:
             "settings than are asked for now: go back to the recipe that it fits, or run the new "
             "one in another folder with `--reuse`, which keeps what is still valid"
         )
-    require_unchanged(folder, record)
+    record = require_unchanged(folder, record, keeps=False)
     partial = job.output.with_name(f".{job.output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     others = shutil.ignore_patterns(RUN_FILE, ".*")

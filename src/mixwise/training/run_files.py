@@ -28,7 +28,7 @@ def hash_run_files(folder: Path, hash_file: HashFile = hash_file) -> dict[str, s
 
 
 def require_unchanged(
-    folder: Path, record: RunRecord, hash_file: HashFile = hash_file
+    folder: Path, record: RunRecord, hash_file: HashFile = hash_file, *, keeps: bool = True
 ) -> RunRecord:
     """Refuse a run whose files are not those that its record vouches for.
 
@@ -38,6 +38,8 @@ def require_unchanged(
         folder: The run's folder.
         record: Its record.
         hash_file: Hashes a file; a study passes one that remembers unchanged files.
+        keeps: Whether hashes that an older record takes are written into the folder; not into that
+            of another study, which is only read.
 
     Returns:
         The record, with hashes.
@@ -46,7 +48,7 @@ def require_unchanged(
         DamagedError: Names the first file that is missing, differs, or is not of the run.
     """
     if not record.files:
-        return _adopt(folder, record, hash_file)
+        return _adopt(folder, record, hash_file, keeps=keeps)
     again = f"delete the folder {folder} to train the run again"
     for name, expected in record.files.items():
         path = folder / name
@@ -100,14 +102,16 @@ def _files(folder: Path) -> list[Path]:
     ]
 
 
-def _adopt(folder: Path, record: RunRecord, hash_file: HashFile) -> RunRecord:
+def _adopt(folder: Path, record: RunRecord, hash_file: HashFile, *, keeps: bool) -> RunRecord:
+    later = "every later change is found" if keeps else "a change of before cannot be found"
     warnings.warn(
         f"{folder / RUN_FILE}: an older mixwise recorded no hashes of the run's files: they are "
-        "taken as they are now, and every later change is found",
+        f"taken as they are now, and {later}",
         MixwiseWarning,
         stacklevel=3,
     )
     adopted = record.model_copy(update={"files": hash_run_files(folder, hash_file)})
-    with contextlib.suppress(OSError):  # an archived study is only read: said again next time
-        save_record(adopted, folder)
+    if keeps:
+        with contextlib.suppress(OSError):  # an archived study is only read: said again next time
+            save_record(adopted, folder)
     return adopted
