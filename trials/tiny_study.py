@@ -116,8 +116,6 @@ def in_new_process(function: Callable[[], None]) -> Outcome:
 @cache
 def _import_once() -> None:
     """Import what a fork need not import again, and let the collector pass over it."""
-    import scipy.stats
-
     import mixwise.api
     import mixwise.cli.app
     import mixwise.report.page
