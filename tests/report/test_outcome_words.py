@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.report.conftest import Parts
 
 from mixwise.decision.outcome import Margin, Outcome, OutcomeWord
 from mixwise.report.outcome_words import equals_words, outcome_words
@@ -18,7 +19,8 @@ def _final(word: OutcomeWord, *margins: float, noise: float | None = 0.5) -> Fin
     rows = tuple(
         Margin(f"b{k}", m, m / noise if noise else None, "unknown") for k, m in enumerate(margins)
     )
-    return FinalFound((1, 2), (), Outcome(word, noise, rows))
+    recommended = Parts(("math", "code"), "slopes").final().rows[:1]
+    return FinalFound((1, 2), recommended, Outcome(word, noise, rows))
 
 
 @pytest.mark.parametrize(
