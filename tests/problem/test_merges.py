@@ -128,10 +128,12 @@ def test_slopes_and_hessian_are_those_of_finite_differences(trained: Made) -> No
     assert np.allclose(found.hessian, second, atol=1e-4)
 
 
-def test_merges_answer_by_default(trained: Made) -> None:
-    study = trained(toy(log_likelihoods=("target/loss",)), ASKED)
-    answers = study.workspace.answers
-    assert (answers.averaged, answers.readings) == (("merged",), 0)
+@pytest.mark.parametrize(("budget", "answer"), [(0.5, "merged"), (0.1, "predictions")])
+def test_by_default_merges_answer_unless_experts_are_very_short(
+    trained: Made, budget: float, answer: str
+) -> None:
+    study = trained(toy(log_likelihoods=("target/loss",)), ASKED | {"budget": budget})
+    assert study.workspace.answers.averaged == (answer,)
 
 
 def test_predictions_are_averaged_where_they_are_known(trained: Made) -> None:

@@ -8,7 +8,7 @@ from mixwise.errors import RecipeError
 from mixwise.merging.rule_table import find_rule
 from mixwise.recipe import load_recipe
 from mixwise.scorer import SLOPES, VALUES
-from mixwise.study.answers import Answers, choose_answers
+from mixwise.study.answers import Answers, choose_answers, predictions_rank_better
 from mixwise.study.inputs import Inputs, Settings
 
 ACCURACY = ("{set: alpha, measure: loss}]", "{set: quiz, measure: accuracy}]")
@@ -50,3 +50,14 @@ def test_what_scoring_a_candidate_and_reading_an_expert_take(
 def test_a_rule_where_nothing_is_merged_is_refused(pico: Path) -> None:
     with pytest.raises(RecipeError, match="the merge rule `centre` has no effect"):
         answers_of(pico, ("answer: merged", "answer: predictions"), rule="centre")
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_language_model", "expected"),
+    [(6, True, True), (119, True, True), (120, True, False), (6, False, True), (9, False, False)],
+)
+def test_predictions_answer_for_short_experts_and_of_classifiers_for_very_short_ones(
+    steps: int, is_language_model: bool, expected: bool
+) -> None:
+    found = predictions_rank_better(steps, 120, is_language_model=is_language_model)
+    assert found == expected

@@ -15,7 +15,7 @@ from mixwise.progress import OnProgress
 from mixwise.recipe import hash_section
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.weighing import Means
-from mixwise.study.answers import Answers
+from mixwise.study.answers import Answers, predictions_rank_better
 from mixwise.study.folder import StudyFolder
 from mixwise.study.workbench import Workbench
 from mixwise.tracking.study import TrackedStudy
@@ -76,15 +76,22 @@ class ProblemBench(Workbench):
 
     @cached_property
     def answers(self) -> Answers:
-        """Who answers: merges by default (``docs/science.md`` §12), predictions where asked.
+        """Who answers: by default whoever ranks better, as far as it can.
 
         Predictions know −log p alone: where some metric is another, merges answer for that.
         """
         recipe, inputs = self.recipe, self.inputs
         points, wanted = inputs.horizons.points, recipe.settings.proxy.answer
         likelihoods = set(recipe.problem.log_likelihoods)
+        if wanted == "auto":
+            is_read = (
+                likelihoods
+                and self.rule.name == "linear"
+                and predictions_rank_better(points[-1], recipe.n_steps, is_language_model=False)
+            )
+            wanted = "predictions" if is_read else "merged"
         smooth = tuple(m for m in recipe.metrics if m.is_differentiable)
-        if wanted in ("auto", "merged"):
+        if wanted == "merged":
             return Answers(("merged",), ("merged",), smooth, points)
         read = tuple(m for m in recipe.metrics if m.name in likelihoods)
         if wanted == "both":

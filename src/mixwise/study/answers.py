@@ -14,6 +14,7 @@ from mixwise.scoring.weighing import Means
 from mixwise.study.inputs import Inputs
 
 CONTINUED_FROM = 2  # points at which every candidate is scored
+_MERGED_FROM = 1 / 15  # of a final run: from there on merges of classifiers rank better
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,28 @@ class Answers:
         return len(self.points) * self.step_lengths if "predictions" in self.averaged else 0
 
 
+def predictions_rank_better(steps: int, final_steps: int, *, is_language_model: bool) -> bool:
+    """Whether averaged predictions rank losses better than merges do, by what was measured.
+
+    Of language models they do wherever experts are shorter than the final run (``docs/science.md``
+    §9), of other networks where experts are very short (§12).
+
+    Args:
+        steps: Of the experts' runs.
+        final_steps: Of the final run.
+        is_language_model: Whether models are causal language models.
+    """
+    return steps < final_steps * (1 if is_language_model else _MERGED_FROM)
+
+
 def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
     """Choose who answers.
 
-    With short experts of language models predictions rank losses better (``docs/science.md`` §9);
-    of classifiers merges do (§12). Predictions know likelihoods alone, belong to the plain merge,
-    and are read from whole models; merges answer for metrics of the objective that are none, for
-    sets that are given the model itself, and where domains have heads of their own, of which an
-    expert has trained one. A merge rule that needs more than the experts has it at their end alone.
+    By default whoever ranks better (`predictions_rank_better`). Predictions know likelihoods alone,
+    belong to the plain merge, and are read from whole models; merges answer for metrics of the
+    objective that are none, for sets that are given the model itself, and where domains have heads
+    of their own, of which an expert has trained one. A merge rule that needs more than the experts
+    has it at their end alone.
 
     Args:
         inputs: The recipe's inputs.
@@ -94,9 +109,14 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
     wanted = recipe.proxy.answer
     if wanted == "auto":
         is_whole = recipe.evaluation.placement != "layers"
-        is_short = points[-1] < recipe.n_steps
-        is_plain = rule.name == "linear" and not recipe.task_facts.has_labels
-        is_read = is_short and is_whole and is_plain
+        is_plain = rule.name == "linear" and recipe.labels == "shared"
+        is_read = (
+            is_whole
+            and is_plain
+            and predictions_rank_better(
+                points[-1], recipe.n_steps, is_language_model=not recipe.task_facts.has_labels
+            )
+        )
         wanted = "predictions" if is_read else "merged"
     if wanted != "predictions":
         means: tuple[Means, ...] = ("merged", "predictions") if wanted == "both" else ("merged",)

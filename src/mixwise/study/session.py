@@ -33,7 +33,7 @@ from mixwise.study.workers import choose_run_device, choose_seats, cluster_of
 from mixwise.tracking.study import TrackedStudy
 
 _RESULTS = "results 4"  # form of the result files; one of another form is made anew
-_LABELLED = "results 5"  # the same where models are classifiers: `auto` answers by merges there
+_LABELLED = "results 5"  # the same of classifiers, of which `auto` chose otherwise before
 
 
 class Workspace(Workbench):
