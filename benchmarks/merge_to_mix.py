@@ -75,7 +75,7 @@ WAYS: Mapping[str, Callable[[Problem], Array]] = {
     "merge, loss, experts of T/20": lambda p: p.scores("merged", _SHORT, "loss"),
     DEFAULT: lambda p: p.continued("merged", _QUARTER),
     "predictions, continued, experts of T/4": lambda p: p.continued("predictions", _QUARTER),
-    "predictions, continued, experts of T/20": lambda p: p.continued("predictions", _SHORT),
+    "mixwise, experts of T/20": lambda p: p.continued("predictions", _SHORT),
 }
 
 

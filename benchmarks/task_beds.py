@@ -1,6 +1,6 @@
 """Labelled beds by the product itself: recipes with `task:`, every subset trained, a head each too.
 
-    python -m benchmarks.task_beds [BED …] [--scratch .bench/task]
+    python -m benchmarks.task_beds [BED …] [--parts 2 7 …] [--scratch .bench/task]
 
 Each bed is a folder with a recipe, a small base and data that packages bring. The product trains
 experts and all references, merges and scores; the script names mixtures and compares. A killed
@@ -19,7 +19,8 @@ Method:
     with the accuracy, or minus the loss, of trained models, the mean over targets, with 95 %
     bootstrap intervals over mixtures, beside what the seeds allow; regret is in points of accuracy
     or hundredths of a nat. *all heads kept* scores merges with the heads of absent domains too, by
-    shares of a billionth.
+    shares of a billionth. ``--parts 7`` adds experts of a seventh of a run, by merges and by
+    predictions, both continued; with a head each by merges, continued and not.
 """
 
 from __future__ import annotations
@@ -76,6 +77,27 @@ engine: {{workers: 1, threads: 1}}
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a bed's mixtures are answered.
+
+    Args:
+        name: What tables and folders call it.
+        part: Steps of a run over those of the experts.
+        answer: Value of ``proxy.answer``.
+        is_continued: Whether scores are continued to the end of a run.
+    """
+
+    name: str
+    part: int
+    answer: str
+    is_continued: bool
+
+
+PUBLISHED = Way("merge", 1, "merged", is_continued=False)
+DEFAULT = Way("mixwise", 4, "auto", is_continued=True)
+
+
+@dataclass(frozen=True, slots=True)
 class TaskBed:
     """A bed as a recipe reads it.
 
@@ -97,8 +119,8 @@ class TaskBed:
     has_heads: bool
     write: Callable[[Path], None]
 
-    def recipe(self, *, is_published: bool) -> str:
-        """Of the published way, or of the product's default."""
+    def recipe(self, way: Way) -> str:
+        """What is asked in one way."""
         return _RECIPE.format(
             task=self.task,
             keys=self.keys,
@@ -107,11 +129,18 @@ class TaskBed:
             horizon=STEPS * BATCH,
             rate=self.rate,
             batch=BATCH,
-            experts=STEPS * BATCH // (1 if is_published else 4),
-            halvings=0 if is_published else 2,
-            answer="merged" if is_published else "auto",
-            continued="false" if is_published else "true",
+            experts=STEPS // way.part * BATCH,
+            halvings=2 * way.is_continued,
+            answer=way.answer,
+            continued=str(way.is_continued).lower(),
         )
+
+    def ways_of(self, part: int) -> tuple[Way, Way]:
+        """Two ways to ask experts of a part of a run."""
+        merged = Way(f"merged, 1 of {part}", part, "merged", is_continued=True)
+        if self.has_heads:
+            return merged, Way(f"not continued, 1 of {part}", part, "merged", is_continued=False)
+        return merged, Way(f"predictions, 1 of {part}", part, "predictions", is_continued=True)
 
 
 def _write_sentiment(folder: Path) -> None:
@@ -183,12 +212,10 @@ BEDS: Mapping[str, TaskBed] = {
 }
 
 
-def open_study(folder: Path, bed: TaskBed, *, is_published: bool) -> Workspace:
-    """The study of one of a bed's recipes, its experts trained."""
-    study = StudyFolder.create(
-        folder / ("published" if is_published else "default"), folder / "recipe.yaml"
-    )
-    study.save_recipe(bed.recipe(is_published=is_published))
+def open_study(folder: Path, bed: TaskBed, way: Way) -> Workspace:
+    """The study of a bed in one way, its experts trained."""
+    study = StudyFolder.create(folder / way.name.replace(", ", "-"), folder / "recipe.yaml")
+    study.save_recipe(bed.recipe(way))
     workspace = Workspace(study, Settings(recipe_folder=folder, cache=folder / "cache"))
     workspace.runs.train_experts()
     return workspace
@@ -209,22 +236,31 @@ class Scored:
     ways: Mapping[str, tuple[Observation, ...]]
 
 
-def score_bed(name: str, scratch: Path) -> Scored:
-    """Write a bed, train and score all its mixtures."""
+def score_bed(name: str, scratch: Path, parts: Sequence[int] = ()) -> Scored:
+    """Write a bed, train and score all its mixtures.
+
+    Args:
+        name: The bed.
+        scratch: Folder of beds.
+        parts: Further lengths of the experts: steps of a run over theirs.
+    """
     bed, folder = BEDS[name], scratch / name
     bed.write(folder)
-    published, default = (open_study(folder, bed, is_published=each) for each in (True, False))
     mixtures = list(subsets(tuple(bed.domains)))
     if bed.has_heads:
         draws = np.random.default_rng(0).dirichlet(np.ones(len(bed.domains)), _N_RATIOS)
         mixtures += [Mixture(tuple(bed.domains), tuple(row)) for row in draws.tolist()]
+    published = open_study(folder, bed, PUBLISHED)
     truth = published.reference(SEEDS).runs(mixtures)
-    ways = {"merge": published.proxy.score(mixtures), "mixwise": default.proxy.score(mixtures)}
+    ways = {PUBLISHED.name: published.proxy.score(mixtures)}
     if bed.has_heads:
         whole = [_with_all_heads(mixture) for mixture in mixtures]
         ways["merge, all heads kept"] = published.proxy.score(whole)
     published.close()
-    default.close()
+    for way in (DEFAULT, *(way for part in parts for way in bed.ways_of(part))):
+        workspace = open_study(folder, bed, way)
+        ways[way.name] = workspace.proxy.score(mixtures)
+        workspace.close()
     return Scored(tuple(mixtures), truth, ways)
 
 
@@ -331,10 +367,11 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("beds", nargs="*", metavar="BED", help=f"of {', '.join(BEDS)}")
+    parser.add_argument("--parts", type=int, nargs="*", default=(), help="of a run: experts too")
     parser.add_argument("--scratch", type=Path, default=Path(".bench/task"))
     options = parser.parse_args()
     for name in options.beds or BEDS:
-        print_table(name, score_bed(name, options.scratch))
+        print_table(name, score_bed(name, options.scratch, options.parts))
 
 
 if __name__ == "__main__":
