@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.task_beds import BEDS, Scored, agreement, questions
+from benchmarks.task_beds import BEDS, DEFAULT, PUBLISHED, Scored, agreement, questions
 
 from mixwise.mixture import Mixture
 from mixwise.recipe import parse_recipe
@@ -15,11 +15,12 @@ from mixwise.search.methods.subsets import subsets
 
 
 @pytest.mark.parametrize("name", list(BEDS))
-@pytest.mark.parametrize("is_published", [True, False])
-def test_recipes_are_sound(name: str, *, is_published: bool) -> None:
-    recipe = parse_recipe(BEDS[name].recipe(is_published=is_published), "recipe.yaml")
-    assert recipe.n_steps == 120
-    assert recipe.experts.horizon_tokens == recipe.run_tokens // (1 if is_published else 4)
+def test_recipes_are_sound(name: str) -> None:
+    for way in (PUBLISHED, DEFAULT, *BEDS[name].ways_of(10)):
+        recipe = parse_recipe(BEDS[name].recipe(way), "recipe.yaml")
+        assert recipe.n_steps == 120
+        assert recipe.experts.horizon_tokens == recipe.run_tokens // way.part
+        assert (recipe.proxy.answer, recipe.proxy.continued) == (way.answer, way.is_continued)
     assert (recipe.labels == "per-domain") == BEDS[name].has_heads
 
 
