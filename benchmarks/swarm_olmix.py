@@ -6,8 +6,8 @@
 Method:
     As `benchmarks.swarm`, whose tables, draws and figures these are, with the regressors of Olmix'
     ``olmix.fit`` called as its ``run_fit`` calls them, in an interpreter that has its packages:
-    ``log_linear`` (L-BFGS from 300 points) and ``lightgbm`` (with RegMix' settings, which stop early
-    on the training runs themselves). Nothing here was tuned on the 60M table.
+    ``log_linear`` (L-BFGS from 300 points) and ``lightgbm`` (with RegMix' settings, which stop
+    early on the training runs themselves). Nothing here was tuned on the 60M table.
 
 Departures:
     Olmix stops a start where a step gains less than `early_stopping`, which is 0: never. Each start
