@@ -5,9 +5,11 @@ Notation:
 
 Method:
     A problem is a test set of one vendor and the mixtures of A. A way gives each mixture a score,
-    larger is better: by merges (accuracy, or minus the loss), by averaged predictions, or continued
-    to T and by longer steps with the product's own `weigh`, found from the corners and the uniform
-    mixture of A. Truth is the accuracy, or minus the loss, of trained models, a column a seed.
+    larger is better: by merges (accuracy, or minus the loss), by averaged predictions, or by either
+    continued to T with the product's own `weigh`, found from the corners and the uniform mixture of
+    A: merges, which are the default, through the points that the table has, predictions through
+    three points and by longer steps. Truth is the accuracy, or minus the loss, of trained models, a
+    column a seed.
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ import numpy as np
 from benchmarks.truth.horizons import longer
 from benchmarks.truth.labelled import LABELLED_BEDS
 from benchmarks.truth.labelled_table import LabelledRun, load_labelled
-from benchmarks.truth.subsets_bed import LONGER_POINTS, POINTS, STEPS
+from benchmarks.truth.subsets_bed import LONGER_POINTS, MERGED_POINTS, POINTS, STEPS
 
 from mixwise.arrays import Array
 from mixwise.mixture import Mixture
 from mixwise.objective import Metric
 from mixwise.scoring.table import TableRow, TableScorer
-from mixwise.scoring.weighing import LONGER_STEPS, ProxyPart, weigh
+from mixwise.scoring.weighing import LONGER_STEPS, Means, ProxyPart, weigh
 
 Measure = Literal["accuracy", "loss"]
 Candidates = Literal["subsets", "ratios", "all"]
@@ -126,25 +128,28 @@ class Problem:
         """Of the domains of A, ``(n_mixtures, n_domains)``."""
         return np.array([[m.as_dict()[name] for name in self.domains] for m in self.mixtures])
 
-    def continued(self, end: int) -> Array:
-        """Minus the loss by the product's default: the line, and longer steps, ``(n_mixtures,)``.
+    def continued(self, answer: Means, end: int) -> Array:
+        """Minus the loss, continued to the final horizon as the product does, ``(n_mixtures,)``.
 
         Args:
+            answer: Merges, the default, or predictions.
             end: Steps of the experts.
         """
-        points = [point for point in POINTS if point <= end][-_N_CONTINUED:]
-        asked = [("predictions", point, 1.0) for point in points]
-        asked += [(longer(c), end, c) for c in LONGER_STEPS if end in LONGER_POINTS]
+        places = MERGED_POINTS if answer == "merged" else POINTS
+        points = [point for point in places if point <= end][-_N_CONTINUED:]
+        asked = [(str(answer), point, 1.0) for point in points]
+        if answer == "predictions" and end in LONGER_POINTS:
+            asked += [(longer(c), end, c) for c in LONGER_STEPS]
         singles = [Mixture.single(self.domains, name) for name in self.domains]
         anchors = [*singles, Mixture.uniform(self.domains)]
         parts = [
-            ProxyPart("predictions", steps, steps, self._scorer(answer, steps, anchors), c)
-            for answer, steps, c in asked
+            ProxyPart(answer, steps, steps, self._scorer(kind, steps, anchors), c)
+            for kind, steps, c in asked
         ]
         metric = Metric(self.target, "loss", "min")
         base = {metric.name: self.answers.base.losses[self.target]}
-        found = weigh(parts, anchors, STEPS, [metric], ("predictions",), base)[metric.name]
-        stacked = [self.scores(answer, steps, "loss") for answer, steps, _ in asked]
+        found = weigh(parts, anchors, STEPS, [metric], (answer,), base)[metric.name]
+        stacked = [self.scores(kind, steps, "loss") for kind, steps, _ in asked]
         return np.asarray(found.weights @ np.stack(stacked) - found.shift)
 
     def place(self, members: Sequence[str]) -> int:

@@ -57,7 +57,7 @@ _PAPER = 0.57  # mean correlation that the paper reports for language
 _SHORT, _QUARTER = 6, 30  # steps of experts: T/20, T/4
 PUBLISHED = "merge, accuracy (Merge to Mix)"
 PERFECT = "a perfect proxy"
-DEFAULT = "mixwise, experts of T/20"
+DEFAULT = "mixwise, experts of T/4"
 
 
 def _mergemix(problem: Problem) -> Array:
@@ -73,8 +73,9 @@ WAYS: Mapping[str, Callable[[Problem], Array]] = {
     "predictions, loss (MixMin)": lambda p: p.scores("predictions", STEPS, "loss"),
     "merge, accuracy, experts of T/20": lambda p: p.scores("merged", _SHORT, "accuracy"),
     "merge, loss, experts of T/20": lambda p: p.scores("merged", _SHORT, "loss"),
-    DEFAULT: lambda p: p.continued(_SHORT),
-    "mixwise, experts of T/4": lambda p: p.continued(_QUARTER),
+    DEFAULT: lambda p: p.continued("merged", _QUARTER),
+    "predictions, continued, experts of T/4": lambda p: p.continued("predictions", _QUARTER),
+    "predictions, continued, experts of T/20": lambda p: p.continued("predictions", _SHORT),
 }
 
 

@@ -67,6 +67,7 @@ evaluation:
   sets:
     outils: {{files: "{demo}/data/outils.jsonl.gz"}}
     echo: {{kind: repetition}}
+  max_sequences: 16
 training: {{learning_rate: 2.5e-4, batch_sequences: 4, warmup_steps: 1}}
 objective:
   metrics: [{{set: outils, measure: loss}}, {{set: echo, measure: repeated}}]

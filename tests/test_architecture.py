@@ -189,3 +189,9 @@ def test_help_loads_nothing_heavy(code: str) -> None:
 )
 def test_values_load_no_torch(module: str) -> None:
     assert "torch" not in imported_in_a_new_process(f"import mixwise.{module}")
+
+
+def test_how_far_a_study_is_needs_neither_torch_nor_charts() -> None:
+    loaded = imported_in_a_new_process("import mixwise.stages.status, mixwise.study.folder")
+    assert "mixwise.stages.status" in loaded
+    assert not loaded & set(HEAVY)

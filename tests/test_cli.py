@@ -282,7 +282,9 @@ def test_a_study_that_the_disk_cannot_hold_is_refused(
     assert "but 0.00 GB are free" in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_leaves_a_snapshot_and_says_how_to_resume(
     number: signal.Signals, pico: Path, tmp_path: Path
 ) -> None:

@@ -11,7 +11,9 @@ from mixwise.errors import DamagedError, DataError
 from mixwise.files import HashMemo, hash_file, load_sealed, parse_sealed, seal
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+)
 CONTENT = {"größe": [1, 2.5, None], "shares": {"b": 0.1, "a": 0.9}, "ok": True}
 DAY = 24 * 3600
 

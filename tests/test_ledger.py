@@ -168,8 +168,14 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path, content: bytes) -> 
 
 
 def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="not a readable ledger"):
+    with pytest.raises(ResourceError, match=r"cannot be opened \(unable to open database file\)"):
         Ledger(tmp_path)
+
+
+def test_a_ledger_whose_disk_is_gone_is_not_to_be_deleted(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="see that its disk is there") as caught:
+        Ledger(tmp_path / "unmounted" / "ledger.sqlite")
+    assert "delete" not in str(caught.value)
 
 
 def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:

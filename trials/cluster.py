@@ -134,6 +134,7 @@ class Bed:
         """Begin the main job."""
         recipe = self.folder / "source" / f"{study}.yaml"
         text = RECIPE.replace("horizon_tokens: 256", LONGER)
+        text += "search: {max_repetition: 100}\n"  # the data are few
         recipe.write_text(re.sub(r"engine: .*\n", engine, text))
         environment = dict(os.environ)
         if engine == ON_RAY:

@@ -5,6 +5,7 @@ A command runs in a fork of this process, which has imported what takes seconds.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from multiprocessing.util import _run_finalizers
 from pathlib import Path
 
@@ -87,9 +88,7 @@ def run_cli(place: Path, arguments: Sequence[str]) -> None:
 
 def in_new_process(function: Callable[[], None]) -> Outcome:
     """Run a function in a fork of this process, which has imported what takes seconds."""
-    import mixwise.scoring.worker.evaluator
-    import mixwise.training.finetune  # noqa: F401  what a fork need not import again
-
+    _import_once()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = os.fork()
         if not process:
@@ -112,6 +111,20 @@ def in_new_process(function: Callable[[], None]) -> Outcome:
             file.seek(0)
             texts.append(file.read().decode(errors="replace"))
         return Outcome(os.waitstatus_to_exitcode(status), *texts)
+
+
+@cache
+def _import_once() -> None:
+    """Import what a fork need not import again, and let the collector pass over it."""
+    import mixwise.api
+    import mixwise.cli.app
+    import mixwise.report.page
+    import mixwise.scoring.worker.evaluator
+    import mixwise.stages.verify
+    import mixwise.training.finetune  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 def write_source(folder: Path) -> None:

@@ -29,6 +29,13 @@ _REMEMBERED_SECONDS = 24 * 3600.0
 _TICK_SECONDS = 2.0  # within one tick of the file system a file may change and keep its times
 
 
+def user_cache() -> Path:
+    """Where mixwise keeps what can be made anew: ``$MIXWISE_CACHE``, or its place in the cache."""
+    own = os.environ.get("MIXWISE_CACHE")
+    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(own) if own else shared / "mixwise"
+
+
 def hash_file(path: Path) -> str:
     """Hash the content of a file (BLAKE2b, 128 bits of it).
 

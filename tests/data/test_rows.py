@@ -122,6 +122,11 @@ def test_a_broken_table_is_named(tmp_path: Path, content: str, rule: str) -> Non
     refuse(rule, tmp_path, "d.csv")
 
 
+def test_a_tab_in_an_error_is_written_out(tmp_path: Path) -> None:
+    (tmp_path / "d.tsv").write_text('text\tb\n"a"b\t2\n')
+    refuse(r"d\.tsv:2: a broken table \('\\t' expected", tmp_path, "d.tsv")
+
+
 def test_columns_that_nobody_asked_for_cannot_do_harm(tmp_path: Path) -> None:
     bad = pa.Array.from_buffers(
         pa.string(), 2, [*pa.array(["ab", "cd"]).buffers()[:2], pa.py_buffer(b"a\xffcd")]
@@ -132,6 +137,13 @@ def test_columns_that_nobody_asked_for_cannot_do_harm(tmp_path: Path) -> None:
     assert texts(tmp_path, "d.parquet") == ["a", "b"]
     refuse(r"d\.parquet:1: `bad` cannot be read \(.*utf-8.*\)", tmp_path, "d.parquet", field="bad")
     refuse(r"d\.parquet:1: `day` cannot be read", tmp_path, "d.parquet", field="day")
+
+
+@pytest.mark.parametrize("kind", ["m", "n"])
+def test_a_field_inside_that_is_not_there_is_named(tmp_path: Path, kind: Any) -> None:
+    table = pa.table({"m": [[{"body": "a"}]], "n": [{"other": "a"}]})
+    pq.write_table(table, tmp_path / "d.parquet")
+    refuse(rf"d\.parquet:1: .*`{kind}\.body`", tmp_path, "d.parquet", field=f"{kind}.body")
 
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])

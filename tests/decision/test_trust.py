@@ -74,7 +74,7 @@ def test_shuffled_scores_are_not_trusted() -> None:
     verdict = measured(np.random.default_rng(1).permutation(TRUTH))
     assert verdict is not None
     assert (verdict.word, verdict.is_clear) == ("do not trust", True)
-    assert any("`horizon_tokens`" in remedy for remedy in verdict.remedies)
+    assert any("by a lower learning rate or shorter runs" in text for text in verdict.remedies)
 
 
 def test_few_references_leave_it_unclear() -> None:
@@ -207,6 +207,29 @@ def test_without_references_ranks_are_foreseen(
     assert ("is not known" in verdict.reasons[place]) == (not path)
 
 
+def test_a_verdict_on_other_networks_says_where_its_limits_come_from() -> None:
+    verdict = judge_expected(RANKED, (SETTLED,), share=0.1, ground="other networks")
+    assert verdict.word == "trust the ranking only"
+    assert "measured on language models" in verdict.reasons[-1]
+    theory = judge_predicted(
+        0.1, (0.01,), "linear", n_calibration=0, n_references=12, ground="other networks"
+    )
+    assert theory.word == "trust the ranking only"
+    assert "measured on language models" in theory.reasons[-1]
+
+
+def test_without_references_no_ranking_of_domains_with_own_heads_is_trusted() -> None:
+    verdict = judge_expected(RANKED, (SETTLED,), share=0.1, ground="own heads")
+    assert verdict.word == "do not trust"
+    assert "a head of its own" in verdict.reasons[0]  # what decides is said first
+    assert "twice as long" in verdict.remedies[0]
+    theory = judge_predicted(
+        0.1, (0.01,), "linear", n_calibration=0, n_references=12, ground="own heads"
+    )
+    assert theory.word == "do not trust"
+    assert "references" in theory.remedies[-1]
+
+
 def test_a_step_has_no_points_along_which_the_best_mixture_moves() -> None:
     verdict = judge_expected(RANKED, (), share=0.02, is_one_step=True)
     assert verdict.reasons[1].endswith("is not known: a single step has no points along it")
@@ -226,6 +249,6 @@ def test_short_experts_that_rank_badly_should_be_longer() -> None:
     )
     assert long is not None
     assert short is not None
-    assert any("shorter `horizon_tokens`" in remedy for remedy in long.remedies)
+    assert any("shorter runs (" in remedy for remedy in long.remedies)
     assert any("twice as long" in remedy for remedy in short.remedies)
     assert not any("shorter" in remedy for remedy in short.remedies)

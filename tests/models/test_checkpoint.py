@@ -47,6 +47,27 @@ def test_half_a_file_is_refused(pico_base: Path, tmp_path: Path) -> None:
         open_checkpoint(copy)
 
 
+@pytest.mark.parametrize("name", ["\\u202egpj", "9" * 6000])
+def test_what_a_header_holds_is_told_in_one_short_line(tmp_path: Path, name: str) -> None:
+    header = f'{{"w": {{"dtype": "{name}", "shape": [1], "data_offsets": [0, 4]}}}}'.encode()
+    (tmp_path / "config.json").write_text("{}")
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(CheckpointError, match="not a whole safetensors file") as told:
+        open_checkpoint(tmp_path)
+    assert str(told.value).isprintable()
+    assert len(str(told.value)) < 1000
+
+
+def test_a_configuration_that_is_nested_too_deep_is_refused(
+    pico_base: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(pico_base, tmp_path / "copy"))
+    (copy / "config.json").write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match=r"config.json: cannot be read"):
+        open_checkpoint(copy)
+
+
 def test_missing_shard_is_refused(pico_base: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 

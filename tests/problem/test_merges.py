@@ -128,9 +128,15 @@ def test_slopes_and_hessian_are_those_of_finite_differences(trained: Made) -> No
     assert np.allclose(found.hessian, second, atol=1e-4)
 
 
+def test_merges_answer_by_default(trained: Made) -> None:
+    study = trained(toy(log_likelihoods=("target/loss",)), ASKED)
+    answers = study.workspace.answers
+    assert (answers.averaged, answers.readings) == (("merged",), 0)
+
+
 def test_predictions_are_averaged_where_they_are_known(trained: Made) -> None:
     problem = toy(metrics=(LOSS, ACCURACY), log_likelihoods=("target/loss",))
-    study = trained(problem, ASKED)  # experts are short, so predictions answer
+    study = trained(problem, ASKED | {"proxy": {"answer": "predictions"}})
     assert study.workspace.answers.averaged == ("predictions",)
     likelihoods = [np.exp(-measured(build(), expert(study, n))["target/loss"]) for n in NAMES]
     found = examples(study, BY_TWO)
@@ -244,7 +250,8 @@ def test_values_of_a_merge_that_are_none_or_too_few_name_the_merge(trained: Made
 def test_a_mixture_in_another_order_is_the_same_and_other_domains_are_refused(
     trained: Made,
 ) -> None:
-    study = trained(toy(log_likelihoods=("target/loss",)), ASKED)
+    by_predictions = ASKED | {"proxy": {"answer": "predictions"}}
+    study = trained(toy(log_likelihoods=("target/loss",)), by_predictions)
     wanted = examples(study, BY_TWO)["target/loss"]
     turned = Mixture(("right", "both", "left"), (0.7, 0.0, 0.3))
     assert np.array_equal(examples(study, turned)["target/loss"], wanted)

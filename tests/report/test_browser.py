@@ -186,3 +186,20 @@ def test_a_page_is_printed_without_its_controls(browser: Browser, make_study: Ma
     visit.page.emulate_media(media="print")
     assert not visit.page.get_by_role("button", name="Copy the table").is_visible()
     assert visit.page.locator("#chart-agreement .main-svg").is_visible()
+
+
+def test_nothing_of_a_printed_page_is_cut_off_and_ink_is_dark(
+    browser: Browser, make_study: MakeStudy
+) -> None:
+    visit = Visit(browser, save_report(make_study()), 700, "dark")  # paper is 18 cm within margins
+    visit.page.emulate_media(media="print", color_scheme="dark")
+    assert visit.overflow() <= 0
+    hidden = visit.page.evaluate(
+        "[...document.querySelectorAll('.box, pre')].filter(e => !e.closest('details')).filter("
+        "e => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight + 1)"
+        ".map(e => e.getAttribute('aria-label'))"
+    )
+    assert hidden == []
+    paper = "getComputedStyle(document.body)"
+    assert visit.page.evaluate(f"{paper}.color") == "rgb(28, 35, 48)"
+    assert visit.page.evaluate(f"{paper}.backgroundColor") == "rgb(255, 255, 255)"

@@ -72,6 +72,13 @@ def test_experts_by_gradients_are_made_together(pico: Path, tmp_path: Path) -> N
         train_some_experts(study, ["beta"])
 
 
+def test_nothing_begins_before_the_names_are_known(made: Path, mixwise: Cli) -> None:
+    code, _, err = mixwise("experts", made, "--only", "nosuch")
+    assert code == 1
+    assert "`nosuch` is no domain of the study" in err
+    assert "begins" not in err
+
+
 def test_no_name_is_a_usage_error(made: Path, mixwise: Cli) -> None:
     assert mixwise("experts", made, "--only", " , ")[0] == 2
 

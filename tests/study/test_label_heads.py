@@ -344,6 +344,7 @@ def test_check_says_which_head_reads_a_set_and_which_labels_it_lacks(
     assert "`evaluation.sets.extra`: is read with the head of `books`" in said
     assert "no held-out example has the label `3`" in said
     assert "`objective`: reads the heads of `films`, `books`, `songs`, which a mixture" in said
+    assert "`labels: per-domain`: experts take 50 % of a final run's steps; in " in said
 
 
 def test_a_domain_that_always_has_a_share_is_not_warned_of(job: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,36 @@ def test_another_form_is_named_with_what_to_do() -> None:
     del content["proxy"]["objective"]
     with pytest.raises(StudyError, match=r"x.json: was written by another .*`proxy.objective`"):
         parse_result(Recommendation, content, "x.json")
+
+
+def _empty_rows(content: Any) -> None:
+    content["rows"] = []
+
+
+def _other_direction(content: Any) -> None:
+    next(iter(content["metrics"].values()))["direction"] = "<script>"
+
+
+def _short_line(content: Any) -> None:
+    of_domain = next(iter(content["profiles"]["lines"].values()))
+    of_domain[next(iter(of_domain))].pop()
+
+
+@pytest.mark.parametrize(
+    ("result", "change"),
+    [
+        (PARTS.final(), _empty_rows),
+        (PARTS.search(), _other_direction),
+        (PARTS.search(), _short_line),
+    ],
+)
+def test_values_that_do_not_fit_each_other_are_refused(
+    result: Any, change: Callable[[Any], None]
+) -> None:
+    content = json.loads(json.dumps(result_to_json(result)))
+    change(content)
+    with pytest.raises(StudyError, match=r"x.json: was written by another"):
+        parse_result(type(result), content, "x.json")
 
 
 def test_a_result_of_other_inputs_is_not_loaded(tmp_path: Path) -> None:

@@ -116,12 +116,18 @@ def _read(file: str, folder: Path, rng: Random) -> object:
 
 
 def _source(file: str, keys: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    from mixwise.errors import RecipeError, printable
     from mixwise.recipe import TextSource
     from mixwise.recipe.domains import EvaluationSource
 
-    if keys.get("records") == "choice":
-        return EvaluationSource(files=file, kind="choice", fields=keys["fields"])
-    return TextSource(files=file, **keys)
+    try:
+        if keys.get("records") == "choice":
+            return EvaluationSource(files=file, kind="choice", fields=keys["fields"])
+        return TextSource(files=file, **keys)
+    except ValidationError as error:  # names that no recipe may hold, as its loader refuses them
+        raise RecipeError(printable(str(error))) from None
 
 
 def _rows(path: Path) -> Iterator[object]:

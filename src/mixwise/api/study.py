@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mixwise.api.opened import OpenedStudy
 from mixwise.console.notices import keeping_warnings
 from mixwise.errors import StudyError, printable
-from mixwise.progress import OnProgress, silent
+from mixwise.files import user_cache
+from mixwise.progress import OnProgress, OnStage, silent, silent_stage
 from mixwise.recipe import Recipe, add_domains, load_recipe
 from mixwise.study.column_domains import find_values
 from mixwise.study.devices import parse_fleet, require_price
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 def cache_folder() -> Path:
     """Folder of the token cache: ``$MIXWISE_CACHE``, or mixwise's place in the user's cache."""
-    own = os.environ.get("MIXWISE_CACHE")
-    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(own) if own else shared / "mixwise") / "tokens"
+    return user_cache() / "tokens"
 
 
 @contextmanager
@@ -329,6 +327,7 @@ def train_some_experts(
     *,
     trust_remote_code: bool = False,
     on_progress: OnProgress = silent,
+    on_stage: OnStage = silent_stage,
 ) -> dict[str, Path]:
     """Train the experts of some domains, while other processes may train those of others.
 
@@ -337,6 +336,7 @@ def train_some_experts(
         domains: Names of the domains.
         trust_remote_code: Whether code from the base model's folder may run.
         on_progress: Told how far training has come.
+        on_stage: Told that it begins, once names and study are in order.
 
     Returns:
         Folder of each of their experts.
@@ -351,4 +351,4 @@ def train_some_experts(
     from mixwise.study.inputs import Settings
 
     settings = Settings(folder.recipe_folder, cache_folder(), trust_remote_code)
-    return train_some(folder, settings, tuple(dict.fromkeys(domains)), on_progress)
+    return train_some(folder, settings, tuple(dict.fromkeys(domains)), on_progress, on_stage)

@@ -52,9 +52,12 @@ def _train_some(folder: Path, domains: str, trust_remote_code: bool) -> dict[str
     if not names:
         raise typer.BadParameter("--only takes names of domains, such as math,code")
     with console.progress("experts") as shown:
-        shown.begin("experts")
         return train_some_experts(
-            folder, names, trust_remote_code=trust_remote_code, on_progress=shown
+            folder,
+            names,
+            trust_remote_code=trust_remote_code,
+            on_progress=shown,
+            on_stage=shown.stage,
         )
 
 

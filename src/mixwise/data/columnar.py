@@ -52,7 +52,8 @@ def read_parquet(path: Path, wanted: Sequence[Wanted]) -> Iterator[FileRow]:
     with _damage_told(pyarrow, place, "Parquet"), pyarrow.parquet.ParquetFile(path) as table:
         names = chosen_columns(wanted, [str(n) for n in table.schema_arrow.names], place)
         asked = [each.field for each in wanted if each.field not in names]
-        nested = [field for field in asked if field.split(".")[0] in names]
+        leaves = [str(table.schema.column(i).path) for i in range(len(table.schema))]
+        nested = [f for f in asked if any(leaf == f or leaf.startswith(f + ".") for leaf in leaves)]
         whole = [name for name in names if not any(f.startswith(name + ".") for f in nested)]
         number = 0
         for batch in table.iter_batches(batch_size=_ROWS, columns=[*whole, *nested]):

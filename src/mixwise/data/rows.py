@@ -143,7 +143,8 @@ def _read_csv(path: Path, delimiter: str, wanted: Sequence[Wanted]) -> Iterator[
                 yield FileRow({name: cells[i] for name, i in columns}, str(path), line)
             line = reader.line_num + 1
     except csv.Error as error:
+        why = printable(str(error))
         raise DataError(
-            f"{place}:{reader.line_num}: a broken table ({error}): repair the line, or quote its "
-            "cells"
+            f"{place}:{reader.line_num}: a broken table ({why}): repair the line, or quote "
+            "its cells"
         ) from None

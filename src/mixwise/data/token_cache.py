@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mixwise.errors import DamagedError, DataError, MixwiseWarning, StudyError
+from mixwise.errors import DamagedError, DataError, MixwiseWarning, StudyError, printable
 from mixwise.files import MEMO_FILE, HashMemo, hash_file, load_sealed, seal
 
 FACTS_FILE = "facts.json"
@@ -59,11 +59,12 @@ def _damage(folder: Path, hashes: HashMemo) -> str | None:
             return f"{facts}: is damaged (it names no files)"
         for file, expected in files.items():
             if hashes(folder / file) != expected:
-                return f"{folder / file}: is damaged (its content is not what was written)"
+                place = f"{folder}/{printable(str(file))}"
+                return f"{place}: is damaged (its content is not what was written)"
     except FileNotFoundError:
         return f"{facts}: is missing"
     except DataError:
-        return f"{folder / file}: is missing or cannot be read"
+        return f"{folder}/{printable(str(file))}: is missing or cannot be read"
     except (StudyError, DamagedError) as error:
         return str(error).removesuffix(": it is made anew")
     return None

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from mixwise.arrays import Array
 from mixwise.decision.calibration import Calibrated
@@ -85,6 +84,8 @@ def expect_ranks(calibrated: Calibrated) -> ExpectedRanks:
     Zero where nothing tells mixtures apart. What the proxy may miss is drawn from its posterior,
     which is what is usual where no reference was trained, and what continuing the scores adds.
     """
+    from scipy.stats import rankdata  # a second to import, and `status` does without it
+
     problem = calibrated.problem
     points = sample(problem.space, _N_PREDICTED, seed=problem.seed)
     proxies = calibrated.surface.measured(points)  # a prior, known for sure, agrees with itself

@@ -20,6 +20,11 @@ Method:
     trusted: the noise that merging averages away is as large as what curvature does, and experts
     alone do not show it.
 
+    What is usual, and the limit of b, were measured on language models. On classifiers a verdict
+    without references was right little more often than by chance (§12), which is said with it; and
+    where every domain has a head of its own it is never trusted: there short experts ranked
+    mixtures backwards, and kept heads do not move with the shares as the theory has it.
+
     A remedy is named only where ``docs/science.md`` measured that it helps (§4 calibration, shorter
     horizons and lower rates), or where it settles what is not known (more references). Correcting
     the merge's weights is none of them: it mends the level and spoils the ranks (§3).
@@ -43,11 +48,18 @@ from mixwise.decision.forecast import ExpectedRanks
 
 Word = Literal["trust", "trust the ranking only", "do not trust"]
 Basis = Literal["measured", "predicted"]
+Ground = Literal["language models", "other networks", "own heads"]
 RANK_LIMIT = 0.9
 LEVEL_LIMIT = 0.25
 CURVATURE_LIMIT = 0.73
 _LONGER = "train experts twice as long (double `budget`, or set `experts.horizon_tokens`)"
 _LINEAR = "linear"
+_DOUBTS: dict[Ground, str] = {
+    "other networks": "what is foreseen here was measured on language models; on classifiers such "
+    "a verdict was right little more often than by chance",
+    "own heads": "each domain has a head of its own: in our benchmark short experts ranked such "
+    "mixtures backwards, so that without references no ranking is trusted",
+}
 LARGE_UPDATE = 0.15  # relative size of a task vector beyond which second order is no guide
 
 
@@ -157,6 +169,7 @@ def judge_predicted(
     *,
     n_calibration: int,
     n_references: int,
+    ground: Ground = "language models",
 ) -> Trust:
     """Judge the proxy before any reference is trained.
 
@@ -166,9 +179,11 @@ def judge_predicted(
         rule: The proxy's merge rule.
         n_calibration: Mixtures that the study trains for calibration.
         n_references: References that a validation should have.
+        ground: What is merged.
     """
     ranks = (
-        curvature is not None
+        ground != "own heads"
+        and curvature is not None
         and curvature <= CURVATURE_LIMIT
         and max(relative_sizes) <= LARGE_UPDATE
     )
@@ -186,6 +201,8 @@ def judge_predicted(
             f"the largest update is {_percent(max(relative_sizes))} of the base; beyond "
             f"{_percent(LARGE_UPDATE)} the theory is no guide"
         )
+    if ground in _DOUBTS:
+        reasons.append(_DOUBTS[ground])
     if rule != _LINEAR:
         reasons.append(f"this prediction is for the linear merge, but the study uses `{rule}`")
     calibration = _calibration_remedy(n_calibration, is_calibrated=False, is_continued=False)
@@ -203,7 +220,12 @@ def judge_predicted(
 
 
 def judge_expected(
-    ranks: ExpectedRanks, path: Sequence[BestAt], *, share: float, is_one_step: bool = False
+    ranks: ExpectedRanks,
+    path: Sequence[BestAt],
+    *,
+    share: float,
+    is_one_step: bool = False,
+    ground: Ground = "language models",
 ) -> Trust:
     """Judge a recommendation that no reference was trained to check.
 
@@ -212,8 +234,10 @@ def judge_expected(
         path: The best mixture along the experts' runs; empty where not all scores are continued.
         share: Steps of the experts' runs over those of the final one.
         is_one_step: Whether experts are a step each, with no points along it.
+        ground: What is merged.
     """
     works, moves = ranks.middle >= RANK_LIMIT, not has_settled(path)
+    is_foreseen = ground != "own heads"
     reasons = [
         f"no reference was trained to check it: from what the proxy usually misses, ρ is expected "
         f"to be {ranks.middle:.2f} ({ranks.low:.2f} to {ranks.high:.2f}); at least "
@@ -237,7 +261,9 @@ def judge_expected(
             f"experts read {_percent(share)} of what the final run reads, and how the best mixture "
             f"moves from there is not known: {cause}"
         )
-    if not works or moves:
+    if ground in _DOUBTS:  # what decides is said first
+        reasons.insert(len(reasons) if is_foreseen else 0, _DOUBTS[ground])
+    if not works or moves or not is_foreseen:
         remedies.append(
             _LONGER if share < 1 else "train mixtures for calibration (`calibration.mixtures`)"
         )
@@ -245,7 +271,7 @@ def judge_expected(
         "verify it: `verify: true`, or `mixwise run RECIPE --verify`, trains references and "
         "baselines, beyond the budget"
     )
-    word = _word(ranks=works and not moves, levels=False)
+    word = _word(ranks=is_foreseen and works and not moves, levels=False)
     return Trust(word, "predicted", False, tuple(reasons), tuple(remedies))
 
 
@@ -264,9 +290,9 @@ def _remedies(
         found.append(_LONGER)
     elif not ranks:
         found.append(
-            "search with experts that move less, by a lower `training.learning_rate` or a shorter "
-            "`horizon_tokens`: in our benchmark their merges ranked better, though a very short "
-            "horizon predicts a long one badly"
+            "search with experts that move less, by a lower learning rate or shorter runs "
+            "(`training.learning_rate` and `experts.horizon_tokens` in a recipe): in our benchmark "
+            "their merges ranked better, though a very short run predicts a long one badly"
         )
     return tuple(found)
 

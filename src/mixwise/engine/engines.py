@@ -13,7 +13,7 @@ from mixwise.errors import RecipeError
 from mixwise.recipe.sections import EngineSettings
 from mixwise.registry import Table, add_name
 
-_OF_CLUSTERS = ("address", "memory_gb")  # keys of the recipe's `engine`
+_OF_CLUSTERS = ("address", "memory_gb", "storage")  # keys of the recipe's `engine`
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Exporter:
 
 
 def share_facts(recommendation: Recommendation) -> dict[str, Any]:
-    """The recommended shares as trainers take them: by tokens, or by examples in runs of these.
+    """The recommended shares as trainers take them: by tokens, or by examples where runs do.
 
     Those by other units stand beside them where they differ.
     """

@@ -22,7 +22,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mixwise.errors import MixwiseError, MixwiseWarning, StudyError, first_line, printable
+from mixwise.errors import (
+    MixwiseError,
+    MixwiseWarning,
+    ResourceError,
+    StudyError,
+    first_line,
+    printable,
+)
 from mixwise.ledger.copies import copy_to_memory
 from mixwise.ledger.rows import (
     UNREADABLE,
@@ -55,7 +62,7 @@ class Ledger:
 
     Raises:
         StudyError: If the file is no ledger of this version, or damaged.
-        ResourceError: If the disk is full.
+        ResourceError: If the disk is full, or the file cannot be opened.
     """
 
     def __init__(self, path: Path, *, keep_damaged: bool = False, read_only: bool = False) -> None:
@@ -268,6 +275,11 @@ class Ledger:
             if name.startswith("SQLITE_IOERR") or name in _NOT_DAMAGED:
                 raise explain_failed_write(error, self._path) from None
             reason = printable(str(error))
+            if name.startswith("SQLITE_CANTOPEN"):  # nothing was read, so nothing is damaged
+                raise ResourceError(
+                    f"{self._path}: cannot be opened ({reason}): see that its disk is there and "
+                    "that it is a file which you may read and write, and run the command again"
+                ) from None
             raise StudyError(f"{self._path}: not a readable ledger ({reason}): {_CURE}") from None
 
     @contextmanager

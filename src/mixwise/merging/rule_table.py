@@ -6,7 +6,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,11 +29,9 @@ from mixwise.merging.rules.corrections import (
     by_pairs,
     by_pairs_and_centre,
     by_references,
-    centre_runs,
     find_runs,
-    pair_and_centre_runs,
-    pair_runs,
 )
+from mixwise.merging.rules.extra_runs import OWN_EXTRA_RUNS, ExtraRuns, no_runs
 from mixwise.merging.rules.inputs import Ingredients
 from mixwise.merging.rules.optimiser_aware import optimiser_aware, optimiser_aware_by_centre
 from mixwise.merging.rules.rule import (
@@ -46,7 +44,6 @@ from mixwise.merging.rules.rule import (
     shares_as_merge_weights,
 )
 from mixwise.merging.rules.trajectory import along_trajectories, blended
-from mixwise.mixture import Mixture
 from mixwise.registry import Table, add_name
 
 Need = Literal["trajectories", "references", "second moments"]
@@ -66,7 +63,7 @@ class NamedRule:
 
     name: str
     source: str
-    extra_runs: Callable[[Sequence[str]], tuple[Mixture, ...]]
+    extra_runs: ExtraRuns
     needs: frozenset[Need]
     make: Callable[[NamedRule, ExpertPool], MergeRule]
 
@@ -77,10 +74,6 @@ class NamedRule:
             RecipeError: If the pool lacks something that the rule needs.
         """
         return self.make(self, pool)
-
-
-def _no_runs(domains: Sequence[str]) -> tuple[Mixture, ...]:
-    return ()
 
 
 def _linear(pool: ExpertPool) -> Coefficients:
@@ -143,46 +136,51 @@ _MOMENTS: frozenset[Need] = frozenset({"second moments"})
 _REFERENCES: frozenset[Need] = frozenset({"references"})
 _OWN = "own; docs/science.md"
 
+
+def _row(
+    name: str,
+    source: str,
+    needs: frozenset[Need],
+    make: Callable[[NamedRule, ExpertPool], MergeRule],
+) -> NamedRule:
+    return NamedRule(name, source, OWN_EXTRA_RUNS.get(name, no_runs), needs, make)
+
+
 RULES: Table[NamedRule] = Table(
     "merge rule",
     (
-        NamedRule("linear", LINEAR.source, _no_runs, _NOTHING, linear_in_vectors(_linear)),
-        NamedRule("scaled", "arXiv 2212.04089", centre_runs, _NOTHING, linear_in_vectors(_scaled)),
-        NamedRule("trajectory", _OWN, _no_runs, _TRAJECTORIES, _by_ingredients(along_trajectories)),
-        NamedRule("blend", _OWN, centre_runs, _TRAJECTORIES, linear_in_vectors(_blend)),
-        NamedRule("centre", _OWN, centre_runs, _NOTHING, _by_ingredients(by_centre)),
-        NamedRule("pairs", _OWN, pair_runs, _NOTHING, _by_ingredients(by_pairs)),
-        NamedRule(
+        _row("linear", LINEAR.source, _NOTHING, linear_in_vectors(_linear)),
+        _row("scaled", "arXiv 2212.04089", _NOTHING, linear_in_vectors(_scaled)),
+        _row("trajectory", _OWN, _TRAJECTORIES, _by_ingredients(along_trajectories)),
+        _row("blend", _OWN, _TRAJECTORIES, linear_in_vectors(_blend)),
+        _row("centre", _OWN, _NOTHING, _by_ingredients(by_centre)),
+        _row("pairs", _OWN, _NOTHING, _by_ingredients(by_pairs)),
+        _row(
             "pairs+centre",
             _OWN,
-            pair_and_centre_runs,
             _NOTHING,
             _by_ingredients(by_pairs_and_centre),
         ),
-        NamedRule("references", _OWN, _no_runs, _REFERENCES, _by_ingredients(by_references)),
-        NamedRule(
+        _row("references", _OWN, _REFERENCES, _by_ingredients(by_references)),
+        _row(
             "optimiser-aware",
             _OWN,
-            _no_runs,
             _MOMENTS,
             _tensors_by_ingredients(optimiser_aware),
         ),
-        NamedRule(
+        _row(
             "optimiser-aware+centre",
             _OWN,
-            centre_runs,
             _MOMENTS,
             _tensors_by_ingredients(optimiser_aware_by_centre),
         ),
-        NamedRule("ties", "arXiv 2306.01708", _no_runs, _NOTHING, tensor_by_tensor(ties)),
-        NamedRule("dare", "arXiv 2311.03099", _no_runs, _NOTHING, tensor_by_tensor(dare_linear)),
-        NamedRule("dare-ties", "arXiv 2311.03099", _no_runs, _NOTHING, tensor_by_tensor(dare_ties)),
-        NamedRule("della", "arXiv 2406.11617", _no_runs, _NOTHING, tensor_by_tensor(della)),
-        NamedRule(
-            "breadcrumbs", "arXiv 2312.06795", _no_runs, _NOTHING, tensor_by_tensor(breadcrumbs)
-        ),
-        NamedRule("slerp", "Shoemake 1985", _no_runs, _NOTHING, tensor_by_tensor(slerp)),
-        NamedRule("fisher", "arXiv 2111.09832", _no_runs, _MOMENTS, tensor_by_tensor(fisher)),
+        _row("ties", "arXiv 2306.01708", _NOTHING, tensor_by_tensor(ties)),
+        _row("dare", "arXiv 2311.03099", _NOTHING, tensor_by_tensor(dare_linear)),
+        _row("dare-ties", "arXiv 2311.03099", _NOTHING, tensor_by_tensor(dare_ties)),
+        _row("della", "arXiv 2406.11617", _NOTHING, tensor_by_tensor(della)),
+        _row("breadcrumbs", "arXiv 2312.06795", _NOTHING, tensor_by_tensor(breadcrumbs)),
+        _row("slerp", "Shoemake 1985", _NOTHING, tensor_by_tensor(slerp)),
+        _row("fisher", "arXiv 2111.09832", _MOMENTS, tensor_by_tensor(fisher)),
     ),
 )
 

@@ -265,15 +265,17 @@ def _read_header(file: Path) -> dict[str, TensorEntry]:
             }
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{file}: not a whole safetensors file ({error}): copy or save it again"
+            f"{file}: not a whole safetensors file ({printable(str(error))}): copy or save it again"
         ) from None
 
 
 def _load_json(path: Path) -> dict[str, Any]:
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error}): copy or save it again") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({printable(str(error))}): copy or save it again"
+        ) from None
     if not isinstance(loaded, dict):
         raise CheckpointError(f"{path}: must hold a JSON object: copy or save it again")
     return loaded

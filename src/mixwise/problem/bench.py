@@ -20,7 +20,7 @@ from mixwise.study.folder import StudyFolder
 from mixwise.study.workbench import Workbench
 from mixwise.tracking.study import TrackedStudy
 
-_RESULTS = "problem results 1"  # form of the result files; one of another form is made anew
+_RESULTS = "problem results 2"  # form of the result files; one of another form is made anew
 
 
 class ProblemBench(Workbench):
@@ -76,19 +76,15 @@ class ProblemBench(Workbench):
 
     @cached_property
     def answers(self) -> Answers:
-        """Who answers; predictions do where experts are short, as far as they can.
+        """Who answers: merges by default (``docs/science.md`` §12), predictions where asked.
 
         Predictions know −log p alone: where some metric is another, merges answer for that.
         """
         recipe, inputs = self.recipe, self.inputs
         points, wanted = inputs.horizons.points, recipe.settings.proxy.answer
         likelihoods = set(recipe.problem.log_likelihoods)
-        if wanted == "auto":
-            is_short = points[-1] < recipe.n_steps
-            is_read = is_short and self.rule.name == "linear" and likelihoods
-            wanted = "predictions" if is_read else "merged"
         smooth = tuple(m for m in recipe.metrics if m.is_differentiable)
-        if wanted == "merged":
+        if wanted in ("auto", "merged"):
             return Answers(("merged",), ("merged",), smooth, points)
         read = tuple(m for m in recipe.metrics if m.name in likelihoods)
         if wanted == "both":

@@ -42,6 +42,9 @@ def gradient_problems(recipe: Recipe) -> list[str]:
         f"`merge.rule` is {recipe.merge.rule}, but nothing is merged": (
             recipe.chosen_rule != "linear"
         ),
+        "`engine.storage` is set, but gradients are written into one folder by all hosts": (
+            recipe.engine.storage is not None
+        ),
         "`final.start` is merged, but nothing is merged": recipe.final.start == "merged",
         "`evaluation.placement` is layers, but predictions are read from whole models": (
             recipe.evaluation.placement == "layers"

@@ -42,6 +42,7 @@ from mixwise.recipe.sections import (
     fill_verified,
 )
 from mixwise.recipe.sources import PathText
+from mixwise.recipe.storage_rules import storage_problems
 from mixwise.recipe.task_rules import count_examples, task_problems
 from mixwise.recipe.tracking import Tracking
 from mixwise.section import Section
@@ -262,6 +263,8 @@ class Recipe(Section):
             problems = [*self._name_problems(), *self._reference_problems(), *problems]
             if not problems and self.experts.method == "gradients":
                 problems = gradient_problems(self)
+            if not problems and self.engine.storage is not None:
+                problems = storage_problems(self)
         if problems:
             raise ValueError(*problems)
         return self

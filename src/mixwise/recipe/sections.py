@@ -5,13 +5,14 @@ Paths are relative to the recipe's own folder; `mixwise.recipe.domains` has what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
 from mixwise.domain_groups import DomainGroup, group_domains
-from mixwise.errors import RecipeError, nearest, printable
+from mixwise.errors import RecipeError, nearest, printable, shown
 from mixwise.objective import Aggregation, Direction, Floor, Metric, Objective, Term
 from mixwise.recipe.domains import EvaluationSource
 from mixwise.recipe.limits import PriorChoice, SpaceLimits
@@ -389,6 +390,32 @@ def fill_verified(values: Mapping[str, Any]) -> dict[str, Any]:
     return filled
 
 
+_STORAGE = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s\x00-\x1f?#]{1,500}")
+
+
+def check_storage(address: str) -> str:
+    """Refuse what is no address of a store, holds a password, or is of one process alone.
+
+    Args:
+        address: Such as ``s3://bucket/prefix``.
+
+    Raises:
+        ValueError: Says which rule it breaks.
+    """
+    place = address.partition("://")[2].partition("/")[0]
+    if ":" in place.rpartition("@")[0]:
+        raise ValueError(
+            "an address with a password in it is kept with the study, and so is the password: "
+            "leave it out, and give every host its credentials"
+        )
+    if not _STORAGE.fullmatch(address) or "::" in address or address.startswith("memory:"):
+        raise ValueError(
+            f"must be an address that several hosts reach, such as s3://BUCKET/PREFIX, but got "
+            f"{shown(address)}: change it"
+        )
+    return address
+
+
 class EngineSettings(Section):
     """Where work runs: by default in worker processes of this machine, each with some threads.
 
@@ -396,6 +423,9 @@ class EngineSettings(Section):
     ``address`` of a cluster of Ray: ``auto``, the one that this host belongs to; ``local``, one of
     this machine for this study alone; or ``host:port``, ``ray://host:port``.
     ``memory_gb``: what a cluster keeps free for each job.
+    ``storage``: where the files of a study travel through, for hosts of a cluster that share no
+    disk: an address that fsspec knows, such as ``s3://bucket/prefix``. Credentials are those that
+    each host has; the address must hold none.
     ``task_vectors`` is the precision in which the experts' differences from the base are kept.
     """
 
@@ -404,4 +434,5 @@ class EngineSettings(Section):
     workers: Seats | Literal["auto"] = "auto"
     threads: Seats | Literal["auto"] = "auto"
     memory_gb: Annotated[float, Field(gt=0, le=10**6)] | None = None
+    storage: Annotated[str, AfterValidator(check_storage)] | None = None
     task_vectors: Literal["float32", "bfloat16", "int8"] = "float32"

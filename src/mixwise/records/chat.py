@@ -74,7 +74,7 @@ def _tools(row: FileRow, wanted: Wanted) -> tuple[Mapping[str, Any], ...] | None
     value = pick(row, wanted)
     try:
         tools = json.loads(value) if isinstance(value, str) and value.strip() else value
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, numbers too long, or nested too deep
         tools = value
     if not tools:
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from mixwise.decision.baselines import EVERY, baselines
 from mixwise.engine.cluster import Cluster
 from mixwise.engine.shared_folder import survey_hosts
+from mixwise.engine.storage.engine import survey_stores
 from mixwise.engine.worker_cache import give_memory_back
 from mixwise.errors import DataError, RecipeError, ResourceError, first_line, printable
 from mixwise.merging.fit.buffers import require_same_buffers
@@ -98,7 +99,9 @@ def run_check(
     answers = choose_answers(inputs, find_rule(recipe.chosen_rule))
     always = baselines(EVERY, inputs.available)
     cluster, seats = cluster_of(recipe), choose_seats(recipe)
-    if cluster.is_elsewhere:
+    if cluster.is_elsewhere and recipe.engine.storage is not None:
+        survey_stores(cluster, recipe.engine.storage)
+    elif cluster.is_elsewhere:
         survey_hosts(cluster, study_folder, (inputs.base_folder, inputs.settings.cache))
     shape = _shape(live, inputs)
     plan = make_plan(

@@ -252,6 +252,7 @@ def _predict(workspace: Workspace, geometry: Geometry, theory: _Theory) -> Trust
         workspace.rule.name,
         n_calibration=workspace.inputs.horizons.n_calibration,
         n_references=workspace.recipe.validation.mixtures or _N_REFERENCES,
+        ground=workspace.ground,
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from mixwise.errors import RecipeError, nearest, printable
 from mixwise.files import MEMO_FILE, HashMemo
 from mixwise.merging.rule_table import find_rule
-from mixwise.progress import OnProgress
+from mixwise.progress import OnProgress, OnStage, Stage, silent_stage
 from mixwise.recipe.tracking import Tracking
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
@@ -24,7 +24,11 @@ from mixwise.tracking.study import TrackedStudy
 
 
 def train_some(
-    study: StudyFolder, settings: Settings, domains: Sequence[str], on_progress: OnProgress
+    study: StudyFolder,
+    settings: Settings,
+    domains: Sequence[str],
+    on_progress: OnProgress,
+    on_stage: OnStage = silent_stage,
 ) -> dict[str, Path]:
     """Train the experts of some domains.
 
@@ -33,6 +37,7 @@ def train_some(
         settings: Folders and permissions.
         domains: Names of the domains.
         on_progress: Told how far training has come.
+        on_stage: Told that it begins, when nothing stands against it any more.
 
     Returns:
         Folder of each of their experts.
@@ -48,6 +53,7 @@ def train_some(
             if name not in recipe.domains:
                 fix = nearest(name, recipe.domain_names)
                 raise RecipeError(f"`{printable(name, 80)}` is no domain of the study: {fix}")
+        on_stage(Stage("experts"))
         memo = HashMemo(study.folder / MEMO_FILE, read_only=True)
         settings = replace(settings, kept=settings.kept or study.kept)
         inputs = Inputs(recipe, settings, hash_file=memo, on_progress=on_progress)

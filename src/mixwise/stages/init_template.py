@@ -148,6 +148,7 @@ final:
 #   workers: auto            # runs at once
 #   threads: auto            # of each
 #   memory_gb: null          # that a cluster keeps free for each
+#   storage: null            # s3://BUCKET/PREFIX, where the hosts of a cluster share no disk
 #   task_vectors: float32    # how experts are stored for merging; or bfloat16, int8
 
 # tracking:                  # tools that are told of the study and its runs; changes no result

@@ -127,6 +127,14 @@ def _heads(inputs: Inputs) -> Iterator[str]:
             "these domains leaves untrained: set `min_share` of them in `search.bounds` to search "
             "none such"
         )
+    share = inputs.horizons.points[-1] / inputs.recipe.n_steps
+    if share < 1:
+        yield (
+            f"`labels: per-domain`: experts take {100 * share:.0f} % of a final run's steps; in "
+            "our benchmark short experts ranked such mixtures backwards, whole ones well: raise "
+            f"`budget` to {len(inputs.recipe.domains)} or more and set `experts.horizon_tokens` to "
+            f"{inputs.recipe.run_tokens:,}, or train references (`verify: true`)"
+        )
 
 
 def _missing_labels(inputs: Inputs) -> Iterator[str]:

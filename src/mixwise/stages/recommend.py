@@ -107,7 +107,7 @@ def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recomme
         baselines=tuple(_named(entry, rated) for entry in named),
         fidelity=validation.fidelity[OBJECTIVE] if validation else None,
         fidelity_calibrated=judgement.fidelity,
-        trust=judgement.trust or _expected_trust(calibrated, horizons),
+        trust=judgement.trust or _expected_trust(workspace, calibrated, horizons),
         horizons=horizons,
         outcome=final.outcome if final else None,
         cost=_cost(workspace, calibrated.found, final, front),
@@ -229,7 +229,7 @@ def _simplicity(workspace: Workbench, decision: Decision) -> Simplicity | None:
     )
 
 
-def _expected_trust(calibrated: Calibrated, horizons: HorizonFacts) -> Trust:
+def _expected_trust(workspace: Workbench, calibrated: Calibrated, horizons: HorizonFacts) -> Trust:
     """How far to trust what no reference was trained to check."""
     share = horizons.expert_tokens / horizons.run_tokens
     return judge_expected(
@@ -237,6 +237,7 @@ def _expected_trust(calibrated: Calibrated, horizons: HorizonFacts) -> Trust:
         horizons.path,
         share=share,
         is_one_step=horizons.expert_method == "gradients",
+        ground=workspace.ground,
     )
 
 

@@ -60,11 +60,11 @@ class Answers:
 def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
     """Choose who answers.
 
-    With short experts predictions rank losses better (``docs/science.md``). They know likelihoods
-    alone, belong to the plain merge, and are read from whole models; merges answer for metrics of
-    the objective that are none, for sets that are given the model itself, and where domains have
-    heads of their own, of which an expert has trained one. A merge rule that needs more than the
-    experts has it at their end alone.
+    With short experts of language models predictions rank losses better (``docs/science.md`` §9);
+    of classifiers merges do (§12). Predictions know likelihoods alone, belong to the plain merge,
+    and are read from whole models; merges answer for metrics of the objective that are none, for
+    sets that are given the model itself, and where domains have heads of their own, of which an
+    expert has trained one. A merge rule that needs more than the experts has it at their end alone.
 
     Args:
         inputs: The recipe's inputs.
@@ -95,7 +95,7 @@ def choose_answers(inputs: Inputs, rule: NamedRule) -> Answers:
     if wanted == "auto":
         is_whole = recipe.evaluation.placement != "layers"
         is_short = points[-1] < recipe.n_steps
-        is_plain = rule.name == "linear" and recipe.labels == "shared"
+        is_plain = rule.name == "linear" and not recipe.task_facts.has_labels
         is_read = is_short and is_whole and is_plain
         wanted = "predictions" if is_read else "merged"
     if wanted != "predictions":

@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mixwise.errors import RecipeError
-from mixwise.merging.rule_table import find_rule
+from mixwise.merging.rules.extra_runs import extra_runs
 from mixwise.recipe import Recipe
 from mixwise.recipe.gradient_rules import gradient_problems
 from mixwise.recipe.sections import Calibration, ExpertMethod
@@ -98,7 +98,7 @@ def plan_horizons(
             gradients would read as much as the final run.
     """
     final, calibration = recipe.n_steps, recipe.calibration
-    n_extras = len(find_rule(recipe.chosen_rule).extra_runs(recipe.domain_names))
+    n_extras = len(extra_runs(recipe.chosen_rule, recipe.domain_names))
     n_experts = sum(domain.expert is None for domain in recipe.domains.values())
     n_runs = n_experts - n_kept + n_extras
     wanted = kept_steps * recipe.batch_tokens or recipe.experts.horizon_tokens

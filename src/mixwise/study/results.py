@@ -22,6 +22,7 @@ from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry, Matrix, TrajectoryPoint
 from mixwise.extrapolation import ContinuationError
 from mixwise.limit import Limit
+from mixwise.objective import Direction
 from mixwise.recipe.sections import ExpertMethod
 from mixwise.share_units import UNIT_WORDS, ShareUnit
 from mixwise.tasks import Unit
@@ -96,13 +97,18 @@ class Profiles:
     shares: tuple[float, ...]
     lines: Mapping[str, Mapping[str, tuple[float, ...]]]
 
+    def __post_init__(self) -> None:
+        values = [line for of_domain in self.lines.values() for line in of_domain.values()]
+        if any(len(line) != len(self.shares) for line in values):
+            raise ValueError("a line has a value for each share")
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveTerm:
     """How one metric becomes a gain: sign · (value − base) / spread, with a weight."""
 
     metric: str
-    direction: str
+    direction: Direction
     weight: float
     base: float
     spread: float
@@ -126,7 +132,7 @@ class MetricFacts:
         in_objective: Whether the objective reads it.
     """
 
-    direction: str
+    direction: Direction
     unit: str
     in_objective: bool
 
@@ -216,6 +222,10 @@ class FinalFound:
     seeds: tuple[int, ...]
     rows: tuple[BothAnswers, ...]
     outcome: Outcome
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            raise ValueError("the recommendation is the first row")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from mixwise.engine.nothing import NoEngine
 from mixwise.engine.protocol import Engine
 from mixwise.engine.shared_folder import SharedFolder
+from mixwise.engine.storage.engine import StoredEngine, Traffic
 from mixwise.errors import StudyError
 from mixwise.files import HashMemo
 from mixwise.ledger import Ledger
@@ -29,6 +30,7 @@ from mixwise.tracking.run import RunKind
 from mixwise.tracking.study import TrackedStudy
 from mixwise.training.job import TrainingJob
 from mixwise.training.launch import train
+from mixwise.training.travel import output_of, written_in
 
 _KEY = 16  # characters of a run's fingerprint that tell it apart
 
@@ -88,7 +90,11 @@ class Runs(StudyRuns[TrainingJob]):
         engine = cluster.open(seats.n_workers, seats.n_threads, seats.n_devices)
         if not cluster.is_elsewhere:
             return engine
-        inputs = self._inputs
+        inputs, url = self._inputs, self.recipe.engine.storage
+        if url is not None:
+            scratch = (self._study.store_folder,)
+            traffic = Traffic(url, self._study.folder, output_of, written_in, scratch)
+            return StoredEngine(engine, traffic)
         return SharedFolder(engine, self._study.folder, (inputs.base_folder, inputs.settings.cache))
 
     @property
@@ -247,6 +253,7 @@ class Runs(StudyRuns[TrainingJob]):
         job = job.model_copy(
             update={
                 "base": start.folder,
+                "base_name": str(start.folder),
                 "base_fingerprint": start.fingerprint,
                 "output": self._study.reference_folder(fingerprint),
                 "fingerprint": fingerprint,
@@ -275,6 +282,7 @@ class Runs(StudyRuns[TrainingJob]):
         )
         return TrainingJob(
             base=inputs.base.folder,
+            base_name=str(inputs.base.folder),
             base_fingerprint=inputs.base.fingerprint,
             output=self._study.reference_folder(fingerprint),
             streams={name: inputs.corpus(name).train for name in recipe.domains},

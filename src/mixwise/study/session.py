@@ -33,6 +33,7 @@ from mixwise.study.workers import choose_run_device, choose_seats, cluster_of
 from mixwise.tracking.study import TrackedStudy
 
 _RESULTS = "results 4"  # form of the result files; one of another form is made anew
+_LABELLED = "results 5"  # the same where models are classifiers: `auto` answers by merges there
 
 
 class Workspace(Workbench):
@@ -168,7 +169,7 @@ class Workspace(Workbench):
         """See `Workbench.result_key`."""
         inputs = self.inputs
         return hash_section(
-            _RESULTS,
+            _LABELLED if self.recipe.task_facts.has_labels else _RESULTS,
             self.recipe.model_dump_json(exclude={"engine", "bos", "tracking"}),
             self.recipe.engine.task_vectors,
             inputs.base.fingerprint,

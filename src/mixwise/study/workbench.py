@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from mixwise.decision.calibration import Reference
 from mixwise.decision.score import Score
+from mixwise.decision.trust import Ground
 from mixwise.engine.worker_cache import release_resident
 from mixwise.errors import MixwiseWarning
 from mixwise.files import MEMO_FILE, HashMemo
@@ -126,6 +127,13 @@ class Workbench(ABC):
     def kept_heads(self) -> KeptHeads | None:
         """Rows that each domain keeps from its own expert; None where all of a model is merged."""
         return None
+
+    @property
+    def ground(self) -> Ground:
+        """What is merged: of how much of it the usual errors of the proxy are known."""
+        if self.kept_heads is not None:
+            return "own heads"
+        return "language models" if self.recipe.unit == "tokens" else "other networks"
 
     @property
     def objective(self) -> Objective:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from mixwise.arrays import Array
 from mixwise.progress import OnProgress, Progress, silent
@@ -102,8 +103,6 @@ def _hold_out(
 
 def _surface(table: SwarmTable, metrics: list[HeldOut]) -> SwarmSurface:
     units = Units.of(table)
-    from scipy.stats import norm
-
     predicted = np.stack([metric.predicted for metric in metrics], axis=1)
     deviation = np.stack([metric.deviation for metric in metrics], axis=1)
     missed = table.values - predicted
@@ -112,7 +111,7 @@ def _surface(table: SwarmTable, metrics: list[HeldOut]) -> SwarmSurface:
     expected = units.deviation(deviation, correlation)
     off = units.objective(table.values) - units.objective(predicted)
     z = off / np.where(expected > 0, expected, 1.0)
-    widened = max(float(np.quantile(np.abs(z), _HELD)) / float(norm.ppf((1 + _HELD) / 2)), 1.0)
+    widened = max(float(np.quantile(np.abs(z), _HELD)) / float(ndtri((1 + _HELD) / 2)), 1.0)
     return SwarmSurface(tuple(metric.model for metric in metrics), units, correlation, widened)
 
 

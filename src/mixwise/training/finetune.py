@@ -354,6 +354,8 @@ def build_model(job: TrainingJob) -> Any:
     model = load_module(
         job.base, trust_remote_code=job.trust_remote_code, auto_class=job.auto_class
     )
+    if job.base_name:
+        model.name_or_path = model.config._name_or_path = job.base_name
     if job.labels:
         model.config.id2label = dict(enumerate(job.labels))
         model.config.label2id = {name: index for index, name in enumerate(job.labels)}

@@ -70,6 +70,8 @@ class TrainingJob(BaseModel):
 
     Attributes:
         base: Folder of the base model.
+        base_name: What adapters call the base: its folder in the study, wherever the run opens it;
+            empty for `base`.
         base_fingerprint: Hash of the content of its tensors when the run was planned.
         output: Folder of the checkpoint; it is whole when it holds ``run.json``.
         streams: Training tokens of each domain, in the study's order.
@@ -97,6 +99,7 @@ class TrainingJob(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     base: Path
+    base_name: str = ""
     base_fingerprint: str
     output: Path
     streams: dict[str, ImageStream | ExampleStream | TokenStream]

@@ -14,6 +14,7 @@ from mixwise.training.job import TrainingJob
 
 WORK = ".training"
 MARK = "COMPLETE"
+NOTE = "fingerprint"  # in the working folder: whose snapshots these are
 STOP = "stop"  # in the working folder: asks the processes of a spread run to stop
 
 
@@ -33,7 +34,7 @@ def prepare_folder(job: TrainingJob) -> None:
 
 
 def _prepare(job: TrainingJob) -> None:
-    note = job.output / WORK / "fingerprint"
+    note = job.output / WORK / NOTE
     if not note.is_file() or note.read_text() != job.fingerprint:
         for path in job.output.iterdir() if job.output.is_dir() else ():
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -41,12 +41,15 @@ class QuickSeat:
         self.host, self.versions = host, versions
         self.has_folder = True
         self.stopped = threading.Event()
+        self.is_closing = False
         self.at = 0
 
     def place(self) -> Placed:
         return Placed(self.host, self.versions, self.has_folder)
 
     def work(self, function: Callable[..., Any], jobs: Sequence[Any], index: int) -> Outcome:
+        if self.is_closing:
+            return Outcome(None, RuntimeError("cannot schedule new futures after shutdown"))
         self.stopped.clear()
 
         def on_step(step: int) -> None:
@@ -69,7 +72,10 @@ class QuickSeat:
         return self.at
 
     def stop(self) -> None:
+        self.is_closing = True
         self.stopped.set()
+        time.sleep(0.1)  # the job has ended before its processes have
+        self.is_closing = False
 
 
 class Method:

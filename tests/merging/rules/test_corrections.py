@@ -13,13 +13,10 @@ from mixwise.merging.rules.corrections import (
     by_pairs,
     by_pairs_and_centre,
     by_references,
-    centre_runs,
     evenness,
-    pair_and_centre_runs,
-    pair_mixtures,
     pair_products,
-    pair_runs,
 )
+from mixwise.merging.rules.extra_runs import pair_mixtures
 from mixwise.merging.rules.inputs import Ingredients
 from mixwise.merging.rules.rule import Coefficients
 
@@ -110,9 +107,3 @@ def test_runs_that_are_missing_are_named() -> None:
         by_pairs(Ingredients(3, (THIRD,), (1.0,)))
     with pytest.raises(RecipeError, match="at least one trained reference: set `calibration"):
         by_references(Ingredients(3))
-
-
-def test_two_domains_have_one_run_for_pair_and_centre() -> None:
-    assert len(pair_and_centre_runs(("a", "b"))) == 1
-    assert len(pair_and_centre_runs(("a", "b", "c"))) == 4
-    assert centre_runs(("a", "b")) == pair_runs(("a", "b"))

@@ -60,7 +60,8 @@ class RayCluster:
             n_gpus=n_devices,
             memory_bytes=int(memory * 1e9) if memory else None,
         )
-        return RayEngine(n_workers, resources, self._settings.address)
+        is_shared = self._settings.storage is None
+        return RayEngine(n_workers, resources, self._settings.address, needs_folder=is_shared)
 
     def call_everywhere(
         self, function: Callable[[Job], Result], job: Job

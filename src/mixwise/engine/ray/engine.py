@@ -44,12 +44,21 @@ class RayEngine:
         n_workers: Jobs that run at once, and with it the parts that evaluations are cut into.
         resources: What each keeps free.
         address: Of the cluster, as in recipes.
+        needs_folder: Whether every host must have the folder where the command runs.
     """
 
-    def __init__(self, n_workers: int, resources: SeatResources, address: str = "auto") -> None:
+    def __init__(
+        self,
+        n_workers: int,
+        resources: SeatResources,
+        address: str = "auto",
+        *,
+        needs_folder: bool = True,
+    ) -> None:
         self.n_workers = n_workers
         self._resources = resources
         self._address = address
+        self._needs_folder = needs_folder
         self._seats: Seats | None = None
 
     def run(
@@ -61,7 +70,7 @@ class RayEngine:
         """Run a function over jobs and yield each as it finishes; see `Engine.run`."""
         ray = join(self._address)
         if self._seats is None:
-            self._seats = Seats(ray, self._resources)
+            self._seats = Seats(ray, self._resources, needs_folder=self._needs_folder)
         is_whole = False
         try:
             call = _Call(ray, self._seats, self.n_workers, function, jobs)

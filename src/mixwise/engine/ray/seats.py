@@ -67,11 +67,13 @@ class Seats:
     Args:
         ray: The package, connected.
         resources: What each keeps free.
+        needs_folder: Whether a host must have this process's folder.
     """
 
-    def __init__(self, ray: Any, resources: SeatResources) -> None:
+    def __init__(self, ray: Any, resources: SeatResources, *, needs_folder: bool = True) -> None:
         self._ray = ray
         self._resources = resources
+        self._needs_folder = needs_folder
         self.held: list[Held] = []
 
     @property
@@ -131,10 +133,11 @@ class Seats:
             ResourceError: If its host has other software, or not this process's folder.
         """
         require_same_versions(placed.host, placed.versions)
-        if not placed.has_folder:
+        if self._needs_folder and not placed.has_folder:
             raise ResourceError(
                 f"{placed.host}: has no folder {Path.cwd()}, where this command runs: put the "
-                "study on a disk that all hosts share, under the same path, and run it there"
+                "study on a disk that all hosts share, under the same path, and run it there, or "
+                "set `engine.storage`"
             )
         held.host, held.ref = placed.host, None
 
@@ -147,14 +150,14 @@ class Seats:
     def stop_busy(self) -> None:
         """Let every job save what it has done and end; a seat that does not in time is dropped."""
         busy = self.busy
-        for held in busy:
-            held.actor.stop.remote()
-        until, left = time.monotonic() + _GRACE_SECONDS, [held.ref for held in busy]
+        stops = {id(held): held.actor.stop.remote() for held in busy}
+        until = time.monotonic() + _GRACE_SECONDS
+        left = [*(held.ref for held in busy), *stops.values()]  # a seat begins anew once both ended
         with suppress(self._ray.exceptions.RayError):
             while left and time.monotonic() < until:
                 _, left = self._ray.wait(left, num_returns=len(left), timeout=1.0)
         for held in busy:
-            if held.ref in left or not self._has_answered(held):
+            if held.ref in left or stops[id(held)] in left or not self._has_answered(held):
                 self.drop(held)
             else:
                 held.ref = held.index = held.step = None

@@ -26,15 +26,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import torch
 
 from mixwise.errors import RecipeError
+from mixwise.merging.rules.extra_runs import pair_mixtures
 from mixwise.merging.rules.inputs import Ingredients
 from mixwise.merging.rules.rule import Coefficients
-from mixwise.mixture import Mixture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,26 +112,6 @@ def by_references(ingredients: Ingredients) -> Coefficients:
         return (_kernel(shares.double()[None], known)[0] @ inverse).to(shares.dtype)
 
     return _corrected(ingredients, range(len(known)), run_weights)
-
-
-def pair_mixtures(n: int) -> list[tuple[float, ...]]:
-    """Shares of the equal mixture of every pair i < j."""
-    return [tuple(0.5 * (k in pair) for k in range(n)) for pair in combinations(range(n), 2)]
-
-
-def centre_runs(domains: Sequence[str]) -> tuple[Mixture, ...]:
-    """The run that `by_centre` needs."""
-    return (Mixture.uniform(domains),)
-
-
-def pair_runs(domains: Sequence[str]) -> tuple[Mixture, ...]:
-    """The runs that `by_pairs` needs; two domains have one pair, which is the centre too."""
-    return tuple(Mixture(tuple(domains), pair) for pair in pair_mixtures(len(domains)))
-
-
-def pair_and_centre_runs(domains: Sequence[str]) -> tuple[Mixture, ...]:
-    """The runs that `by_pairs_and_centre` needs, the centre first."""
-    return tuple(dict.fromkeys((*centre_runs(domains), *pair_runs(domains))))
 
 
 def _kernel(left: Tensor, right: Tensor) -> Tensor:

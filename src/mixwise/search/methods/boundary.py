@@ -32,7 +32,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
 
 from mixwise.arrays import Array
 
@@ -135,6 +134,8 @@ def exceeds(terms: Sequence[Contrast], level: float) -> bool:
         terms: Independent contrasts.
         level: α′, the probability of ever being wrong.
     """
+    from scipy.special import ndtr, stdtrit  # half a second to import; `status` does without
+
     mean = sum(term.mean for term in terms)
     share = min(term.n_seen / term.n_examples for term in terms)
     if mean <= 0 or share == 1:

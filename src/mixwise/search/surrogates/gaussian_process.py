@@ -28,7 +28,6 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_solve, cholesky
 
 from mixwise.arrays import Array
 
@@ -132,7 +131,7 @@ class Posterior:
         z = (shares - self.origin) @ self.basis
         cross = _covariance(self.kernel, z, self.points, np.arange(0), self.sloped)
         prior = _values_block(self.kernel, (z * z).sum(axis=1), np.zeros(len(z)))
-        explained = (cross * cho_solve((self.factor, True), cross.T).T).sum(axis=1)
+        explained = (cross * _solve(self.factor, cross.T).T).sum(axis=1)
         spread = np.sqrt(self.variance * np.maximum(prior - explained, 0))
         if self.asymptote is None:
             return np.asarray(spread)
@@ -150,7 +149,7 @@ class Posterior:
             Rasmussen and Williams 2006, §5.4.2, a point's value and slopes left out together.
         """
         n, d = self.points.shape
-        inverse = cho_solve((self.factor, True), np.eye(len(self.dual)))
+        inverse = _solve(self.factor, np.eye(len(self.dual)))
         place = {int(point): n + k * d for k, point in enumerate(self.sloped)}
         known = values if self.asymptote is None else np.log(values - self.asymptote)
         predicted = np.empty(n)
@@ -234,6 +233,8 @@ class _Frame:
 
     def factor(self, kernel: Kernel) -> Array:
         """Cholesky factor of the covariance of all rows."""
+        from scipy.linalg import cholesky  # half a second to import, and `status` does without
+
         covariance = _covariance(kernel, self.points, self.points, self.sloped, self.sloped)
         covariance[np.diag_indices_from(covariance)] += kernel.noise + _JITTER
         return np.asarray(cholesky(covariance, lower=True))
@@ -270,10 +271,17 @@ def _targets(evidence: Evidence, basis: Array, *, has_floor: bool) -> list[_Targ
     return targets
 
 
+def _solve(factor: Array, rows: Array) -> Array:
+    """The covariance whose lower Cholesky factor is given, inverted times some rows."""
+    from scipy.linalg import cho_solve  # half a second to import, and `status` does without
+
+    return np.asarray(cho_solve((factor, True), rows))
+
+
 def _posterior(
     frame: _Frame, kernel: Kernel, factor: Array, target: _Target, evidence: Evidence
 ) -> Posterior:
-    dual = cho_solve((factor, True), target.rows)
+    dual = _solve(factor, target.rows)
     n = len(target.rows)
     variance = max(float(target.rows @ dual) / n, 1e-30)
     log_likelihood = -0.5 * n * np.log(variance) - np.log(np.diag(factor)).sum()

@@ -1,0 +1,1 @@
+"""Jobs whose files travel through object storage, for hosts that share no disk."""
