@@ -13,8 +13,8 @@ Method:
     tokens are given to `interleave_datasets` as they are, too, for what that costs. Then rows are
     written, exact to the row, and the trainer loads them. What `mixwise init` takes over from an
     exported configuration must be the files that it was made from; ms-swift's, which is exported as
-    words of the shell, is given to it as the YAML that `swift sft` reads too. Where a configuration
-    holds no texts `init` must refuse it.
+    words of the shell, is given to it, with its `model`, as the YAML that `swift sft` reads too.
+    Where a configuration holds no texts `init` must refuse it.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _read_back(file: Path, bed: Bed, *, is_read: bool) -> str:
     if file.suffix == ".sh" and is_read:
         words = shell_arguments(file)
         file = file.with_suffix(".yaml")
-        file.write_text(yaml.safe_dump(_as_keys(words)))
+        file.write_text(yaml.safe_dump({"model": bed.handover.base, **_as_keys(words)}))
     try:
         taken = read_config(file, bed.folder)
     except MixwiseError as error:

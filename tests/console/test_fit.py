@@ -29,6 +29,19 @@ def test_runs_are_fitted_and_the_answer_is_printed(runs: Path, mixwise: Cli) -> 
     assert f"{runs}:" in out, "runs are named by their place"
 
 
+def test_what_leaving_a_prior_takes_off_is_said_wherever_it_is_taken(
+    runs: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    limits, page = tmp_path / "limits.yaml", tmp_path / "fit.html"
+    limits.write_text("prior: {shares: uniform, weight: 0.01}\n")
+    given = ("--metric", "dev/loss", "--limits", str(limits), "--report", str(page))
+    _, out, _ = mixwise("fit", str(runs), *given)
+    assert "less what leaving the prior takes off each." in " ".join(out.split())
+    assert "less what leaving the prior takes off each." in page.read_text()
+    _, out, _ = mixwise("fit", str(runs), "--metric", "dev/loss")
+    assert "prior" not in out
+
+
 def test_the_same_as_json(runs: Path, mixwise: Cli) -> None:
     _, out, _ = mixwise("fit", str(runs), "--metric", "dev/loss:min", "--json")
     found = json.loads(out)

@@ -22,7 +22,9 @@ def test_a_recommendation_off_the_front_stands_at_its_end(capsys: Capture) -> No
     print_front(Parts(("math", "code"), "slopes").front(("sums", "programs"), behind=0.125))
     text = capsys.readouterr().out
     assert text.index("code 1 ") < text.index("(recommended)")
-    assert "is ahead of the recommended one by 0.125 in every group" in " ".join(text.split())
+    assert "is ahead of the recommended one by 0.125 in every group of metrics" in " ".join(
+        text.split()
+    )
 
 
 def test_names_of_groups_bring_no_control_characters(capsys: Capture) -> None:

@@ -243,6 +243,8 @@ TIES = (
     Limit("within, as others are alike", (3, 1, 1, 1), 1.2, None),
     Limit("joint", (1, 1, 0, 0), 0.2, 0.6),
     Limit("tied", (1, 0, -1, 0), 0.0, 0.0),
+    Limit("a joint share and its proportions", (3, 2, 0, 0), 1.0, None),
+    Limit("the same, as others are alike", (4, 3, 1, 1), 2.0, None),
     Limit("cost", (4, 3, 1, 0), None, 2.0),
 )
 
@@ -250,4 +252,9 @@ TIES = (
 def test_limits_that_no_level_moves_along_are_named() -> None:
     groups = (DomainGroup("x", ("a", "b")), DomainGroup("y", ("c", "d")))
     space = MixtureSpace(tuple("abcd"), (0.0,) * 4, (1.0,) * 4, TIES)
-    assert tied_limits(space, groups) == ("tied", "cost")
+    assert tied_limits(space, groups) == (
+        "tied",
+        "a joint share and its proportions",
+        "the same, as others are alike",
+        "cost",
+    )

@@ -47,6 +47,21 @@ def shares_of(names: tuple[str, ...], row: dict[str, float]) -> Mixture:
     return Mixture(names, tuple(row[name] for name in names))
 
 
+def test_check_names_limits_that_no_level_moves_along(pico: Path, mixwise: Cli) -> None:
+    names = list(yaml.safe_load((pico / "recipe.yaml").read_text())["domains"])
+    levels = {
+        "method": "top-down",
+        "hierarchy": {"some": names[:2]},
+        "limits": [f"{names[0]} <= 0.9", f"{names[0]} = 2 * {names[2]}"],
+    }
+    code, out, err = mixwise("check", write(pico, levels))
+    assert code == 0, err
+    said = " ".join((out + err).split())
+    tied = f"`{names[0]} = 2 * {names[2]}`"
+    assert f"`search.method: top-down`: {tied} ties domains of several groups" in said
+    assert f"`{names[0]} <= 0.9` ties" not in said
+
+
 def test_a_study_stays_within_its_limits_and_says_so(
     pico: Path, tmp_path: Path, mixwise: Cli
 ) -> None:

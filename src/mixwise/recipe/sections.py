@@ -170,8 +170,8 @@ class MeasureChoice(Section):
 class MetricChoice(MeasureChoice):
     """One metric of the objective.
 
-    ``group``: metrics of one group are averaged first, so that a group of many counts as much as
-    one of few; ``weight`` then counts within the group.
+    ``group``: a group of metrics, which are averaged first, so that a group of many counts as much
+    as one of few; ``weight`` then counts within it. Groups of domains are others.
     """
 
     weight: Annotated[float, Field(gt=0, le=10**9)] = 1.0
@@ -192,8 +192,8 @@ class FloorChoice(MeasureChoice):
 class ObjectiveChoice(Section):
     """What to maximise; without metrics, the mean held-out loss of all domains.
 
-    ``front``: two or three groups of the metrics, whose Pareto front is traced: the mixtures of
-    which none is better for one group and as good for the others.
+    ``front``: two or three groups of metrics (their ``group``), whose Pareto front is traced: the
+    mixtures of which none is better for one group of metrics and as good for the others.
     """
 
     metrics: tuple[MetricChoice, ...] = ()

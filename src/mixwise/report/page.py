@@ -25,7 +25,7 @@ _SECTIONS = {
     "explore": ("Try other mixtures", curves.explored),
     "reasons": ("Why this mixture, and how far to trust it", sections.reasons),
     "baselines": ("Recommended beside the baselines", sections.baselines),
-    "front": ("What more of one group costs in another", front.front),
+    "front": ("What more of one group of metrics costs in another", front.front),
     "candidates": ("Scored candidates", sections.candidates),
     "calibration": ("What the proxy misses", trust.calibration),
     "validation": ("Proxy against reference", sections.validation),

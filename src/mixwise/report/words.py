@@ -155,18 +155,21 @@ def front_words(front: Front) -> str:
     """Say what the front is of, and where the recommended mixture stands."""
     n = len(front.points)
     if n == 1:
-        words = "One mixture is the best for every group: nothing has to be traded."
+        words = "One mixture is the best for every group of metrics: nothing has to be traded."
     else:
         words = (
-            f"{n} mixtures of which none is better in one group and as good in the others, by the "
-            "proxy, in units of the objective; 95 % over evaluation examples alone."
+            f"{n} mixtures of which none is better in one group of metrics and as good in the "
+            "others, by the proxy, in units of the objective; 95 % over evaluation examples alone."
         )
     if front.behind < LEAST_BEHIND:
-        return f"{words} No scored mixture is better than the recommended one in every group."
+        return (
+            f"{words} No scored mixture is better than the recommended one in every group of "
+            "metrics."
+        )
     return (
         f"{words} Another scored mixture is ahead of the recommended one by {number(front.behind)} "
-        "in every group: among equals the simplest is recommended, or what trained references "
-        "showed has moved it."
+        "in every group of metrics: among equals the simplest is recommended, or what trained "
+        "references showed has moved it."
     )
 
 

@@ -201,7 +201,8 @@ def _tightened(free: MixtureSpace, limits: Sequence[Limit], here: Array) -> Mixt
 def tied_limits(space: MixtureSpace, groups: Sequence[DomainGroup]) -> tuple[str, ...]:
     """Names of the limits along which neither level alone can move.
 
-    They are neither of one share, nor of joint shares of groups, nor of shares within one group.
+    They are neither of one share, nor of joint shares of groups, nor of the proportions within one
+    group, which stay as they are while its joint share moves.
 
     Args:
         space: The whole.
@@ -215,6 +216,9 @@ def tied_limits(space: MixtureSpace, groups: Sequence[DomainGroup]) -> tuple[str
         uneven = [k for k, part in enumerate(inner) if np.ptp(part) > 0]
         others = row[belongs[:, uneven].sum(axis=1) == 0]
         is_within = len(uneven) == 1 and not (len(others) and np.ptp(others) > 0)
+        rest = others[0] if len(others) else 0.0  # shares sum to 1: it may be taken off both sides
+        ends = [end - rest for end in (limit.least, limit.most) if end is not None]
+        is_within &= not any(abs(end) > _KEPT * limit.scale for end in ends)
         if uneven and not is_within and one_share(row, limit.least, limit.most) is None:
             found.append(limit.name)
     return tuple(found)

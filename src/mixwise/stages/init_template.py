@@ -105,7 +105,7 @@ training:
 #     - {{set: {text_set}, measure: loss, weight: 2, direction: null}}
 #     - {{set: {choice_set}, measure: answer_bits_per_byte}}
 #   aggregation: mean        # or worst; metrics with the same `group: NAME` count as one
-#   front: []                # two or three groups, whose trade-off is drawn: [code, french]
+#   front: []                # trade-off of two or three groups of metrics: [code, french]
 #   floors:                  # what must not get worse than the base, or than a value
 #     - {{set: {text_set}, measure: bits_per_byte, value: null, margin: 0.0}}
 

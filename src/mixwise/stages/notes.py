@@ -105,8 +105,9 @@ def _tied(inputs: Inputs) -> Iterator[str]:
         shown = ", ".join(f"`{printable(name, 80)}`" for name in tied)
         yield (
             f"`search.method: {search.method}`: {shown} ties domains of several groups to each "
-            "other, and one level moves at a time, so that the search may stop far below the best: "
-            "use `method: auto`, or put these domains into one group of `search.hierarchy`"
+            "other, or a group's joint share to what it is made of, and one level moves at a time, "
+            "so that the search may stop far below the best: use `method: auto`, or put these "
+            "domains into one group of `search.hierarchy`"
         )
 
 
