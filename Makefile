@@ -6,6 +6,8 @@ VENV ?= .venv
 # this one makes the demo's numbers the same everywhere.
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
+# Each of the many processes that tests start would compile the whole source anew.
+unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/ready
 LOCK := requirements.lock
 
@@ -16,7 +18,9 @@ demo: $(READY)
 
 test: check
 
-check: lint types docs tests
+check: $(READY)
+	$(MAKE) --no-print-directory --jobs 2 --output-sync lint types docs browser
+	$(MAKE) --no-print-directory tests
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

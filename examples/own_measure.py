@@ -60,14 +60,14 @@ domains:
   c:      {{files: "{demo}/data/c.jsonl.gz"}}
   german: {{files: "{demo}/data/german.jsonl.gz"}}
   french: {{files: "{demo}/data/french.jsonl.gz"}}
-horizon_tokens: 8192
+horizon_tokens: 4096
 budget: 1
 sequence_length: 128
 evaluation:
   sets:
     outils: {{files: "{demo}/data/outils.jsonl.gz"}}
     echo: {{kind: repetition}}
-  max_sequences: 16
+  max_sequences: 8
 training: {{learning_rate: 2.5e-4, batch_sequences: 4, warmup_steps: 1}}
 objective:
   metrics: [{{set: outils, measure: loss}}, {{set: echo, measure: repeated}}]

@@ -120,7 +120,11 @@ def _import_once() -> None:
     import mixwise.cli.app
     import mixwise.report.page
     import mixwise.scoring.worker.evaluator
+    import mixwise.stages.diagnose
+    import mixwise.stages.run
+    import mixwise.stages.score
     import mixwise.stages.verify
+    import mixwise.study.session
     import mixwise.training.finetune  # noqa: F401
 
     gc.collect()
