@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from tests.tiny_models import save_adapter, save_base, save_full_expert
-from transformers import MixtralConfig, MixtralForCausalLM
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from mixwise.errors import CheckpointError
 from mixwise.merging.dense_adapters import as_full_model, is_dense
@@ -127,6 +127,19 @@ def test_factors_of_joined_experts_become_a_full_model(tmp_path: Path) -> None:
     expert = as_full_model(adapter, base, Copies(tmp_path / "copies"))
     name = "model.layers.0.mlp.experts.down_proj"
     assert not torch.equal(expert.load_tensor(name), base.load_tensor(name))
+    truth = on_top(base, adapter)
+    torch.testing.assert_close(logits_of(load_module(expert.folder)), truth, rtol=1e-5, atol=1e-5)
+
+
+def test_factors_of_a_head_that_is_renamed_on_load(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "vocab_size": 41}
+    config = GPTNeoXConfig(**sizes, num_attention_heads=2)
+    GPTNeoXForCausalLM(config).save_pretrained(tmp_path / "base")
+    base = open_checkpoint(tmp_path / "base")
+    assert "embed_out.weight" in base.tensors
+    adapter = save_real(base, tmp_path / "adapter", target_modules=["lm_head", "dense"])
+    expert = as_full_model(adapter, base, Copies(tmp_path / "copies"))
     truth = on_top(base, adapter)
     torch.testing.assert_close(logits_of(load_module(expert.folder)), truth, rtol=1e-5, atol=1e-5)
 

@@ -248,3 +248,21 @@ def test_check_warns_of_experts_whose_precision_lost_what_they_learned(
     warnings = [w for w in json.loads(out)["warnings"] if "rounding noise" in w]
     assert len(warnings) == 3
     assert "float32 master weights" in warnings[0]
+
+
+def test_adapters_of_all_linear_layers_name_them_where_experts_are_joined(
+    pico: Path, mixwise: Cli
+) -> None:
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "vocab_size": 320}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "num_local_experts": 2}
+    MixtralForCausalLM(MixtralConfig(**sizes, **heads)).save_pretrained(pico / "base")
+    recipe = pico / "recipe.yaml"
+    edit_text(recipe, "training: {", "training: {method: lora, ")
+    code, _, err = mixwise("check", recipe)
+    assert code == 1
+    assert "give the linear layers, [k_proj, o_proj, q_proj, v_proj], in the place of" in err
+    named = "method: lora, lora: {target_modules: [k_proj, o_proj, q_proj, v_proj]}"
+    edit_text(recipe, "method: lora", named)
+    assert mixwise("check", recipe)[0] == 0

@@ -12,7 +12,14 @@ import yaml
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from tests.tiny_models import save_adapter, save_full_expert
-from transformers import AutoModelForCausalLM, AutoTokenizer, MixtralConfig, MixtralForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+)
 
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.models.loading import load_module
@@ -142,6 +149,22 @@ def test_a_mixture_of_experts_is_written_in_the_layout_of_its_base(
     found, base = (load_file(f / "model.safetensors") for f in (tmp_path / "out", pico / "base"))
     assert found.keys() == base.keys()
     assert any("experts.0.w1" in name for name in found)
+    require_equal(
+        dict(AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()), averaged(pico)
+    )
+
+
+def test_a_head_that_is_renamed_on_load_is_the_merged_one(
+    pico: Path, tmp_path: Path, mixwise: Cli
+) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "vocab_size": 320}
+    config = GPTNeoXConfig(**sizes, num_attention_heads=2, max_position_embeddings=64)
+    GPTNeoXForCausalLM(config).save_pretrained(pico / "base")
+    study = study_of(pico, full)
+    code, _, err = mixwise("merge", study, "--mixture", MIXTURE, "--to", tmp_path / "out")
+    assert code == 0, err
+    assert "embed_out.weight" in load_file(tmp_path / "out" / "model.safetensors")
     require_equal(
         dict(AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()), averaged(pico)
     )

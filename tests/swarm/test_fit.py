@@ -92,6 +92,27 @@ def test_bounds_are_held_and_a_share_that_no_run_has_had_is_told() -> None:
     assert "math" in found.beyond
 
 
+def test_runs_outside_the_limits_are_no_equals() -> None:
+    table = make(40)
+    found = fit_swarm(table, MixtureSpace(DOMAINS, (0.0, 0.0, 0.0), (0.3, 1.0, 1.0)))
+    assert found.best_run.mixture.array[0] > 0.3
+    assert not found.best_run.is_within
+    assert all(run.mixture.array[0] <= 0.3 + 1e-6 for run in found.equals)
+    assert fit_swarm(table).best_run.is_within
+
+
+def test_sums_that_were_rounded_put_no_run_outside_a_fixed_share() -> None:
+    free = make(30)
+    sums = 1 + 0.004 * np.linspace(-1, 1, 30)
+    shares = np.concatenate([0.8 * free.shares, np.full((30, 1), 0.2)], axis=1)
+    shares[:, 3] /= sums
+    shares[:, :3] *= ((1 - shares[:, 3]) / 0.8)[:, None]
+    table = replace(free, domains=(*DOMAINS, "replay"), shares=shares, sums=(0.996, 1.004))
+    found = fit_swarm(table)
+    assert "replay" in found.fixed
+    assert found.best_run.is_within
+
+
 def test_several_runs_of_a_mixture_stay_together_and_tell_their_noise() -> None:
     table = make(15, noise=0.0)
     twice = replace(

@@ -25,11 +25,12 @@ def print_fit(found: SwarmFit) -> None:
     print_text(f"{found.answer}\n")
     _print_shares(found)
     (low, high), best = found.interval, found.best_run
+    outside = "" if best.is_within else ", outside the limits"
     print_text(
         f"Expected objective {found.expected:.2f} (95 % {low:.2f} to {high:.2f} for one run): mean "
         f"of {_metrics(found)}, in standard deviations over the runs. The best mixture of the "
-        f"table has {best.objective:.2f} ({best.place}), of which {best.expected:.2f} is expected "
-        "again."
+        f"table has {best.objective:.2f} ({best.place}{outside}), of which {best.expected:.2f} is "
+        "expected again."
     )
     print_text(
         f"The highest expected objective is ahead of uniform by {found.ahead:.2f} ± "
@@ -64,7 +65,10 @@ def _print_shares(found: SwarmFit) -> None:
 def _print_equals(found: SwarmFit) -> None:
     n = len(found.equals)
     if not n:
-        print_text("Every mixture of the table can be told from the recommended one.")
+        print_text(
+            "Every mixture of the table can be told from the recommended one, or is outside the "
+            "limits."
+        )
         return
     places = ", ".join(run.place for run in found.equals[:_MOST_SHOWN])
     more = f" and {n - _MOST_SHOWN} more" if n > _MOST_SHOWN else ""

@@ -14,6 +14,7 @@ Source:
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from mixwise.errors import CheckpointError, first_line
 from mixwise.merging.task_vectors.adapter_features import needs_dense
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.copies import Copies
-from mixwise.models.loading import load_module
+from mixwise.models.loading import load_module, map_names
 from mixwise.models.module_layout import save_as_kept
 from mixwise.tasks import CAUSAL_LM
 
@@ -84,6 +85,8 @@ def _write(adapter: Checkpoint, base: Checkpoint, copies: Copies, folder: Path) 
     module = load(base.folder)
     is_tied = _is_tied(module)
     ids = _some_ids(module, adapter)
+    entries = {name: (entry.dtype, entry.shape) for name, entry in base.tensors.items()}
+    stored = map_names(module, base.folder, entries).stored
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is missing or tied is found below, by numbers
         try:
@@ -93,7 +96,7 @@ def _write(adapter: Checkpoint, base: Checkpoint, copies: Copies, folder: Path) 
                 f"{adapter.folder}: PEFT cannot put the adapter on the base "
                 f"({first_line(error)}): use an adapter that was trained on this base"
             ) from None
-        _require_loaded(adapter, base, model)
+        _require_loaded(adapter, base, model, stored)
         expected = _logits(model, ids)
         try:
             merged: Any = model.merge_and_unload(safe_merge=True)
@@ -132,8 +135,17 @@ def _untied(adapter: Checkpoint) -> CheckpointError:
     )
 
 
-def _require_loaded(adapter: Checkpoint, base: Checkpoint, model: Any) -> None:
-    """Compare what PEFT has loaded with what is stored, name by name and number by number."""
+def _require_loaded(
+    adapter: Checkpoint, base: Checkpoint, model: Any, stored: Mapping[str, str]
+) -> None:
+    """Compare what PEFT has loaded with what is stored, name by name and number by number.
+
+    Args:
+        adapter: The adapter.
+        base: The base.
+        model: The adapter on the base, as PEFT has loaded it.
+        stored: Name of the base's tensor in its file, by its name in the module.
+    """
     from peft import get_peft_model_state_dict
 
     loaded: dict[str, Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
@@ -147,7 +159,7 @@ def _require_loaded(adapter: Checkpoint, base: Checkpoint, model: Any) -> None:
         there = loaded.get(name)
         if there is None:  # PEFT saves the base's own head or embedding beside an adapter of them
             own = name.removeprefix(_PREFIX).replace(".base_layer.", ".")
-            there = base.load_tensor(own) if own in base.tensors else None
+            there = base.load_tensor(stored[own]) if own in stored else None
         if (
             there is None
             or there.shape != values.shape

@@ -94,6 +94,7 @@ def _headline(found: SwarmFit) -> list[str]:
 
 def _shares(found: SwarmFit) -> Html:
     best = found.best_run.mixture.as_dict()
+    run = "best run" if found.best_run.is_within else "best run, outside the limits"
     rows = [
         [name, share(value), f"{share(found.ranges[name][0])} to {share(found.ranges[name][1])}"]
         for name, value in found.mixture.as_dict().items()
@@ -104,7 +105,7 @@ def _shares(found: SwarmFit) -> Html:
             chart(
                 "shares",
                 "Recommended shares",
-                mixture_figure(found.mixture.as_dict(), {"best run": best}),
+                mixture_figure(found.mixture.as_dict(), {run: best}),
             ),
             table("Recommended shares", head, rows),
         ]
@@ -121,7 +122,11 @@ def _next(found: SwarmFit) -> Html:
 
 def _equals(found: SwarmFit) -> Html:
     if not found.equals:
-        return tag("p", "Every mixture of the table can be told from the recommended one.")
+        return tag(
+            "p",
+            "Every mixture of the table can be told from the recommended one, or is outside the "
+            "limits.",
+        )
     rows = [
         [
             run.place,

@@ -237,20 +237,25 @@ def _require_lora_targets(live: LiveModel, recipe: Recipe) -> None:
             "or `all-linear`"
         ) from None
     uses = Counter(live.aliases.values())
-    for name, module in shadow.named_modules():
-        if not hasattr(module, "lora_A"):
-            continue
+    own = {name for name, _ in live.module.named_modules()}  # PEFT adds some around joined experts
+    adapted = [n for n, module in shadow.named_modules() if n in own and hasattr(module, "lora_A")]
+    linear = [name for name in adapted if is_linear(live, name)]
+    for name in adapted:
         if uses[live.aliases.get(f"{name}.weight", "")] > 1:
             raise RecipeError(
                 f"`training.lora.target_modules`: the weight of `{name}` is used in another place "
                 "too (tied), where an adapter leaves it alone, so no merged weight equals the "
                 "adapter: leave it out"
             )
-        if not is_linear(live, name):
+        if name not in linear:
             kind = type(live.module.get_submodule(name)).__name__
+            remedy = "leave it out"
+            if targets == "all-linear":  # PEFT takes joined experts and routers for linear layers
+                ends = sorted({layer.rpartition(".")[2] for layer in linear})
+                remedy = f"give the linear layers, [{', '.join(ends)}], in the place of all-linear"
             raise RecipeError(
                 f"`training.lora.target_modules`: `{name}` is no linear layer ({kind}), and only "
-                "adapters of linear layers are merged: leave it out"
+                f"adapters of linear layers are merged: {remedy}"
             )
 
 

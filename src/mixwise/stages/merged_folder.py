@@ -106,11 +106,13 @@ def save_merged_model(
         chat_template: In place of the tokenizer's own.
     """
     from mixwise.models.checkpoint import open_checkpoint
-    from mixwise.models.loading import never_built
+    from mixwise.models.loading import map_names, never_built
     from mixwise.training.saving import copy_tokenizer
 
     state, stored = module.state_dict(), open_checkpoint(base)
-    beside = {name: stored.load_tensor(name) for name in never_built(stored.tensors, state)}
+    entries = {name: (entry.dtype, entry.shape) for name, entry in stored.tensors.items()}
+    unread = map_names(module, base, entries).unexpected
+    beside = {name: stored.load_tensor(name) for name in never_built(unread, state)}
     module.save_pretrained(folder, state_dict={**state, **beside}, max_shard_size=_SHARD)
     copy_tokenizer(base, folder, chat_template)
     for code in base.glob("*.py"):

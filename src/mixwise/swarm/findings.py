@@ -46,12 +46,14 @@ class RunOfTable:
         objective: Mean over its runs; 0 is the mean of the table's runs, 1 a standard deviation of
             every metric better.
         expected: By the surrogate.
+        is_within: Whether it lies within the limits of the recommendation.
     """
 
     place: str
     mixture: Shares
     objective: float
     expected: float
+    is_within: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,9 @@ class SwarmFit:
         n_mixtures: Distinct mixtures among them.
         sums: The smallest and the largest sum of a run's shares as they stood.
         n_alone: Rows that belonged to nothing and were left out.
-        best_run: The mixture of the table with the largest mean objective.
-        equals: Mixtures of the table that cannot be told from the recommendation.
+        best_run: The mixture of the table with the largest mean objective, of all.
+        equals: Mixtures of the table within the limits that cannot be told from the
+            recommendation.
         ranges: Smallest and largest share of each domain among mixtures of all the space that
             cannot be told from it.
         beyond: Domains whose recommended share no run has had, with the largest that one had.

@@ -45,6 +45,7 @@ _NEAR = (0.02, 0.05, 0.1, 0.2)  # of the way from the top to a random mixture
 _N_NEAR = 60  # at each of these
 _MOST_RUNS = 200  # of the table that are compared, the best
 _DECIMALS = 3
+_ROUNDING = 1e-6  # of a share
 _GRID = np.linspace(0, 1, 21)
 
 
@@ -132,7 +133,9 @@ def fit_swarm(
         n_alone=table.n_alone,
         best_run=max(runs, key=lambda run: run.objective),
         equals=tuple(
-            run for run, near in zip(runs, is_near[-len(runs) :].tolist(), strict=True) if near
+            run
+            for run, near in zip(runs, is_near[-len(runs) :].tolist(), strict=True)
+            if near and run.is_within
         ),
         ranges={
             name: (float(column.min()), float(column.max()))
@@ -217,7 +220,7 @@ class _Pool:
         prior: Prior | None,
         seed: int,
     ) -> _Pool:
-        runs = _runs(table, surface)
+        runs = _runs(table, surface, space)
         rng = np.random.default_rng(seed)
         anywhere = sample(space, _N_RANDOM, seed=seed)
         others = anywhere[rng.integers(len(anywhere), size=(len(_NEAR), _N_NEAR))]
@@ -256,21 +259,25 @@ class _Pool:
         return NextRun(space.rounded(point, _DECIMALS), worth.gain)
 
 
-def _runs(table: SwarmTable, surface: SwarmSurface) -> tuple[RunOfTable, ...]:
+def _runs(table: SwarmTable, surface: SwarmSurface, space: MixtureSpace) -> tuple[RunOfTable, ...]:
     """The mixtures of the table with the largest expected or found objectives."""
     mixture = table.mixture_of_run
     firsts = np.unique(mixture, return_index=True)[1]
     found = _by_mixture(surface.units.objective(table.values), mixture)
     expected = surface.value(table.shares[firsts])
     order = np.argsort(-np.maximum(found, expected), kind="stable")[:_MOST_RUNS]
+    shares = table.shares[firsts[order]]
+    apart = np.abs(project(shares, space) - shares).max(axis=1)
+    is_within = apart <= table.sums[1] - table.sums[0] + _ROUNDING  # sums round fixed shares too
     return tuple(
         RunOfTable(
             table.places[firsts[k]],
             Mixture(table.domains, tuple(table.shares[firsts[k]].tolist())),
             float(found[k]),
             float(expected[k]),
+            within,
         )
-        for k in order.tolist()
+        for k, within in zip(order.tolist(), is_within.tolist(), strict=True)
     )
 
 
