@@ -74,9 +74,8 @@ def export(
             "--format",
             help="shares (default): counts of tokens or examples as JSON; csv: a table of them; "
             "rows: the blended rows; stream: the exact token stream as JSONL; trl, axolotl, "
-            "llamafactory, "
-            "llamafactory-v1, ms-swift, megatron, nemo, olmo-core, torchtitan, huggingface: a "
-            "configuration of that trainer; or the name of an exporter of yours.",
+            "llamafactory, llamafactory-v1, ms-swift, megatron, nemo, olmo-core, torchtitan, "
+            "huggingface: a configuration of that trainer; or the name of an exporter of yours.",
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File to write.")] = None,

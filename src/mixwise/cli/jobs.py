@@ -168,6 +168,9 @@ def _run_main_job(
                 warnings.warn(text, MixwiseWarning, stacklevel=1)
             shown.lines.plan(checked.plan.seconds, console.summarise_plan(checked.plan))
             found = study.run()
+            final = study.final
     show_result(found, as_json, lambda: console.print_recommendation(found))
     if not as_json:
+        if final is not None:
+            console.print_final(final)
         console.print_text(f"\nStudy:  {folder}\nReport: {folder / 'report.html'}")

@@ -2,6 +2,7 @@
 
 from mixwise.console.answer import (
     print_fidelity,
+    print_final,
     print_outcome,
     print_recommendation,
     print_scores,
@@ -29,6 +30,7 @@ __all__ = [
     "print_json",
     "print_lines",
     "print_note",
+    "print_final",
     "print_outcome",
     "print_plan",
     "print_recommendation",
