@@ -27,17 +27,20 @@ def merge(
     to: Annotated[Path, typer.Option(help="New folder for the merged model.", metavar="DIR")],
     mixture: Annotated[
         str | None,
-        typer.Option(help="Shares: math=0.7,code=0.3; the recommended ones (best) when left out."),
+        typer.Option(
+            metavar="SHARES", help="math=0.7,code=0.3; the recommended ones (best) when left out."
+        ),
     ] = None,
     rule: Annotated[
         str | None, typer.Option(help="Merge rule; the recipe's when left out.")
     ] = None,
     precision: Annotated[
         Literal["float32", "bfloat16", "float16"] | None,
-        typer.Option(help="Of the tensors; the base's when left out."),
+        typer.Option(help="Precision of the tensors; the base's when left out."),
     ] = None,
     adapter: Annotated[
-        bool, typer.Option("--adapter", help="Write one LoRA adapter, of experts that are some.")
+        bool,
+        typer.Option("--adapter", help="Write one LoRA adapter; the experts must be adapters too."),
     ] = False,
     as_json: Json = False,
     trust_remote_code: Trust = False,
@@ -78,7 +81,9 @@ def export(
             "huggingface: a configuration of that trainer; or the name of an exporter of yours.",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="File to write.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; by default one in the study.")
+    ] = None,
     materialise: Annotated[
         Literal["jsonl", "parquet"] | None,
         typer.Option(

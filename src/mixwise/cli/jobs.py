@@ -16,7 +16,9 @@ from mixwise.errors import MixwiseWarning
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the data, for the recipe.", metavar="DIR")
+    ] = Path(),
     config: Annotated[
         Path | None,
         typer.Option(
@@ -55,7 +57,7 @@ def check(
         ),
     ] = None,
     price_per_hour: Annotated[
-        float | None, typer.Option(min=0, metavar="MONEY", help="Of one device of --on.")
+        float | None, typer.Option(min=0, metavar="MONEY", help="Price of one device of --on.")
     ] = None,
     as_json: Json = False,
     trust_remote_code: Trust = False,
