@@ -144,8 +144,12 @@ def watch(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to serve on; 0 for any that is free.")
     ] = 0,
+    as_json: Json = False,
 ) -> None:
-    """Serve the study's page to this machine while the study runs; end with Ctrl-C."""
+    """Serve the study's page to this machine while the study runs; end with Ctrl-C.
+
+    Then it says what `status` says.
+    """
     from mixwise.interrupts import Interrupted
     from mixwise.report.watch import PageServer
     from mixwise.stages.status import read_status
@@ -155,12 +159,15 @@ def watch(
     with PageServer(
         opened.folder, lambda: console.status_lines(read_status(opened)), port
     ) as server:
-        console.print_text(f"Watching {study} at {server.address} (Ctrl-C ends it)")
+        tell = console.print_note if as_json else console.print_text
+        tell(f"Watching {study} at {server.address} (Ctrl-C ends it)")
         try:
             server.serve_forever()
         except Interrupted as stopped:
             if stopped.number != signal.SIGINT:
                 raise
+    found = read_status(opened)
+    show_result(found, as_json, lambda: console.print_status(found))
 
 
 def verify(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
