@@ -43,7 +43,7 @@ _N_NOTICES = 5
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Runs that are trained, and those that are asked for, at most; None where that is not known."""
+    """Runs that are trained, and those asked for, at most; None where that is not known."""
 
     done: int
     total: int | None
