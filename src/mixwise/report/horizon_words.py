@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mixwise.decision.drift import has_settled
 from mixwise.report.numbers import brief, count, number, some
 from mixwise.study.results import HorizonFacts, Recommendation
 
 _MERGED, _PREDICTED = "the experts merged", "predictions averaged"
-_ANSWERS = {
+_ANSWERS: Mapping[tuple[str, ...], str] = {
     ("merged",): _MERGED,
     ("predictions",): f"the experts' {_PREDICTED}",
     ("merged", "predictions"): f"{_MERGED} and their {_PREDICTED}",
