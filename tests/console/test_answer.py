@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.report.conftest import Parts
 
-from mixwise.console import print_fidelity, print_outcome, print_recommendation
+from mixwise.console import print_fidelity, print_final, print_outcome, print_recommendation
 from mixwise.decision.outcome import Margin, Outcome
 from mixwise.decision.trust import Trust
 from mixwise.study.results import (
@@ -65,8 +65,8 @@ def test_the_recommendation_says_what_to_expect_and_how_far_to_trust(capsys: Cap
     assert out.startswith("\nTrain on 67 % math and 33 % code.\n")
     for line in (
         "The highest score (math 0.667, code 0.333) is expected to be ahead of uniform by 0.50 ± "
-        "0.12 (standard deviation), enough to tell them apart; among equals the mixture nearest to "
-        "uniform is recommended.",
+        "0.12 (standard deviation), more than one deviation: the two do not count as equal; among "
+        "equals the mixture nearest to uniform is recommended.",
         "A model trained on it should reach 1.81 (95 % 1.50 to 2.12), learned from 3 trained "
         "references.",
         "Objective by the proxy 1.500 (95 % 1.000 to 2.000 over evaluation examples only: what "
@@ -94,6 +94,20 @@ def test_trained_baselines_within_one_noise_width_are_marked(capsys: Capture) ->
     assert equal.endswith("+0.5 widths (cannot be told apart)")
     assert behind.endswith("+2.0 widths")
     assert ahead.endswith("-2.0 widths (better than the recommended one)")
+
+
+def test_what_was_reached_is_printed_with_or_without_baselines(capsys: Capture) -> None:
+    final = Parts(("math", "code"), "slopes").final()
+    print_final(final)
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == "Trained, the recommended mixture reached 1.250 (mean of 2 seeds)."
+    assert second.startswith("The recommendation WON in real training; margins")
+    row = replace(final.rows[0], runs=final.rows[0].runs[:1])
+    print_final(replace(final, rows=(row,), outcome=Outcome("unknown", None, ())))
+    assert capsys.readouterr().out == (
+        "Trained, the recommended mixture reached 1.125 (one seed).\n"
+        "No baseline was trained to compare it with: `--verify` trains them.\n"
+    )
 
 
 def test_what_nothing_tells_is_left_out(capsys: Capture) -> None:

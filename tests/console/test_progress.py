@@ -13,5 +13,5 @@ def test_run_without_a_terminal_says_in_lines_what_it_does(finished: Path) -> No
     for k, name in enumerate(("experts", "search", "calibration", "validation"), start=1):
         told = [line[9:] for line in lines if f"stage {k} of 6: {name}: " in line]
         assert told[0] == f"stage {k} of 6: {name}: begins"
-        assert re.match(rf"stage {k} of 6: {name}: done in .*: .*; .* of about .* gone", told[-1])
+        assert re.match(rf"stage {k} of 6: {name}: done in .*: .*; .* gone", told[-1])
     assert "finished in" in lines[-1]

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from mixwise.console.status import print_status, status_lines
+from mixwise.decision.trust import Trust
 from mixwise.mixture import Mixture
 from mixwise.report.contents import Notice
 from mixwise.stages.status import BestSoFar, Count, StudyStatus
@@ -36,6 +37,14 @@ def test_the_best_the_recommendation_and_notices_are_lines(
     assert "Best so far: objective 1.250 at a 0.75, b 0.25\n" in out
     assert "Recommended: a 1\n" in out
     assert "Notice (now, run): made anew\n" in out
+    assert "References:  0 trained; the recipe asks for at most 30\n" in out
+
+
+def test_trust_is_a_line_and_what_is_not_known_is_left_out() -> None:
+    trust = Trust("do not trust", "measured", True, ("ρ is low",), ())
+    lines = status_lines(replace(BEGUN, references=Count(3, None), trust=trust))
+    assert "References:  3 trained" in lines
+    assert lines[-1] == "Trust:       do not trust (measured)"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from mixwise.api import ProblemStudy
 from mixwise.errors import RecipeError, StudyError
 from mixwise.report.contents import Contents
 from mixwise.report.reading import load_contents
+from mixwise.stages.status import Count, read_status
+from mixwise.study.folder import StudyFolder
 from mixwise.study.results import Recommendation
 
 VERIFIED: dict[str, Any] = ASKED | {
@@ -75,6 +77,9 @@ def test_all_stages_run_and_a_second_time_from_what_is_known(
         n_runs = len(RUNS.trained)
         assert study.run() == recommendation
         facts = study.export()
+    status = read_status(StudyFolder.open(tmp_path))  # the functions are not needed
+    assert (status.stage, status.experts) == ("finished", Count(3, 3))
+    assert status.answer == recommendation.answer
     assert n_runs == len(RUNS.trained)
     assert isinstance(recommendation, Recommendation)
     assert recommendation.outcome is not None

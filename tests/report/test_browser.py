@@ -48,7 +48,7 @@ def test_the_reader_chooses_a_metric(browser: Browser, make_study: MakeStudy) ->
     visit.page.select_option('[data-chart="chart-profiles"]', label="web/loss")
     assert visit.page.text_content(title) == "web/loss, nats/token"
     visit.page.select_option('[data-chart="chart-agreement"]', label="code/loss")
-    assert visit.page.text_content("#chart-agreement .xtitle") == "proxy (merged), nats/token"
+    assert visit.page.text_content("#chart-agreement .xtitle") == "proxy, nats/token"
     caption = visit.page.text_content("#chart-agreement-caption")
     assert caption is not None
     assert caption.startswith("ρ = 1.000")

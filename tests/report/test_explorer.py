@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from tests.report.conftest import Parts, save
 from tests.report.surfaces import add_surface, fit
 from tests.report.visits import Visit
@@ -339,6 +339,27 @@ def test_a_page_of_many_domains_and_metrics_stays_small(make_study: MakeStudy) -
     text = save_report(folder).read_text()
     assert 1_000_000 < len(text.encode()) < 1_500_000
     assert "metrics outside of the objective are left out" in text
+
+
+def test_many_domains_are_moved_filtered_and_printed(
+    browser: Browser, make_study: MakeStudy
+) -> None:
+    domains = tuple(f"{'long-' * 5}{k:02}" for k in range(14))
+    folder = make_study(domains=domains)
+    found = of_size(fit(THREE["domains"])[1], domains, n_points=2, n_metrics=1)
+    add_surface(folder, Parts(domains, "lattice"), found)
+    visit = Visit(browser, save_report(folder), 1280)
+    visit.page.locator("#share-13").scroll_into_view_if_needed()
+    expect(visit.page.locator("#expected")).to_be_in_viewport()
+    visit.page.locator("#filter").fill(domains[12])  # one of the shares that a row leaves out
+    assert visit.page.text_content("#leaderboard-count") == "3 of 16"
+    scrolls = "[...document.querySelectorAll('.legend')].map(e => e.scrollHeight - e.clientHeight)"
+    assert max(visit.page.evaluate(scrolls)) <= 0  # what scrolls must be reached by keyboard
+    visit.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    visit.page.set_viewport_size({"width": 660, "height": 900})
+    visit.page.emulate_media(media="print")
+    assert visit.overflow() <= 0
+    assert visit.troubles == []
 
 
 def of_size(

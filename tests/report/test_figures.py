@@ -40,13 +40,13 @@ def test_rows_run_from_top_to_bottom_with_mean_and_single_seeds() -> None:
     assert by_name["reached, mean of seeds"].x == (1.0,)
     assert by_name["one seed"].x == (0.5, 1.5)
     assert by_name["one seed"].y == (0, 0)
-    assert by_name["proxy, by merging"].x == (1.0, 0.25)
+    assert by_name["proxy"].x == (1.0, 0.25)
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
 
 
 def test_without_trained_models_only_predictions_are_drawn() -> None:
     figure = comparison_figure([_row("best", 1.0), _row("uniform", 0.25)], "J")
-    assert [trace.name for trace in figure.data] == ["proxy, by merging"]
+    assert [trace.name for trace in figure.data] == ["proxy"]
 
 
 def test_agreement_shows_every_mixture_against_its_mean_over_seeds() -> None:

@@ -22,4 +22,8 @@ def test_both_horizons_and_the_move_between_them_are_told(make_study: MakeStudy)
     assert "The best mixture still moves with the horizon" in horizon_words(moving)
     longer = replace(found, horizons=replace(found.horizons, coefficients={"python/loss": 2.0}))
     assert "taken longer (2 times for python/loss)." in horizon_words(longer)
+    alone = replace(found, horizons=replace(found.horizons, answers=("predictions",)))
+    assert "The proxy is the experts' predictions averaged." in horizon_words(alone)
+    many = replace(found.horizons, continued=tuple(f"d{k}/loss" for k in range(24)))
+    assert "d5/loss, and 18 more are continued" in horizon_words(replace(found, horizons=many))
     assert horizon_words(None) == ""

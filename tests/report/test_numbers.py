@@ -50,3 +50,10 @@ def test_subsets_are_named_by_their_members() -> None:
 )
 def test_a_time_is_in_the_unit_that_fits_it(seconds: float, text: str) -> None:
     assert numbers.duration(seconds) == text
+
+
+def test_very_many_domains_are_named_in_part() -> None:
+    alike = dict.fromkeys("abcdefgh", 1 / 8) | {"i": 0.0}
+    assert numbers.brief(alike) == "8 of 9 domains alike: a, b, c, d, e, f, and 2 more"
+    uneven = {"a": 0.1} | dict.fromkeys("bcdefg", 0.15)
+    assert numbers.brief(uneven) == numbers.mixture(uneven)  # one more name costs no more words

@@ -11,6 +11,7 @@ from mixwise.report.trust import (
     calibration,
     calibration_table,
     diagnosis,
+    geometry_table,
     share_ranges,
     trust_box,
 )
@@ -108,3 +109,17 @@ def test_diagnosis_shows_geometry_and_its_own_trust(make_study: MakeStudy) -> No
     assert text.count("0.250") == 6
     assert "<strong>Do not trust</strong>" in text
     assert "mixwise diagnose STUDY" in diagnosis(load_contents(make_study(stages=OLD)))
+
+
+def test_of_many_experts_only_those_most_and_least_alike_are_named(make_study: MakeStudy) -> None:
+    found = load_contents(make_study()).diagnosis
+    assert found is not None
+    n = 12
+    names = tuple(f"d{k}" for k in range(n))
+    cosines = tuple(tuple(1.0 if i == j else (i + j) / 32 for j in range(n)) for i in range(n))
+    geometry = replace(found.geometry, domains=names, relative_sizes=(0.02,) * n, cosines=cosines)
+    text = geometry_table(replace(found, geometry=geometry))
+    row = text.split("<tr>")[5].split("</tr>")[0]  # d3 beside d0 to d11: 3/32 to 14/32
+    assert [word in row for word in ("d11 0.438", "d0 0.094", "2.00 %")] == [True] * 3
+    assert f"{(3 * 11 + sum(range(n)) - 3) / 32 / 11:.3f}" in row
+    assert "Every cosine is in diagnose.json" in text

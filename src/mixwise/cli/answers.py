@@ -27,17 +27,20 @@ def merge(
     to: Annotated[Path, typer.Option(help="New folder for the merged model.", metavar="DIR")],
     mixture: Annotated[
         str | None,
-        typer.Option(help="Shares: math=0.7,code=0.3; the recommended ones (best) when left out."),
+        typer.Option(
+            metavar="SHARES", help="math=0.7,code=0.3; the recommended ones (best) when left out."
+        ),
     ] = None,
     rule: Annotated[
         str | None, typer.Option(help="Merge rule; the recipe's when left out.")
     ] = None,
     precision: Annotated[
         Literal["float32", "bfloat16", "float16"] | None,
-        typer.Option(help="Of the tensors; the base's when left out."),
+        typer.Option(help="Precision of the tensors; the base's when left out."),
     ] = None,
     adapter: Annotated[
-        bool, typer.Option("--adapter", help="Write one LoRA adapter, of experts that are some.")
+        bool,
+        typer.Option("--adapter", help="Write one LoRA adapter; the experts must be adapters too."),
     ] = False,
     as_json: Json = False,
     trust_remote_code: Trust = False,
@@ -74,12 +77,13 @@ def export(
             "--format",
             help="shares (default): counts of tokens or examples as JSON; csv: a table of them; "
             "rows: the blended rows; stream: the exact token stream as JSONL; trl, axolotl, "
-            "llamafactory, "
-            "llamafactory-v1, ms-swift, megatron, nemo, olmo-core, torchtitan, huggingface: a "
-            "configuration of that trainer; or the name of an exporter of yours.",
+            "llamafactory, llamafactory-v1, ms-swift, megatron, nemo, olmo-core, torchtitan, "
+            "huggingface: a configuration of that trainer; or the name of an exporter of yours.",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="File to write.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; by default one in the study.")
+    ] = None,
     materialise: Annotated[
         Literal["jsonl", "parquet"] | None,
         typer.Option(
@@ -140,8 +144,12 @@ def watch(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to serve on; 0 for any that is free.")
     ] = 0,
+    as_json: Json = False,
 ) -> None:
-    """Serve the study's page to this machine while the study runs; end with Ctrl-C."""
+    """Serve the study's page to this machine while the study runs; end with Ctrl-C.
+
+    Then it says what `status` says.
+    """
     from mixwise.interrupts import Interrupted
     from mixwise.report.watch import PageServer
     from mixwise.stages.status import read_status
@@ -151,12 +159,15 @@ def watch(
     with PageServer(
         opened.folder, lambda: console.status_lines(read_status(opened)), port
     ) as server:
-        console.print_text(f"Watching {study} at {server.address} (Ctrl-C ends it)")
+        tell = console.print_note if as_json else console.print_text
+        tell(f"Watching {study} at {server.address} (Ctrl-C ends it)")
         try:
             server.serve_forever()
         except Interrupted as stopped:
             if stopped.number != signal.SIGINT:
                 raise
+    found = read_status(opened)
+    show_result(found, as_json, lambda: console.print_status(found))
 
 
 def verify(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:

@@ -16,7 +16,9 @@ from mixwise.errors import MixwiseWarning
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the data, for the recipe.", metavar="DIR")
+    ] = Path(),
     config: Annotated[
         Path | None,
         typer.Option(
@@ -55,7 +57,7 @@ def check(
         ),
     ] = None,
     price_per_hour: Annotated[
-        float | None, typer.Option(min=0, metavar="MONEY", help="Of one device of --on.")
+        float | None, typer.Option(min=0, metavar="MONEY", help="Price of one device of --on.")
     ] = None,
     as_json: Json = False,
     trust_remote_code: Trust = False,
@@ -168,6 +170,9 @@ def _run_main_job(
                 warnings.warn(text, MixwiseWarning, stacklevel=1)
             shown.lines.plan(checked.plan.seconds, console.summarise_plan(checked.plan))
             found = study.run()
+            final = study.final
     show_result(found, as_json, lambda: console.print_recommendation(found))
     if not as_json:
+        if final is not None:
+            console.print_final(final)
         console.print_text(f"\nStudy:  {folder}\nReport: {folder / 'report.html'}")

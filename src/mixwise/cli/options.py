@@ -24,7 +24,7 @@ Reused = Annotated[
     typer.Option(
         "--reuse",
         metavar="STUDY",
-        help="Another study, which is only read: its experts and references are gone on with where "
+        help="Another study, which is only read: its experts and references are taken over where "
         "base, data and training are the same.",
     ),
 ]

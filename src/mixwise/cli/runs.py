@@ -51,9 +51,10 @@ def fit(
         ),
     ] = None,
     prefer: Annotated[
-        Literal["uniform", "none"], typer.Option(help="What is taken among equals.")
+        Literal["uniform", "none"],
+        typer.Option(help="Which mixture is taken where several are as good."),
     ] = "uniform",
-    seed: Annotated[int, typer.Option(min=0, help="Of folds and draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of folds and draws.")] = 0,
     report: Annotated[
         Path | None, typer.Option(help="Write a page of it, one file that opens offline.")
     ] = None,

@@ -76,7 +76,7 @@ def validate(study: StudyPath, as_json: Json = False, trust_remote_code: Trust =
 def train(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Train the recommended mixture and its baselines for real."""
     final = on_study(study, "train", lambda opened: opened.train(), trust_remote_code)
-    show_result(final, as_json, lambda: console.print_outcome(final.outcome))
+    show_result(final, as_json, lambda: console.print_final(final))
 
 
 def score(
@@ -84,7 +84,8 @@ def score(
     mixture: Annotated[
         list[str],
         typer.Option(
-            help="Shares, by the recipe's `shares_by`: math=0.7,code=0.3; may be repeated."
+            metavar="SHARES",
+            help="math=0.7,code=0.3, by the recipe's `shares_by`; may be repeated.",
         ),
     ],
     answer: Annotated[
@@ -135,7 +136,7 @@ def diagnose(study: StudyPath, as_json: Json = False, trust_remote_code: Trust =
 
 def units(
     study: Annotated[
-        Path | None, typer.Argument(help="Folder of the study.", metavar="[STUDY]")
+        Path | None, typer.Argument(help="Folder of the study.", metavar="STUDY")
     ] = None,
     model: Annotated[
         list[str] | None,
@@ -159,7 +160,7 @@ def units(
         int | None,
         typer.Option(help="Held-out rows of each set. Default: 16 sequences, or 256 examples."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     as_json: Json = False,
     trust_remote_code: Trust = False,
 ) -> None:

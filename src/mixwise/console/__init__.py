@@ -2,6 +2,7 @@
 
 from mixwise.console.answer import (
     print_fidelity,
+    print_final,
     print_outcome,
     print_recommendation,
     print_scores,
@@ -24,6 +25,7 @@ __all__ = [
     "print_cost",
     "print_diagnosis",
     "print_fidelity",
+    "print_final",
     "print_findings",
     "print_fit",
     "print_json",

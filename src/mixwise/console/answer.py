@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from mixwise.console.front import print_front
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mixwise.decision.trust import Trust
     from mixwise.stages.score import ScoredMixture
     from mixwise.study.results import (
+        FinalFound,
         ProxyForecast,
         Rated,
         Recommendation,
@@ -34,7 +36,7 @@ _STANDINGS = {
 
 
 def print_recommendation(found: Recommendation) -> None:
-    """Print the recommended mixture, how sure it is, and what training it showed."""
+    """Print the recommended mixture and how sure it is."""
     print_text(f"\n{found.answer}\n")
     _print_shares(found)
     if found.simplicity is not None:
@@ -55,8 +57,6 @@ def print_recommendation(found: Recommendation) -> None:
         if found.fidelity_calibrated is not None:
             _print_calibrated(found.fidelity_calibrated, found.fidelity)
     _print_trust_in_short(found.trust)
-    if found.outcome is not None and found.outcome.margins:
-        print_outcome(found.outcome)
 
 
 def _print_shares(found: Recommendation) -> None:
@@ -73,12 +73,15 @@ def _print_shares(found: Recommendation) -> None:
 def _print_simplicity(simplicity: Simplicity, unit: str) -> None:
     """Print whether the highest score can be told from the simplest mixture's."""
     simplest = "uniform" if simplicity.preferred == "uniform" else f"the available {unit}' shares"
-    apart = "too little" if simplicity.holds_anchor else "enough"
+    apart = (
+        "at most one deviation: the two count as equal"
+        if simplicity.holds_anchor
+        else "more than one deviation: the two do not count as equal"
+    )
     print_text(
         f"The highest score ({_mixture(simplicity.highest.shares)}) is expected to be ahead of "
         f"{simplest} by {simplicity.behind:.2f} ± {simplicity.deviation:.2f} (standard deviation), "
-        f"{apart} to tell them apart; among equals the mixture nearest to {simplest} is "
-        "recommended."
+        f"{apart}; among equals the mixture nearest to {simplest} is recommended."
     )
 
 
@@ -246,6 +249,18 @@ def print_trust(trust: Trust) -> None:
 def _trust(trust: Trust) -> str:
     unclear = "" if trust.is_clear else ", not certain"
     return f"Trust: {trust.word.upper()} ({trust.basis}{unclear})"
+
+
+def print_final(final: FinalFound) -> None:
+    """Print what the trained model reached, and whether the recommendation won."""
+    runs = final.rows[0].runs
+    reached = fmean(run.objective for run in runs)
+    of = "one seed" if len(runs) == 1 else f"mean of {len(runs)} seeds"
+    print_text(f"Trained, the recommended mixture reached {reached:.3f} ({of}).")
+    if final.outcome.margins:
+        print_outcome(final.outcome)
+    else:
+        print_text("No baseline was trained to compare it with: `--verify` trains them.")
 
 
 def print_outcome(outcome: Outcome) -> None:

@@ -114,8 +114,11 @@ class ProgressLines:
     def _against_plan(self) -> str:
         if self._planned_seconds is None:
             return ""
-        gone = duration(self._clock() - self._began)
-        return f"; {gone} of about {duration(self._planned_seconds)} gone"
+        seconds = self._clock() - self._began
+        gone, planned = duration(seconds), duration(self._planned_seconds)
+        if seconds > self._planned_seconds:
+            return f"; {gone} gone, more than the estimated {planned}"
+        return f"; {gone} of about {planned} gone"
 
     def _say(self, text: str) -> None:
         now = self._clock()

@@ -9,7 +9,7 @@ from mixwise.console.text import print_text
 
 if TYPE_CHECKING:
     from mixwise.mixture import Mixture
-    from mixwise.stages.status import StudyStatus
+    from mixwise.stages.status import Count, StudyStatus
     from mixwise.study.standing import Standing, Work
 
 
@@ -28,9 +28,8 @@ def status_lines(found: StudyStatus) -> list[str]:
     if found.now is not None:
         lines += [f"Now:         {line}" for line in _now(found.now)]
     lines += [
-        f"Experts:     {found.experts.done} of {found.experts.total} made",
-        f"References:  {found.references.done} trained; the recipe asks for at most "
-        f"{found.references.total}",
+        f"Experts:     {_of(found.experts)} made",
+        f"References:  {found.references.done} trained{_at_most(found.references)}",
         f"Candidates:  {found.candidates} scored",
     ]
     best = found.best_so_far
@@ -38,10 +37,20 @@ def status_lines(found: StudyStatus) -> list[str]:
         lines.append(f"Best so far: objective {best.objective:.3f} at {_shares(best.mixture)}")
     if found.recommendation is not None:
         lines.append(f"Recommended: {_shares(found.recommendation)}")
+    if found.trust is not None:
+        lines.append(f"Trust:       {found.trust.word} ({found.trust.basis})")
     for notice in found.notices:
         origin = ", ".join(filter(None, (notice.time, notice.command)))
         lines.append(f"Notice ({origin}): {' '.join(notice.text.split())}")
     return lines
+
+
+def _of(count: Count) -> str:
+    return f"{count.done}" if count.total is None else f"{count.done} of {count.total}"
+
+
+def _at_most(count: Count) -> str:
+    return "" if count.total is None else f"; the recipe asks for at most {count.total}"
 
 
 def _now(standing: Standing) -> list[str]:

@@ -136,8 +136,14 @@ def export(
     if opened is not None:
         _require_other_files(made, path, opened)
     write_export(made, path)
-    beside = {"beside": [str(each.path) for each in made.beside]} if made.beside else {}
-    return {"file": str(path), **beside, **made.facts}
+    others = [str(_as_named(path, each.path)) for each in made.beside]
+    return {"file": str(path), **({"beside": others} if others else {}), **made.facts}
+
+
+def _as_named(file: Path, beside: Path) -> Path:
+    """The path of a file beside another, relative or absolute as the other's is."""
+    folder = file.absolute().parent
+    return file.parent / beside.relative_to(folder) if beside.is_relative_to(folder) else beside
 
 
 def _require_other_files(made: Export, path: Path, workspace: Workspace) -> None:

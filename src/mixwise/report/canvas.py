@@ -26,7 +26,7 @@ ONE_SEED: Mapping[str, Any] = {
     },
 }
 PROXY: Mapping[str, Any] = {
-    "name": "proxy, by merging",
+    "name": "proxy",
     "marker": {"symbol": "diamond-open", "size": 12, "color": PREDICTED, "line": {"width": 2}},
 }
 

@@ -104,7 +104,8 @@ def _slider(k: int, name: str, bounds: tuple[float, float], contents: Contents) 
 def _forecast(contents: Contents, surface: SurfaceFound) -> Html:
     groups = dict.fromkeys(row.group for row in surface.metrics if row.group is not None)
     gains = [
-        tag("p", f"Gain of the group {name}: ", tag("output", data_group=name)) for name in groups
+        tag("p", f"Gain of the metric group {name}: ", tag("output", data_group=name))
+        for name in groups
     ]
     return tag(
         "div",

@@ -25,8 +25,7 @@ from mixwise.report.canvas import (
     with_unit,
 )
 from mixwise.report.markup import label
-from mixwise.report.numbers import mixture as in_words
-from mixwise.report.numbers import number, share
+from mixwise.report.numbers import brief, number, share
 from mixwise.report.palette import DARK, MUTED, PALE, looks
 from mixwise.study.results import (
     BothAnswers,
@@ -129,15 +128,13 @@ def agreement_figure(mixtures: Sequence[BothAnswers], name: str, unit: str) -> g
         hoverinfo="skip",
     )
     texts = [
-        f"{label(in_words(m.proxy.shares))}<br>proxy {number(x)}, reference {number(y)}"
+        f"{label(brief(m.proxy.shares))}<br>proxy {number(x)}, reference {number(y)}"
         for m, (x, y) in zip(mixtures, means, strict=True)
     ]
     add_points(figure, REACHED, means, texts)
     add_points(figure, ONE_SEED, singles, [f"one seed: {number(y)}" for _, y in singles])
-    figure.update_xaxes(title=f"proxy (merged){with_unit(unit)}", range=x_range, automargin=True)
-    figure.update_yaxes(
-        title=f"reference (trained){with_unit(unit)}", range=y_range, automargin=True
-    )
+    figure.update_xaxes(title=f"proxy{with_unit(unit)}", range=x_range, automargin=True)
+    figure.update_yaxes(title=f"reference{with_unit(unit)}", range=y_range, automargin=True)
     return figure
 
 

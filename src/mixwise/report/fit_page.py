@@ -16,8 +16,8 @@ from mixwise.report.document import page_around
 from mixwise.report.figures import mixture_figure, profile_figure
 from mixwise.report.limit_words import prior_words
 from mixwise.report.markup import Html, join, prose, tag
-from mixwise.report.numbers import NOTHING, count, estimate, number, share, signed
-from mixwise.report.tables import brief, mixture_bar, table
+from mixwise.report.numbers import NOTHING, brief, count, estimate, number, share, signed
+from mixwise.report.tables import mixture_bar, table
 from mixwise.study.results import Profiles
 
 if TYPE_CHECKING:

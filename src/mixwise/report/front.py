@@ -13,8 +13,7 @@ from mixwise.report.canvas import add_points, empty_figure, shorten
 from mixwise.report.charts import Choice, chart_with_choices
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, label, tag
-from mixwise.report.numbers import interval, signed
-from mixwise.report.numbers import mixture as in_words
+from mixwise.report.numbers import brief, interval, signed
 from mixwise.report.palette import ACCENT, DARK, MUTED, PALE, PREDICTED
 from mixwise.report.tables import legend, missing, mixture_bar, table
 from mixwise.report.words import front_words
@@ -86,7 +85,7 @@ def _style(found: Front, pair: tuple[int, int]) -> dict[str, Any]:
 
 
 def _hover(found: Front, point: FrontPoint) -> str:
-    lines = [label(in_words(point.score.shares))]
+    lines = [label(brief(point.score.shares))]
     lines += [f"{label(name)} {text}" for name, text in _gains(found, point).items()]
     return "<br>".join(lines)
 
@@ -105,7 +104,7 @@ def _front_table(found: Front, domains: Sequence[str]) -> Html:
     marked = [point.score.mixture for point in rows].index(own)
     body = [
         [
-            in_words(point.score.shares),
+            brief(point.score.shares),
             mixture_bar(point.score.shares, domains),
             *_gains(found, point).values(),
             signed(point.score.objective),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mixwise.decision.drift import has_settled
-from mixwise.report.numbers import count, number
-from mixwise.report.numbers import mixture as in_words
+from mixwise.report.numbers import brief, count, number, some
 from mixwise.study.results import HorizonFacts, Recommendation
 
-_ANSWERS = {
-    "merged": "the experts merged",
-    "predictions": "their predictions averaged",
+_MERGED, _PREDICTED = "the experts merged", "predictions averaged"
+_ANSWERS: Mapping[tuple[str, ...], str] = {
+    ("merged",): _MERGED,
+    ("predictions",): f"the experts' {_PREDICTED}",
+    ("merged", "predictions"): f"{_MERGED} and their {_PREDICTED}",
 }
 
 
@@ -22,14 +25,14 @@ def horizon_words(found: Recommendation | None) -> str:
         f"Experts read {count(horizons.expert_tokens)} {horizons.unit} each, the final model "
         f"{count(horizons.run_tokens)}; all that was trained for the answer is "
         f"{number(found.cost.price)} of a final run. The proxy is "
-        f"{' and '.join(_ANSWERS[answer] for answer in horizons.answers)}."
+        f"{_ANSWERS[tuple(sorted(horizons.answers))]}."
     )
     if horizons.expert_method == "gradients":
         return f"{words} {_step_words(horizons)}"
     if horizons.continued:
         points = ", ".join(count(point) for point in horizons.points)
         words += (
-            f" {', '.join(horizons.continued)} {'are' if len(horizons.continued) > 1 else 'is'} "
+            f" {some(horizons.continued)} {'are' if len(horizons.continued) > 1 else 'is'} "
             f"continued to the final horizon from experts at {points} {horizons.unit}, which may "
             f"miss {number(horizons.error.single)} of a single domain's objective and "
             f"{number(horizons.error.level)} of what all mixtures have alike (standard deviations)."
@@ -43,13 +46,13 @@ def horizon_words(found: Recommendation | None) -> str:
             f"whose step from the base is taken longer ({longer})."
         )
     if horizons.left:
-        words += f" Left as they are at the experts' end: {', '.join(horizons.left)}."
+        words += f" Left as they are at the experts' end: {some(horizons.left)}."
     if horizons.path:
         last = horizons.path[-1]
         moves = "has settled" if has_settled(horizons.path) else "still moves with the horizon"
         words += (
             f" The best mixture {moves}: that of the experts' own horizon "
-            f"({in_words(last.mixture.as_dict())}) would lose {number(last.behind)}."
+            f"({brief(last.mixture.as_dict())}) would lose {number(last.behind)}."
         )
     return words
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mixwise.decision.fidelity import Estimate
 
 NOTHING = "—"
+MOST_NAMED = 6  # domains or metrics that a sentence or a row names
 _MINUTE, _HOUR = 60, 3600
 
 
@@ -95,6 +96,39 @@ def mixture(shares: Mapping[str, float]) -> str:
     if is_subset(shares):
         return " + ".join(present)
     return ", ".join(f"{name} {share(value)}" for name, value in present.items())
+
+
+def brief(shares: Mapping[str, float]) -> str:
+    """A mixture in words; of very many domains only the largest shares.
+
+    Example:
+        >>> brief({name: 1 / 8 for name in "abcdefgh"})
+        'all 8 domains alike'
+        >>> brief(dict(zip("abcdefghi", [0.2, 0.04] + 6 * [0.12] + [0.04])))
+        'a 20 %, c 12 %, d 12 %, e 12 %, f 12 %, g 12 %, and 3 more'
+    """
+    present = [name for name in shares if shares[name] > 0]
+    if is_subset(shares) and len(present) > MOST_NAMED:
+        if len(present) == len(shares):
+            return f"all {len(shares)} domains alike"
+        return f"{len(present)} of {len(shares)} domains alike: {some(present)}"
+    hidden = set(sorted(present, key=lambda name: -shares[name])[MOST_NAMED:])
+    if len(hidden) < 2:
+        return mixture(shares)
+    shown = {name: shares[name] for name in present if name not in hidden}
+    return f"{mixture(shown)}, and {len(hidden)} more"
+
+
+def some(names: Sequence[str]) -> str:
+    """Names in a row; of very many the first.
+
+    Example:
+        >>> some("ab"), some("abcdefghi")
+        ('a, b', 'a, b, c, d, e, f, and 3 more')
+    """
+    if len(names) < MOST_NAMED + 2:
+        return ", ".join(names)
+    return f"{', '.join(names[:MOST_NAMED])}, and {len(names) - MOST_NAMED} more"
 
 
 def is_subset(shares: Mapping[str, float]) -> bool:

@@ -10,9 +10,9 @@ from mixwise.report.contents import ComparedRow, Contents, Placed, Spent
 from mixwise.report.markup import Html, join, tag
 from mixwise.report.numbers import (
     NOTHING,
+    brief,
     count,
     duration,
-    is_subset,
     number,
     share,
     signed,
@@ -23,7 +23,6 @@ from mixwise.report.palette import looks
 from mixwise.study.results import BothAnswers, MetricFacts
 
 _MOST_CANDIDATES = 300
-_MOST_NAMED = 6  # domains of one mixture that a row of the leaderboard names
 _SHORT = 8  # characters of a row's name that need no width of their own
 STANDINGS: Mapping[str, str] = {
     "recommended": "recommended",
@@ -218,18 +217,6 @@ def leaderboard(candidates: Sequence[Placed], domains: Sequence[str]) -> Html:
 
 def _mixture_words(shares: Mapping[str, float]) -> Html:
     return tag("span", brief(shares), class_="words", title=in_words(shares))
-
-
-def brief(shares: Mapping[str, float]) -> str:
-    """Put a mixture in words; of very many domains only the largest shares."""
-    if is_subset(shares) and len(shares) > _MOST_NAMED and min(shares.values()) > 0:
-        return f"all {len(shares)} domains alike"
-    largest = sorted(shares, key=lambda name: -shares[name])
-    hidden = {name for name in largest[_MOST_NAMED:] if shares[name] > 0}
-    if is_subset(shares) or len(hidden) < 2:
-        return in_words(shares)
-    shown = {name: value for name, value in shares.items() if value > 0 and name not in hidden}
-    return f"{in_words(shown)}, and {len(hidden)} more"
 
 
 def cost_table(spent: Sequence[Spent], unit: str = "tokens") -> Html:

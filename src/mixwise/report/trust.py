@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import fmean
 
 from mixwise.decision.score import OBJECTIVE
 from mixwise.decision.trust import Trust
+from mixwise.diagnostics.findings import Geometry
 from mixwise.report.contents import Contents
 from mixwise.report.markup import Html, join, prose, tag
-from mixwise.report.numbers import NOTHING, number, share, signed
-from mixwise.report.tables import brief, missing, mixture_bar, table
+from mixwise.report.numbers import NOTHING, brief, number, share, signed
+from mixwise.report.tables import missing, mixture_bar, table
 from mixwise.report.words import prediction_rows
 from mixwise.study.results import (
     CalibrationFound,
@@ -22,6 +24,7 @@ _MEANING: Mapping[str, str] = {
     "cannot",
     "do not trust": "the order of the mixtures cannot be trusted",
 }
+_MOST_COLUMNS = 10  # experts that have a column each in the table of cosines
 _CLASSES: Mapping[str, str] = {"trust": "won", "do not trust": "lost"}
 
 
@@ -184,11 +187,34 @@ def diagnosis(contents: Contents) -> Html:
 
 
 def geometry_table(diagnosis: Diagnosis) -> Html:
-    """One row per expert: size relative to the base, and cosine with each of the others."""
+    """One row per expert: size relative to the base, and cosine with the others.
+
+    Of many experts only the others that are the most and the least alike are named, as a column
+    for each would fit no screen and no paper.
+    """
     found = diagnosis.geometry
+    if len(found.domains) > _MOST_COLUMNS:
+        return _nearest_table(found)
     rows_of = zip(found.domains, found.relative_sizes, found.cosines, strict=True)
     rows = [
         [name, f"{100 * size:.2f} %", *(number(cosine) for cosine in cosines)]
         for name, size, cosines in rows_of
     ]
     return table("Task vectors", ["Expert", "Size against the base", *found.domains], rows)
+
+
+def _nearest_table(found: Geometry) -> Html:
+    """One row per expert: its size, and the experts that its task vector is most and least like."""
+    rows = []
+    for k, name in enumerate(found.domains):
+        others = sorted((c, other) for other, c in _cosines(found, k) if other != name)
+        ends = [tag("span", f"{other} {number(c)}") for c, other in (others[-1], others[0])]
+        mean = number(fmean(c for c, _ in others))
+        rows.append([name, f"{100 * found.relative_sizes[k]:.2f} %", *ends, mean])
+    head = ["Expert", "Size against the base", "Most alike", "Least alike", "Mean cosine"]
+    note = "Every cosine is in diagnose.json."
+    return join([table("Task vectors", head, rows), tag("p", note, class_="caption")])
+
+
+def _cosines(found: Geometry, k: int) -> zip[tuple[str, float]]:
+    return zip(found.domains, found.cosines[k], strict=True)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from mixwise.decision.front import Front
 from mixwise.decision.score import OBJECTIVE
 from mixwise.report.contents import Contents
-from mixwise.report.numbers import NOTHING, count, interval, number, seeds, signed
-from mixwise.report.numbers import mixture as in_words
+from mixwise.report.numbers import NOTHING, brief, count, interval, number, seeds, signed
 from mixwise.share_units import UNIT_WORDS
 from mixwise.study.results import Recommendation, ReferenceForecast, ValidationFound
 
@@ -43,12 +42,16 @@ def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
         KeyFigure(
             "Reached when trained",
             signed(reached),
-            f"mean of {seeds(n_seeds)}; noise width {number(outcome.noise_width)}"
-            if outcome
-            else "not trained yet",
+            _reached_note(n_seeds, outcome.noise_width) if outcome else "not trained yet",
         ),
         KeyFigure("Fidelity, Spearman ρ", *_fidelity(contents.validation)),
     )
+
+
+def _reached_note(n_seeds: int, noise_width: float | None) -> str:
+    """Of how many runs a reached score is the mean, and how far seeds differ if that is known."""
+    width = "" if noise_width is None else f"; noise width {number(noise_width)}"
+    return f"mean of {seeds(n_seeds)}{width}" if n_seeds > 1 else f"one seed{width}"
 
 
 def _predicted_figure(found: Recommendation) -> KeyFigure:
@@ -86,7 +89,7 @@ def prediction_rows(contents: Contents) -> list[list[str]]:
 def unit_words(found: Recommendation | None) -> str:
     """Say the recommended mixture by the other units; empty where all of them are tokens alike."""
     others = found.by_other_units if found else {}
-    shown = [f"{in_words(m.as_dict())} by {UNIT_WORDS[unit]}" for unit, m in others.items()]
+    shown = [f"{brief(m.as_dict())} by {UNIT_WORDS[unit]}" for unit, m in others.items()]
     return f"The same mixture is {' and '.join(shown)}." if shown else ""
 
 
@@ -101,7 +104,7 @@ def simplicity_words(found: Recommendation | None) -> str:
         else f"the available {found.horizons.unit}' shares"
     )
     ahead = f"{number(simplicity.behind)} ± {number(simplicity.deviation)}"
-    highest = in_words(simplicity.highest.shares)
+    highest = brief(simplicity.highest.shares)
     if simplicity.holds_anchor:
         return (
             f"The highest-scoring mixture ({highest}) is expected to be ahead of {simplest} by "

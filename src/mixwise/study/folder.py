@@ -178,6 +178,11 @@ class StudyFolder:
         return _holder(self.folder)
 
     @property
+    def is_of_problem(self) -> bool:
+        """Whether it asks about a problem, whose functions are Python's, and has no recipe."""
+        return "problem" in (_load_study(self.folder) or {})
+
+    @property
     def recipe(self) -> Recipe:
         """The recipe of the study; one that was edited in the folder is taken as it is, and said.
 

@@ -30,7 +30,9 @@ def test_fractions_are_shares_of_rows() -> None:
 def test_a_dataset_of_the_hub_and_answers_alone() -> None:
     hub = HubDataset(dataset="org/talks", config="en")
     chat = handed("a", 1.0, n_rows=900, mean=5, records="chat", hub=hub, files=(), format=None)
-    content = yaml.safe_load("\n".join(TRL.render(hand(chat), Path("trl.yaml")).lines))
+    rendered = TRL.render(hand(chat), Path("trl.yaml"))
+    assert "template that marks answers by `{% generation %}`" in rendered.notes[0]
+    content = yaml.safe_load("\n".join(rendered.lines))
     [dataset] = content["datasets"]
     assert dataset == {"path": "org/talks", "name": "en", "split": "train", "columns": ["messages"]}
     assert content["assistant_only_loss"] is True

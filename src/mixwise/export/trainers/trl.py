@@ -26,6 +26,11 @@ _COLUMNS = {
     "sharegpt": ("conversations",),
 }
 
+_MARKS = (
+    "`assistant_only_loss` needs a chat template that marks answers by `{% generation %}`; TRL has "
+    "such templates for some families of models, and refuses others."
+)
+
 
 def render(handover: Handover, file: Path) -> Rendered:
     """Datasets, and the keys that their meaning hangs on."""
@@ -44,7 +49,8 @@ def render(handover: Handover, file: Path) -> Rendered:
         "max_steps": handover.n_steps,
         "seed": handover.seed,
     }
-    return Rendered(as_yaml(values), shares)
+    notes = (_MARKS,) if values.get("assistant_only_loss") else ()
+    return Rendered(as_yaml(values), shares, notes=notes)
 
 
 def _dataset(source: HandedSource) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 /** What a cell is sorted by: its number where it begins with one, else its text. */
 function cellKey(cell) {
-  const text = cell.textContent.trim().replaceAll("−", "-").replaceAll(",", "");
+  const text = cell.textContent.trim().replaceAll("−", "-").replaceAll(",", "").replace(/^</, "");
   const value = parseFloat(text);
   return Number.isNaN(value) ? text.toLowerCase() : value;
 }
@@ -30,13 +30,19 @@ function makeSortable(table) {
   });
 }
 
+/** What a row says, and what its cells say in full where they are cut short. */
+function rowText(row) {
+  const titles = [...row.querySelectorAll("[title]")].map((one) => one.title);
+  return [row.textContent, ...titles].join("\n").toLowerCase();
+}
+
 /** Show only the rows that hold a word, and say how many they are. */
 function makeFilter(input, table, count) {
   const filter = () => {
     const word = input.value.trim().toLowerCase();
     let n = 0;
     for (const row of table.tBodies[0].rows) {
-      row.hidden = !row.textContent.toLowerCase().includes(word);
+      row.hidden = !rowText(row).includes(word);
       n += Number(!row.hidden);
     }
     count.textContent = `${n} of ${table.tBodies[0].rows.length}`;
