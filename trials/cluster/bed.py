@@ -62,6 +62,8 @@ class Bed:
         if different:
             raise SystemExit(f"undisturbed on the cluster, other bytes of {', '.join(different)}")
         print(f"undisturbed: {self._seconds:.0f} s on the cluster, the same bytes", flush=True)
+        if isinstance(self._nodes, NodesApart):
+            print(f"files that each node has fetched or made: {self._nodes.count_files()}")
 
     def close(self) -> None:
         """End the cluster and the store."""

@@ -148,6 +148,22 @@ class NodesApart:
         while self._nodes:
             end_all(self._nodes.pop())
 
+    def count_files(self) -> list[int]:
+        """Files in the cache that each node alone has.
+
+        Raises:
+            SystemExit: If a node sees anything of the disk of this host there.
+        """
+        found = []
+        for n, node in enumerate(self._nodes, 1):
+            [raylet] = raylets_below(node.pid)
+            disk = Path(f"/proc/{raylet}/root{self._hidden}")
+            strange = {path.name for path in disk.iterdir()} - {"tmp", f"cache-of-node-{n}"}
+            if strange:
+                raise SystemExit(f"node {n} shares a disk: it has {', '.join(sorted(strange))}")
+            found.append(sum(path.is_file() for path in disk.glob("cache-of-node-*/hosts/**/*")))
+        return found
+
     def _wait_for(self, n: int) -> None:
         """Until the head knows of so many nodes that are alive."""
         ask = (
