@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -35,8 +36,9 @@ def main(words: Sequence[str], n_each: int, *, has_storage: bool) -> int:
     faults = (*FAULTS, *(STORE_FAULTS if has_storage else ()))
     chosen = [fault for fault in faults if all(word in fault.name for word in words)]
     rng = random.Random(0)
-    with tempfile.TemporaryDirectory() as scratch:
-        bed = Bed(Path(scratch), has_storage=has_storage)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # nodes are ended
+    with tempfile.TemporaryDirectory() as hidden, tempfile.TemporaryDirectory() as seen:
+        bed = Bed(Path(hidden), Path(seen), has_storage=has_storage)
         try:
             bed.begin()
             found = [bed.judge(fault, rng, k) for fault in chosen for k in range(n_each)]

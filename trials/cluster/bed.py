@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -31,11 +30,12 @@ class Bed:
 
     Args:
         folder: Of studies, data and caches; nodes without a shared disk have an empty one there.
+        seen: Where logs of nodes and the store are.
         has_storage: Whether files travel by a store.
     """
 
-    def __init__(self, folder: Path, *, has_storage: bool) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, seen: Path, *, has_storage: bool) -> None:
+        self._folder, self._seen = folder, seen
         self._engine = _WITH_STORE if has_storage else _ON_RAY
         self._store: StoreServer | None = None
         self._nodes: Cluster | None = None
@@ -43,7 +43,7 @@ class Bed:
         self._bytes: dict[str, object] = {}
         self._seconds = 0.0
         if has_storage:
-            self._store = StoreServer(Path(tempfile.mkdtemp(prefix="store-")))
+            self._store = StoreServer(seen / "store")
 
     def begin(self) -> None:
         """Make the undisturbed study, and one on the cluster, which must be the same."""
@@ -122,7 +122,7 @@ class Bed:
         if self._store is None:
             self._nodes = Nodes()
         else:
-            self._nodes = NodesApart(self._folder, self._store.environment)
+            self._nodes = NodesApart(self._folder, self._seen, self._store.environment)
         self._renew(n_nodes)
 
     def _start(self, study: str, engine: str) -> subprocess.Popen[str]:

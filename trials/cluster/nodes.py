@@ -85,15 +85,15 @@ class NodesApart:
 
     Args:
         hidden: The folder.
+        logs: Folder of what nodes print.
         environment: Variables that the nodes have beside those of this process.
     """
 
-    def __init__(self, hidden: Path, environment: Mapping[str, str]) -> None:
-        self._hidden = hidden
+    def __init__(self, hidden: Path, logs: Path, environment: Mapping[str, str]) -> None:
+        self._hidden, self._logs = hidden, logs
         self._environment = environment
         self._port = 0
         self._nodes: list[subprocess.Popen[bytes]] = []
-        self._logs = Path(tempfile.mkdtemp(prefix="nodes-"))
         self.add()
 
     @property
