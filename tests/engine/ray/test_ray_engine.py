@@ -19,17 +19,13 @@ from tests.engine.test_local import (
     tell_slowly,
     warn_twice,
 )
-from tests.training.jobs import assert_same, make_job, weights
-
 pytest.importorskip("ray")
 
-from mixwise.engine.local import LocalEngine
 from mixwise.engine.ray.cluster import RayCluster
 from mixwise.engine.ray.engine import RayEngine
 from mixwise.errors import MixwiseWarning, ResourceError, TrainingError
 from mixwise.recipe.sections import EngineSettings
 from mixwise.testing import check_engine
-from mixwise.training.launch import train
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -200,21 +196,3 @@ def test_every_node_is_called(cluster: RayCluster) -> None:
     [(name, found)] = cluster.call_everywhere(os.path.basename, "a/b")
     assert name == cluster.hosts[0].name
     assert found == "b"
-
-
-@pytest.mark.slow
-def test_a_run_of_two_processes_is_the_same_bytes_as_without_ray(
-    engine: RayEngine, calm_base: Path, tmp_path: Path
-) -> None:
-    engine.close()  # its seats hold the two cores that this run takes
-    there, here = (
-        make_job(calm_base, tmp_path, name, processes_per_run=2) for name in ("there", "here")
-    )
-    spread = RayCluster(EngineSettings(cluster="ray", address="local"), 2).open(1, 1, 0)
-    steps: list[int] = []
-    [done] = spread.run(train, [there], lambda index, step: steps.append(step))
-    spread.close()
-    [alone] = LocalEngine(1, 1).run(train, [here], ignore)
-    assert done.result.n_steps == max(steps)
-    assert_same(weights(there.output), weights(here.output))
-    assert done.result.files == alone.result.files
