@@ -19,6 +19,7 @@ from tests.engine.test_local import (
     tell_slowly,
     warn_twice,
 )
+
 pytest.importorskip("ray")
 
 from mixwise.engine.ray.cluster import RayCluster
