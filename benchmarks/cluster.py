@@ -1,9 +1,10 @@
 """A Ray cluster of two nodes beside worker processes of this machine: bytes, overhead, scaling.
 
 ``python -m benchmarks.cluster`` runs the demo's study, shortened, with two workers in both ways on
-this host: without Ray, and on a head and a second node of one core each. Then, on the cluster: jobs
-that do nothing, for what a job costs beside its work; and the same candidates and the same runs
-with one worker and with two.
+this host: without Ray, and on a head and a second node of one core each. Then, in both ways: jobs
+that do nothing, for what a job costs beside its work; and the same candidates and as many runs with
+one worker and with two. Seconds are those of a wall clock: on a machine with other work only their
+ratios say something.
 """
 
 from __future__ import annotations
@@ -31,8 +32,13 @@ from mixwise.study.folder import StudyFolder
 from mixwise.training.launch import train
 
 N_EMPTY = 60  # jobs that do nothing
-N_CANDIDATES = 12
+N_CANDIDATES = 8
 N_RUNS = 4
+SHORTER = {  # of the demo's recipe: minutes on two cores
+    "horizon_tokens: 65536": "horizon_tokens: 16384",
+    "max_sequences: 32": "max_sequences: 16",
+    "batch_sequences: 32": "batch_sequences: 16",
+}
 RESULTS = ("recommendation.json", "search.json", "calibration.json")
 WITHOUT = "{workers: 2, threads: 1}"
 ON_RAY = "{cluster: ray, workers: 2, threads: 1}"
@@ -60,23 +66,37 @@ def main() -> None:
         folder = Path(scratch)
         os.environ["MIXWISE_CACHE"] = str(folder / "cache")
         here = _run(folder / "here", WITHOUT)
+        local_one, local = _time(folder / "here", 1), _time(folder / "here", 2)
         with _two_nodes():
             there = _run(folder / "there", ON_RAY)
             is_same = _results(folder / "here") == _results(folder / "there")
             print(f"bytes of results and ledger: {'the same' if is_same else 'DIFFERENT'}")
-            print(f"the whole job: {here:.1f} s without Ray, {there:.1f} s on two nodes")
-            local = _time(folder / "here", 2)
+            print(
+                f"the whole job: {here:.1f} s without Ray, {there:.1f} s on two nodes", flush=True
+            )
             one, two = _time(folder / "there", 1), _time(folder / "there", 2)
     rows = {
         "a job beside its work, without Ray": f"{1e3 * local.empty:.0f} ms",
         "the same on Ray": f"{1e3 * two.empty:.0f} ms",
-        f"{N_CANDIDATES} candidates, one worker ÷ two": f"{one.candidates / two.candidates:.2f}",
-        f"{N_RUNS} runs, one worker ÷ two": f"{one.runs / two.runs:.2f}",
-        "candidates, Ray ÷ without": f"{two.candidates / local.candidates:.2f}",
-        "runs, Ray ÷ without": f"{two.runs / local.runs:.2f}",
+        "Ray's own part of a candidate": f"{1e3 * _per_candidate(two, local):.0f} ms",
+        f"{N_CANDIDATES} candidates on Ray, one worker ÷ two": _ratio(one, two, "candidates"),
+        "the same without Ray": _ratio(local_one, local, "candidates"),
+        f"{N_RUNS} runs on Ray, one worker ÷ two": _ratio(one, two, "runs"),
+        "the same without Ray ": _ratio(local_one, local, "runs"),
+        "candidates of two workers, Ray ÷ without": _ratio(two, local, "candidates"),
+        "runs of two workers, Ray ÷ without": _ratio(two, local, "runs"),
     }
     for what, value in rows.items():
-        print(f"{what}: {value}")
+        print(f"{what.strip()}: {value}")
+
+
+def _per_candidate(on_ray: Timed, without: Timed) -> float:
+    """Seconds that a candidate takes longer."""
+    return (on_ray.candidates - without.candidates) / N_CANDIDATES
+
+
+def _ratio(above: Timed, below: Timed, name: str) -> str:
+    return f"{getattr(above, name) / getattr(below, name):.2f}"
 
 
 @contextmanager
@@ -101,7 +121,8 @@ def _run(study: Path, engine: str) -> float:
         shutil.copytree(DEMO, source)
     recipe = source / f"{study.name}.yaml"
     text = (source / "recipe.yaml").read_text()
-    text = text.replace("horizon_tokens: 65536", "horizon_tokens: 32768")
+    for long, short in SHORTER.items():
+        text = text.replace(long, short)
     recipe.write_text(f"{text}\nfinal: {{train: false}}\nengine: {engine}\n")
     command = [sys.executable, "-m", "mixwise", "run", str(recipe), "--study", str(study)]
     begun = time.perf_counter()
@@ -131,15 +152,20 @@ def _time(study: Path, n_workers: int) -> Timed:
         names = recipe.domain_names
         mixtures = [_mixture(names, k) for k in range(N_CANDIDATES)]
         evaluations = replace(workspace.evaluations, merges=workspace.merges)
-        evaluate: Callable[[], object] = lambda: list(evaluations.run(mixtures, VALUES))  # noqa: E731
-        evaluate()
-        candidates = _seconds(evaluate)
-        seeds = range(100 + 10 * n_workers, 100 + 10 * n_workers + N_RUNS)  # of no other run
+        list(evaluations.run(mixtures[:n_workers], VALUES))
+        candidates = _seconds(lambda: list(evaluations.run(mixtures, VALUES)))
+        first = 100 + N_RUNS * n_workers
+        seeds = range(first, first + N_RUNS)  # of no other run
         jobs = [workspace.runs.job(Mixture.uniform(names), seed) for seed in seeds]
         pool = workspace.runs.engine
         runs = _seconds(lambda: list(pool.run(train, jobs, _ignore)))
         list(pool.run(_nothing, range(2), _ignore))
         empty = _seconds(lambda: list(pool.run(_nothing, range(N_EMPTY), _ignore))) / N_EMPTY
+    print(
+        f"{study.name}, {n_workers} worker(s): {candidates:.1f} s {N_CANDIDATES} candidates, "
+        f"{runs:.1f} s {N_RUNS} runs, {1e3 * empty:.0f} ms a job that does nothing",
+        flush=True,
+    )
     return Timed(candidates, runs, empty)
 
 

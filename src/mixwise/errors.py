@@ -68,6 +68,10 @@ class ResourceError(MixwiseError):
     """The machine has too little disk or memory: free some."""
 
 
+class ScriptError(MixwiseError):
+    """A script of the user's cannot be loaded by worker processes: edit the script."""
+
+
 class MissingDependencyError(MixwiseError):
     """An optional package is needed for this step: install the extra that the text names."""
 

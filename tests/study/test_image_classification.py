@@ -41,6 +41,7 @@ from mixwise.study.data_review import review_data
 from mixwise.study.folder import StudyFolder
 from mixwise.study.inputs import Inputs, Settings
 from mixwise.study.proxy_parts import make_predictions
+from mixwise.study.run_fingerprint import run_fingerprint
 from mixwise.study.session import Workspace
 
 NAMES = tuple(COLOURS)
@@ -246,6 +247,19 @@ def test_statistics_are_measured_on_as_many_examples_as_a_pass_of_training_has(j
     data = statistics_data(inputs_of(job, text.replace("batch_sequences: 4, ", parts)))
     assert data is not None
     assert (data.n_batches, data.batch_examples, data.n_examples) == (6, 2, 12)
+
+
+def test_only_batch_norm_makes_the_processes_of_a_run_count(job: Path) -> None:
+    text = (job / "recipe.yaml").read_text()
+    spread = text.replace("batch_sequences: 4, ", "batch_sequences: 4, processes_per_run: 2, ")
+    assert spread != text
+    hashes = set()
+    for inputs in (inputs_of(job, text), inputs_of(job, spread)):
+        training = inputs.recipe.training
+        hashes.add(
+            run_fingerprint(inputs, MIXED, seed=0, settings=training, n_sequences=8, most_rows={})
+        )
+    assert len(hashes) == (2 if job.name.startswith("resnet") else 1)
 
 
 def test_timing_leaves_running_statistics_as_they_are(job: Path, workspace: Workspace) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from mixwise.api.frames import candidates_frame, front_frame
+from mixwise.engine.main_script import require_loaded_script
 from mixwise.errors import MixwiseWarning, StudyError
 from mixwise.mixture import Mixture
 from mixwise.progress import OnProgress, OnStage, Stage, silent, silent_stage
@@ -92,6 +93,7 @@ class OpenedStudy(ABC, Generic[Bench]):
         """What the study asks for."""
 
     def __enter__(self) -> Self:
+        require_loaded_script()
         with ExitStack() as held:
             held.callback(self._tell, self._on_progress, self._on_stage)
             if self._shows_progress:

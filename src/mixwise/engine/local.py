@@ -33,6 +33,7 @@ from types import FrameType
 from typing import Any, Generic
 
 from mixwise.engine.kept_warnings import keeping_warnings
+from mixwise.engine.main_script import require_loaded_script, unloaded_script
 from mixwise.engine.protocol import Finished, Job, OnStep, Result, Stopped
 from mixwise.engine.worker_cache import give_memory_back, keeps_something
 from mixwise.errors import MixwiseWarning, ResourceError
@@ -63,6 +64,7 @@ class LocalEngine:
         self._context = multiprocessing.get_context("spawn")  # of what processes share
         self._steps: Any = self._context.Queue()
         self._stop = self._context.RawValue("b", 0)  # no lock, which a killed worker might hold
+        self._has_begun = self._context.RawValue("b", 0)  # whether any worker has
         self._executor: ProcessPoolExecutor | None = None
         self._n_runs = 0  # a report of an earlier call can arrive late
 
@@ -72,7 +74,12 @@ class LocalEngine:
         jobs: Sequence[Job],
         on_step: Callable[[int, int], None],
     ) -> Iterator[Finished[Result]]:
-        """Run a function over jobs and yield each as it finishes; see `Engine.run`."""
+        """Run a function over jobs and yield each as it finishes; see `Engine.run`.
+
+        Raises:
+            WorkerKilledError: If a worker was killed.
+            ScriptError: If workers cannot load the script that this process runs.
+        """
         self._stop.value = 0
         self._n_runs += 1
         futures: dict[Future[_Done[Result]], int] = {}
@@ -87,7 +94,10 @@ class LocalEngine:
                     index = futures.pop(future)
                     yield Finished(index, _unpack(future))
         except (BrokenProcessPool, Stopped) as error:
+            could_load = self._has_begun.value or not self._has_failed_worker()
             self.close()
+            if not could_load:
+                raise unloaded_script() from None
             if isinstance(error, Stopped):
                 raise ResourceError(
                     "a worker process was told to stop (SIGTERM) by someone else: run the same "
@@ -109,8 +119,15 @@ class LocalEngine:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
 
+    def _has_failed_worker(self) -> bool:
+        """Whether a worker has ended by itself, in an error, and was not killed."""
+        processes = () if self._executor is None else self._executor._processes.values()
+        return any((process.exitcode or 0) > 0 for process in processes)
+
     def _pool(self) -> ProcessPoolExecutor:
         if self._executor is None:
+            require_loaded_script()
+            self._has_begun.value = 0
             seats = self._context.Queue()
             for seat in range(self.n_workers):
                 seats.put(seat)
@@ -124,6 +141,7 @@ class LocalEngine:
                     self.n_threads,
                     self._steps,
                     self._stop,
+                    self._has_begun,
                     dict(os.environ),
                 ),
             )
@@ -199,8 +217,10 @@ def _begin_worker(
     n_threads: int,
     steps: Any,
     stop: Any,
+    has_begun: Any,
     environment: Mapping[str, str],
 ) -> None:
+    has_begun.value = 1
     for number in (signal.SIGINT, signal.SIGHUP):  # the parent hears them and tells us
         signal.signal(number, signal.SIG_IGN)
     _worker.steps, _worker.stop = steps, stop

@@ -1,4 +1,10 @@
-"""What makes two training runs the same: the hash of all that a run's checkpoint depends on."""
+"""What makes two training runs the same: the hash of all that a run's checkpoint depends on.
+
+Method:
+    Where and in how many processes a run is trained is left out, as its threads are: its batches
+    are the same rows in the same order, and sums in another order differ in their last bits. Only
+    batch norm takes what one process reads at once for its batch, so there the number counts.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mixwise.mixture import Mixture
 from mixwise.recipe import Training, hash_section
+from mixwise.study.batch_norm import keeps_statistics
 
 if TYPE_CHECKING:
     from mixwise.study.inputs import Inputs
@@ -39,7 +46,8 @@ def run_fingerprint(
         n_sequences: How long it is.
         most_rows: Sequences of a domain that it may read, where not all.
     """
-    recipe = inputs.recipe
+    recipe, n_processes = inputs.recipe, settings.processes_per_run
+    has_own_batches = n_processes > 1 and keeps_statistics(inputs)
     return hash_section(
         inputs.base.fingerprint,
         settings.model_dump_json(exclude=NOT_IN_RESULT),
@@ -52,6 +60,7 @@ def run_fingerprint(
         *(f"{n} rows of {name}" for name, n in most_rows.items()),
         *(["documents apart"] if recipe.document_masking else []),
         *([f"heads of {inputs.heads.sizes}"] if inputs.heads.sizes else []),
+        *([f"batch norm in {n_processes} processes"] if has_own_batches else []),
     )
 
 

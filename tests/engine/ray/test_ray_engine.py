@@ -41,7 +41,8 @@ def cluster() -> Iterator[RayCluster]:
     os.environ["RAY_AUTH_MODE"] = "disabled"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     before = signal.getsignal(signal.SIGTERM)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=10**8)
+    size = {"num_cpus": 2, "object_store_memory": 10**8}
+    ray.init("local", include_dashboard=False, log_to_driver=False, **size)
     yield RayCluster(EngineSettings(cluster="ray", address="local"))
     ray.shutdown()
     signal.signal(signal.SIGTERM, before)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +130,48 @@ def test_a_run_that_was_begun_without_the_store_goes_on(
     (job.folder / "lines").write_text("one\n")
     [done] = StoredEngine(Hosts(tmp_path), traffic).run(copy_lines, [job], ignore)
     assert done.result == "one\n"
+
+
+def test_a_run_that_is_removed_from_the_study_is_made_anew(
+    traffic: Traffic, job: Copy, tmp_path: Path
+) -> None:
+    hosts = Hosts(tmp_path)
+    list(StoredEngine(hosts, traffic).run(copy_lines, [job], ignore))
+    for n_hosts in (1, 2, 1):  # on another host, and on both that have it
+        shutil.rmtree(job.folder)
+        for _ in range(n_hosts - 1):  # told to stop: it goes on, and is not begun once more
+            with pytest.raises(Stopped):
+                list(StoredEngine(hosts, traffic).run(copy_lines, [job], stop_at(2)))
+        [done] = StoredEngine(hosts, traffic).run(copy_lines, [job], ignore)
+        assert done.result == ("one\ntwo\n" if n_hosts == 2 else "")
+        assert (job.folder / "lines").read_text() == "one\ntwo\nthree\n"
+
+
+def test_a_run_that_never_came_home_is_not_made_anew(
+    traffic: Traffic, job: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = Hosts(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(StoredEngine, "_bring_home", fail)  # as where the command is killed
+        with pytest.raises(ZeroDivisionError):
+            list(StoredEngine(hosts, traffic).run(copy_lines, [job], ignore))
+    [done] = StoredEngine(hosts, traffic).run(copy_lines, [job], ignore)
+    assert done.result == "one\ntwo\nthree\n"
+
+
+def fail(*arguments: object) -> None:
+    raise ZeroDivisionError
+
+
+def test_a_study_that_is_lost_gets_its_finished_runs_back(
+    traffic: Traffic, job: Copy, tmp_path: Path
+) -> None:
+    hosts = Hosts(tmp_path)
+    list(StoredEngine(hosts, traffic).run(copy_lines, [job], ignore))
+    shutil.rmtree(traffic.study)
+    traffic.study.mkdir()
+    [done] = StoredEngine(hosts, traffic).run(copy_lines, [job], ignore)
+    assert done.result == "one\ntwo\nthree\n"
 
 
 def test_a_damaged_snapshot_in_the_store_is_said_and_made_anew(

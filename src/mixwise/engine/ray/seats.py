@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from mixwise.errors import ResourceError
 _GRACE_SECONDS = 40.0  # a worker has 30 for a snapshot
 _CALLS_AT_ONCE = 4  # of an actor: a job, its steps, a stop
 _SENT = ("HF_", "TRANSFORMERS_", "TOKENIZERS_", "MIXWISE_", "OMP_", "MKL_", "CUBLAS_")
+_FOLDERS = ("_CACHE", "_HOME")  # ends of those that name a place on a disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,20 @@ class Held:
     step: Any = None
 
 
+def choose_variables(environment: Mapping[str, str], *, has_shared_disk: bool) -> dict[str, str]:
+    """What of this process's environment a seat's jobs need as it is here.
+
+    Args:
+        environment: This process's.
+        has_shared_disk: Whether folders are the same there; where they are not, a host's own count.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(_SENT) and (has_shared_disk or not name.endswith(_FOLDERS))
+    }
+
+
 class Seats:
     """Places to work that one engine holds.
 
@@ -101,7 +116,7 @@ class Seats:
                 memory=chosen.memory_bytes,
                 max_concurrency=_CALLS_AT_ONCE,
             )
-            sent = {name: value for name, value in os.environ.items() if name.startswith(_SENT)}
+            sent = choose_variables(os.environ, has_shared_disk=self._needs_folder)
             actor = options.remote(chosen.n_threads, chosen.n_gpus, sent, str(Path.cwd()))
             self.held.append(Held(actor, actor.place.remote()))
 

@@ -6,7 +6,8 @@ Method:
     and gives the job its own paths (`mixwise.engine.storage.paths`). What a run writes is put into
     the store whenever it could be gone on from, and once more at its end; another host that takes
     the same run begins there. A finished run is brought into the study's folder before it counts
-    as done. The rest of mixwise knows nothing of it.
+    as done; one that is removed there is made anew (`mixwise.engine.storage.home`). The rest of
+    mixwise knows nothing of it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 from mixwise.engine.cluster import Cluster, find_versions, require_same_versions
 from mixwise.engine.protocol import Engine, Finished, Job, OnStep, Result, Stopped
+from mixwise.engine.storage.home import Home, clear_older
 from mixwise.engine.storage.host import HostFolder, Item
 from mixwise.engine.storage.paths import PackedJob, pack, unpack
 from mixwise.engine.storage.state import State, Written, bring, find_state, publish
@@ -74,13 +76,20 @@ class _Parcel:
         job: Without its paths.
         items: Files that it reads.
         output: Where it writes; None for one that only answers.
-        key: Name of what it writes, in the store.
+        run: Tells what it writes from that of other jobs of the study.
+        generation: How often that was removed from the study before.
     """
 
     job: PackedJob
     items: tuple[Item, ...]
-    output: str | None
-    key: str
+    output: str | None = None
+    run: str = ""
+    generation: int = 0
+
+    @property
+    def key(self) -> str:
+        """Name of what it writes, in the store."""
+        return hash_section(self.run, self.generation) if self.generation else self.run
 
 
 class StoredEngine:
@@ -96,6 +105,7 @@ class StoredEngine:
         self._traffic = traffic
         self._store = open_store(traffic.url)
         self._sha256 = HashMemo(traffic.study / _MEMO, hash_file=hash_sha256)
+        self._home = Home(traffic.study)
         self._uploaded: set[str] = set()
 
     @property
@@ -137,11 +147,15 @@ class StoredEngine:
             if item.key not in self._uploaded:
                 self._upload(item)
         if output is None:
-            return _Parcel(packed, tuple(items.values()), None, "")
+            return _Parcel(packed, tuple(items.values()))
         folder = output.folder.absolute()
-        key = hash_section(str(self._traffic.study.absolute()), str(folder), output.fingerprint)
-        self._send_begun(folder, key)
-        return _Parcel(packed, tuple(items.values()), str(folder), key)
+        run = hash_section(str(self._traffic.study.absolute()), str(folder), output.fingerprint)
+        written = self._traffic.written_in(folder)
+        generation = self._home.generation(run, is_there=written is not None)
+        parcel = _Parcel(packed, tuple(items.values()), str(folder), run, generation)
+        if written is not None and find_state(parcel.key, self._store) is None:
+            publish(written, folder, parcel.key, self._store, self._sha256)  # begun without it
+        return parcel
 
     def _item(self, file: Path) -> Item:
         return Item(str(file), Content(file.stat().st_size, self._sha256(file)))
@@ -156,12 +170,6 @@ class StoredEngine:
             ) from None
         self._uploaded.add(item.key)
 
-    def _send_begun(self, folder: Path, key: str) -> None:
-        """Put a run that this machine has begun without the store into it."""
-        written = self._traffic.written_in(folder)
-        if written is not None and find_state(key, self._store) is None:
-            publish(written, folder, key, self._store, self._sha256)
-
     def _bring_home(self, parcel: _Parcel) -> None:
         """Have what a finished job has written in the study."""
         if parcel.output is None:
@@ -173,6 +181,7 @@ class StoredEngine:
                 "moment ago: use a store that keeps what it takes, and run the same command again"
             )
         bring(state, Path(parcel.output), parcel.key, self._store)
+        self._home.note(parcel.run, parcel.generation)
         self._uploaded |= {
             Item("", content).key for content in state.contents.values()
         }  # which evaluations read next
@@ -235,7 +244,9 @@ def _work(
     job = unpack(parcel.job, host.place)
     if parcel.output is None:
         return function(job, on_step)
-    output = _HostedOutput(host.place(Path(parcel.output)), parcel.key, store, host, traffic)
+    folder = host.place(Path(parcel.output))
+    clear_older(folder, parcel.generation)
+    output = _HostedOutput(folder, parcel.key, store, host, traffic)
     output.catch_up()
 
     def told(step: int) -> None:

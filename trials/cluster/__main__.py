@@ -1,0 +1,61 @@
+"""Faults on a real Ray cluster: nothing is lost, nothing is done twice, the same bytes.
+
+``python -m trials.cluster [--each N] [--storage] [WORD ...]`` starts a head and a second node, each
+a raylet of its own on this host with one core, runs the main job of a small study on them, and at a
+random moment breaks something. The same command is run again until it ends well. Then all that had
+been finished at that moment must still be there, as it was, and recommendation, results, the
+tensors of experts and every value of the ledger must be those of a study that was never disturbed,
+on this machine without Ray.
+
+With ``--storage`` the nodes share no disk with the command or with each other: each has an empty
+one in the place of the study, data, base and cache (a mount of its own, which needs root on Linux),
+and files travel by an S3 server, which is a process of its own and can be full, away or emptied.
+
+WORDs choose the faults whose name holds all of them; each is tried N times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from trials.cluster.bed import Bed
+from trials.cluster.faults import FAULTS, STORE_FAULTS
+
+
+def main(words: Sequence[str], n_each: int, *, has_storage: bool) -> int:
+    """Try the faults that are asked for; the number of trials that fail."""
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    faults = (*FAULTS, *(STORE_FAULTS if has_storage else ()))
+    chosen = [fault for fault in faults if all(word in fault.name for word in words)]
+    rng = random.Random(0)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # nodes are ended
+    with tempfile.TemporaryDirectory() as hidden, tempfile.TemporaryDirectory() as seen:
+        bed = Bed(Path(hidden), Path(seen), has_storage=has_storage)
+        try:
+            bed.begin()
+            found = [bed.judge(fault, rng, k) for fault in chosen for k in range(n_each)]
+        finally:
+            bed.close()
+    print(
+        f"{len(found)} faults: {sum(c.lost for c in found)} lost, "
+        f"{sum(c.repeated for c in found)} repeated, {sum(c.different for c in found)} different, "
+        f"{sum(bool(c.code) for c in found)} not finished"
+    )
+    return sum(not counted.is_passed for counted in found)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*", help="of the faults' names")
+    parser.add_argument("--each", type=int, default=2, help="trials of each fault")
+    parser.add_argument("--storage", action="store_true", help="no shared disk, but an S3 server")
+    asked = parser.parse_args()
+    sys.exit(main(asked.words, asked.each, has_storage=asked.storage))
