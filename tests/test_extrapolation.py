@@ -73,3 +73,22 @@ def test_what_is_missed_grows_with_the_distance_beyond_two_steps_too(
     far = continue_metric(rows, points, 256.0)
     assert far.missed == pytest.approx(4 * near.missed)  # four doublings where one was checked
     assert far.weights == pytest.approx(continue_metric(rows, points, 64.0).weights)
+
+
+def test_a_line_that_foretold_the_last_point_worse_than_no_change_is_not_followed() -> None:
+    back_and_forth = np.array([[1.0, 1.4, 1.1], [1.0, 1.0, 1.0], [1.0, 0.8, 0.9], [1.0, 1.1, 1.0]])
+    found = continue_metric(back_and_forth, POINTS, 64.0, is_earned=True)
+    assert back_and_forth @ found.weights + found.shift == pytest.approx(back_and_forth[:, -1])
+    assert found.missed == pytest.approx(continue_metric(back_and_forth, POINTS, 64.0).missed)
+    rows = line(np.array(POINTS))
+    earned = continue_metric(rows, POINTS, 64.0, is_earned=True)
+    assert rows @ earned.weights == pytest.approx(line(64.0)[:, 0])
+
+
+def test_the_level_may_stay_where_differences_grow() -> None:
+    rows = line(np.array(POINTS)) + np.array([0.0, 0.9, 0.3])  # all alike, back and forth
+    found = continue_metric(rows, POINTS, 64.0, is_earned=True)
+    continued = rows @ found.weights + found.shift
+    assert continued[-1] == pytest.approx(rows[-1, -1])
+    expected = line(64.0)[:, 0]
+    assert continued - continued[-1] == pytest.approx(expected - expected[-1])

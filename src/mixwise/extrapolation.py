@@ -17,9 +17,14 @@ Method:
     farther T is, is what it is expected to miss, of differences too, for what two steps leave out
     is missed; with two points, half of what it adds.
 
+    Where it is asked for, the line must have earned it: if from the point before the last two it
+    foretold the last one worse than no change would have, mixtures stay as far apart as they are at
+    h_k. The same goes for the level, as u shows it.
+
 Source:
     Development mixtures (``docs/science.md``): there a power law whose exponent each metric finds
-    for itself ranked worse, as averages of metrics mix what each has found.
+    for itself ranked worse, as averages of metrics mix what each has found. Networks with labels:
+    in their first steps losses follow what is learned of the labels' shares, back and forth.
 """
 
 from __future__ import annotations
@@ -97,24 +102,37 @@ def gain(points: Sequence[float], target: float) -> float:
     return float(np.log(target / last) / np.log(last / before))
 
 
-def continue_metric(rows: Array, points: Sequence[float], target: float) -> Continuation:
+def continue_metric(
+    rows: Array, points: Sequence[float], target: float, *, is_earned: bool = False
+) -> Continuation:
     """Find how a metric is continued.
 
     Args:
         rows: Of some mixtures at every point, shape ``(n_mixtures, k)``; the last is u.
         points: Steps, rising, shape ``(k,)``.
         target: Steps of the final run.
+        is_earned: Whether only a line is followed that has foretold the last point.
     """
     weights = np.zeros(len(points))
+    weights[-1] = 1
     if len(points) < 2 or target <= points[-1]:
-        weights[-1] = 1
         return Continuation(weights, 0.0, np.zeros(len(rows)))
     later, whole = rows[:, -1] - rows[:, -2], gain(points, target)
-    g = min(whole, _MOST_GAIN)
-    weights[-1], weights[-2] = 1 + g, -g
-    if len(points) == 2:
-        missed = _UNCHECKED * whole * later
-    else:
+    differences = level = whole
+    missed = _UNCHECKED * whole * later
+    if len(points) > 2:
         checked = gain(points[:-1], points[-1])
-        missed = (later - checked * (rows[:, -2] - rows[:, -3])) * max(whole / checked, 1.0)
-    return Continuation(weights, (whole - g) * float(later[-1]), missed)
+        off = later - checked * (rows[:, -2] - rows[:, -3])
+        missed = off * max(whole / checked, 1.0)
+        if is_earned and _spread(off) > _spread(later):
+            differences = 0.0
+        if is_earned and abs(off[-1]) > abs(later[-1]):
+            level = 0.0
+    g = min(differences, _MOST_GAIN)
+    weights[-1], weights[-2] = 1 + g, -g
+    return Continuation(weights, (level - g) * float(later[-1]), missed)
+
+
+def _spread(values: Array) -> float:
+    """How far values differ, squared."""
+    return float(((values - values.mean()) ** 2).sum())

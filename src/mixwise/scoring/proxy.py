@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -65,6 +65,7 @@ class Continuing:
 
 
 BY_RUNS = Continuing(weigh, 0.25)  # over six beds it missed .23 of it, rms
+BY_RUNS_WITH_LABELS = Continuing(partial(weigh, is_earned=True), 0.25)
 BY_GRADIENTS = Continuing(weigh_steps, STEP_LEVEL)
 
 

@@ -84,6 +84,8 @@ def weigh(
     metrics: Sequence[Metric],
     averaged: Sequence[Means],
     base: Mapping[str, float],
+    *,
+    is_earned: bool = False,
 ) -> dict[str, Weighing]:
     """Find how each metric that is continued is put together.
 
@@ -95,8 +97,11 @@ def weigh(
         metrics: Those that are continued, each in its natural direction.
         averaged: Answers that are averaged.
         base: Metrics of the base.
+        is_earned: Whether only a line is followed that has foretold the last point.
     """
-    kinds = {kind: _Answer(kind, parts, anchors, target, metrics, base) for kind in averaged}
+    kinds = {
+        kind: _Answer(kind, parts, anchors, target, metrics, base, is_earned) for kind in averaged
+    }
     return {m.name: _average({name: kind.of(m) for name, kind in kinds.items()}) for m in metrics}
 
 
@@ -128,6 +133,7 @@ class _Answer:
         target: Length of the final run.
         metrics: Those that are continued.
         base: Metrics of the base.
+        is_earned: Whether only a line is followed that has foretold the last point.
     """
 
     def __init__(
@@ -138,8 +144,10 @@ class _Answer:
         target: float,
         metrics: Sequence[Metric],
         base: Mapping[str, float],
+        is_earned: bool,
     ) -> None:
         self._parts = parts
+        self._is_earned = is_earned
         self._base = base
         self._anchors = anchors
         self._target = target
@@ -154,7 +162,7 @@ class _Answer:
         """How this answer is continued for a metric."""
         rows = np.stack([self._values[k][metric.name] for k in self._plain], axis=1)
         lengths = [self._parts[k].length for k in self._plain]
-        found = continue_metric(rows, lengths, self._target)
+        found = continue_metric(rows, lengths, self._target, is_earned=self._is_earned)
         line = rows @ found.weights + found.shift
         off = self._level(metric, rows[:-1], lengths, float(line[-1])) - float(line[-1])
         line, shift = line + off, found.shift + off
