@@ -75,7 +75,7 @@ def test_what_is_missed_grows_with_the_distance_beyond_two_steps_too(
     assert far.weights == pytest.approx(continue_metric(rows, points, 64.0).weights)
 
 
-def test_a_line_that_foretold_the_last_point_worse_than_no_change_is_not_followed() -> None:
+def test_a_line_that_predicted_the_last_point_worse_than_no_change_is_not_followed() -> None:
     back_and_forth = np.array([[1.0, 1.4, 1.1], [1.0, 1.0, 1.0], [1.0, 0.8, 0.9], [1.0, 1.1, 1.0]])
     found = continue_metric(back_and_forth, POINTS, 64.0, is_earned=True)
     assert back_and_forth @ found.weights + found.shift == pytest.approx(back_and_forth[:, -1])

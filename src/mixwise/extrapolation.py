@@ -18,7 +18,7 @@ Method:
     is missed; with two points, half of what it adds.
 
     Where it is asked for, the line must have earned it: if from the point before the last two it
-    foretold the last one worse than no change would have, mixtures stay as far apart as they are at
+    predicted the last one worse than no change would have, mixtures stay as far apart as they are at
     h_k. The same goes for the level, as u shows it.
 
 Source:
@@ -111,7 +111,7 @@ def continue_metric(
         rows: Of some mixtures at every point, shape ``(n_mixtures, k)``; the last is u.
         points: Steps, rising, shape ``(k,)``.
         target: Steps of the final run.
-        is_earned: Whether only a line is followed that has foretold the last point.
+        is_earned: Whether only a line is followed that has predicted the last point.
     """
     weights = np.zeros(len(points))
     weights[-1] = 1

@@ -97,7 +97,7 @@ def weigh(
         metrics: Those that are continued, each in its natural direction.
         averaged: Answers that are averaged.
         base: Metrics of the base.
-        is_earned: Whether only a line is followed that has foretold the last point.
+        is_earned: Whether only a line is followed that has predicted the last point.
     """
     kinds = {
         kind: _Answer(kind, parts, anchors, target, metrics, base, is_earned) for kind in averaged
@@ -133,7 +133,7 @@ class _Answer:
         target: Length of the final run.
         metrics: Those that are continued.
         base: Metrics of the base.
-        is_earned: Whether only a line is followed that has foretold the last point.
+        is_earned: Whether only a line is followed that has predicted the last point.
     """
 
     def __init__(
