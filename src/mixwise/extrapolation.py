@@ -18,8 +18,8 @@ Method:
     is missed; with two points, half of what it adds.
 
     Where it is asked for, the line must have earned it: if from the point before the last two it
-    predicted the last one worse than no change would have, mixtures stay as far apart as they are at
-    h_k. The same goes for the level, as u shows it.
+    predicted the last one worse than no change would have, mixtures stay as far apart as they are
+    at h_k. The same goes for the level, as u shows it.
 
 Source:
     Development mixtures (``docs/science.md``): there a power law whose exponent each metric finds
