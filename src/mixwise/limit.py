@@ -116,10 +116,13 @@ def rules_of(space: Bounded) -> list[Rule]:
     rules, corners = [], np.eye(len(space.domains))
     rows = zip(space.domains, space.lower, space.upper, corners, strict=True)
     for name, low, high, own in rows:
+        is_fixed = low == high
         if low > 0:
-            rules.append(Rule(f"`{name}` ≥ {low:.6g} (min_share)", -own, -low))
+            key = "share" if is_fixed else "min_share"
+            rules.append(Rule(f"`{name}` ≥ {low:.6g} ({key})", -own, -low))
         if high < 1:
-            rules.append(Rule(f"`{name}` ≤ {high:.6g} (max_share or repetition)", own, high))
+            key = "share" if is_fixed else "max_share or repetition"
+            rules.append(Rule(f"`{name}` ≤ {high:.6g} ({key})", own, high))
     for limit in space.limits:
         row, (least, most) = np.asarray(limit.coefficients), limit.cutting
         if least is not None:
