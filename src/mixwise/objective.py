@@ -101,6 +101,11 @@ class Metric:
         """+1 where larger is better, −1 where smaller is."""
         return 1 if self.direction == "max" else -1
 
+    @property
+    def is_surprise(self) -> bool:
+        """Whether it is in nats or bits, of a token, a byte or a label: never below zero."""
+        return self.unit.partition("/")[0] in {"nats", "bits"}
+
 
 @dataclass(frozen=True, slots=True)
 class Term:

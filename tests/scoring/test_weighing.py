@@ -111,6 +111,20 @@ def test_the_step_at_which_uniform_is_best_is_taken_and_no_longer_one_read() -> 
     assert worse.asked == 0
 
 
+def test_what_would_lead_a_loss_below_zero_is_not_followed() -> None:
+    steep = [
+        ProxyPart("predictions", 4, 4.0, Known(lambda a: 1.0 - 0.2 * a)),
+        ProxyPart("predictions", 8, 8.0, Known(lambda a: 0.6 - 0.4 * a)),
+    ]
+    surprise = Metric("set", "loss", "min", "nats/token")
+    found = weighed(steep, surprise)
+    assert (found.weights.tolist(), found.shift) == ([0.0, 1.0], 0.0)
+    assert not found.added.any()
+    line = weighed(steep)  # of no unit, it may be anything
+    assert found.missed == pytest.approx(line.added)
+    assert min(line.added + np.array([0.2, 0.6, 0.6, 0.6 - 0.4 / 3])) < 0
+
+
 def test_a_metric_that_rises_is_best_where_it_is_largest() -> None:
     found = weighed(parts(lambda a: 1.9 - a, lambda a: 1.5 - a), GAIN)
     assert found.coefficients == {"predictions": 2.0}

@@ -11,6 +11,8 @@ Method:
     each in its own way, so that their mean is taken. The level, at u, is the mean of the line's and
     of what the experts' learning curves add up to (`mixwise.learning_curves`), which err in it on
     different sides; both ways are shifted to it. Answers that are asked for together are averaged.
+    What would lead a loss below zero is not followed at all, and all that it would have added may
+    be missed.
 
 Source:
     Task vectors multiplied by a coefficient: Ilharco et al. 2023 (arXiv 2212.04089). That the mean
@@ -177,6 +179,10 @@ class _Answer:
             weights[chosen] += 0.5
             shift = (shift + float(line[-1] - own[-1])) / 2
         plain = self._values[self._plain[-1]][metric.name]
+        if metric.is_surprise and min(line.min(), longer.min()) < 0:
+            weights = np.zeros(len(self._parts))
+            weights[self._plain[-1]] = 1
+            return _Way(weights, 0.0, 1.0, plain, plain, line - plain, plain)
         return _Way(weights, shift, coefficient, line, longer, found.missed, plain)
 
     def _level(
