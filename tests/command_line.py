@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,17 @@ def edit_text(path: Path, old: str, new: str) -> None:
 
 def recommended_bytes(study: Path) -> bytes:
     return (study / "recommendation.json").read_bytes()
+
+
+@contextmanager
+def hearing(number: signal.Signals) -> Iterator[None]:
+    """Let processes that are started meanwhile hear a signal, even if the tests run in background.
+
+    A shell without job control starts background jobs with the signal ignored, and what is ignored
+    is inherited by every process below.
+    """
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)

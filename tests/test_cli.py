@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.command_line import RUN, Cli, recommended_bytes, replace
+from tests.command_line import RUN, Cli, hearing, recommended_bytes, replace
 from transformers import AutoModelForCausalLM
 
 
@@ -294,7 +294,7 @@ def test_a_signal_leaves_a_snapshot_and_says_how_to_resume(
     command = [*RUN, str(pico / "recipe.yaml"), "--study", str(tmp_path / "study"), "--json"]
     pipe = subprocess.PIPE
     with (
-        _hearing(number),
+        hearing(number),
         subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process,
     ):
         _wait_for(lambda: list(tmp_path.glob("study/experts/*/.training")))
@@ -307,20 +307,6 @@ def test_a_signal_leaves_a_snapshot_and_says_how_to_resume(
     assert json.loads(out)["error"] == "stopped"
     assert not list(tmp_path.glob("study/experts/*/run.json"))
     assert list(tmp_path.glob("study/experts/alpha/.training/checkpoint-*/COMPLETE"))
-
-
-@contextmanager
-def _hearing(number: signal.Signals) -> Iterator[None]:
-    """Let processes that are started meanwhile hear a signal, even if the tests run in background.
-
-    A shell without job control starts background jobs with the signal ignored, and what is ignored
-    is inherited by every process below.
-    """
-    before = signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
 
 
 def _wait_for(condition: Callable[[], Any]) -> None:

@@ -23,7 +23,7 @@ def test_every_error_is_a_direct_child_of_the_root_and_says_what_to_do(
 
 
 def test_there_is_one_error_per_reaction() -> None:
-    assert len(SUBCLASSES) == 10
+    assert len(SUBCLASSES) == 11
 
 
 @pytest.mark.parametrize(

@@ -34,16 +34,6 @@ def test_only_sides_that_cut_something_off_are_rules(
     assert len(rules_of(space_of(limit))) == sum(side is not None for side in sides)
 
 
-def test_a_fixed_share_is_called_by_its_own_key() -> None:
-    space = MixtureSpace(NAMES, (0.2, 0.1, 0.0, 0.0), (0.2, 0.5, 1.0, 1.0), ())
-    assert [rule.text for rule in rules_of(space)] == [
-        "`a` ≥ 0.2 (share)",
-        "`a` ≤ 0.2 (share)",
-        "`b` ≥ 0.1 (min_share)",
-        "`b` ≤ 0.5 (max_share or repetition)",
-    ]
-
-
 def test_limits_that_rounding_leaves_no_room_are_met_as_nearly_as_can_be() -> None:
     space = space_of(*(fixed(name, 0.333333) for name in "abc"), fixed("d", 0.0))
     corners = list_vertices(space)

@@ -116,13 +116,10 @@ def rules_of(space: Bounded) -> list[Rule]:
     rules, corners = [], np.eye(len(space.domains))
     rows = zip(space.domains, space.lower, space.upper, corners, strict=True)
     for name, low, high, own in rows:
-        is_fixed = low == high
         if low > 0:
-            key = "share" if is_fixed else "min_share"
-            rules.append(Rule(f"`{name}` ≥ {low:.6g} ({key})", -own, -low))
+            rules.append(Rule(f"`{name}` ≥ {low:.6g} (min_share)", -own, -low))
         if high < 1:
-            key = "share" if is_fixed else "max_share or repetition"
-            rules.append(Rule(f"`{name}` ≤ {high:.6g} ({key})", own, high))
+            rules.append(Rule(f"`{name}` ≤ {high:.6g} (max_share or repetition)", own, high))
     for limit in space.limits:
         row, (least, most) = np.asarray(limit.coefficients), limit.cutting
         if least is not None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.command_line import hearing
 
 from mixwise.engine.local import LocalEngine
 from mixwise.engine.protocol import Stopped
@@ -185,7 +186,10 @@ def test_a_signal_lets_every_job_save_before_the_processes_end(
     (tmp_path / "main.py").write_text(SIGNALLED)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     command = [sys.executable, str(tmp_path / "main.py"), str(tmp_path)]
-    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+    with (
+        hearing(number),
+        subprocess.Popen(command, env=environment, start_new_session=True) as process,
+    ):
         wait_for(lambda: len(list(tmp_path.glob("pid-*"))) == 2)
         if whole_group:
             os.killpg(process.pid, number)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,9 @@ BEGINNING
 def run(folder: Path, beginning: str) -> subprocess.CompletedProcess[str]:
     script = folder / "study it.py"
     script.write_text(SCRIPT.replace("BEGINNING", beginning))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     return subprocess.run(
-        [sys.executable, script], cwd=Path.cwd(), capture_output=True, text=True, check=False
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False
     )
 
 
