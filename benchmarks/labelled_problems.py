@@ -148,7 +148,9 @@ class Problem:
         ]
         metric = Metric(self.target, "loss", "min")
         base = {metric.name: self.answers.base.losses[self.target]}
-        found = weigh(parts, anchors, STEPS, [metric], (answer,), base, is_earned=True)[metric.name]
+        found = weigh(parts, anchors, STEPS, [metric], (answer,), base, is_checked=True)[
+            metric.name
+        ]
         stacked = [self.scores(kind, steps, "loss") for kind, steps, _ in asked]
         return np.asarray(found.weights @ np.stack(stacked) - found.shift)
 

@@ -77,17 +77,20 @@ def test_what_is_missed_grows_with_the_distance_beyond_two_steps_too(
 
 def test_a_line_that_predicted_the_last_point_worse_than_no_change_is_not_followed() -> None:
     back_and_forth = np.array([[1.0, 1.4, 1.1], [1.0, 1.0, 1.0], [1.0, 0.8, 0.9], [1.0, 1.1, 1.0]])
-    found = continue_metric(back_and_forth, POINTS, 64.0, is_earned=True)
+    found = continue_metric(back_and_forth, POINTS, 64.0, is_checked=True)
     assert back_and_forth @ found.weights + found.shift == pytest.approx(back_and_forth[:, -1])
-    assert found.missed == pytest.approx(continue_metric(back_and_forth, POINTS, 64.0).missed)
+    plain = continue_metric(back_and_forth, POINTS, 64.0)
+    assert found.missed == pytest.approx(plain.missed)
+    assert found.refused == pytest.approx(2 * (1.0 - 1.1))  # two doublings of u's last step
+    assert plain.refused == 0
     rows = line(np.array(POINTS))
-    earned = continue_metric(rows, POINTS, 64.0, is_earned=True)
+    earned = continue_metric(rows, POINTS, 64.0, is_checked=True)
     assert rows @ earned.weights == pytest.approx(line(64.0)[:, 0])
 
 
 def test_the_level_may_stay_where_differences_grow() -> None:
     rows = line(np.array(POINTS)) + np.array([0.0, 0.9, 0.3])  # all alike, back and forth
-    found = continue_metric(rows, POINTS, 64.0, is_earned=True)
+    found = continue_metric(rows, POINTS, 64.0, is_checked=True)
     continued = rows @ found.weights + found.shift
     assert continued[-1] == pytest.approx(rows[-1, -1])
     expected = line(64.0)[:, 0]

@@ -5,7 +5,7 @@ and of its token cache that is damaged and used again. A case passes if ``mixwis
 damage and the command then either repairs it (exit 0, the same bytes as without damage, and the
 file is named on stderr) or refuses it (exit 1, one line that names the file). WORDs choose the
 cases whose name holds all of them; ``--few`` chooses a dozen of all kinds. Jobs run in the
-command's own process: a worker's start takes ten times as long as what is tried here.
+command's own process, not in workers, whose starts would take most of the time.
 """
 
 from __future__ import annotations

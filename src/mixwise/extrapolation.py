@@ -49,11 +49,13 @@ class Continuation:
         shift: What is added for every mixture alike, in the metric's unit.
         missed: What it is expected to miss at T of each mixture that it was found from, in the
             metric's unit, shape ``(n_mixtures,)``; zero where nothing is continued.
+        refused: What the line would have added to u, where it is not followed; else 0.
     """
 
     weights: Array
     shift: float
     missed: Array
+    refused: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def gain(points: Sequence[float], target: float) -> float:
 
 
 def continue_metric(
-    rows: Array, points: Sequence[float], target: float, *, is_earned: bool = False
+    rows: Array, points: Sequence[float], target: float, *, is_checked: bool = False
 ) -> Continuation:
     """Find how a metric is continued.
 
@@ -111,7 +113,7 @@ def continue_metric(
         rows: Of some mixtures at every point, shape ``(n_mixtures, k)``; the last is u.
         points: Steps, rising, shape ``(k,)``.
         target: Steps of the final run.
-        is_earned: Whether only a line is followed that has predicted the last point.
+        is_checked: Whether only a line is followed that has predicted the last point.
     """
     weights = np.zeros(len(points))
     weights[-1] = 1
@@ -124,13 +126,14 @@ def continue_metric(
         checked = gain(points[:-1], points[-1])
         off = later - checked * (rows[:, -2] - rows[:, -3])
         missed = off * max(whole / checked, 1.0)
-        if is_earned and _spread(off) > _spread(later):
+        if is_checked and _spread(off) > _spread(later):
             differences = 0.0
-        if is_earned and abs(off[-1]) > abs(later[-1]):
+        if is_checked and abs(off[-1]) > abs(later[-1]):
             level = 0.0
     g = min(differences, _MOST_GAIN)
     weights[-1], weights[-2] = 1 + g, -g
-    return Continuation(weights, (level - g) * float(later[-1]), missed)
+    at_uniform = float(later[-1])
+    return Continuation(weights, (level - g) * at_uniform, missed, (whole - level) * at_uniform)
 
 
 def _spread(values: Array) -> float:

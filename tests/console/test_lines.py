@@ -109,7 +109,6 @@ def test_the_whole_job_is_held_against_its_estimate() -> None:
 def test_an_estimate_that_was_too_short_is_said_to_be() -> None:
     lines, said, clock = make_lines()
     lines.plan(29, "3 experts")
-    lines.stage(Stage("experts", 1, 2))
     clock.now += 34
     lines.stage(Stage("experts", 1, 2, "3 experts"))
     assert said[-1].endswith("done in 34 s: 3 experts; 34 s gone, more than the estimated 29 s")

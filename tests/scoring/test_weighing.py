@@ -11,9 +11,10 @@ from tests.scoring.mixtures import NAMES
 from mixwise.extrapolation import continue_metric
 from mixwise.learning_curves import add_curves
 from mixwise.mixture import Mixture
-from mixwise.objective import Metric
+from mixwise.objective import Metric, Objective, Scale, Term
 from mixwise.observation import Measurement, Observation
 from mixwise.scorer import VALUES, Request
+from mixwise.scoring.proxy import BY_CHECKED_RUNS, BY_RUNS, Continuing, ProxyScorer
 from mixwise.scoring.weighing import ProxyPart, Weighing, weigh
 
 UNIFORM = Mixture.uniform(NAMES)
@@ -122,7 +123,25 @@ def test_what_would_lead_a_loss_below_zero_is_not_followed() -> None:
     assert not found.added.any()
     line = weighed(steep)  # of no unit, it may be anything
     assert found.missed == pytest.approx(line.added)
+    assert found.refused == pytest.approx(line.added[-1])
     assert min(line.added + np.array([0.2, 0.6, 0.6, 0.6 - 0.4 / 3])) < 0
+
+
+@pytest.mark.parametrize(("continuing", "level"), [(BY_RUNS, 0.25 * 0.4), (BY_CHECKED_RUNS, 0.4)])
+def test_of_a_level_that_is_not_followed_all_may_be_missed(
+    continuing: Continuing, level: float
+) -> None:
+    back_and_forth = (lambda a: 2.0 - a, lambda a: 2.6 - a, lambda a: 2.2 - a)
+    points = [
+        ProxyPart("merged", steps, float(steps), Known(loss))
+        for steps, loss in zip((4, 8, 16), back_and_forth, strict=True)
+    ]
+    proxy = ProxyScorer(
+        points, ANCHORS, 32.0, [LOSS], ["merged"], "known", lambda: BASE, continuing
+    )
+    objective = Objective((Term(LOSS, 1.0),))
+    error = proxy.error(objective, Scale({LOSS.name: 0.0}, {LOSS.name: 1.0}))
+    assert error.level == pytest.approx(level)
 
 
 def test_a_metric_that_rises_is_best_where_it_is_largest() -> None:

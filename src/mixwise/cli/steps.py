@@ -65,6 +65,8 @@ def search(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = F
     """Score merged candidates and recommend a mixture."""
     found = on_study(study, "search", lambda opened: opened.search(), trust_remote_code)
     show_result(found, as_json, lambda: console.print_recommendation(found))
+    if not as_json and found.outcome is not None and found.outcome.margins:
+        console.print_outcome(found.outcome)  # of an earlier training of the same mixture
 
 
 def validate(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:

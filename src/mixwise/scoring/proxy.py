@@ -65,7 +65,7 @@ class Continuing:
 
 
 BY_RUNS = Continuing(weigh, 0.25)  # over six beds it missed .23 of it, rms
-BY_RUNS_WITH_LABELS = Continuing(partial(weigh, is_earned=True), 0.25)
+BY_CHECKED_RUNS = replace(BY_RUNS, weigh=partial(weigh, is_checked=True))
 BY_GRADIENTS = Continuing(weigh_steps, STEP_LEVEL)
 
 
@@ -191,7 +191,8 @@ class ProxyScorer:
         Of a single domain's score it is taken over the experts and the uniform mixture, less what
         shifts all of them alike: from what continuing missed where it could be checked, and from
         half of what the ways to answer differ by. Of the level it is a share of what continuing
-        adds to the uniform mixture, for each doubling of the steps.
+        adds to the uniform mixture, for each doubling of the steps, and all of what a line would
+        have added that is not followed.
 
         Args:
             objective: What is maximised.
@@ -213,9 +214,10 @@ class ProxyScorer:
         missed, apart = ({n: w.missed for n, w in own}, {n: w.apart for n, w in own})
         single = np.hypot(*(change(by).std(ddof=1) for by in (missed, apart)))
         added = change({name: -weighing.added for name, weighing in own})
+        refused = change({n: np.full(len(values), w.refused) for n, w in own})
         doublings = float(np.log2(self._target / longest))
-        level = self._continuing.level * doublings * abs(float(added[-1]))
-        return ContinuationError(float(single), level)
+        level = self._continuing.level * doublings * float(added[-1])
+        return ContinuationError(float(single), float(np.hypot(level, refused[-1])))
 
     @cached_property
     def _last_merge(self) -> Array:

@@ -69,6 +69,7 @@ class Weighing:
         missed: What continuing is expected to miss, ``(n_mixtures,)``.
         apart: Half of what the answers differ by, ``(n_mixtures,)``; zero where there is one.
         added: What is added to the answers at the experts' end, ``(n_mixtures,)``.
+        refused: What the line would have added to u, where it is not followed; else 0.
     """
 
     weights: Array
@@ -77,6 +78,7 @@ class Weighing:
     missed: Array
     apart: Array
     added: Array
+    refused: float = 0.0
 
 
 def weigh(
@@ -87,7 +89,7 @@ def weigh(
     averaged: Sequence[Means],
     base: Mapping[str, float],
     *,
-    is_earned: bool = False,
+    is_checked: bool = False,
 ) -> dict[str, Weighing]:
     """Find how each metric that is continued is put together.
 
@@ -99,10 +101,10 @@ def weigh(
         metrics: Those that are continued, each in its natural direction.
         averaged: Answers that are averaged.
         base: Metrics of the base.
-        is_earned: Whether only a line is followed that has predicted the last point.
+        is_checked: Whether only a line is followed that has predicted the last point.
     """
     kinds = {
-        kind: _Answer(kind, parts, anchors, target, metrics, base, is_earned) for kind in averaged
+        kind: _Answer(kind, parts, anchors, target, metrics, base, is_checked) for kind in averaged
     }
     return {m.name: _average({name: kind.of(m) for name, kind in kinds.items()}) for m in metrics}
 
@@ -118,6 +120,7 @@ class _Way:
     longer: Array
     missed: Array
     plain: Array
+    refused: float
 
     @property
     def answered(self) -> Array:
@@ -135,7 +138,7 @@ class _Answer:
         target: Length of the final run.
         metrics: Those that are continued.
         base: Metrics of the base.
-        is_earned: Whether only a line is followed that has predicted the last point.
+        is_checked: Whether only a line is followed that has predicted the last point.
     """
 
     def __init__(
@@ -146,10 +149,10 @@ class _Answer:
         target: float,
         metrics: Sequence[Metric],
         base: Mapping[str, float],
-        is_earned: bool,
+        is_checked: bool,
     ) -> None:
         self._parts = parts
-        self._is_earned = is_earned
+        self._is_checked = is_checked
         self._base = base
         self._anchors = anchors
         self._target = target
@@ -164,7 +167,7 @@ class _Answer:
         """How this answer is continued for a metric."""
         rows = np.stack([self._values[k][metric.name] for k in self._plain], axis=1)
         lengths = [self._parts[k].length for k in self._plain]
-        found = continue_metric(rows, lengths, self._target, is_earned=self._is_earned)
+        found = continue_metric(rows, lengths, self._target, is_checked=self._is_checked)
         line = rows @ found.weights + found.shift
         off = self._level(metric, rows[:-1], lengths, float(line[-1])) - float(line[-1])
         line, shift = line + off, found.shift + off
@@ -182,8 +185,9 @@ class _Answer:
         if metric.is_surprise and min(line.min(), longer.min()) < 0:
             weights = np.zeros(len(self._parts))
             weights[self._plain[-1]] = 1
-            return _Way(weights, 0.0, 1.0, plain, plain, line - plain, plain)
-        return _Way(weights, shift, coefficient, line, longer, found.missed, plain)
+            added = line - plain
+            return _Way(weights, 0.0, 1.0, plain, plain, added, plain, float(added[-1]))
+        return _Way(weights, shift, coefficient, line, longer, found.missed, plain, found.refused)
 
     def _level(
         self, metric: Metric, experts: Array, lengths: Sequence[float], line: float
@@ -230,6 +234,7 @@ def _average(by_kind: Mapping[Means, _Way]) -> Weighing:
         missed=np.mean([way.missed for way in ways], axis=0),
         apart=(ways[0].answered - ways[-1].answered) / 2,
         added=answered - np.mean([way.plain for way in ways], axis=0),
+        refused=float(np.mean([way.refused for way in ways])),
     )
 
 

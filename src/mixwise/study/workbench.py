@@ -35,7 +35,7 @@ from mixwise.recipe.tracking import Tracking
 from mixwise.scorer import VALUES
 from mixwise.scoring.evaluations import Evaluations
 from mixwise.scoring.merged import MergedScorer
-from mixwise.scoring.proxy import BY_GRADIENTS, BY_RUNS, BY_RUNS_WITH_LABELS, ProxyScorer
+from mixwise.scoring.proxy import BY_CHECKED_RUNS, BY_GRADIENTS, BY_RUNS, ProxyScorer
 from mixwise.scoring.reference import MakeJob, ReferenceScorer
 from mixwise.scoring.worker.job import MergeSettings
 from mixwise.search.problem import distinct
@@ -174,7 +174,7 @@ class Workbench(ABC):
     def make_proxy(self, *, slope_sets: tuple[str, ...]) -> ProxyScorer:
         """A proxy that takes the slopes of these evaluation sets when slopes are wanted."""
         names, horizons, answers = self.recipe.domain_names, self.inputs.horizons, self.answers
-        by_runs = BY_RUNS if self.ground == "language models" else BY_RUNS_WITH_LABELS
+        by_runs = BY_RUNS if self.ground == "language models" else BY_CHECKED_RUNS
         return ProxyScorer(
             make_parts(self, slope_sets),
             [*(Mixture.single(names, name) for name in names), Mixture.uniform(names)],
