@@ -100,11 +100,12 @@ lock:
 	$(VENV)-lock/bin/pip install --quiet uv
 	$(PYTHON) -m tools.lock --uv $(VENV)-lock/bin/uv --torch "$(TORCH)"
 
-# Nothing is installed that the lock does not name, but torch and what its build brings.
+# Nothing is installed that the lock does not name, but torch and what its build brings. What is installed is
+# compiled when it is first imported: of most packages that is a small part.
 $(READY): pyproject.toml $(LOCK)
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement $(LOCK)
-	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --no-compile --no-deps --require-hashes --requirement $(LOCK)
+	$(BIN)/pip install --quiet --no-compile "$(TORCH)"
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
 	touch $(READY)
