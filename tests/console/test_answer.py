@@ -9,6 +9,8 @@ from mixwise.console import print_fidelity, print_final, print_outcome, print_re
 from mixwise.decision.outcome import Margin, Outcome
 from mixwise.decision.trust import Trust
 from mixwise.study.results import (
+    ObjectiveFacts,
+    ObjectiveTerm,
     Recommendation,
     ReferenceForecast,
 )
@@ -67,8 +69,10 @@ def test_the_recommendation_says_what_to_expect_and_how_far_to_trust(capsys: Cap
         "The highest score (math 0.667, code 0.333) is expected to be ahead of uniform by 0.50 ± "
         "0.12 (standard deviation), more than one deviation: the two do not count as equal; among "
         "equals the mixture nearest to uniform is recommended.",
-        "A model trained on it should reach 1.81 (95 % 1.50 to 2.12), learned from 3 trained "
-        "references.",
+        "A model trained on it should reach an objective of 1.81 (95 % 1.50 to 2.12), learned from "
+        "3 trained references.",
+        "The objective, larger is better, is the gain over the base in standard deviations between "
+        "the experts: math/loss 3.500 of the base, 2.333 by the proxy.",
         "Objective by the proxy 1.500 (95 % 1.000 to 2.000 over evaluation examples only: what "
         "the proxy misses is not in it).",
         "Baselines should reach: uniform 1.750 (cannot be told apart), only math 0.500.",
@@ -100,12 +104,16 @@ def test_what_was_reached_is_printed_with_or_without_baselines(capsys: Capture) 
     final = Parts(("math", "code"), "slopes").final()
     print_final(final)
     first, second, *_ = capsys.readouterr().out.splitlines()
-    assert first == "Trained, the recommended mixture reached 1.250 (mean of 2 seeds)."
+    assert (
+        first == "Trained, the recommended mixture reached an objective of 1.250 (mean of 2 seeds)."
+    )
     assert second.startswith("The recommendation WON in real training; margins")
     row = replace(final.rows[0], runs=final.rows[0].runs[:1])
-    print_final(replace(final, rows=(row,), outcome=Outcome("unknown", None, ())))
+    objective = ObjectiveFacts("mean", (ObjectiveTerm("math/loss", "min", 1.0, 3.5, 0.5),))
+    print_final(replace(final, rows=(row,), outcome=Outcome("unknown", None, ())), objective)
     assert capsys.readouterr().out == (
-        "Trained, the recommended mixture reached 1.125 (one seed).\n"
+        "Trained, the recommended mixture reached an objective of 1.125 (one seed): math/loss "
+        "2.208.\n"
         "No baseline was trained to compare it with: `--verify` trains them.\n"
     )
 

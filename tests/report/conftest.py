@@ -35,6 +35,7 @@ from mixwise.study.results import (
     InterferenceFacts,
     MetricFacts,
     ObjectiveFacts,
+    ObjectiveTerm,
     PrecisionFacts,
     Profiles,
     Provenance,
@@ -122,6 +123,11 @@ class Parts:
     def named(self) -> dict[str, Mixture]:
         return {"uniform": self.uniform} | {f"only {d}": m for d, m in self.singles.items()}
 
+    def objective(self) -> ObjectiveFacts:
+        return ObjectiveFacts(
+            "mean", (ObjectiveTerm(f"{self.domains[0]}/loss", "min", 1.0, 3.5, 0.5),)
+        )
+
     def search(self) -> SearchFound:
         rows = [("", self.best), *self.named().items()]
         grid = (0.0, 0.5, 1.0)
@@ -135,7 +141,7 @@ class Parts:
             rule="linear",
             n_scored=len(rows),
             bounds=dict.fromkeys(self.domains, (0.0, 1.0)),
-            objective=ObjectiveFacts("mean", ()),
+            objective=self.objective(),
             metrics={
                 f"{name}/loss": MetricFacts("min", "nats/token", k == 0)
                 for k, name in enumerate(self.domains)
@@ -197,6 +203,7 @@ class Parts:
                 search_tokens_if_trained=40000,
                 search_tokens_avoided=40000 - 1000 * n,
             ),
+            objective=self.objective(),
             run=FinalRun(64, 16, dict.fromkeys(self.domains, 4096)),
             provenance=Provenance(
                 mixwise="0.1.0",

@@ -2,8 +2,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from tests.report.conftest import Parts
+
 from mixwise.report.reading import load_contents
-from mixwise.report.words import key_figures, prediction_rows, simplicity_words, worse_words
+from mixwise.report.words import (
+    key_figures,
+    objective_words,
+    prediction_rows,
+    simplicity_words,
+    worse_words,
+)
+from mixwise.study.results import ObjectiveFacts, ObjectiveTerm
 
 MakeStudy = Callable[..., Path]
 
@@ -75,3 +84,22 @@ def test_the_simplest_mixture_is_held_against_the_highest(make_study: MakeStudy)
     moved = replace(found, mixture=found.simplicity.anchor)
     assert "the recommended one is the nearest to it" in simplicity_words(moved)
     assert simplicity_words(replace(found, simplicity=None)) == simplicity_words(None) == ""
+
+
+def test_the_objective_is_told_by_the_values_of_its_heaviest_metrics() -> None:
+    parts = Parts(("math", "code"), "slopes")
+    found, final = parts.recommendation(), parts.final()
+    terms = tuple(
+        ObjectiveTerm(f"{name}/loss", "min", weight, 3.5, 0.5)
+        for name, weight in (("math", 1.0), ("code", 2.0))
+    )
+    both = replace(found, objective=ObjectiveFacts("worst", terms))
+    assert objective_words(both, final) == (
+        "The objective, larger is better, is the smallest gain over the base in standard "
+        "deviations between the experts: code/loss 3.500 of the base, 2.667 by the proxy, 2.417 "
+        "when trained; math/loss 3.500 of the base, 2.333 by the proxy, 2.083 when trained."
+    )
+    many = tuple(replace(terms[0], weight=k) for k in range(8))
+    of_many = objective_words(replace(found, objective=ObjectiveFacts("mean", many)))
+    assert of_many.endswith("by the proxy; and 2 more.")
+    assert objective_words(replace(found, objective=None)) == ""

@@ -33,7 +33,8 @@ def test_search_prints_what_to_expect_and_how_far_to_trust_it(
     code, out, _ = mixwise("search", study)
     content = json.loads((study / "recommendation.json").read_text())
     assert code == 0
-    assert f"should reach {content['reference']['objective']:.2f} (95 % " in out
+    assert f"should reach an objective of {content['reference']['objective']:.2f} (95 % " in out
+    assert f"{content['proxy']['metrics']['mixed/loss']:.3f} by the proxy" in out
     assert f"Trust: {content['trust']['word'].upper()} (measured" in out
     assert "Calibrated by the other references" in out
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from trials.cluster.faults import Fault, Struck
 from trials.cluster.held import Counted, Held, count, look, merged, results
-from trials.cluster.nodes import Cluster, Nodes, NodesApart
+from trials.cluster.network import Network
+from trials.cluster.nodes import Cluster, Nodes
+from trials.cluster.nodes_apart import NodesApart
 from trials.cluster.s3 import URL, StoreServer
 from trials.tiny_study import RECIPE, write_source
 
@@ -32,10 +34,12 @@ class Bed:
         folder: Of studies, data and caches; nodes without a shared disk have an empty one there.
         seen: Where logs of nodes and the store are.
         has_storage: Whether files travel by a store.
+        has_network: Whether each node is a host of its own, by its address.
     """
 
-    def __init__(self, folder: Path, seen: Path, *, has_storage: bool) -> None:
+    def __init__(self, folder: Path, seen: Path, *, has_storage: bool, has_network: bool) -> None:
         self._folder, self._seen = folder, seen
+        self._network = Network() if has_network else None
         self._engine = _WITH_STORE if has_storage else _ON_RAY
         self._store: StoreServer | None = None
         self._nodes: Cluster | None = None
@@ -43,7 +47,8 @@ class Bed:
         self._bytes: dict[str, object] = {}
         self._seconds = 0.0
         if has_storage:
-            self._store = StoreServer(seen / "store")
+            host = self._network.here if self._network else "127.0.0.1"
+            self._store = StoreServer(seen / "store", host)
 
     def begin(self) -> None:
         """Make the undisturbed study, and one on the cluster, which must be the same."""
@@ -51,6 +56,8 @@ class Bed:
         os.environ["MIXWISE_CACHE"] = str(self._folder / "cache")
         self._run_to_end("sound", _LOCAL)
         self._sound, self._bytes = look(self._folder / "sound"), results(self._folder / "sound")
+        if self._network is not None:
+            self._network.open()
         if self._store is not None:
             self._store.start()
         self._renew(2)
@@ -62,15 +69,17 @@ class Bed:
         if different:
             raise SystemExit(f"undisturbed on the cluster, other bytes of {', '.join(different)}")
         print(f"undisturbed: {self._seconds:.0f} s on the cluster, the same bytes", flush=True)
-        if isinstance(self._nodes, NodesApart):
+        if self._store is not None and isinstance(self._nodes, NodesApart):
             print(f"files that each node has fetched or made: {self._nodes.count_files()}")
 
     def close(self) -> None:
-        """End the cluster and the store."""
+        """End the cluster, the store and the network."""
         if self._nodes is not None:
             self._nodes.close()
         if self._store is not None:
             self._store.stop()
+        if self._network is not None:
+            self._network.close()
 
     def judge(self, fault: Fault, rng: random.Random, number: int) -> Counted:
         """Break something once, run on to the end, and count."""
@@ -119,10 +128,12 @@ class Bed:
         """End the whole cluster, its head with it, and start another."""
         if self._nodes is not None:
             self._nodes.close()
-        if self._store is None:
+        if self._store is None and self._network is None:
             self._nodes = Nodes()
         else:
-            self._nodes = NodesApart(self._folder, self._seen, self._store.environment)
+            hidden = self._folder if self._store else None
+            variables = self._store.environment if self._store else {}
+            self._nodes = NodesApart(hidden, self._seen, variables, self._network)
         self._renew(n_nodes)
 
     def _start(self, study: str, engine: str) -> subprocess.Popen[str]:
@@ -131,15 +142,16 @@ class Bed:
         text = RECIPE.replace("horizon_tokens: 256", _LONGER)
         text += "search: {max_repetition: 100}\n"  # the data are few
         recipe.write_text(re.sub(r"engine: .*\n", engine, text))
-        environment = dict(os.environ)
+        environment, command = dict(os.environ), [sys.executable, "-m", "mixwise"]
         if self._nodes is not None:
             environment["RAY_ADDRESS"] = self._nodes.address
+            command = [*self._nodes.at_head, *command]
         if self._store is not None:
             environment |= self._store.environment
         arguments = ["run", str(recipe), "--study", str(self._folder / study)]
         with (self._folder / f"{study}.log").open("a") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "mixwise", *arguments],
+                [*command, *arguments],
                 env=environment,
                 stdout=log,
                 stderr=log,

@@ -1,4 +1,4 @@
-"""What may break on a cluster, and in its store."""
+"""What may break on a cluster, in its network, and in its store."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trials.cluster.nodes import Cluster
+from trials.cluster.nodes_apart import NodesApart
 from trials.cluster.processes import below, seats
 from trials.cluster.s3 import StoreServer
 
@@ -100,6 +101,33 @@ FAULTS = (
     Fault("driver killed", _kill_driver),
     Fault("driver stopped", _stop_driver),
     Fault("node added", _add_node, n_nodes=1),
+)
+
+
+def _apart(struck: Struck) -> NodesApart:
+    assert isinstance(struck.nodes, NodesApart)  # these faults are tried where it is
+    return struck.nodes
+
+
+def _cut_node_off(struck: Struck) -> None:
+    _apart(struck).cut_off()
+
+
+def _end_node(struck: Struck) -> None:
+    """The one that was cut off."""
+    _apart(struck).end_cut_off()
+
+
+def _cut_node_off_a_moment(struck: Struck) -> None:
+    """Less than it takes until a node counts as lost."""
+    _cut_node_off(struck)
+    time.sleep(_BLINK_SECONDS)
+    _apart(struck).reconnect()
+
+
+NETWORK_FAULTS = (
+    Fault("node cut off", _cut_node_off, mend=_end_node),
+    Fault("node cut off a moment", _cut_node_off_a_moment),
 )
 
 

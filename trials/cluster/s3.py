@@ -1,8 +1,8 @@
 """A server that speaks S3, as a process of its own, which can be full or away.
 
-``python -m trials.cluster.s3 PORT FOLDER`` serves until it is killed. While ``FOLDER/full`` exists
-it takes no object and answers as MinIO does on a full disk; while ``FOLDER/away`` exists it hangs
-up on everybody. What it holds is in its memory.
+``python -m trials.cluster.s3 HOST PORT FOLDER`` serves until it is killed. While ``FOLDER/full``
+exists it takes no object and answers as MinIO does on a full disk; while ``FOLDER/away`` exists it
+hangs up on everybody. What it holds is in its memory.
 """
 
 from __future__ import annotations
@@ -31,20 +31,23 @@ class StoreServer:
 
     Args:
         folder: Where it is told to be full or away.
+        host: Address at which it is reached.
     """
 
     folder: Path
+    host: str = "127.0.0.1"
     port: int = field(default_factory=lambda: free_port())
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Serve an empty bucket."""
         self.folder.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "trials.cluster.s3", str(self.port), str(self.folder)]
+        command = [sys.executable, "-m", "trials.cluster.s3", self.host]
+        command += [str(self.port), str(self.folder)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         until = time.monotonic() + _PATIENCE_SECONDS
-        while not _is_taken(self.port):
+        while not _is_taken(self.host, self.port):
             if time.monotonic() > until or self._process.poll() is not None:
                 raise SystemExit((self.folder / "log").read_text()[-2000:])
             time.sleep(0.2)
@@ -93,14 +96,14 @@ class StoreServer:
     def environment(self) -> dict[str, str]:
         """Variables by which fsspec finds it."""
         return {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ENDPOINT_URL": f"http://{self.host}:{self.port}",
             "AWS_ACCESS_KEY_ID": "trial",
             "AWS_SECRET_ACCESS_KEY": "trial",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
 
-def serve(port: int, folder: Path) -> None:
+def serve(host: str, port: int, folder: Path) -> None:
     """Be the server."""
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
@@ -111,9 +114,7 @@ def serve(port: int, folder: Path) -> None:
 
     whole = DomainDispatcherApplication(create_backend_app)
     application = _misbehaving(whole, folder)
-    server = make_server(
-        "127.0.0.1", port, application, threaded=True, request_handler=MotoRequestHandler
-    )
+    server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
     server.serve_forever()
 
 
@@ -147,10 +148,10 @@ def free_port() -> int:
         return int(any_port.getsockname()[1])
 
 
-def _is_taken(port: int) -> bool:
+def _is_taken(host: str, port: int) -> bool:
     with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+        return one.connect_ex((host, port)) == 0
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), Path(sys.argv[2]))
+    serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

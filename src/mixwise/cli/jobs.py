@@ -174,5 +174,5 @@ def _run_main_job(
     show_result(found, as_json, lambda: console.print_recommendation(found))
     if not as_json:
         if final is not None:
-            console.print_final(final)
+            console.print_final(final, found.objective)
         console.print_text(f"\nStudy:  {folder}\nReport: {folder / 'report.html'}")

@@ -77,8 +77,10 @@ def validate(study: StudyPath, as_json: Json = False, trust_remote_code: Trust =
 
 def train(study: StudyPath, as_json: Json = False, trust_remote_code: Trust = False) -> None:
     """Train the recommended mixture and its baselines for real."""
-    final = on_study(study, "train", lambda opened: opened.train(), trust_remote_code)
-    show_result(final, as_json, lambda: console.print_final(final))
+    final, found = on_study(
+        study, "train", lambda opened: (opened.train(), opened.recommendation), trust_remote_code
+    )
+    show_result(final, as_json, lambda: console.print_final(final, found.objective))
 
 
 def score(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mixwise.stages.score import ScoredMixture
     from mixwise.study.results import (
         FinalFound,
+        ObjectiveFacts,
         ProxyForecast,
         Rated,
         Recommendation,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     )
 
 _BAR = 24
+_MOST_METRICS = 6
 _PREDICTED = "predicted: no model was trained to learn it from."
 _LEAST_RANGE = 0.005  # shares that are known better than this are not worth a line
 _STANDINGS = {
@@ -42,6 +44,7 @@ def print_recommendation(found: Recommendation) -> None:
     if found.simplicity is not None:
         _print_simplicity(found.simplicity, found.horizons.unit)
     _print_expected(found.reference)
+    _print_objective(found)
     _print_proxy(found.proxy, is_predicted=not found.reference.n_references)
     _print_horizons(found)
     if found.floors or found.worse_than_base:
@@ -90,10 +93,18 @@ def _print_expected(reference: ReferenceForecast) -> None:
     low, high = reference.interval_95
     n = reference.n_references
     print_text(
-        f"A model trained on it should reach {reference.objective:.2f} (95 % {low:.2f} to "
-        f"{high:.2f}), "
+        f"A model trained on it should reach an objective of {reference.objective:.2f} (95 % "
+        f"{low:.2f} to {high:.2f}), "
         + (f"learned from {n} trained reference{'s' * (n != 1)}." if n else _PREDICTED)
     )
+
+
+def _print_objective(found: Recommendation) -> None:
+    """Print what the objective is made of, in the metrics' own units."""
+    from mixwise.report.words import objective_words  # the report is slow to load
+
+    if words := objective_words(found):
+        print_text(words)
 
 
 def _print_proxy(proxy: ProxyForecast, *, is_predicted: bool) -> None:
@@ -251,12 +262,19 @@ def _trust(trust: Trust) -> str:
     return f"Trust: {trust.word.upper()} ({trust.basis}{unclear})"
 
 
-def print_final(final: FinalFound) -> None:
-    """Print what the trained model reached, and whether the recommendation won."""
+def print_final(final: FinalFound, objective: ObjectiveFacts | None = None) -> None:
+    """Print what the trained model reached, by each metric too, and whether it won."""
     runs = final.rows[0].runs
     reached = fmean(run.objective for run in runs)
     of = "one seed" if len(runs) == 1 else f"mean of {len(runs)} seeds"
-    print_text(f"Trained, the recommended mixture reached {reached:.3f} ({of}).")
+    metrics = [
+        f"{term.metric} {fmean(run.metrics[term.metric] for run in runs):.3f}"
+        for term in (objective.heaviest(_MOST_METRICS) if objective else ())
+    ]
+    print_text(
+        f"Trained, the recommended mixture reached an objective of {reached:.3f} ({of})"
+        f"{': ' + ', '.join(metrics) if metrics else ''}."
+    )
     if final.outcome.margins:
         print_outcome(final.outcome)
     else:

@@ -35,7 +35,14 @@ from mixwise.report.tables import (
     share_table,
 )
 from mixwise.report.trust import share_ranges, trust_box
-from mixwise.report.words import floor_words, key_figures, simplicity_words, unit_words, worse_words
+from mixwise.report.words import (
+    floor_words,
+    key_figures,
+    objective_words,
+    simplicity_words,
+    unit_words,
+    worse_words,
+)
 from mixwise.share_units import UNIT_WORDS
 from mixwise.study.results import BothAnswers, Recommendation, SearchFound, ValidationFound
 
@@ -58,7 +65,7 @@ def headline(contents: Contents) -> Html:
             tag("p", prose(outcome_words(contents.final)), class_=f"outcome {outcome}".strip()),
             _floor_note(contents),
             _key_figures(contents),
-            tag("p", _SCALE_NOTE, class_="caption"),
+            _objective_note(contents),
             answer_box(contents),
         ]
     )
@@ -107,6 +114,12 @@ def _simplicity_note(contents: Contents) -> Html:
     """Whether the highest score is more than the simplest mixture can be told from."""
     words = simplicity_words(contents.recommendation)
     return tag("p", words) if words else join([])
+
+
+def _objective_note(contents: Contents) -> Html:
+    """What one unit of the objective is, and which metrics it is made of."""
+    words = objective_words(contents.recommendation, contents.final)
+    return tag("p", words or _SCALE_NOTE, class_="caption")
 
 
 def _floor_note(contents: Contents) -> Html:

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 
 from mixwise.decision.front import Front
 from mixwise.decision.score import OBJECTIVE
 from mixwise.report.contents import Contents
-from mixwise.report.numbers import NOTHING, brief, count, interval, number, seeds, signed
+from mixwise.report.numbers import (
+    MOST_NAMED,
+    NOTHING,
+    brief,
+    count,
+    interval,
+    number,
+    seeds,
+    signed,
+)
 from mixwise.share_units import UNIT_WORDS
-from mixwise.study.results import Recommendation, ReferenceForecast, ValidationFound
+from mixwise.study.results import (
+    FinalFound,
+    ObjectiveTerm,
+    Recommendation,
+    ReferenceForecast,
+    ValidationFound,
+)
 
 LEAST_BEHIND = 0.005  # units of the objective that are shown as a difference
+_AGGREGATIONS = {"mean": "the mean gain", "worst": "the smallest gain"}
 _SHOULD_REACH = "A trained model should reach"
 
 
@@ -121,6 +138,30 @@ def simplicity_words(found: Recommendation | None) -> str:
         f"The highest score is expected to be ahead of {simplest} by {ahead} (standard deviation "
         f"of the difference){moved}."
     )
+
+
+def objective_words(found: Recommendation | None, final: FinalFound | None = None) -> str:
+    """Say what the objective is made of: each metric of the base, by the proxy, and as trained."""
+    if found is None or found.objective is None:
+        return ""
+    facts = found.objective
+    shown = [_gain(term, found, final) for term in facts.heaviest(MOST_NAMED)]
+    more = len(facts.terms) - len(shown)
+    gain = "the gain" if len(facts.terms) == 1 else _AGGREGATIONS[facts.aggregation]
+    return (
+        f"The objective, larger is better, is {gain} over the base in standard deviations between "
+        f"the experts: {'; '.join(shown)}{f'; and {more} more' if more else ''}."
+    )
+
+
+def _gain(term: ObjectiveTerm, found: Recommendation, final: FinalFound | None) -> str:
+    """One metric of the objective, from the base to the recommended mixture."""
+    expected = found.proxy.metrics[term.metric]
+    words = f"{term.metric} {number(term.base)} of the base, {number(expected)} by the proxy"
+    if final is None:
+        return words
+    reached = fmean(run.metrics[term.metric] for run in final.rows[0].runs)
+    return f"{words}, {number(reached)} when trained"
 
 
 def floor_words(found: Recommendation | None) -> str:

@@ -36,6 +36,7 @@ from mixwise.study.results import (
     FinalRun,
     FloorFacts,
     HorizonFacts,
+    ObjectiveFacts,
     Provenance,
     ProxyForecast,
     Rated,
@@ -125,6 +126,7 @@ def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recomme
         binding=_binding(workspace, calibrated, decision.mixture),
         rounding=decision.rounding,
         prior=_prior(workspace, decision.mixture),
+        objective=ObjectiveFacts.of(workspace.objective, workspace.scale),
     )
     workspace.study.save_json(FILES[Recommendation], result_to_json(recommendation))
     workspace.save_result(make_snippets(recommendation, workspace))

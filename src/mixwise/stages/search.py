@@ -24,7 +24,6 @@ from mixwise.study.results import (
     Candidate,
     MetricFacts,
     ObjectiveFacts,
-    ObjectiveTerm,
     Profiles,
     Range,
     Recommendation,
@@ -69,7 +68,7 @@ def run_search(workspace: Workbench) -> SearchResult:
             bounds=_bounds(workspace.inputs.space),
             limits=workspace.inputs.space.limits,
             grid=workspace.inputs.space.grid,
-            objective=_objective(workspace),
+            objective=ObjectiveFacts.of(workspace.objective, workspace.scale),
             metrics=_metrics(workspace),
             surrogate=result.predicted,
             gap=find_gap(problem, result.best),
@@ -168,24 +167,6 @@ def _bounds(space: MixtureSpace) -> dict[str, Range]:
     """Smallest and largest share of each domain, token limits included."""
     rows = zip(space.domains, space.lower, space.upper, strict=True)
     return {name: (low, high) for name, low, high in rows}
-
-
-def _objective(workspace: Workbench) -> ObjectiveFacts:
-    """How each metric becomes a gain, and the gains one number."""
-    scale = workspace.scale
-    return ObjectiveFacts(
-        workspace.objective.aggregation,
-        tuple(
-            ObjectiveTerm(
-                term.metric.name,
-                term.metric.direction,
-                term.weight,
-                scale.base[term.metric.name],
-                scale.spread[term.metric.name],
-            )
-            for term in workspace.objective.terms
-        ),
-    )
 
 
 def every_baseline(workspace: Workbench) -> tuple[NamedMixture, ...]:

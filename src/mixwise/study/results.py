@@ -22,7 +22,7 @@ from mixwise.decision.trust import Trust
 from mixwise.diagnostics.findings import Geometry, Matrix, TrajectoryPoint
 from mixwise.extrapolation import ContinuationError
 from mixwise.limit import Limit
-from mixwise.objective import Direction
+from mixwise.objective import Direction, Objective, Scale
 from mixwise.recipe.sections import ExpertMethod
 from mixwise.share_units import UNIT_WORDS, ShareUnit
 from mixwise.tasks import Unit
@@ -120,6 +120,25 @@ class ObjectiveFacts:
 
     aggregation: str
     terms: tuple[ObjectiveTerm, ...]
+
+    @classmethod
+    def of(cls, objective: Objective, scale: Scale) -> ObjectiveFacts:
+        """Put an objective and the values it is measured against side by side."""
+        terms = (
+            ObjectiveTerm(
+                term.metric.name,
+                term.metric.direction,
+                term.weight,
+                scale.base[term.metric.name],
+                scale.spread[term.metric.name],
+            )
+            for term in objective.terms
+        )
+        return cls(objective.aggregation, tuple(terms))
+
+    def heaviest(self, most: int) -> tuple[ObjectiveTerm, ...]:
+        """The terms that weigh most, at most so many; among equals as the recipe has them."""
+        return tuple(sorted(self.terms, key=lambda term: -term.weight)[:most])
 
 
 @dataclass(frozen=True, slots=True)
@@ -544,6 +563,7 @@ class Recommendation:
         binding: Limits that it lies on, and what loosening each would gain.
         rounding: What shares in whole steps cost; None where nothing had to be rounded.
         prior: What staying close to a prior means here; None without one.
+        objective: What every J here is made of; None in a file of an older version.
     """
 
     mixture: Shares
@@ -570,6 +590,7 @@ class Recommendation:
     binding: tuple[Binding, ...] = ()
     rounding: Rounding | None = None
     prior: PriorFacts | None = None
+    objective: ObjectiveFacts | None = None
 
     @property
     def by_tokens(self) -> Shares:
