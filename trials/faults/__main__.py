@@ -1,13 +1,13 @@
 """A study whose process, disk, memory or clock fails goes on to the same bytes.
 
-    python -m trials.faults [--trials 180] [--seed 0] [--only WORD ...]
+    python -m trials.faults [--trials 190] [--seed 0] [--only WORD ...]
 
 Each study is the smallest one. A fault comes at a random moment, up to eight times, and then the
 same command runs to its end: nothing that was finished is lost or made again, and the
 recommendation is byte for byte that of a run that nothing disturbs. What cannot be done is refused
 in one line that names the cause. A line a kind of fault: how many, what was lost, repeated,
-different, and how often something else was wrong. Disks of a chosen size need root on Linux; where
-they cannot be made, their kinds say that they are skipped.
+different, and how often something else was wrong. Disks of a chosen size need root on Linux, slow
+ones mfusepy and libfuse too; where they cannot be made, their kinds say that they are skipped.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trials.faults.kinds import KINDS, Kind, Trial, can_mount
+from trials.faults.kinds import KINDS, Kind, Trial
 from trials.faults.running import Loss, Running, compare, look
+from trials.faults.slow_disk import slow_disk
 from trials.tiny_study import write_source_in_new_process
 
 _MOST_FAULTS = 8  # of one study
@@ -61,7 +62,7 @@ class Bed:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try the kinds that are asked for; 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--trials", type=int, default=180, metavar="N", help="faults of all kinds")
+    parser.add_argument("--trials", type=int, default=190, metavar="N", help="faults of all kinds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", metavar="WORD", help="kinds whose name holds one")
     asked = parser.parse_args(arguments)
@@ -72,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         beds: dict[int, Bed] = {}
         for name, kind in chosen.items():
-            if kind.disk_bytes and not can_mount():
-                print(f"{name:22} skipped: disks of a chosen size need root", flush=True)
+            if why := kind.why_skipped():
+                print(f"{name:22} skipped: {why}", flush=True)
                 continue
             if kind.n_workers not in beds:
                 beds[kind.n_workers] = _make_bed(Path(folder), kind.n_workers)
@@ -154,15 +155,23 @@ def _disturb(
 def _place(place: Path, kind: Kind) -> Iterator[Path]:
     """An empty folder, on a disk of its own where the kind asks for one."""
     place.mkdir()
-    if kind.disk_bytes:
-        size = f"size={kind.disk_bytes}"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(place)], check=True)
-    try:
-        yield place
-    finally:
+    with ExitStack() as held:
+        held.callback(shutil.rmtree, place, ignore_errors=True)
         if kind.disk_bytes:
-            subprocess.run(["umount", "-l", str(place)], check=True)
-        shutil.rmtree(place, ignore_errors=True)
+            held.enter_context(_small_disk(place, kind.disk_bytes))
+        if kind.is_slow:
+            held.enter_context(slow_disk(place))
+        yield place
+
+
+@contextmanager
+def _small_disk(place: Path, n_bytes: int) -> Iterator[None]:
+    size = f"size={n_bytes}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 if __name__ == "__main__":

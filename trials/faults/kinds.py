@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trials.faults.running import Held, Loss, Running, compare, limit_memory, look, shift_clock
+from trials.faults.slow_disk import can_be_slow, set_failing
 from trials.tiny_study import Outcome
 
+_UNREADABLE = ("is gone", "cannot be written", "cannot be read", "is missing")
 YEAR = 365 * 24 * 3600.0
 
 
@@ -120,8 +122,19 @@ def disk_lost(trial: Trial) -> Seen:
     ended = running.end()
     shutil.rmtree(trial.study, ignore_errors=True)  # what was written where no disk is
     away.rename(trial.study)
-    seen = _refusal(ended, ("is gone", "cannot be written", "cannot be read", "is missing"))
-    return replace(seen, loss=_loss(before, trial))
+    return replace(_refusal(ended, _UNREADABLE), loss=_loss(before, trial))
+
+
+def disk_failing(trial: Trial) -> Seen:
+    """A disk on which every call fails from a random moment on, until the run has ended."""
+    running = Running.start(trial.source, trial.place)
+    if running.is_over(trial.moment()):
+        return _over(running.end())
+    before = look(trial.study)
+    set_failing(trial.place, True)
+    ended = running.end()
+    set_failing(trial.place, False)
+    return replace(_refusal(ended, _UNREADABLE), loss=_loss(before, trial))
 
 
 def memory_limited(trial: Trial) -> Seen:
@@ -226,6 +239,7 @@ class Kind:
         share: Of all trials, as a weight.
         n_workers: Of the study.
         disk_bytes: Size of the disk that the study is given; None for the machine's own.
+        is_slow: Whether that disk answers slowly.
         may_repeat: Whether something is made again rightly, as what was damaged is.
     """
 
@@ -233,7 +247,16 @@ class Kind:
     share: int
     n_workers: int = 1
     disk_bytes: int | None = None
+    is_slow: bool = False
     may_repeat: bool = False
+
+    def why_skipped(self) -> str:
+        """What this machine lacks for it; empty for nothing."""
+        if self.disk_bytes and not _can_mount():
+            return "disks of a chosen size need root"
+        if self.is_slow and not can_be_slow():
+            return "slow disks need root, mfusepy and libfuse"
+        return ""
 
 
 _DISK = 64 * 2**20
@@ -244,6 +267,8 @@ KINDS: Mapping[str, Kind] = {
     "SIGTERM": Kind(terminated, 20),
     "full disk": Kind(disk_filled, 10, disk_bytes=_DISK),
     "lost disk": Kind(disk_lost, 5),
+    "slow disk": Kind(killed("group"), 5, is_slow=True),
+    "failing disk": Kind(disk_failing, 5, is_slow=True),
     "little memory": Kind(memory_limited, 10),
     "read-only disk": Kind(read_only, 5, disk_bytes=_DISK),
     "two writers": Kind(two_writers, 5),
@@ -252,6 +277,6 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def can_mount() -> bool:
+def _can_mount() -> bool:
     """Whether disks of a chosen size can be made here."""
     return os.geteuid() == 0 and Path("/proc/filesystems").read_text().count("tmpfs") > 0
