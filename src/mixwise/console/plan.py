@@ -140,8 +140,14 @@ def _at_points(plan: Plan) -> str:
 
 def summarise_plan(plan: Plan) -> str:
     """What a job will do, in one line."""
+    each = plan.expert_price / max(plan.n_experts, 1)
     return (
-        f"{plan.n_experts} experts of {plan.expert_price / max(plan.n_experts, 1):.3g} final runs "
-        f"each, at most {plan.n_candidates} candidates, {plan.n_calibration + plan.n_references} "
-        f"references and {plan.n_final} final runs, {plan.n_workers} at once"
+        f"{_several(plan.n_experts, 'expert')} of {each:.3g} final runs each, at most "
+        f"{_several(plan.n_candidates, 'candidate')}, "
+        f"{_several(plan.n_calibration + plan.n_references, 'reference')} and "
+        f"{_several(plan.n_final, 'final run')}, {plan.n_workers} at once"
     )
+
+
+def _several(n: int, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
