@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +45,15 @@ def test_json_is_one_document_for_what_nobody_expected(
     assert (code, document["error"]) == (1, kind)
     assert text in document["problems"][0]
     assert text in err
+
+
+def test_a_signal_that_no_program_survives_leaves_words() -> None:
+    script = (
+        "import os, signal; from mixwise.console.ending import run_to_exit_code; "
+        "run_to_exit_code(lambda: os.kill(os.getpid(), signal.SIGBUS))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -signal.SIGBUS
+    assert "Fatal Python error: Bus error" in done.stderr

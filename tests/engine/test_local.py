@@ -149,6 +149,16 @@ def test_an_error_stops_the_jobs_that_run(engine: LocalEngine) -> None:
     assert [f.result for f in engine.run(square, [6], ignore)] == [36], "it can be used again"
 
 
+def lose_its_disk(job: int, on_step: OnStep) -> None:
+    os.kill(os.getpid(), signal.SIGBUS)
+
+
+def test_a_worker_whose_mapped_file_is_gone_is_a_clear_error(engine: LocalEngine) -> None:
+    with pytest.raises(ResourceError, match="ended by a bus error: a file that is mapped"):
+        list(engine.run(lose_its_disk, [1], ignore))
+    engine.close()
+
+
 def test_a_killed_worker_is_a_clear_error(engine: LocalEngine) -> None:
     with pytest.raises(ResourceError, match="a worker process was killed"):
         list(engine.run(kill_itself, [1], ignore))

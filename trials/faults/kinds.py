@@ -15,7 +15,7 @@ from trials.faults.running import Held, Loss, Running, compare, limit_memory, lo
 from trials.faults.slow_disk import can_be_slow, set_failing
 from trials.tiny_study import Outcome
 
-_UNREADABLE = ("is gone", "cannot be written", "cannot be read", "is missing")
+_UNREADABLE = ("is gone", "cannot be written", "cannot be read", "is missing", "bus error")
 YEAR = 365 * 24 * 3600.0
 
 
@@ -218,6 +218,8 @@ def _refusal(ended: Outcome, words: tuple[str, ...]) -> Seen:
     """A run that ended well, or in one line that names the true cause."""
     errors = [line for line in ended.err.splitlines() if line.startswith("mixwise: error")]
     is_told = ended.code == 1 and bool(errors) and any(word in errors[0] for word in words)
+    if words is _UNREADABLE:  # what is read through memory ends the process
+        is_told |= ended.code == -signal.SIGBUS and "Bus error" in ended.err
     is_right = (ended.code == 0 or is_told) and not ended.is_unexpected
     return Seen(wrong="" if is_right else _said(ended), is_over=ended.code == 0)
 

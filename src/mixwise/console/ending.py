@@ -6,9 +6,11 @@ document whatever happens: the result, or ``{"error": kind, "problems": [lines]}
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from mixwise.console.notices import showing_warnings
 from mixwise.console.text import let_output_spell, print_errors, print_json, print_note
@@ -29,6 +31,7 @@ def run_to_exit_code(command: Callable[[], object]) -> int:
         The exit code.
     """
     let_output_spell()
+    _name_fatal_signals()
     try:
         with listening(), showing_warnings():
             code = command()
@@ -48,6 +51,14 @@ def run_to_exit_code(command: Callable[[], object]) -> int:
         if os.environ.get("MIXWISE_TRACEBACK"):
             raise
         return _fail(_as_defect(error), type(error).__name__)
+
+
+def _name_fatal_signals() -> None:
+    """Let a signal that no program survives, as of a disk that is gone, leave words and a place."""
+    if faulthandler.is_enabled():
+        return
+    with suppress(AttributeError, OSError, ValueError):  # a stderr that is no file
+        faulthandler.enable()
 
 
 def _fail(error: MixwiseError, kind: str | None = None) -> int:

@@ -42,6 +42,15 @@ _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 30.0  # for a snapshot; schedulers kill after as long
 _IMPORTED_ONCE = ["mixwise.engine.imported_once"]
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+_KILLED = (
+    "a worker process was killed, most likely for lack of memory: lower `engine.workers` or "
+    "`training.batch_sequences`; the same command goes on from here"
+)
+_UNREADABLE = (
+    "a worker process was ended by a bus error: a file that is mapped into memory cannot be read "
+    "any more: see that its disk is mounted, and that neither it nor `/dev/shm` is full; the same "
+    "command goes on from here"
+)
 
 
 class WorkerKilledError(ResourceError):
@@ -94,7 +103,8 @@ class LocalEngine:
                     index = futures.pop(future)
                     yield Finished(index, _unpack(future))
         except (BrokenProcessPool, Stopped) as error:
-            could_load = self._has_begun.value or not self._has_failed_worker()
+            codes = self._exit_codes()
+            could_load = self._has_begun.value or not any(code > 0 for code in codes)
             self.close()
             if not could_load:
                 raise unloaded_script() from None
@@ -103,11 +113,7 @@ class LocalEngine:
                     "a worker process was told to stop (SIGTERM) by someone else: run the same "
                     "command again; it goes on from here"
                 ) from None
-            raise WorkerKilledError(
-                "a worker process was killed, most likely for lack of memory: lower "
-                "`engine.workers` or `training.batch_sequences`; the same command "
-                "goes on from here"
-            ) from None
+            raise WorkerKilledError(_UNREADABLE if -signal.SIGBUS in codes else _KILLED) from None
         finally:
             if futures:
                 self.close()
@@ -119,10 +125,10 @@ class LocalEngine:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
 
-    def _has_failed_worker(self) -> bool:
-        """Whether a worker has ended by itself, in an error, and was not killed."""
+    def _exit_codes(self) -> list[int]:
+        """Of the workers that have ended: positive in an error, negative by a signal."""
         processes = () if self._executor is None else self._executor._processes.values()
-        return any((process.exitcode or 0) > 0 for process in processes)
+        return [process.exitcode for process in processes if process.exitcode]
 
     def _pool(self) -> ProcessPoolExecutor:
         if self._executor is None:
