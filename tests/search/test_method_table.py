@@ -186,9 +186,7 @@ def search(
 
 
 @cache
-def noisy_search(
-    name: str, space: MixtureSpace, truth: Truth = bowl
-) -> tuple[FakeScorer, SearchResult]:
+def noisy_search(name: str, space: MixtureSpace, truth: Truth) -> tuple[FakeScorer, SearchResult]:
     """A search within a budget by a scorer with noise, and whom it asked."""
     scorer = FakeScorer(truth, noise=0.3)
     return scorer, search(METHODS[name], space, scorer, BUDGETS[name])
@@ -304,7 +302,7 @@ def test_the_design_comes_first_and_few_checks_follow(
 @WHOLES
 @SPACES
 def test_the_budget_is_respected(method: SearchMethod, space: MixtureSpace) -> None:
-    scorer, _ = noisy_search(method.name, space)
+    scorer, _ = noisy_search(method.name, space, bowl)
     assert 0 < len(scorer.asked) <= BUDGETS[method.name]
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 import resource
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -55,8 +57,9 @@ def test_bfloat16_keeps_checkpoints_in_float32(pico_base: Path, tmp_path: Path) 
 
 def finetune_on_full_disk(job: tuple[TrainingJob, int], on_step: Callable[[int], None]) -> None:
     settings, limit_bytes = job
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
-    finetune(settings, on_step)
+    with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):  # files in tests
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+        finetune(settings, on_step)
 
 
 @pytest.mark.parametrize("limit_bytes", [1_000, 60_000])

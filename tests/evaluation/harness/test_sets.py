@@ -81,6 +81,7 @@ def by_command(
     ]
     own_alone = partial(lm_eval.tasks.TaskManager, include_defaults=False)
     monkeypatch.setattr(lm_eval.tasks, "TaskManager", own_alone)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")  # or the harness sets it for good
     monkeypatch.setattr(sys, "argv", command)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the harness' own
