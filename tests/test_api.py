@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.command_line import edit_text
 from tests.conftest import sentences, write_rows, write_texts
 from tests.evaluation.test_sets import CONFIDENCE, Confidence
 
@@ -57,6 +58,8 @@ def test_from_a_recipe_to_a_recommendation_and_a_figure(pico: Path, tmp_path: Pa
 def test_the_stages_of_the_command_line_are_methods(
     pico: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    edit_text(pico / "recipe.yaml", "{mixtures: 4, seeds: 2}", "{mixtures: 4, seeds: 1}")
+    edit_text(pico / "recipe.yaml", "engine:", "final: {seeds: 1, baselines: [uniform]}\nengine:")
     with Study.create(tmp_path / "study", pico / "recipe.yaml", progress=True) as study:
         assert study.check().plan.seconds > 0
         assert set(study.train_experts()) == set(DOMAINS)

@@ -241,7 +241,6 @@ FEW = (
     "validation.json list",
     "study.json object",
     "ledger value edited",
-    "ledger emptied",
     "cache train.u32 bit flipped",
 )
 SQL = {

@@ -11,7 +11,7 @@ from tests.families import FAMILIES, Family, edit
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from mixwise.errors import CheckpointError, MixwiseWarning, ResourceError
-from mixwise.models import live_model
+from mixwise.models import live_model, loading
 from mixwise.models.checkpoint import open_checkpoint
 from mixwise.models.live_model import LiveModel
 from mixwise.models.rounding import round_stochastically
@@ -142,6 +142,29 @@ def test_base_of_another_shape_is_refused_by_name(
         match=r"`model.norm.weight` must have shape \(18,\), as config.json says, but got \(5,\)",
     ):
         LiveModel.load(open_checkpoint(odd))
+
+
+def test_one_question_serves_all_checkpoints_of_the_same_layout(
+    families: dict[str, Family], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family, asked = families["llama"], []
+    live = family.live()
+
+    def map_names(module: Any, folder: Path, tensors: Any) -> Any:
+        asked.append(folder)
+        return loading.map_names(module, folder, tensors)
+
+    monkeypatch.setattr(live_model, "map_names", map_names)
+    live.match(live.base)
+    for path in family.experts.values():
+        live.write_checkpoint(open_checkpoint(path))
+        stored = load_file(path / "model.safetensors")
+        assert all(torch.equal(live.tensors[live.aliases[key]], t) for key, t in stored.items())
+    assert len(asked) <= 1  # loading the base may have asked already
+    odd = Path(shutil.copytree(family.experts["a"], tmp_path / "odd"))
+    edit(odd, lambda tensors: tensors.update({"model.norm.weight": torch.ones(5)}))
+    with pytest.raises(CheckpointError, match=r"odd: tensor `model.norm.weight` must have shape"):
+        live.match(open_checkpoint(odd))
 
 
 def test_double_precision_is_read_as_float32_and_said(

@@ -17,9 +17,17 @@ HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(1)</script>"
 LONG = [f"a-very-long-name-of-a-dataset.with_parts-{k:02}" for k in range(32)]
 
 
-@pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize(
-    "domains", [("math", "code", "web"), LONG, (HOSTILE, "b")], ids=["three", "long", "hostile"]
+    ("domains", "width"),
+    [
+        (("math", "code", "web"), 1280),
+        (("math", "code", "web"), 400),
+        (LONG, 400),
+        ((HOSTILE, "b"), 1280),
+        pytest.param(LONG, 1280, marks=pytest.mark.slow),
+        pytest.param((HOSTILE, "b"), 400, marks=pytest.mark.slow),
+    ],
+    ids=["three-1280", "three-400", "long-400", "hostile-1280", "long-1280", "hostile-400"],
 )
 def test_the_page_is_drawn_without_trouble(
     browser: Browser, make_study: MakeStudy, width: int, domains: Sequence[str]

@@ -96,8 +96,16 @@ def objective(found: SurfaceFound, values: Mapping[str, float], group: str | Non
 
 @pytest.mark.parametrize(
     ("case", "stages"),
-    [*((case, None) for case in CASES), (CASES[1], ("search",))],
-    ids=[*("-".join(case) for case in CASES), "unverified"],
+    [
+        *((case, None) for case in CASES if case is not CASES[1]),
+        (CASES[1], ("search",)),
+        pytest.param(CASES[1], None, marks=pytest.mark.slow),
+    ],
+    ids=[
+        *("-".join(case) for case in CASES if case is not CASES[1]),
+        "unverified",
+        "-".join(CASES[1]),
+    ],
 )
 def test_numbers_are_those_of_python(
     browser: Browser, make_study: MakeStudy, case: Mapping[str, Any], stages: Sequence[str] | None

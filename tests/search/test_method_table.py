@@ -48,9 +48,8 @@ LIMITED = MixtureSpace(
         Limit("d <= 1.2 c", (0.0, 0.0, -1.2, 1.0), None, 0.0),
     ),
 )
-SPACES = pytest.mark.parametrize(
-    "space", [WHOLE, BOUNDED, LIMITED], ids=["whole", "bounded", "limited"]
-)
+SPACE_NAMES = ("whole", "bounded", "limited")
+SPACES = pytest.mark.parametrize("space", [WHOLE, BOUNDED, LIMITED], ids=SPACE_NAMES)
 ROWS = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
 NAME = attrgetter("name")
 SUBSETS = ("subsets", "subsets-fast", "subsets-race")
@@ -187,6 +186,13 @@ def search(
 
 
 @cache
+def noisy_search(name: str, space: MixtureSpace, truth: Truth) -> tuple[FakeScorer, SearchResult]:
+    """A search within a budget by a scorer with noise, and whom it asked."""
+    scorer = FakeScorer(truth, noise=0.3)
+    return scorer, search(METHODS[name], space, scorer, BUDGETS[name])
+
+
+@cache
 def quiet_search(name: str, space: MixtureSpace) -> tuple[FakeScorer, SearchResult]:
     """A search without noise and limit of evaluations, and whom it asked; for tests that look."""
     scorer = FakeScorer(bowl)
@@ -239,12 +245,27 @@ def test_only_subsets_are_scored_outside_the_space(
 
 
 @ROWS
-@SPACES
-@pytest.mark.parametrize("truth", [bowl, spike])
+@pytest.mark.parametrize(
+    ("space", "truth"),
+    [
+        (WHOLE, bowl),
+        (BOUNDED, bowl),
+        (LIMITED, bowl),
+        (LIMITED, spike),
+        pytest.param(WHOLE, spike, marks=pytest.mark.slow),
+        pytest.param(BOUNDED, spike, marks=pytest.mark.slow),
+    ],
+    ids=[
+        *(f"{name}-bowl" for name in SPACE_NAMES),
+        "limited-spike",
+        "whole-spike",
+        "bounded-spike",
+    ],
+)
 def test_the_best_that_was_scored_inside_the_space_is_recommended(
     method: SearchMethod, space: MixtureSpace, truth: Truth
 ) -> None:
-    result = search(method, space, FakeScorer(truth, noise=0.3), BUDGETS[method.name])
+    _, result = noisy_search(method.name, space, truth)
     inside = [o for o in result.scored if o.mixture is not None and space.contains(o.mixture)]
     values = [OBJECTIVE.value(o.values, SCALE) for o in inside]
     assert result.best is inside[int(np.argmax(values))]
@@ -281,9 +302,8 @@ def test_the_design_comes_first_and_few_checks_follow(
 @WHOLES
 @SPACES
 def test_the_budget_is_respected(method: SearchMethod, space: MixtureSpace) -> None:
-    scorer = FakeScorer(bowl, noise=0.3)
-    search(method, space, scorer, budget=BUDGETS[method.name])
-    assert len(scorer.asked) <= BUDGETS[method.name]
+    scorer, _ = noisy_search(method.name, space, bowl)
+    assert 0 < len(scorer.asked) <= BUDGETS[method.name]
 
 
 @pytest.mark.parametrize("method", [METHODS[name] for name in LEAST], ids=list(LEAST))
@@ -305,7 +325,11 @@ def test_the_smallest_budget_named_by_the_error_is_enough(method: SearchMethod) 
 
 
 @ROWS
-@SPACES
+@pytest.mark.parametrize(
+    "space",
+    [WHOLE, pytest.param(BOUNDED, marks=pytest.mark.slow), LIMITED],
+    ids=SPACE_NAMES,
+)
 def test_the_same_seed_asks_and_recommends_the_same(
     method: SearchMethod, space: MixtureSpace
 ) -> None:
@@ -317,9 +341,8 @@ def test_the_same_seed_asks_and_recommends_the_same(
 
 @SPACES
 def test_the_lattice_finds_the_optimum_of_a_quadratic(space: MixtureSpace) -> None:
-    assert regret(
-        bowl, space, search(METHODS["lattice"], space, FakeScorer(bowl))
-    ) == pytest.approx(0, abs=1e-4)
+    _, result = quiet_search("lattice", space)
+    assert regret(bowl, space, result) == pytest.approx(0, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["auto", "slopes", "newton", "mirror", "bayes", "lattice"])
@@ -384,7 +407,7 @@ def test_random_methods_stay_within_random_limits(name: str) -> None:
 @SPACES
 @pytest.mark.parametrize("name", ["mergemix", "subsets"])
 def test_the_others_come_near_the_optimum_of_a_quadratic(name: str, space: MixtureSpace) -> None:
-    result = search(METHODS[name], space, FakeScorer(bowl))
+    _, result = quiet_search(name, space)
     corners = np.array([vertex.shares for vertex in list_vertices(space)])
     random = np.random.default_rng(1).dirichlet(np.ones(len(corners)), 1000) @ corners
     loss_of_a_guess = best_value(bowl, space) - value(bowl, random).mean()
@@ -405,7 +428,7 @@ def test_noise_costs_less_than_the_noise_itself(method: SearchMethod) -> None:
         regret(bowl, WHOLE, search(method, WHOLE, FakeScorer(bowl, noise, s), budget, s))
         for s in range(3)
     ]
-    without = regret(bowl, WHOLE, search(method, WHOLE, FakeScorer(bowl)))
+    without = regret(bowl, WHOLE, quiet_search(method.name, WHOLE)[1])
     assert np.mean(regrets) < without + noise
 
 
@@ -424,13 +447,12 @@ def test_the_prediction_is_the_surrogate_at_the_recommendation(name: str, truth:
 
 
 def test_the_quadratic_predicts_what_a_quadratic_scores() -> None:
-    result = search(METHODS["lattice"], WHOLE, FakeScorer(bowl))
+    _, result = quiet_search("lattice", WHOLE)
     assert result.predicted == pytest.approx(OBJECTIVE.value(result.best.values, SCALE), abs=1e-6)
 
 
 def test_subsets_have_no_surrogate() -> None:
-    result = search(METHODS["subsets"], WHOLE, FakeScorer(bowl))
-    assert result.predicted is None
+    _, result = quiet_search("subsets", WHOLE)
     assert result.predicted is None
 
 

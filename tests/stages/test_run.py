@@ -121,6 +121,9 @@ def test_experts_that_the_user_brings_are_not_trained(
 
 def test_lora_study_runs_to_its_end(pico: Path, tmp_path: Path, mixwise: Cli) -> None:
     replace("training: {", "training: {method: lora, lora: {rank: 2, alpha: 4}, ")(pico)
+    replace("calibration: {mixtures: 2, seeds: 1}", "calibration: {mixtures: 1, seeds: 1}")(pico)
+    replace("validation: {mixtures: 4, seeds: 2}", "validation: {mixtures: 0}")(pico)
+    replace("engine:", "final: {seeds: 2, baselines: [uniform, available]}\nengine:")(pico)
     code, out, err = mixwise("run", pico / "recipe.yaml", "--study", tmp_path / "s", "--json")
     assert code == 0, err
     assert (tmp_path / "s" / "experts" / "beta" / "adapter_model.safetensors").is_file()
@@ -159,8 +162,8 @@ def test_papers_methods_run(
     method: str, finished: Path, pico: Path, tmp_path: Path, mixwise: Cli
 ) -> None:
     study = Path(shutil.copytree(finished, tmp_path / "study"))
-    replace("validation:", f"search: {{method: {method}}}\nvalidation:")(pico)
-    replace("engine:", "final: {train: false}\nengine:")(pico)
+    replace("validation: {mixtures: 4, seeds: 2}", "validation: {mixtures: 0}")(pico)
+    replace("engine:", f"final: {{train: false}}\nsearch: {{method: {method}}}\nengine:")(pico)
     replace("calibration: {mixtures: 2, seeds: 1}", "calibration: {mixtures: 0}")(pico)
     code, out, err = mixwise("run", pico / "recipe.yaml", "--study", study, "--json")
     assert code == 0, err

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+import io
+import resource
 import warnings
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 import torch
 from tests.training.jobs import ignore, make_job, weights
 
+from mixwise.engine.local import LocalEngine
+from mixwise.errors import ResourceError
 from mixwise.recipe import Lora
 from mixwise.training.finetune import finetune
-from mixwise.training.job import load_record
+from mixwise.training.job import TrainingJob, load_record
 
 
 def test_trajectory_checkpoints_are_whole_folders(pico_base: Path, tmp_path: Path) -> None:
@@ -51,31 +55,25 @@ def test_bfloat16_keeps_checkpoints_in_float32(pico_base: Path, tmp_path: Path) 
     assert {tensor.dtype for tensor in weights(job.output).values()} == {torch.float32}
 
 
+def finetune_on_full_disk(job: tuple[TrainingJob, int], on_step: Callable[[int], None]) -> None:
+    settings, limit_bytes = job
+    with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):  # files in tests
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+        finetune(settings, on_step)
+
+
 @pytest.mark.parametrize("limit_bytes", [1_000, 60_000])
 def test_full_disk_is_a_clear_error_and_nothing_is_lost(
     limit_bytes: int, pico_base: Path, tmp_path: Path
 ) -> None:
     """A limit on the size of files stands for a full disk: every larger write fails."""
     job = make_job(pico_base, tmp_path, "run")
-    (tmp_path / "job.json").write_text(job.model_dump_json())
-    script = (
-        "import resource, sys; from pathlib import Path;"
-        "from mixwise.training.finetune import finetune;"
-        "from mixwise.training.job import TrainingJob;"
-        "job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_bytes());"
-        "limit = int(sys.argv[2]);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit));"
-        "finetune(job, lambda step: None)"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "job.json"), str(limit_bytes)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 1
-    assert "ResourceError" in process.stderr.splitlines()[-1]
-    assert "cannot be written" in process.stderr
+    engine = LocalEngine(1, 1)
+    try:
+        with pytest.raises(ResourceError, match="cannot be written"):
+            list(engine.run(finetune_on_full_disk, [(job, limit_bytes)], lambda index, step: None))
+    finally:
+        engine.close()  # the worker, and with it the limit
     assert load_record(job.output) is None
     finetune(job, ignore)
     assert load_record(job.output) is not None

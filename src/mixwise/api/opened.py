@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+    from mixwise.decision.calibration import Calibrated
     from mixwise.observation import Observation
     from mixwise.scorer import Request
     from mixwise.study.workbench import Workbench
@@ -163,34 +164,38 @@ class OpenedStudy(ABC, Generic[Bench]):
 
     def search(self) -> Recommendation:
         """Score merged candidates, calibrate, and recommend a mixture."""
-        self._begin_stage("search")
-        return self._search()
-
-    def _search(self) -> Recommendation:
-        from mixwise.stages.calibrate import run_calibration
         from mixwise.stages.recommend import save_recommendation
+
+        self._begin_stage("search")
+        return save_recommendation(self.workspace, self._search())
+
+    def _search(self) -> Calibrated:
+        from mixwise.stages.calibrate import run_calibration
         from mixwise.stages.search import run_search
 
-        return save_recommendation(
-            self.workspace, run_calibration(self.workspace, run_search(self.workspace))
-        )
+        return run_calibration(self.workspace, run_search(self.workspace))
 
     def validate(self) -> ValidationFound:
         """Train reference mixtures, compare the proxy with them, and recommend anew."""
+        from mixwise.stages.recommend import save_recommendation
         from mixwise.stages.validate import run_validation
 
         self._begin_stage("validation")
         found = run_validation(self.workspace)
-        self._search()
+        save_recommendation(self.workspace, self._search())
         return found
 
     def train(self) -> FinalFound:
         """Train the recommended mixture and its baselines for real."""
         from mixwise.stages.final import run_final
+        from mixwise.stages.recommend import decide_on, save_recommendation
 
         self._begin_stage("final training")
-        final = run_final(self.workspace, self._search().mixture)
-        self._search()
+        calibrated = self._search()
+        decision = decide_on(self.workspace, calibrated)
+        save_recommendation(self.workspace, calibrated, decision)
+        final = run_final(self.workspace, decision.mixture)
+        save_recommendation(self.workspace, calibrated, decision)
         return final
 
     def score(

@@ -137,7 +137,8 @@ class Discrepancy:
         return means, across, np.asarray(solved, dtype=np.float64)
 
     def _continued(self, shares: Array) -> Array:
-        return np.stack([error.covariance(shares, self.known) for error in self.errors])
+        found = {error: error.covariance(shares, self.known) for error in set(self.errors)}
+        return np.stack([found[error] for error in self.errors])
 
 
 def fit_discrepancy(

@@ -10,6 +10,7 @@ Method:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def spread_references(
     Returns:
         Different mixtures; fewer than asked for where the bounds leave no room for more.
     """
-    points = _pool(space, np.random.default_rng(seed))
+    points = _pool(space, seed)
     nearest = np.full(len(points), np.inf)
     for mixture in taken:
         nearest = np.minimum(nearest, _TAKEN_WEIGHT * _distances(points, mixture.array))
@@ -49,8 +50,10 @@ def spread_references(
     return tuple(chosen)
 
 
-def _pool(space: MixtureSpace, rng: np.random.Generator) -> Array:
-    """Random mixtures of some of the extreme points, from two of them to all."""
+@lru_cache(maxsize=8)  # a study asks for the same before calibration and before validation
+def _pool(space: MixtureSpace, seed: int) -> Array:
+    """Random mixtures of some of the extreme points, from two of them to all; only read."""
+    rng = np.random.default_rng(seed)
     corners = np.array([vertex.shares for vertex in list_vertices(space)])
     pool = []
     for _ in range(_POOL):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "bfloat16", "float16"]
 Rounding = Literal["nearest", "stochastic"]
 
+_Entry = tuple[str, tuple[int, ...]]  # dtype and shape of a stored tensor
 _FLOATING = ("F64", "F32", "F16", "BF16")  # safetensors' names
 
 
@@ -73,6 +74,7 @@ class LiveModel:
         self.tensors: dict[str, Tensor] = {}
         self.aliases: dict[str, str] = {}
         self._matches: dict[str, Mapping[str, str]] = {}
+        self._name_maps: dict[tuple[tuple[str, _Entry], ...], NameMap] = {}
         canonical: dict[int, str] = {}
         for name, tensor in module.state_dict(keep_vars=True).items():
             first = canonical.setdefault(id(tensor), name)
@@ -164,8 +166,7 @@ class LiveModel:
         return self._matches[checkpoint.fingerprint]
 
     def _match(self, checkpoint: Checkpoint) -> Mapping[str, str]:
-        entries = {name: (e.dtype, e.shape) for name, e in checkpoint.tensors.items()}
-        names = map_names(self.module, checkpoint.folder, entries)
+        names = self._map_names(checkpoint)
         self._require_all(checkpoint, names)
         stored: dict[str, str] = {}
         for name, source in names.stored.items():
@@ -182,6 +183,14 @@ class LiveModel:
                 stacklevel=4,
             )
         return stored
+
+    def _map_names(self, checkpoint: Checkpoint) -> NameMap:
+        """Ask transformers once for all checkpoints of the same names, dtypes and shapes."""
+        entries = {name: (e.dtype, e.shape) for name, e in checkpoint.tensors.items()}
+        layout = tuple(sorted(entries.items()))
+        if layout not in self._name_maps:
+            self._name_maps[layout] = map_names(self.module, checkpoint.folder, entries)
+        return self._name_maps[layout]
 
     def _require_all(self, checkpoint: Checkpoint, names: NameMap) -> None:
         where, architecture = checkpoint.folder, type(self.module).__name__

@@ -60,15 +60,22 @@ _PREDICTED_INTERVAL = (
 )
 
 
-def save_recommendation(workspace: Workbench, calibrated: Calibrated) -> Recommendation:
+def save_recommendation(
+    workspace: Workbench, calibrated: Calibrated, decision: Decision | None = None
+) -> Recommendation:
     """Write ``recommendation.json`` from the search and from whatever was validated and trained.
 
     ``snippets.json`` has the same mixture as trainers take it. The recommendation holds nothing
     that depends on when or where it was made: a study that was killed and resumed ends in the same
     bytes as one that was not.
+
+    Args:
+        workspace: The study.
+        calibrated: Its search, with what references say of it.
+        decision: What `decide_on` says of both; by default it is asked.
     """
     recipe = workspace.recipe
-    decision = _decide(workspace, calibrated)
+    decision = decision or decide_on(workspace, calibrated)
     named = every_baseline(workspace)
     proxies = workspace.proxy.score([entry.mixture for entry in named])
     compared = compare(decision, proxies, workspace.base_observation)
@@ -177,7 +184,8 @@ def _prior(workspace: Workbench, mixture: Mixture) -> PriorFacts | None:
     return PriorFacts.of(asked.prior(workspace.inputs.available), mixture)
 
 
-def _decide(workspace: Workbench, calibrated: Calibrated) -> Decision:
+def decide_on(workspace: Workbench, calibrated: Calibrated) -> Decision:
+    """Choose the mixture to recommend; training it for real changes nothing about it."""
     recipe, space = workspace.recipe, workspace.inputs.space
     anchor = None
     if recipe.search.prefer == "available":

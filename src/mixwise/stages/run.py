@@ -10,7 +10,7 @@ from mixwise.progress import OnStage, Stage, silent_stage
 from mixwise.report.page import save_report
 from mixwise.stages.calibrate import run_calibration
 from mixwise.stages.final import run_final
-from mixwise.stages.recommend import save_recommendation
+from mixwise.stages.recommend import decide_on, save_recommendation
 from mixwise.stages.search import run_search
 from mixwise.stages.validate import run_validation
 from mixwise.study.result_files import FILES
@@ -45,19 +45,21 @@ def run_study(workspace: Workbench, on_stage: OnStage = silent_stage) -> Recomme
         outcome.append(f"{len(found.scored)} candidates scored, best {best:.3f} by the proxy")
     with stages.enter("calibration") as outcome:
         calibrated = run_calibration(workspace, found)
-        recommendation = save_recommendation(workspace, calibrated)
+        decision = decide_on(workspace, calibrated)
+        recommendation = save_recommendation(workspace, calibrated, decision)
         outcome.append(f"recommended {_shown(recommendation)}")
     if recipe.validation.mixtures:
         with stages.enter("validation") as outcome:
             validation = run_validation(workspace)
             calibrated = run_calibration(workspace, found)
-            recommendation = save_recommendation(workspace, calibrated)
+            decision = decide_on(workspace, calibrated)
+            recommendation = save_recommendation(workspace, calibrated, decision)
             outcome.append(f"{len(validation.mixtures)} references compared with the proxy")
             outcome.append(f"recommended {_shown(recommendation)}")
     if recipe.final.train:
         with stages.enter("final training") as outcome:
             final = run_final(workspace, recommendation.mixture)
-            recommendation = save_recommendation(workspace, calibrated)
+            recommendation = save_recommendation(workspace, calibrated, decision)
             reached = fmean(run.objective for run in final.rows[0].runs)
             won = f", the recommendation {final.outcome.word}" * bool(final.outcome.margins)
             outcome.append(f"reached {reached:.3f}{won}")

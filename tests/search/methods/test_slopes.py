@@ -109,7 +109,9 @@ def test_more_domains_do_not_need_more_mixtures() -> None:
     assert np.max(counts) <= 6
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "seed", [2, pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow)]
+)
 def test_floors_are_held_at_little_cost(seed: int) -> None:
     made = instance("interior", 4, seed)
     points = sample(made.space, 4000, seed=9)

@@ -16,10 +16,20 @@ def problem(made: Instance) -> SearchProblem:
     return SearchProblem(made.scorer, made.space, made.objective, made.scale, None, 0, known)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_domains", [4, 10])
+@pytest.mark.parametrize(
+    ("n_domains", "kind"),
+    [
+        *((4, kind) for kind in KINDS),
+        *((10, kind) for kind in ("interior", "noisy")),
+        *(
+            pytest.param(10, kind, marks=pytest.mark.slow)
+            for kind in KINDS
+            if kind not in ("interior", "noisy")
+        ),
+    ],
+)
 def test_the_answer_is_that_of_enumeration_at_a_fifth_of_the_passes(
-    kind: Kind, n_domains: int
+    n_domains: int, kind: Kind
 ) -> None:
     made = instance(kind, n_domains, 11)
     asked = problem(made)
