@@ -52,7 +52,7 @@ def spread_references(
 
 @lru_cache(maxsize=8)  # a study asks for the same before calibration and before validation
 def _pool(space: MixtureSpace, seed: int) -> Array:
-    """Random mixtures of some of the extreme points, from two of them to all; only read."""
+    """Random mixtures of some of the extreme points, from two of them to all."""
     rng = np.random.default_rng(seed)
     corners = np.array([vertex.shares for vertex in list_vertices(space)])
     pool = []
@@ -61,10 +61,12 @@ def _pool(space: MixtureSpace, seed: int) -> Array:
         members = rng.permutation(len(corners))[:n_members]
         shares = rng.dirichlet(np.ones(n_members)) @ corners[members]
         pool.append(space.rounded(shares, 3).shares)
-    if space.grid is None:
-        return np.array(pool)
-    some = pool[:_GRID_POOL]
-    return np.array(list(dict.fromkeys(space.trainable(np.array(p)).shares for p in some)))
+    if space.grid is not None:
+        some = pool[:_GRID_POOL]
+        pool = list(dict.fromkeys(space.trainable(np.array(p)).shares for p in some))
+    points = np.array(pool)
+    points.setflags(write=False)
+    return points
 
 
 def _distances(points: Array, point: Array) -> Array:
