@@ -123,7 +123,7 @@ def choose_layout(handover: Handover, trainer: Trainer | None) -> Layout:
     raise RecipeError(
         f"`export`: {trainer.title if trainer else 'one file'} takes no rows that are "
         f"{' and '.join(sorted(kinds))} records together: export domains of one kind, or the "
-        "stream of tokens"
+        "stream of tokens (`--to stream`)"
     )
 
 
