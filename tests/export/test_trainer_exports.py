@@ -226,7 +226,7 @@ def test_every_trainers_file_says_what_a_weight_is(texts: Workspace) -> None:
         if to in ("trl", "axolotl"):
             continue
         if to == "llamafactory-v1":
-            with pytest.raises(RecipeError, match="takes sharegpt records"):
+            with pytest.raises(RecipeError, match="takes no text records: export the stream"):
                 delivered(texts, recommendation, to)
             continue
         lines = list(delivered(texts, recommendation, to).lines)
