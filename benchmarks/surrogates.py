@@ -36,6 +36,7 @@ Array = npt.NDArray[np.float64]
 Predict = Callable[[Array], Array]
 _RIDGE = 1e-2  # of the line, against shares of order 1
 _LAW_STARTS = (-2.0, -0.25, 1.5)  # of a
+_LARGEST = 50.0  # exponent
 _HUBER = 0.02  # where the loss turns from squares to sizes
 
 
@@ -105,11 +106,11 @@ def _fit_one_law(shares: Array, column: Array) -> Array:
     rng = np.random.default_rng(0)
 
     def missed(law: Array) -> Array:
-        return np.asarray(np.exp(law[0]) + np.exp(shares @ law[1:]) - column)
+        return np.asarray(_exp(law[0]) + _exp(shares @ law[1:]) - column)
 
     def slopes(law: Array) -> Array:
-        floor = np.full((len(column), 1), np.exp(law[0]))
-        return np.hstack([floor, np.exp(shares @ law[1:])[:, None] * shares])
+        floor = np.full((len(column), 1), _exp(law[0]))
+        return np.hstack([floor, _exp(shares @ law[1:])[:, None] * shares])
 
     starts = [np.append(a, 0.1 * rng.random(shares.shape[1])) for a in _LAW_STARTS]
     found = [
@@ -117,6 +118,11 @@ def _fit_one_law(shares: Array, column: Array) -> Array:
         for start in starts
     ]
     return np.asarray(min(found, key=lambda each: float(each.cost)).x)
+
+
+def _exp(exponent: Array) -> Array:
+    """Of steps too long to be taken, a number still."""
+    return np.asarray(np.exp(np.minimum(exponent, _LARGEST)))
 
 
 def fit_process(shares: Array, values: Array, *, is_exact: bool = True) -> Predict:
