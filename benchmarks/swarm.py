@@ -104,7 +104,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="RegMix' folder `data`.")
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--only", default="", help="Part of the surrogates' names; keeps nothing.")
     options = parser.parse_args()
+    fits = {name: fit for name, fit in FITS.items() if options.only in name}
     claims: list[Claim] = []
     for (swarm, published), objective in product(SWARMS.items(), OBJECTIVES):
         asked = Asked(metrics=OBJECTIVES[objective], by=("index",))
@@ -113,12 +115,13 @@ def main() -> None:
         print(f"\n{swarm}, {objective}\n")
         print(HEAD)
         for size in published.sizes:
-            for name, fit in FITS.items():
+            for name, fit in fits.items():
                 orders = [order(table, k) for k in range(options.draws)]
                 n = published.n_test
                 found = [one(table, larger, fit, o[:n], o[n : n + size]) for o in orders]
                 claims += report(f"{swarm}, {objective}", size, name, found)
-    save_claims("swarm", claims)
+    if len(fits) == len(FITS):
+        save_claims("swarm", claims)
 
 
 def read(folder: Path, published: Published, asked: Asked) -> SwarmTable:

@@ -34,6 +34,18 @@ def test_only_sides_that_cut_something_off_are_rules(
     assert len(rules_of(space_of(limit))) == sum(side is not None for side in sides)
 
 
+def test_a_fixed_share_is_called_by_what_fixes_it_and_equal_bounds_by_theirs() -> None:
+    bounds = (0.2, 0.1, 0.0, 0.0), (0.2, 0.1, 1.0, 1.0)
+    assert [
+        rule.text for rule in rules_of(MixtureSpace(NAMES, *bounds, fixed_by={"a": "share"}))
+    ] == [
+        "`a` ≥ 0.2 (share)",
+        "`a` ≤ 0.2 (share)",
+        "`b` ≥ 0.1 (min_share)",
+        "`b` ≤ 0.1 (max_share or repetition)",
+    ]
+
+
 def test_limits_that_rounding_leaves_no_room_are_met_as_nearly_as_can_be() -> None:
     space = space_of(*(fixed(name, 0.333333) for name in "abc"), fixed("d", 0.0))
     corners = list_vertices(space)

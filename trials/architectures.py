@@ -5,7 +5,8 @@
 Each case makes a tiny random base and two experts, saves them with transformers and lays them
 out as they lie on the hub. mixwise opens, loads and merges them with shares 0.3 and 0.7; its logits
 must be those of a plain script that loads both experts with transformers and averages the state
-dicts, to a relative 1e-6 (of the norm). Cases that mixwise cannot take say so: then the refusal
+dicts, to a relative 1e-6 (of the norm), and so must those of the merge that is saved and loaded
+anew by transformers. Cases that mixwise cannot take say so: then the refusal
 must give the reason that stands in the case. WORD chooses the cases whose name holds it. One line a
 case; the last line counts; exit 1 if any fails.
 """
@@ -37,6 +38,8 @@ from mixwise.models.copies import Copies
 from mixwise.models.live_model import LiveModel
 from mixwise.models.loading import build_module
 from mixwise.models.module_layout import in_module_layout
+from mixwise.stages.merged_folder import save_merged_model
+from mixwise.stages.model_card import MergedPart, MergeFacts
 
 Tensors = dict[str, torch.Tensor]
 Layout = Callable[[Path], None]
@@ -296,8 +299,8 @@ def merge_plainly(folders: Mapping[str, Path]) -> torch.Tensor:
     return logits_of(model)
 
 
-def merge_by_mixwise(folders: Mapping[str, Path]) -> torch.Tensor:
-    """Logits of the linear merge, through mixwise's own functions."""
+def merge_by_mixwise(folders: Mapping[str, Path]) -> torch.nn.Module:
+    """The linear merge, through mixwise's own functions."""
     copies = Copies(folders["base"].parent / "copies")
     structure = build_module(folders["base"], dtype=torch.float32)
     opened = {
@@ -307,7 +310,25 @@ def merge_by_mixwise(folders: Mapping[str, Path]) -> torch.Tensor:
     live = LiveModel.load(opened["base"])
     pool = ExpertPool(live, {name: opened[name] for name in SHARES})
     pool.merge(Mixture.proportional(SHARES), find_rule("linear").bind(pool))
-    return logits_of(live.module)
+    return live.module
+
+
+def save_and_load(module: torch.nn.Module, folders: Mapping[str, Path]) -> torch.Tensor:
+    """Logits of a merge that was saved as `mixwise merge` does, and loaded by transformers."""
+    from transformers import AutoModelForCausalLM
+
+    place = folders["base"].parent / "merged"
+    place.mkdir()
+    parts = tuple(MergedPart(name, name, share, "") for name, share in SHARES.items())
+    facts = MergeFacts(
+        "base", "", parts, "tokens", "linear", "", "float32", is_adapter=False, is_linear=True
+    )
+    save_merged_model(module, place, folders["base"], facts)
+    loaded, told = AutoModelForCausalLM.from_pretrained(
+        place, dtype=torch.float32, output_loading_info=True
+    )
+    assert not told["missing_keys"], f"a saved merge lacks {sorted(told['missing_keys'])}"
+    return logits_of(loaded)
 
 
 def judge(case: Case, folder: Path) -> str:
@@ -317,7 +338,7 @@ def judge(case: Case, folder: Path) -> str:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", MixwiseWarning)
-            merged = merge_by_mixwise(folders)
+            module = merge_by_mixwise(folders)
         said = [str(w.message) for w in caught if issubclass(w.category, MixwiseWarning)]
     except CheckpointError as error:
         reason = str(error).replace(f"{folder}/", "")
@@ -328,13 +349,15 @@ def judge(case: Case, folder: Path) -> str:
     if bool(case.warning) != bool(said) or not re.search(case.warning or "", " ".join(said)):
         return f"FAIL said {said}, but should say: {case.warning}"
     truth = merge_plainly(folders)
-    error = float((merged - truth).norm() / truth.norm())
+    live, saved = logits_of(module), save_and_load(module, folders)
+    error, saved_error = (float((each - truth).norm() / truth.norm()) for each in (live, saved))
     spread = float((truth - logits_of(build(case))).norm() / truth.norm())
     if not spread > 1e-3:
         return (
             f"FAIL the experts do not change the logits (by {spread:.0e}): the case shows nothing"
         )
-    return f"{'ok   equal' if error <= TOLERANCE else 'FAIL differs'} to {error:.1e}"
+    is_right = max(error, saved_error) <= TOLERANCE
+    return f"{'ok   equal' if is_right else 'FAIL differs'} to {error:.1e}, saved {saved_error:.1e}"
 
 
 # Layouts

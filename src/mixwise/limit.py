@@ -6,7 +6,7 @@ Notation:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -110,16 +110,23 @@ class Bounded(Protocol):
         """Limits of sums."""
         ...
 
+    @property
+    def fixed_by(self) -> Mapping[str, str]:
+        """What fixes a share, by domain, as messages name it."""
+        ...
+
 
 def rules_of(space: Bounded) -> list[Rule]:
     """Every side of a bound or limit that cuts something off, bounds first."""
     rules, corners = [], np.eye(len(space.domains))
     rows = zip(space.domains, space.lower, space.upper, corners, strict=True)
     for name, low, high, own in rows:
+        fixed = space.fixed_by.get(name)
         if low > 0:
-            rules.append(Rule(f"`{name}` ≥ {low:.6g} (min_share)", -own, -low))
+            rules.append(Rule(f"`{name}` ≥ {low:.6g} ({fixed or 'min_share'})", -own, -low))
         if high < 1:
-            rules.append(Rule(f"`{name}` ≤ {high:.6g} (max_share or repetition)", own, high))
+            text = f"`{name}` ≤ {high:.6g} ({fixed or 'max_share or repetition'})"
+            rules.append(Rule(text, own, high))
     for limit in space.limits:
         row, (least, most) = np.asarray(limit.coefficients), limit.cutting
         if least is not None:

@@ -15,7 +15,7 @@ Method:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -178,6 +178,8 @@ class MixtureSpace:
         limits: Of sums of shares, each with a name of its own.
         grid: Step in which shares must be where a mixture is trained or recommended; 1 / grid is
             whole. None for any shares. What is only scored need not be on it.
+        fixed_by: What fixes a share that must be as it is, such as ``share``, by domain; messages
+            name it in place of ``min_share`` and ``max_share``.
 
     Raises:
         RecipeError: If a lower bound exceeds its upper bound, a limit is of another number of
@@ -189,21 +191,22 @@ class MixtureSpace:
     upper: tuple[float, ...]
     limits: tuple[Limit, ...] = ()
     grid: float | None = None
+    fixed_by: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, low, high in zip(self.domains, self.lower, self.upper, strict=True):
             if not 0 <= low <= high <= 1:
+                fixed = self.fixed_by.get(name)
                 raise RecipeError(
                     f"the bounds of `{name}` must satisfy 0 ≤ min_share ≤ max_share ≤ 1, but got "
-                    f"min_share {low:.6g} and max_share {high:.6g}: lower the first or raise the "
-                    "second (a repetition limit lowers max_share too)"
+                    f"min_share {low:.6g} and max_share {high:.6g}"
+                    f"{f', one of which is its {fixed}' if fixed else ''}: lower the first or "
+                    "raise the second (a repetition limit lowers max_share too)"
                 )
-        self._require_sum(
-            "min_share", self.lower, "at most", sum(self.lower) <= 1 + _TOLERANCE, "lower"
-        )
-        self._require_sum(
-            "max_share", self.upper, "at least", sum(self.upper) >= 1 - _TOLERANCE, "raise"
-        )
+        if sum(self.lower) > 1 + _TOLERANCE:
+            raise RecipeError(self._sum_words("min_share", self.lower, "at most", "lower"))
+        if sum(self.upper) < 1 - _TOLERANCE:
+            raise RecipeError(self._sum_words("max_share", self.upper, "at least", "raise"))
         if self.limits or self.grid is not None:
             self._require_possible()
 
@@ -229,15 +232,21 @@ class MixtureSpace:
                 f"without any one of them: {'; '.join(clash)}: loosen or leave out one"
             )
 
-    def _require_sum(
-        self, key: str, bounds: tuple[float, ...], rule: str, holds: bool, remedy: str
-    ) -> None:
-        if holds:
-            return
-        shown = ", ".join(f"`{n}` ({b:.4g})" for n, b in zip(self.domains, bounds, strict=True))
-        raise RecipeError(
-            f"`{key}` of the domains must add up to {rule} 1, but they add up to "
-            f"{sum(bounds):.4g}: {remedy} one of {shown}"
+    def _sum_words(self, key: str, bounds: tuple[float, ...], rule: str, remedy: str) -> str:
+        movable = {
+            name: bound
+            for name, bound in zip(self.domains, bounds, strict=True)
+            if bound > 0 or remedy == "raise"
+        }
+        fixed = {name: why for name, why in self.fixed_by.items() if name in movable}
+        keys = [key] * (len(fixed) < len(movable)) + ["share"] * ("share" in fixed.values())
+        shown = ", ".join(
+            f"`{name}` ({bound:.4g}{f', {fixed[name]}' if name in fixed else ''})"
+            for name, bound in movable.items()
+        )
+        return (
+            f"{' and '.join(f'`{each}`' for each in keys)} of the domains must add up to {rule} 1, "
+            f"but they add up to {sum(bounds):.4g}: {remedy} one of {shown}"
         )
 
     @classmethod

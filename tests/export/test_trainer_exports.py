@@ -149,8 +149,10 @@ def test_kept_conversations_of_three_formats_become_lists_of_messages(pico: Path
     info = delivered(study, recommendation, "llamafactory")
     described = json.loads(info.beside[0].path.read_text())
     assert [described[name]["formatting"] for name in kinds] == ["openai", "sharegpt", "alpaca"]
-    with pytest.raises(RecipeError, match=r"Megatron.* takes no rows that are alpaca and chat"):
-        delivered(study, recommendation, "megatron", "jsonl")
+    asked: tuple[RowsFormat | None, ...] = (None, "jsonl")
+    for rows_format in asked:
+        with pytest.raises(RecipeError, match=r"Megatron.* takes no rows that are alpaca and chat"):
+            delivered(study, recommendation, "megatron", rows_format)
 
 
 def test_what_a_trainer_cannot_be_told_is_refused_and_can_be_written(pico: Path) -> None:
@@ -224,7 +226,7 @@ def test_every_trainers_file_says_what_a_weight_is(texts: Workspace) -> None:
         if to in ("trl", "axolotl"):
             continue
         if to == "llamafactory-v1":
-            with pytest.raises(RecipeError, match="takes sharegpt records"):
+            with pytest.raises(RecipeError, match="takes no text records: export the stream"):
                 delivered(texts, recommendation, to)
             continue
         lines = list(delivered(texts, recommendation, to).lines)

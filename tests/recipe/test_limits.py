@@ -27,6 +27,34 @@ def test_a_fixed_share_is_both_bounds() -> None:
     assert found.mixture(Mixture.uniform(CAPS).array).shares == (0.25, 0.375, 0.375)
 
 
+@pytest.mark.parametrize(
+    ("keys", "rule"),
+    [
+        (
+            {"bounds": {"math": {"share": 0.7}, "web": {"min_share": 0.5}}},
+            r"^`min_share` and `share` of the domains must add up to at most 1, .* 1.2: lower one "
+            r"of `math` \(0.7, share\), `web` \(0.5\)$",
+        ),
+        (
+            {"bounds": {name: {"share": 0.3} for name in CAPS}},
+            r"^`share` of the domains must add up to at least 1, .* raise one of `math` \(0.3, "
+            r"share\), `code` \(0.3, share\), `web` \(0.3, share\)$",
+        ),
+        (
+            {"bounds": {"code": {"share": 0.8}}},
+            "min_share 0.8 and max_share 0.7, one of which is its share: lower the first",
+        ),
+        (
+            {"bounds": {"math": {"share": 0.2}}, "limits": ["math >= 0.3"]},
+            r"`math` ≤ 0.2 \(share\); `math >= 0.3` \(≥ 0.3\)",
+        ),
+    ],
+)
+def test_a_fixed_share_that_clashes_is_called_by_its_key(keys: dict[str, Any], rule: str) -> None:
+    with pytest.raises(RecipeError, match=rule):
+        space(**keys)
+
+
 def test_a_group_has_a_joint_share() -> None:
     found = space(groups={"text": {"domains": ["web", "math"], "min_share": 0.3, "share": None}})
     [limit] = found.limits
@@ -117,7 +145,7 @@ def test_what_makes_no_sense_is_refused(search: dict[str, Any], match: str) -> N
 
 def test_limits_that_clash_are_named_with_tokens_and_bounds() -> None:
     chosen = recipe(search={"limits": ["code >= 3 * math"], "bounds": {"math": {"share": 0.3}}})
-    with pytest.raises(RecipeError, match=r"`math` ≥ 0.3 \(min_share\); `code >= 3 [*] math`"):
+    with pytest.raises(RecipeError, match=r"`math` ≥ 0.3 \(share\); `code >= 3 [*] math`"):
         chosen.space({"math": 10**9, "code": 10**9})
     scarce = recipe(search={"limits": ["code >= 3 * math"]})
     with pytest.raises(RecipeError, match=r"`code` ≤ 0.39\d+ \(max_share or repetition\)"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mixwise.errors import DataError
 from mixwise.swarm import Asked, read_swarm
 
 OLMIX_RATIOS = """\
@@ -50,6 +51,21 @@ def test_olmix_files_as_its_loader_takes_them(tmp_path: Path) -> None:
     assert dict(table.metrics) == {"arc_easy_bpb": "min", "hellaswag_bpb": "min"}
     assert table.values.tolist() == [[0.72, 1.1], [0.81, 1.2]]
     assert table.fixed == {"pes2o": pytest.approx(0.3)}
+
+
+def test_columns_that_join_other_rows_are_refused_and_row_numbers_join_none(tmp_path: Path) -> None:
+    files = write(tmp_path, ratios=OLMIX_RATIOS, metrics=OLMIX_METRICS)
+    with pytest.raises(DataError, match=r"columns `index` and `run` tell runs apart, but by each"):
+        read_swarm(files)
+    in_order = OLMIX_METRICS.replace("swarm-1,0", "swarm-1,1").replace("swarm-0,1", "swarm-0,0")
+    table = read_swarm(write(tmp_path, ratios=OLMIX_RATIOS, metrics=in_order))
+    assert table.values.tolist() == [[0.72, 1.1], [0.81, 1.2]]
+    ratios, metrics = (
+        text.replace("run,name,index", names)
+        for text, names in ((OLMIX_RATIOS, "r1,r2,r3"), (OLMIX_METRICS, "m1,m2,m3"))
+    )
+    with pytest.raises(DataError, match="no column in common that tells which rows belong"):
+        read_swarm(write(tmp_path, ratios=ratios, metrics=metrics))
 
 
 def test_regmix_files_as_they_are(tmp_path: Path) -> None:

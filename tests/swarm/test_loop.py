@@ -73,6 +73,8 @@ def test_known_runs_are_where_it_starts() -> None:
         (Mixture.uniform(DOMAINS), {"los": 1.0}, "`los` is no metric of the swarm: did you mean"),
         (Mixture.uniform(DOMAINS), {}, "the score `loss` of .* is missing"),
         (Mixture.uniform(DOMAINS), {"loss": float("nan")}, "the score `loss` of .* is nan"),
+        (Mixture.uniform(DOMAINS), {"loss": None}, "the score `loss` of .* is None: tell a finite"),
+        (Mixture.uniform(DOMAINS), {"loss": "OOM"}, "the score `loss` of .* is OOM: tell a finite"),
     ],
 )
 def test_what_cannot_be_told_is_refused(

@@ -238,7 +238,7 @@ def test_limits_of_a_file(tmp_path: Path) -> None:
         ("groups: {ab: {domains: [a, x]}}", r"yaml: `groups.ab.domains.x`: not a domain"),
         ("limits: [a <= x]", r"yaml: `limits.0` \(`a <= x`\): `x` is neither a domain nor"),
         ("bound: {}", "yaml: `bound`: unknown key: did you mean `bounds`"),
-        ("bounds: {a: {share: 0.6}, b: {share: 0.6}}", "yaml: `min_share` of the domains must add"),
+        ("bounds: {a: {share: 0.6}, b: {share: 0.6}}", "yaml: `share` of the domains must add"),
         ("limits: [a >= 0.6, b >= 2 * a]", "yaml: limits of the shares clash: no"),
         ("cost: {per_million_tokens: {a: 1}, max_total: 3}", "use `cost.max_mean`"),
         ("cost: {per_million_tokens: {a: 1}}", "has no effect without `max_mean` or `max_total`"),
@@ -274,6 +274,11 @@ def test_a_constant_share_without_which_rows_fall_short_is_a_share(tmp_path: Pat
     table = read_swarm([path])
     assert table.domains == ("math", "web", "rest")
     assert table.fixed == {"rest": pytest.approx(0.01, abs=1e-4)}
+
+
+def test_a_share_that_all_runs_have_is_called_so_where_it_clashes() -> None:
+    with pytest.raises(RecipeError, match=r"`a` \(0.3\), `b` \(0.4\), `rest` \(0.2, all runs have"):
+        parse_space(["a", "b", "rest"], largest=["a=0.3", "b=0.4"], fixed={"rest": 0.2})
 
 
 def test_shares_that_differ_are_not_fixed(tmp_path: Path) -> None:

@@ -120,10 +120,15 @@ def choose_layout(handover: Handover, trainer: Trainer | None) -> Layout:
                 return layout
         elif kinds <= set(KINDS[layout]):
             return layout
+    reader = trainer.title if trainer else "one file"
+    if len(kinds) == 1:
+        raise RecipeError(
+            f"`export`: {reader} takes no {kinds.pop()} records: export the stream of tokens "
+            "(`--to stream`)"
+        )
     raise RecipeError(
-        f"`export`: {trainer.title if trainer else 'one file'} takes no rows that are "
-        f"{' and '.join(sorted(kinds))} records together: export domains of one kind, or the "
-        "stream of tokens"
+        f"`export`: {reader} takes no rows that are {' and '.join(sorted(kinds))} records "
+        "together: export domains of one kind, or the stream of tokens (`--to stream`)"
     )
 
 

@@ -13,7 +13,7 @@ from mixwise.errors import RecipeError, printable
 from mixwise.export.exporter import Delivery, Export, Exporter, SideFile, share_facts
 from mixwise.export.from_study import make_handover
 from mixwise.export.handover import Handover
-from mixwise.export.materialise import materialise
+from mixwise.export.materialise import choose_layout, materialise
 from mixwise.export.trainers import csv_table
 from mixwise.export.trainers.head import comment_lines
 from mixwise.export.trainers.trainer import Trainer, require_readable, unreadable_sign
@@ -65,7 +65,7 @@ def hand_over(
     facts = _facts(handover)
     beside: tuple[SideFile, ...] = ()
     if delivery.rows is None:
-        require_readable(handover, trainer)
+        _require_readable(handover, trainer)
     else:
         _require_file(delivery, trainer)
         made = materialise(handover, workspace, delivery, trainer)
@@ -78,6 +78,14 @@ def hand_over(
     facts |= {"weights": dict(rendered.weights)} if delivery.rows is None else {}
     lines = (*(f"# {line}" for line in comment), *rendered.lines)
     return Export(lines, facts, (*beside, *texts))
+
+
+def _require_readable(handover: Handover, trainer: Trainer) -> None:
+    try:
+        require_readable(handover, trainer)
+    except RecipeError:
+        choose_layout(handover, trainer)  # written rows are no remedy where this refuses too
+        raise
 
 
 def _require_file(delivery: Delivery, trainer: Trainer) -> None:

@@ -229,6 +229,11 @@ class SpaceLimits(Section):
                 *(self._cost_limits(domains, run_tokens, tokens)),
             ),
             self.grid,
+            {
+                name: "share"
+                for name in domains
+                if self.bounds.get(name, Bounds()).share is not None
+            },
         )
 
     def _cost_limits(

@@ -79,6 +79,7 @@ def parse_space(
         upper=tuple(
             min(high.get(name, 1.0), own) for name, own in zip(domains, space.upper, strict=True)
         ),
+        fixed_by={**space.fixed_by, **dict.fromkeys(kept, "all runs have it")},
     )
 
 

@@ -54,16 +54,17 @@ class RunFile:
 def find_keys(tables: Sequence[RunFile], asked: Asked) -> tuple[str, ...]:
     """The columns by which rows of several files belong together.
 
-    Of the columns that all files have, the one that tells all runs apart and finds most of them
-    again; all of them together where there is none.
+    Of the columns that all files have and that have a name (those without one count rows), the one
+    that tells all runs apart and finds most of them again; all of them together where there is
+    none.
 
     Args:
         tables: Two files or more.
         asked: What the user says of it.
 
     Raises:
-        DataError: If there is none, all files have the same columns, or one of those that were
-            asked for is not in every file.
+        DataError: If there is none, two of them find other rows for the same run, all files have
+            the same columns, or one of those that were asked for is not in every file.
     """
     shared = _shared(tables)
     if all(set(table.names) == set(shared) for table in tables):
@@ -79,18 +80,40 @@ def find_keys(tables: Sequence[RunFile], asked: Asked) -> tuple[str, ...]:
             )
     if asked.by:
         return asked.by
-    if not shared:
+    named = [name for name in shared if name]
+    if not named:
         raise DataError(
             "the files have no column in common that tells which rows belong together: give each "
             "row an `index`"
         )
-    found: dict[str, int] = {}
-    for name in shared:
-        values = [[as_key(row.values.get(name)) for row in table.rows] for table in tables]
-        if all(len(set(own)) == len(own) for own in values):
-            found[name] = len(set.intersection(*map(set, values)))
-    best = max(found, key=lambda name: found[name], default="")
-    return (best,) if found and found[best] else tuple(shared)
+    found = {name: places for name in named if (places := _places(tables, name)) is not None}
+    best = max(found, key=lambda name: len(found[name]), default="")
+    if not best or not found[best]:
+        return tuple(named)
+    for name, places in found.items():
+        if 2 * len(places) > len(found[best]) and _differ(places, found[best]):
+            raise DataError(
+                f"the columns `{printable(name, 80)}` and `{printable(best, 80)}` tell runs apart, "
+                "but by each of them other rows of the files belong together: name the right one "
+                "by `--by`"
+            )
+    return (best,)
+
+
+def _places(tables: Sequence[RunFile], name: str) -> set[tuple[int, ...]] | None:
+    """Rows, one a file, that are equal in a column; None where it does not tell all runs apart."""
+    values = [[as_key(row.values.get(name)) for row in table.rows] for table in tables]
+    if any(len(set(own)) < len(own) for own in values):
+        return None
+    rows = [{value: k for k, value in enumerate(own)} for own in values]
+    common = set.intersection(*map(set, values)) - {""}
+    return {tuple(own[value] for own in rows) for value in common}
+
+
+def _differ(one: set[tuple[int, ...]], other: set[tuple[int, ...]]) -> bool:
+    """Whether two ways to join give some row of the first file other companions."""
+    companions = {rows[0]: rows for rows in one}
+    return any(companions.get(rows[0], rows) != rows for rows in other)
 
 
 def _shared(tables: Sequence[RunFile]) -> list[str]:

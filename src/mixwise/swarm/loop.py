@@ -18,11 +18,12 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mixwise.decision.references import spread_references
-from mixwise.errors import EvaluationError, nearest
+from mixwise.errors import EvaluationError, nearest, printable
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.objective import Direction
 from mixwise.prior import Prior
@@ -112,7 +113,7 @@ class Swarm:
             metrics: By name, all of them.
 
         Raises:
-            EvaluationError: If domains or metrics are others, or a score is not finite.
+            EvaluationError: If domains or metrics are others, or a score is no finite number.
         """
         if mixture.domains != self._domains:
             raise EvaluationError(
@@ -124,10 +125,10 @@ class Swarm:
                 raise EvaluationError(
                     f"`{name}` is no metric of the swarm: {nearest(name, self._metrics)}"
                 )
-        values = tuple(float(metrics.get(name, np.nan)) for name in self._metrics)
+        values = tuple(_number(metrics.get(name)) for name in self._metrics)
         for name, value in zip(self._metrics, values, strict=True):
             if not np.isfinite(value):
-                given = "missing" if name not in metrics else str(value)
+                given = printable(str(metrics.get(name, "missing")), 80)
                 raise EvaluationError(
                     f"the score `{name}` of {mixture} is {given}: tell a finite number, or train "
                     "the mixture again"
@@ -185,3 +186,11 @@ class Swarm:
             known.shares.tolist(), known.values.tolist(), known.places, strict=True
         ):
             self._told.append((Mixture(self._domains, tuple(shares)), tuple(values), place))
+
+
+def _number(value: Any) -> float:
+    """A score as a trainer gives it; NaN where it is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan

@@ -108,7 +108,7 @@ def require_readable(handover: Handover, trainer: Trainer) -> None:
         texts = next(domain.name for domain in handover.domains if domain.is_text)
         raise RecipeError(
             f"`domains.{texts}`: {trainer.title} reads texts or conversations in one run, but the "
-            "mixture has both: export the stream of tokens"
+            "mixture has both: export the stream of tokens (`--to stream`)"
         )
     first = handover.domains[0]
     for other in handover.domains[1:] if trainer.reads.one_layout else ():
