@@ -89,3 +89,20 @@ def test_exports_of_tracking_tools_by_naming_columns(
     table = read_swarm(files, Asked(domains=domains, metrics={metric: "min"}))
     assert table.shares.tolist() == [[0.25, 0.75], [0.5, 0.5]]
     assert table.values.tolist() == [[2.5], [2.25]]
+
+
+@pytest.mark.parametrize(
+    ("table", "state"), [(WANDB, "crashed"), (MLFLOW, "FAILED"), (MLFLOW_FRAME, "RUNNING")]
+)
+def test_a_run_that_did_not_end_well_is_refused(tmp_path: Path, table: str, state: str) -> None:
+    before = "finished" if "finished" in table else "FINISHED"
+    cut = state.join(table.rsplit(before, 1))
+    with pytest.raises(DataError, match=rf"runs.csv:3: the run is `{state}` by its column"):
+        read_swarm(write(tmp_path, runs=cut), Asked(metrics={"eval/loss": None}))
+
+
+@pytest.mark.parametrize(("cell", "shown"), [("", "nothing"), ("-0.25", "-0.25"), ("oops", "oops")])
+def test_a_share_that_is_none_is_named(tmp_path: Path, cell: str, shown: str) -> None:
+    text = f"math,code,loss\n0.5,0.5,2\n0.25,0.75,3\n{cell},1,4\n"
+    with pytest.raises(DataError, match=rf"runs.csv:4 has {shown} in the column `math`"):
+        read_swarm(write(tmp_path, runs=text))

@@ -19,6 +19,12 @@ from mixwise.swarm.columns import directions, is_score, normalised, share_column
 from mixwise.swarm.joining import RunFile, find_keys, join, repeated_columns
 from mixwise.swarm.table import Asked, SwarmTable
 
+_STATES = ("state", "status")  # columns of Weights & Biases, MLflow and Ray Tune
+_UNFINISHED = frozenset(
+    ("crashed", "failed", "killed", "error", "preempted", "preempting")
+    + ("running", "pending", "scheduled", "paused")
+)
+
 
 def read_swarm(files: Sequence[Path], asked: Asked = Asked()) -> SwarmTable:  # noqa: B008  # frozen
     """Read runs.
@@ -30,13 +36,14 @@ def read_swarm(files: Sequence[Path], asked: Asked = Asked()) -> SwarmTable:  # 
 
     Raises:
         DataError: If a file cannot be read, rows do not belong together, files differ in a score, a
-            score is missing or no number, or the columns cannot be told.
+            run did not end well, a score is missing or no number, or the columns cannot be told.
     """
     tables = [RunFile.read(file) for file in files]
     keys = find_keys(tables, asked) if len(tables) > 1 else ()
     repeated = repeated_columns(tables) - {*keys}
     scores = {n for n in repeated if n in asked.domains or n in asked.metrics or is_score(n)}
     joined, n_alone = join(tables, keys, scores)
+    _require_finished(joined)
     rows = [row for _, row in joined]
     places = tuple(place for place, _ in joined)
     columns = list(dict.fromkeys(n for table in tables for n in table.names))
@@ -48,8 +55,11 @@ def read_swarm(files: Sequence[Path], asked: Asked = Asked()) -> SwarmTable:  # 
         for table in tables
     ]
     unscored = {name: column for name, column in numbers.items() if name not in asked.metrics}
-    domains = asked.domains or share_columns(unscored, groups)
-    shares, sums = normalised(numbers, domains, places)
+    try:
+        domains = asked.domains or share_columns(unscored, groups)
+        shares, sums = normalised(numbers, domains, places)
+    except DataError as error:
+        raise DataError(f"{error}{_odd_cell(joined, asked.domains or kept)}") from None
     left = [n for n in kept if n not in domains and _may_be_score(rows, n, asked)]
     metrics = directions(asked, left)
     values = np.stack([_complete(joined, name) for name in metrics], axis=1)
@@ -62,6 +72,39 @@ def read_swarm(files: Sequence[Path], asked: Asked = Asked()) -> SwarmTable:  # 
         (float(sums.min()), float(sums.max())),
         n_alone,
     )
+
+
+def _require_finished(joined: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Refuse runs that a tracker says did not end well: their last score is not their final one.
+
+    Raises:
+        DataError: Names the first of them.
+    """
+    for place, row in joined:
+        for name, value in row.items():
+            is_told = name.strip().lower() in _STATES
+            if is_told and str(value).strip().lower() in _UNFINISHED:
+                raise DataError(
+                    f"{place}: the run is `{printable(str(value), 80)}` by its column "
+                    f"`{printable(name, 80)}`, so that its score is none of a whole run: remove "
+                    "the row, or the column where all scores count"
+                )
+
+
+def _odd_cell(joined: Sequence[tuple[str, Mapping[str, Any]]], names: Sequence[str]) -> str:
+    """The first cell without a share in a column that has one in most rows; empty for none."""
+    for name in names:
+        odd = [(place, row.get(name)) for place, row in joined if not _may_be_share(row.get(name))]
+        if not is_score(name) and 0 < 2 * len(odd) < len(joined):
+            place, cell = odd[0]
+            shown = printable(str(cell), 80) if cell not in (None, "") else "nothing"
+            return f" ({place} has {shown} in the column `{printable(name, 80)}`)"
+    return ""
+
+
+def _may_be_share(cell: Any) -> bool:
+    number = as_number(cell)
+    return number is not None and number >= 0
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]], name: str) -> Array | None:
