@@ -21,8 +21,10 @@ from mixwise.swarm.table import Asked, SwarmTable
 
 _STATES = ("state", "status")  # columns of Weights & Biases, MLflow and Ray Tune
 _UNFINISHED = frozenset(
-    ("crashed", "failed", "killed", "error", "preempted", "preempting")
-    + ("running", "pending", "scheduled", "paused")
+    (
+        *("crashed", "failed", "killed", "error", "preempted", "preempting"),
+        *("running", "pending", "scheduled", "paused"),
+    )
 )
 
 
