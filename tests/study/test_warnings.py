@@ -108,3 +108,17 @@ def test_a_task_that_is_searched_on_and_not_kept_is_named(
     assert all(
         "`evaluation.sets.asked`: the search maximises on test documents" in s for s in found
     )
+
+
+def test_a_limit_is_named_but_not_a_share_that_the_recipe_fixes(pico: Path) -> None:
+    path = pico / "recipe.yaml"
+    text = path.read_text().replace("files: alpha.jsonl", "files: alpha.jsonl, share: 0.25")
+    path.write_text(text.replace("files: beta.jsonl", "files: beta.jsonl, max_share: 0.5"))
+    inputs = Inputs(load_recipe(path), Settings(pico, pico / "tokens"))
+    most = {"alpha": 0.25, "beta": 0.5, "gamma": 1.0}
+    domains = tuple(
+        DomainPlan(name, 10, 100, 10, 1.0, share, 3.0, 1.0) for name, share in most.items()
+    )
+    plan = replace(made_plan(recipe()), domains=domains)
+    found = [line for line in _data_warnings(inputs, plan) if "is limited" in line]
+    assert found == ["`domains.beta`: its share is limited to 0.50"]

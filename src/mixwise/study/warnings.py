@@ -131,9 +131,18 @@ def _uneven_repetition(inputs: Inputs, plan: Plan) -> list[str]:
 
 
 def _limited_shares(inputs: Inputs, plan: Plan) -> list[str]:
-    """Domains whose shares have a limit; of many the narrowest alone, as the plan has them all."""
-    recipe = inputs.recipe
-    limited = [d for d in plan.domains if d.max_share < 1 and recipe.domains[d.name].expert is None]
+    """Domains whose shares have a limit; of many the narrowest alone, as the plan has them all.
+
+    A share that the recipe fixes is no news.
+    """
+    recipe, fixed = inputs.recipe, inputs.space.fixed_by
+    limited = [
+        domain
+        for domain in plan.domains
+        if domain.max_share < 1
+        and domain.name not in fixed
+        and recipe.domains[domain.name].expert is None
+    ]
     if len(limited) <= _MOST_NAMED:
         return [f"`domains.{d.name}`: its share is limited to {d.max_share:.2f}" for d in limited]
     least = min(limited, key=lambda domain: domain.max_share)
