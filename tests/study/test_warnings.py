@@ -112,8 +112,8 @@ def test_a_task_that_is_searched_on_and_not_kept_is_named(
 
 def test_a_limit_is_named_but_not_a_share_that_the_recipe_fixes(pico: Path) -> None:
     path = pico / "recipe.yaml"
-    text = path.read_text().replace("files: alpha.jsonl", "files: alpha.jsonl, share: 0.25")
-    path.write_text(text.replace("files: beta.jsonl", "files: beta.jsonl, max_share: 0.5"))
+    bounds = "search: {bounds: {alpha: {share: 0.25}, beta: {max_share: 0.5}}}\n"
+    path.write_text(path.read_text() + bounds)
     inputs = Inputs(load_recipe(path), Settings(pico, pico / "tokens"))
     most = {"alpha": 0.25, "beta": 0.5, "gamma": 1.0}
     domains = tuple(
