@@ -159,3 +159,13 @@ def test_figures_that_few_references_do_not_define(capsys: Capture) -> None:
     assert "best quarter undefined for so few references." in capsys.readouterr().out
     print_fidelity(_fidelity(rho=None))
     assert capsys.readouterr().out == "Fidelity: undefined, the references do not differ.\n"
+
+
+def test_of_many_domains_a_sentence_names_the_largest_shares(capsys: Capture) -> None:
+    names = tuple(f"d{k}" for k in range(9))
+    found = Parts(names, "slopes").calibrated_recommendation()
+    print_recommendation(found)
+    out = capsys.readouterr().out
+    largest = "d0 0.2, d1 0.178, d2 0.156, d3 0.133, d4 0.111, d5 0.0889 and 3 more"
+    assert f"The highest score ({largest}) is expected" in out
+    assert all(f"\n  {name} " in out for name in names)  # the table has them all

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
 
 _BAR = 24
-_MOST_METRICS = 6
+_MOST_NAMED = 6  # metrics or domains in a sentence
 _PREDICTED = "predicted: no model was trained to learn it from."
 _LEAST_RANGE = 0.005  # shares that are known better than this are not worth a line
 _STANDINGS = {
@@ -82,7 +82,7 @@ def _print_simplicity(simplicity: Simplicity, unit: str) -> None:
         else "more than one deviation: the two do not count as equal"
     )
     print_text(
-        f"The highest score ({_mixture(simplicity.highest.shares)}) is expected to be ahead of "
+        f"The highest score ({_largest(simplicity.highest.shares)}) is expected to be ahead of "
         f"{simplest} by {simplicity.behind:.2f} ± {simplicity.deviation:.2f} (standard deviation), "
         f"{apart}; among equals the mixture nearest to {simplest} is recommended."
     )
@@ -130,7 +130,7 @@ def _print_horizons(found: Recommendation) -> None:
         moves = "has settled" if has_settled(horizons.path) else "STILL MOVES with the horizon"
         line += (
             f" Scores are continued; the best mixture {moves}: the experts' own "
-            f"({_mixture(horizons.path[-1].mixture.as_dict())}) would lose "
+            f"({_largest(horizons.path[-1].mixture.as_dict())}) would lose "
             f"{horizons.path[-1].behind:.2f}."
         )
     if horizons.left:
@@ -269,7 +269,7 @@ def print_final(final: FinalFound, objective: ObjectiveFacts | None = None) -> N
     of = "one seed" if len(runs) == 1 else f"mean of {len(runs)} seeds"
     metrics = [
         f"{term.metric} {fmean(run.metrics[term.metric] for run in runs):.3f}"
-        for term in (objective.heaviest(_MOST_METRICS) if objective else ())
+        for term in (objective.heaviest(_MOST_NAMED) if objective else ())
     ]
     print_text(
         f"Trained, the recommended mixture reached an objective of {reached:.3f} ({of})"
@@ -324,3 +324,12 @@ def _slopes(mixture: Mapping[str, float], slopes: Sequence[float] | None) -> str
 
 def _mixture(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {share:.3g}" for name, share in shares.items() if share)
+
+
+def _largest(shares: Mapping[str, float]) -> str:
+    """A mixture in a sentence; of very many domains the largest shares alone."""
+    present = sorted((name for name in shares if shares[name]), key=lambda name: -shares[name])
+    if len(present) <= _MOST_NAMED + 1:
+        return _mixture(shares)
+    named = {name: shares[name] for name in present[:_MOST_NAMED]}
+    return f"{_mixture(named)} and {len(present) - _MOST_NAMED} more"
