@@ -180,7 +180,10 @@ class Disk:
 
     @_slowly
     def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
-        os.utime(path, ns=times)
+        if times is None:
+            os.utime(path)
+        else:
+            os.utime(path, ns=times)
         return 0
 
     @_slowly
@@ -191,7 +194,7 @@ class Disk:
 if __name__ == "__main__":
     import mfusepy
 
-    class _Served(Disk, mfusepy.Operations):  # type: ignore[misc]  # it has no types
+    class _Served(Disk, mfusepy.Operations):
         pass
 
     mfusepy.FUSE(_Served(Path(sys.argv[1])), sys.argv[2], foreground=True)
