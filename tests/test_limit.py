@@ -39,8 +39,8 @@ def test_a_fixed_share_is_called_by_what_fixes_it_and_equal_bounds_by_theirs() -
     assert [
         rule.text for rule in rules_of(MixtureSpace(NAMES, *bounds, fixed_by={"a": "share"}))
     ] == [
-        "`a` ≥ 0.2 (share)",
-        "`a` ≤ 0.2 (share)",
+        "`a` = 0.2 (share)",
+        "`a` = 0.2 (share)",
         "`b` ≥ 0.1 (min_share)",
         "`b` ≤ 0.1 (max_share or repetition)",
     ]

@@ -121,11 +121,13 @@ def rules_of(space: Bounded) -> list[Rule]:
     rules, corners = [], np.eye(len(space.domains))
     rows = zip(space.domains, space.lower, space.upper, corners, strict=True)
     for name, low, high, own in rows:
-        fixed = space.fixed_by.get(name)
+        fixed = space.fixed_by.get(name) if low == high else None
+        both = f"`{name}` = {low:.6g} ({fixed})"
         if low > 0:
-            rules.append(Rule(f"`{name}` ≥ {low:.6g} ({fixed or 'min_share'})", -own, -low))
+            text = both if fixed else f"`{name}` ≥ {low:.6g} (min_share)"
+            rules.append(Rule(text, -own, -low))
         if high < 1:
-            text = f"`{name}` ≤ {high:.6g} ({fixed or 'max_share or repetition'})"
+            text = both if fixed else f"`{name}` ≤ {high:.6g} (max_share or repetition)"
             rules.append(Rule(text, own, high))
     for limit in space.limits:
         row, (least, most) = np.asarray(limit.coefficients), limit.cutting

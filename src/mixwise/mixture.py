@@ -225,7 +225,11 @@ class MixtureSpace:
                 f"`grid` must be a step that divides 1, such as 0.05, but got {self.grid:g}: "
                 "change it"
             )
-        clash = find_conflict(rules_of(self), len(self.domains), self.grid)
+        clash = dict.fromkeys(find_conflict(rules_of(self), len(self.domains), self.grid))
+        if len(clash) == 1:
+            raise RecipeError(
+                f"no mixture satisfies {next(iter(clash))}: loosen it or leave it out"
+            )
         if clash:
             raise RecipeError(
                 "limits of the shares clash: no mixture satisfies all of these, though it would "

@@ -45,8 +45,16 @@ def test_a_fixed_share_is_both_bounds() -> None:
             "min_share 0.8 and max_share 0.7, one of which is its share: lower the first",
         ),
         (
+            {"bounds": {"math": {"share": 0.2}}, "limits": ["2 * math >= 3"]},
+            r"^no mixture satisfies `2 [*] math >= 3` .*: loosen it or leave it out$",
+        ),
+        (
+            {"bounds": {"math": {"share": 0.22}}, "grid": 0.05},
+            r"of them: `math` = 0.22 \(share\); shares in steps of 0.05: loosen",
+        ),
+        (
             {"bounds": {"math": {"share": 0.2}}, "limits": ["math >= 0.3"]},
-            r"`math` ≤ 0.2 \(share\); `math >= 0.3` \(≥ 0.3\)",
+            r"`math` = 0.2 \(share\); `math >= 0.3` \(≥ 0.3\)",
         ),
     ],
 )
@@ -145,7 +153,7 @@ def test_what_makes_no_sense_is_refused(search: dict[str, Any], match: str) -> N
 
 def test_limits_that_clash_are_named_with_tokens_and_bounds() -> None:
     chosen = recipe(search={"limits": ["code >= 3 * math"], "bounds": {"math": {"share": 0.3}}})
-    with pytest.raises(RecipeError, match=r"`math` ≥ 0.3 \(share\); `code >= 3 [*] math`"):
+    with pytest.raises(RecipeError, match=r"`math` = 0.3 \(share\); `code >= 3 [*] math`"):
         chosen.space({"math": 10**9, "code": 10**9})
     scarce = recipe(search={"limits": ["code >= 3 * math"]})
     with pytest.raises(RecipeError, match=r"`code` ≤ 0.39\d+ \(max_share or repetition\)"):

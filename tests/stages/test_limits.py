@@ -129,8 +129,8 @@ def test_a_study_goes_on_when_its_limits_change(pico: Path, tmp_path: Path, mixw
     [
         (
             {"limits": ["beta >= 2 * alpha"], "bounds": {"alpha": {"share": 0.4}}},
-            "no mixture satisfies all of these, though it would without any one of them: `alpha` ≥ "
-            "0.4 (min_share); `beta >= 2 * alpha` (≥ 0): loosen or leave out one",
+            "no mixture satisfies all of these, though it would without any one of them: `alpha` = "
+            "0.4 (share); `beta >= 2 * alpha` (≥ 0): loosen or leave out one",
         ),
         (
             {"groups": {"both": {"domains": ["alpha", "beta"], "max_share": 0.2}}}
