@@ -35,7 +35,7 @@ N_EMPTY = 60  # jobs that do nothing
 N_CANDIDATES = 8
 N_RUNS = 4
 SHORTER = {  # of the demo's recipe: minutes on two cores
-    "horizon_tokens: 65536": "horizon_tokens: 16384",
+    "horizon_tokens: 65536": "horizon_tokens: 32768",
     "max_sequences: 32": "max_sequences: 16",
     "batch_sequences: 32": "batch_sequences: 16",
 }
