@@ -33,7 +33,7 @@ from mixwise.training.launch import train
 
 N_EMPTY = 60  # jobs that do nothing
 N_CANDIDATES = 8
-N_RUNS = 4
+N_RUNS = 2
 SHORTER = {  # of the demo's recipe: minutes on two cores
     "horizon_tokens: 65536": "horizon_tokens: 32768",
     "max_sequences: 32": "max_sequences: 16",
