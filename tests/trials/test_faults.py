@@ -139,3 +139,12 @@ def test_there_are_a_hundred_kills_among_the_usual_trials() -> None:
     share = sum(kind.share for kind in KINDS.values())
     kills = sum(kind.share for name, kind in KINDS.items() if "killed" in name)
     assert 190 * kills / share >= 100
+
+
+def test_where_no_worker_is_there_none_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trial(tmp_path, monkeypatch, careful)
+    seen = killed("worker")(made)  # this command has none
+    assert seen.loss == Loss(0, 0)
+    assert not seen.wrong

@@ -119,7 +119,7 @@ class Running:
         """Send a signal to the whole ``group``, the ``parent`` alone, or one ``worker``."""
         chosen = {"group": [-self.process], "parent": [self.process]}.get(how)
         workers = _members(self.process) if how == "worker" else []
-        for each in chosen or [rng.choice(workers)] * bool(workers):
+        for each in chosen or rng.sample(workers, min(len(workers), 1)):
             with contextlib.suppress(ProcessLookupError):  # ended a moment ago
                 os.kill(each, number)
 
