@@ -159,6 +159,18 @@ def test_a_worker_whose_mapped_file_is_gone_is_a_clear_error(engine: LocalEngine
     engine.close()
 
 
+@pytest.mark.parametrize("error", [EOFError, ConnectionResetError, BrokenPipeError])
+def test_a_killed_server_of_workers_is_a_clear_error(
+    engine: LocalEngine, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def submit(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mixwise.engine.local.ProcessPoolExecutor.submit", submit)
+    with pytest.raises(ResourceError, match="a worker process was killed"):
+        list(engine.run(kill_itself, [1], ignore))
+
+
 def test_a_killed_worker_is_a_clear_error(engine: LocalEngine) -> None:
     with pytest.raises(ResourceError, match="a worker process was killed"):
         list(engine.run(kill_itself, [1], ignore))

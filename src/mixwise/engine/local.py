@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from types import FrameType
@@ -94,8 +95,7 @@ class LocalEngine:
         futures: dict[Future[_Done[Result]], int] = {}
         try:
             for index, job in enumerate(jobs):
-                place = (self._n_runs, index)
-                futures[self._pool().submit(_call, function, job, place)] = index
+                futures[self._submit(partial(_call, function, job, (self._n_runs, index)))] = index
             while futures:
                 done, _ = wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
                 self._drain(on_step)
@@ -117,6 +117,14 @@ class LocalEngine:
         finally:
             if futures:
                 self.close()
+
+    def _submit(self, call: Callable[[], _Done[Result]]) -> Future[_Done[Result]]:
+        """Hand a job over; the first one starts the workers, by a server that may be killed too."""
+        try:
+            return self._pool().submit(call)
+        except (EOFError, ConnectionError):
+            self.close()
+            raise WorkerKilledError(_KILLED) from None
 
     def close(self) -> None:
         """Stop the workers; jobs that have not begun are dropped."""
