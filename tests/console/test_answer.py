@@ -66,7 +66,7 @@ def test_the_recommendation_says_what_to_expect_and_how_far_to_trust(capsys: Cap
     out = capsys.readouterr().out
     assert out.startswith("\nTrain on 67 % math and 33 % code.\n")
     for line in (
-        "The highest score (math 0.667, code 0.333) is expected to be ahead of uniform by 0.50 ± "
+        "The highest score (math 66.7 %, code 33.3 %) is expected to be ahead of uniform by 0.50 ± "
         "0.12 (standard deviation), more than one deviation: the two do not count as equal; among "
         "equals the mixture nearest to uniform is recommended.",
         "A model trained on it should reach an objective of 1.81 (95 % 1.50 to 2.12), learned from "
@@ -166,6 +166,6 @@ def test_of_many_domains_a_sentence_names_the_largest_shares(capsys: Capture) ->
     found = Parts(names, "slopes").calibrated_recommendation()
     print_recommendation(found)
     out = capsys.readouterr().out
-    largest = "d0 0.2, d1 0.178, d2 0.156, d3 0.133, d4 0.111, d5 0.0889 and 3 more"
+    largest = "d0 20 %, d1 17.8 %, d2 15.6 %, d3 13.3 %, d4 11.1 %, d5 8.9 %, and 3 more"
     assert f"The highest score ({largest}) is expected" in out
     assert all(f"\n  {name} " in out for name in names)  # the table has them all

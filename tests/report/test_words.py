@@ -94,7 +94,7 @@ def test_the_objective_is_told_by_the_values_of_its_heaviest_metrics() -> None:
         for name, weight in (("math", 1.0), ("code", 2.0))
     )
     both = replace(found, objective=ObjectiveFacts("worst", terms))
-    assert objective_words(both, final) == (
+    assert objective_words(both, final.rows[0].runs) == (
         "The objective, larger is better, is the smallest gain over the base in standard "
         "deviations between the experts: code/loss 3.500 of the base, 2.667 by the proxy, 2.417 "
         "when trained; math/loss 3.500 of the base, 2.333 by the proxy, 2.083 when trained."

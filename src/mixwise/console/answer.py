@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
 
 _BAR = 24
-_MOST_NAMED = 6  # metrics or domains in a sentence
+_MOST_NAMED = 6  # metrics in a sentence
 _PREDICTED = "predicted: no model was trained to learn it from."
 _LEAST_RANGE = 0.005  # shares that are known better than this are not worth a line
 _STANDINGS = {
@@ -75,6 +75,8 @@ def _print_shares(found: Recommendation) -> None:
 
 def _print_simplicity(simplicity: Simplicity, unit: str) -> None:
     """Print whether the highest score can be told from the simplest mixture's."""
+    from mixwise.report.numbers import brief  # the report is slow to load
+
     simplest = "uniform" if simplicity.preferred == "uniform" else f"the available {unit}' shares"
     apart = (
         "at most one deviation: the two count as equal"
@@ -82,7 +84,7 @@ def _print_simplicity(simplicity: Simplicity, unit: str) -> None:
         else "more than one deviation: the two do not count as equal"
     )
     print_text(
-        f"The highest score ({_largest(simplicity.highest.shares)}) is expected to be ahead of "
+        f"The highest score ({brief(simplicity.highest.shares)}) is expected to be ahead of "
         f"{simplest} by {simplicity.behind:.2f} ± {simplicity.deviation:.2f} (standard deviation), "
         f"{apart}; among equals the mixture nearest to {simplest} is recommended."
     )
@@ -119,6 +121,8 @@ def _print_proxy(proxy: ProxyForecast, *, is_predicted: bool) -> None:
 
 def _print_horizons(found: Recommendation) -> None:
     """Print at what horizon the proxy was measured, what it cost, and whether its answer moves."""
+    from mixwise.report.numbers import brief  # the report is slow to load
+
     horizons = found.horizons
     made = ", by gradients at the base," if horizons.expert_method == "gradients" else ""
     line = (
@@ -130,7 +134,7 @@ def _print_horizons(found: Recommendation) -> None:
         moves = "has settled" if has_settled(horizons.path) else "STILL MOVES with the horizon"
         line += (
             f" Scores are continued; the best mixture {moves}: the experts' own "
-            f"({_largest(horizons.path[-1].mixture.as_dict())}) would lose "
+            f"({brief(horizons.path[-1].mixture.as_dict())}) would lose "
             f"{horizons.path[-1].behind:.2f}."
         )
     if horizons.left:
@@ -324,12 +328,3 @@ def _slopes(mixture: Mapping[str, float], slopes: Sequence[float] | None) -> str
 
 def _mixture(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {share:.3g}" for name, share in shares.items() if share)
-
-
-def _largest(shares: Mapping[str, float]) -> str:
-    """A mixture in a sentence; of very many domains the largest shares alone."""
-    present = sorted((name for name in shares if shares[name]), key=lambda name: -shares[name])
-    if len(present) <= _MOST_NAMED + 1:
-        return _mixture(shares)
-    named = {name: shares[name] for name in present[:_MOST_NAMED]}
-    return f"{_mixture(named)} and {len(present) - _MOST_NAMED} more"

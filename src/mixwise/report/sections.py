@@ -118,7 +118,10 @@ def _simplicity_note(contents: Contents) -> Html:
 
 def _objective_note(contents: Contents) -> Html:
     """What one unit of the objective is, and which metrics it is made of."""
-    words = objective_words(contents.recommendation, contents.final)
+    recommended = contents.recommended
+    words = objective_words(
+        contents.recommendation, recommended.answers.runs if recommended else ()
+    )
     return tag("p", words or _SCALE_NOTE, class_="caption")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -20,10 +21,10 @@ from mixwise.report.numbers import (
 )
 from mixwise.share_units import UNIT_WORDS
 from mixwise.study.results import (
-    FinalFound,
     ObjectiveTerm,
     Recommendation,
     ReferenceForecast,
+    SeedScore,
     ValidationFound,
 )
 
@@ -140,12 +141,17 @@ def simplicity_words(found: Recommendation | None) -> str:
     )
 
 
-def objective_words(found: Recommendation | None, final: FinalFound | None = None) -> str:
-    """Say what the objective is made of: each metric of the base, by the proxy, and as trained."""
+def objective_words(found: Recommendation | None, runs: Sequence[SeedScore] = ()) -> str:
+    """Say what the objective is made of: each metric of the base, by the proxy, and as trained.
+
+    Args:
+        found: What is recommended.
+        runs: Models that were trained on that mixture.
+    """
     if found is None or found.objective is None:
         return ""
     facts = found.objective
-    shown = [_gain(term, found, final) for term in facts.heaviest(MOST_NAMED)]
+    shown = [_gain(term, found, runs) for term in facts.heaviest(MOST_NAMED)]
     more = len(facts.terms) - len(shown)
     gain = "the gain" if len(facts.terms) == 1 else _AGGREGATIONS[facts.aggregation]
     return (
@@ -154,13 +160,13 @@ def objective_words(found: Recommendation | None, final: FinalFound | None = Non
     )
 
 
-def _gain(term: ObjectiveTerm, found: Recommendation, final: FinalFound | None) -> str:
+def _gain(term: ObjectiveTerm, found: Recommendation, runs: Sequence[SeedScore]) -> str:
     """One metric of the objective, from the base to the recommended mixture."""
     expected = found.proxy.metrics[term.metric]
     words = f"{term.metric} {number(term.base)} of the base, {number(expected)} by the proxy"
-    if final is None:
+    if not runs:
         return words
-    reached = fmean(run.metrics[term.metric] for run in final.rows[0].runs)
+    reached = fmean(run.metrics[term.metric] for run in runs)
     return f"{words}, {number(reached)} when trained"
 
 
