@@ -7,6 +7,7 @@ from tests.study.test_folder import make_study
 
 from mixwise.errors import StudyError
 from mixwise.mixture import Mixture
+from mixwise.shortages import explain_shortage
 from mixwise.study.inputs import Settings
 from mixwise.study.runs import Runs
 from mixwise.study.session import Workspace
@@ -53,3 +54,14 @@ def test_a_run_that_is_not_trained_is_named_with_its_command(runs: Runs) -> None
         StudyError, match=r"the expert of `alpha` is not trained yet .*`mixwise exp"
     ):
         runs.expert("alpha")
+
+
+def test_a_run_whose_study_is_gone_is_not_called_untrained(runs: Runs) -> None:
+    folder = runs._study.folder
+    away = folder.rename(folder.with_name("away"))
+    try:
+        with pytest.raises(FileNotFoundError) as caught:
+            runs.expert("alpha")
+        assert "its folder is gone" in str(explain_shortage(caught.value))
+    finally:
+        away.rename(folder)

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from trials.faults import __main__ as faults
 from trials.faults import running
-from trials.faults.kinds import KINDS, Trial, killed, terminated, two_writers
+from trials.faults.kinds import KINDS, Trial, _without_tracker, killed, terminated, two_writers
 from trials.faults.running import Held, Loss, Running, compare, look
+from trials.tiny_study import Outcome
 
 Command = Callable[[Path, Sequence[str]], None]
 
@@ -139,6 +140,42 @@ def test_there_are_a_hundred_kills_among_the_usual_trials() -> None:
     share = sum(kind.share for kind in KINDS.values())
     kills = sum(kind.share for name, kind in KINDS.items() if "killed" in name)
     assert 190 * kills / share >= 100
+
+
+def serves(place: Path, arguments: Sequence[str]) -> None:
+    """Waits beside a process that it has started, which has started another."""
+    import os
+
+    if not os.fork():
+        os.fork()
+    time.sleep(5)
+
+
+def test_a_worker_is_what_a_server_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trial(tmp_path, monkeypatch, serves)
+    started = Running.start(made.source, made.place)
+    for how in ("worker", "server"):
+        while len(members := running._members(started.process)) < (2 if how == "worker" else 1):
+            time.sleep(0.01)
+        chosen = started._chosen(how, random.Random(0))
+        assert [members[process] == started.process for process in chosen] == [how == "server"]
+        started.signal(how, signal.SIGKILL, random.Random(0))
+    started.signal("group", signal.SIGKILL, random.Random(0))
+    assert started.end().code == -signal.SIGKILL
+
+
+def test_what_pythons_watcher_over_semaphores_writes_is_its_own() -> None:
+    watcher = (
+        "/lib/multiprocessing/resource_tracker.py:123: UserWarning: resource_tracker: process "
+        "died unexpectedly, relaunching.  Some resources might leak.\n  warnings.warn('it')\n"
+    )
+    other = 'Traceback (most recent call last):\n  File "/lib/{}", line 1, in main\n    x\n{}\n'
+    own = other.format("multiprocessing/resource_tracker.py", "KeyError: '/mp-1'")
+    assert not _without_tracker(Outcome(0, "", watcher + own + own)).is_unexpected
+    for text in (other.format("mixwise/x.py", "KeyError: '/mp-1'"), "a defect of mixwise\n"):
+        assert _without_tracker(Outcome(0, "", own + text + watcher)).is_unexpected
 
 
 def test_where_no_worker_is_there_none_is_killed(

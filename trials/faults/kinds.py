@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,10 @@ from trials.faults.running import Held, Loss, Running, compare, limit_memory, lo
 from trials.faults.slow_disk import can_be_slow, set_failing
 from trials.tiny_study import Outcome
 
-_UNREADABLE = ("is gone", "cannot be written", "cannot be read", "is missing", "bus error")
+_OF_TRACKER = re.compile(
+    r"[^\n]*resource_tracker: [^\n]*\n( [^\n]*\n)*"  # that the first one died
+    r"|Traceback [^\n]*\n( [^\n]*\n)*? [^\n]*resource_tracker\.py[^\n]*\n( [^\n]*\n)*KeyError[^\n]*"
+)
 YEAR = 365 * 24 * 3600.0
 
 
@@ -64,7 +68,7 @@ Fault = Callable[[Trial], Seen]
 
 
 def killed(how: str) -> Fault:
-    """SIGKILL at a random moment: of the whole group, the parent alone, or one worker."""
+    """SIGKILL at a random moment: of the whole group, the parent alone, a worker, or a server."""
 
     def fault(trial: Trial) -> Seen:
         running = Running.start(trial.source, trial.place)
@@ -73,8 +77,8 @@ def killed(how: str) -> Fault:
         before = look(trial.study)
         running.signal(how, signal.SIGKILL, trial.rng)
         ended = running.end()
-        is_told = how != "worker" or ended.code in (0, 1)
-        wrong = "" if is_told and not ended.is_unexpected else _said(ended)
+        is_told = how in ("group", "parent") or ended.code in (0, 1)
+        wrong = "" if is_told and not _without_tracker(ended).is_unexpected else _said(ended)
         return Seen(compare(before, look(trial.study)), wrong)
 
     return fault
@@ -122,7 +126,7 @@ def disk_lost(trial: Trial) -> Seen:
     ended = running.end()
     shutil.rmtree(trial.study, ignore_errors=True)  # what was written where no disk is
     away.rename(trial.study)
-    return replace(_refusal(ended, _UNREADABLE), loss=_loss(before, trial))
+    return replace(_unreadable(ended), loss=_loss(before, trial))
 
 
 def disk_failing(trial: Trial) -> Seen:
@@ -134,7 +138,7 @@ def disk_failing(trial: Trial) -> Seen:
     set_failing(trial.place, True)
     ended = running.end()
     set_failing(trial.place, False)
-    return replace(_refusal(ended, _UNREADABLE), loss=_loss(before, trial))
+    return replace(_unreadable(ended), loss=_loss(before, trial))
 
 
 def memory_limited(trial: Trial) -> Seen:
@@ -214,14 +218,24 @@ def _over(ended: Outcome) -> Seen:
     return Seen(wrong=wrong, is_over=True)
 
 
-def _refusal(ended: Outcome, words: tuple[str, ...]) -> Seen:
-    """A run that ended well, or in one line that names the true cause."""
+def _refusal(ended: Outcome, words: tuple[str, ...], is_told: bool = False) -> Seen:
+    """A run that ended well, was told of otherwise, or names the true cause in one line."""
     errors = [line for line in ended.err.splitlines() if line.startswith("mixwise: error")]
-    is_told = ended.code == 1 and bool(errors) and any(word in errors[0] for word in words)
-    if words is _UNREADABLE:  # what is read through memory ends the process
-        is_told |= ended.code == -signal.SIGBUS and "Bus error" in ended.err
+    is_told |= ended.code == 1 and bool(errors) and any(word in errors[0] for word in words)
     is_right = (ended.code == 0 or is_told) and not ended.is_unexpected
     return Seen(wrong="" if is_right else _said(ended), is_over=ended.code == 0)
+
+
+def _unreadable(ended: Outcome) -> Seen:
+    """A run that ended well, or says that its disk cannot be read."""
+    words = ("is gone", "cannot be written", "cannot be read", "is missing", "bus error")
+    is_bus_error = ended.code == -signal.SIGBUS and "Bus error" in ended.err  # of mapped memory
+    return _refusal(ended, words, is_bus_error)
+
+
+def _without_tracker(ended: Outcome) -> Outcome:
+    """What a command did, less what Python's next watcher over semaphores writes of the first's."""
+    return replace(ended, err=_OF_TRACKER.sub("", ended.err))
 
 
 def _loss(before: Held, trial: Trial) -> Loss:
@@ -265,7 +279,8 @@ _DISK = 64 * 2**20
 KINDS: Mapping[str, Kind] = {
     "killed, whole group": Kind(killed("group"), 40),
     "killed, parent alone": Kind(killed("parent"), 30),
-    "killed, one worker": Kind(killed("worker"), 30, n_workers=2),
+    "killed, one worker": Kind(killed("worker"), 22, n_workers=2),
+    "killed, one server": Kind(killed("server"), 8, n_workers=2),
     "SIGTERM": Kind(terminated, 20),
     "full disk": Kind(disk_filled, 10, disk_bytes=_DISK),
     "lost disk": Kind(disk_lost, 5),

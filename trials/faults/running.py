@@ -116,12 +116,25 @@ class Running:
         return False
 
     def signal(self, how: str, number: int, rng: random.Random) -> None:
-        """Send a signal to the whole ``group``, the ``parent`` alone, or one ``worker``."""
-        chosen = {"group": [-self.process], "parent": [self.process]}.get(how)
-        workers = _members(self.process) if how == "worker" else []
-        for each in chosen or rng.sample(workers, min(len(workers), 1)):
+        """Send a signal to a process, or to several.
+
+        Args:
+            how: The whole ``group``, the ``parent`` alone, one ``worker``, or one ``server``: what
+                Python starts beside the parent, to fork workers or to watch over semaphores.
+            number: Of the signal.
+            rng: Chooses one of several; where there is none, nothing is sent.
+        """
+        for each in self._chosen(how, rng):
             with contextlib.suppress(ProcessLookupError):  # ended a moment ago
                 os.kill(each, number)
+
+    def _chosen(self, how: str, rng: random.Random) -> list[int]:
+        if how in ("group", "parent"):
+            return [-self.process if how == "group" else self.process]
+        parents = _members(self.process)
+        is_server = {process: parent == self.process for process, parent in parents.items()}
+        able = [process for process in parents if is_server[process] == (how == "server")]
+        return rng.sample(able, min(len(able), 1))
 
     def end(self) -> Outcome:
         """Wait for the end; nothing of the group is left running."""
@@ -161,16 +174,16 @@ def _be(source: Path, place: Path, logs: Path, setup: Setup | None) -> None:
         os._exit(code)
 
 
-def _members(group: int) -> list[int]:
-    """Living processes of a group, its first left out."""
-    found = []
+def _members(group: int) -> dict[int, int]:
+    """Living processes of a group and the parent of each, the group's first left out."""
+    found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:  # gone by now
             continue
         if int(fields[2]) == group and fields[0] != "Z" and int(stat.parent.name) != group:
-            found.append(int(stat.parent.name))
+            found[int(stat.parent.name)] = int(fields[1])
     return found
 
 

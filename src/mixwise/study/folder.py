@@ -137,6 +137,14 @@ class StudyFolder:
             raise StudyError(_why_none(folder))
         return cls(folder, Path(content["recipe_folder"]))
 
+    def require_there(self) -> None:
+        """Refuse a folder that is gone, as where its disk was unmounted.
+
+        Raises:
+            FileNotFoundError: Names its file of facts.
+        """
+        (self.folder / STUDY_FILE).stat()
+
     @property
     def recipe_hash(self) -> str | None:
         """Hash of the recipe that the study was made with; None in a study of an older mixwise."""

@@ -150,10 +150,12 @@ class StudyRuns(ABC, Generic[OfKind]):
 
         Raises:
             StudyError: If it is not trained yet.
+            FileNotFoundError: If the study's folder is not there any more.
             DamagedError: If a file of it is not what was written.
         """
         checkpoint = open_trained(job, self._ledger, self._hash_file)
         if checkpoint is None:
+            self._study.require_there()
             raise StudyError(
                 f"{job.output}: {what} is not trained yet with these {self.made_with}: run "
                 f"`{self.how_to_train}` first"
