@@ -122,12 +122,11 @@ def rules_of(space: Bounded) -> list[Rule]:
     rows = zip(space.domains, space.lower, space.upper, corners, strict=True)
     for name, low, high, own in rows:
         fixed = space.fixed_by.get(name) if low == high else None
-        both = f"`{name}` = {low:.6g} ({fixed})"
+        both = fixed and f"`{name}` = {low:.6g} ({fixed})"
         if low > 0:
-            text = both if fixed else f"`{name}` ≥ {low:.6g} (min_share)"
-            rules.append(Rule(text, -own, -low))
+            rules.append(Rule(both or f"`{name}` ≥ {low:.6g} (min_share)", -own, -low))
         if high < 1:
-            text = both if fixed else f"`{name}` ≤ {high:.6g} (max_share or repetition)"
+            text = both or f"`{name}` ≤ {high:.6g} (max_share or repetition)"
             rules.append(Rule(text, own, high))
     for limit in space.limits:
         row, (least, most) = np.asarray(limit.coefficients), limit.cutting

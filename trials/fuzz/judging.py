@@ -30,7 +30,7 @@ from trials.fuzz.guard import Guard
 from trials.fuzz.kinds import Kind, make_input, place_input
 
 HANG_SECONDS = 10.0  # of processor time
-_DEAD_SECONDS = 90.0  # without a new input, by the clock: machines may be busy
+_DEAD_SECONDS = 90.0  # without a new input, less those in which it waited for a processor
 _MEMORY_BYTES = 3 * 2**30  # beyond what was there before
 _LONGEST_TEXT = 4000  # characters of an error's line
 
@@ -89,19 +89,29 @@ def _watch_child(
         except BaseException:
             traceback.print_exc()
             os._exit(70)
-    last, since = board[:8], time.monotonic()
+    last, since = board[:8], _own_seconds(process)
     while True:
         done, status = os.waitpid(process, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
             return None if code == 0 else f"the process ended with {code}"
         if board[:8] != last:
-            last, since = board[:8], time.monotonic()
-        elif time.monotonic() - since > _DEAD_SECONDS:
+            last, since = board[:8], _own_seconds(process)
+        elif _own_seconds(process) - since > _DEAD_SECONDS:
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
             return f"stood still for {_DEAD_SECONDS:.0f} s"
         time.sleep(0.01)
+
+
+def _own_seconds(process: int) -> float:
+    """The clock, less the time in which a process could run and no processor was free (Linux)."""
+    now = time.monotonic()
+    try:
+        waited = int(Path(f"/proc/{process}/schedstat").read_text().split()[1])  # nanoseconds
+    except (OSError, IndexError):
+        return now
+    return now - waited / 1e9
 
 
 def _be_child(kind: Kind, numbers: range, seed: int, folder: Path, board: mmap.mmap) -> None:
