@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,13 +39,12 @@ from mixwise.evaluation.suite import EvaluationSuite
 from mixwise.files import HashFile, hash_file
 from mixwise.kinds import KINDS
 from mixwise.kinds.generation import GenerationKeys
-from mixwise.kinds.labels import LabelKeys
 from mixwise.label_heads import LabelHead, LabelHeads
 from mixwise.merging.kept_heads import KeptHeads
 from mixwise.mixture import Mixture, MixtureSpace
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.progress import OnProgress, silent
-from mixwise.recipe import Portion, Recipe, TextSource, portions
+from mixwise.recipe import Portion, Recipe, TextSource
 from mixwise.records.record import Document
 from mixwise.section import Section
 from mixwise.share_units import ShareUnit, convert_shares
@@ -54,14 +52,8 @@ from mixwise.study.brought_experts import BroughtExperts
 from mixwise.study.contamination import SetLeaks, find_leaks
 from mixwise.study.horizons import Horizons, plan_horizons
 from mixwise.study.kept_runs import KeptRuns
-from mixwise.study.label_names import (
-    choose_head,
-    name_heads,
-    name_labels,
-    read_labels,
-    read_numbered,
-)
 from mixwise.study.opened_base import OpenedBase
+from mixwise.study.opened_heads import OpenedHeads
 from mixwise.study.sources import OpenedSources
 from mixwise.study.token_needs import unmet_token_needs
 
@@ -113,6 +105,8 @@ class Inputs:
             trust_remote_code=settings.trust_remote_code,
             hash_file=hash_file,
         )
+        self._sources = OpenedSources(recipe, settings.recipe_folder, settings.cache, on_progress)
+        self._label_heads = OpenedHeads(recipe, settings.recipe_folder, self._base, self._sources)
         self._experts = BroughtExperts(
             recipe,
             settings.recipe_folder,
@@ -122,8 +116,6 @@ class Inputs:
         )
         self._corpora: dict[str, Corpus] = {}
         self._encoders: dict[LabelHead, Encoder] = {}
-        self._heads: dict[str, LabelHead] = {}  # of sets outside the domains
-        self._sources = OpenedSources(recipe, settings.recipe_folder, settings.cache, on_progress)
 
     @property
     def base_folder(self) -> Path:
@@ -150,37 +142,10 @@ class Inputs:
         """See `OpenedBase.context_tokens`."""
         return self._base.context_tokens
 
-    @cached_property
+    @property
     def heads(self) -> LabelHeads:
-        """The heads of the base; one without outputs for a task without labels.
-
-        Raises:
-            RecipeError: If the base's outputs are not those of the data's labels.
-        """
-        if not self._task.has_labels:
-            return LabelHeads.shared(())
-        if self.recipe.labels == "per-domain":
-            domains = self.recipe.domain_names
-            return name_heads(
-                self.config.id2label,
-                {name: self._read_labels(name) for name in domains},
-                {name: self._read_numbered(name) for name in domains},
-            )
-        names = self.recipe.tokenised_sets
-        found = itertools.chain.from_iterable(map(self._read_labels, names))
-        numbered = itertools.chain.from_iterable(map(self._read_numbered, names))
-        return LabelHeads.shared(name_labels(self.config.id2label, found, numbered))
-
-    def _read_labels(self, name: str) -> Iterator[str]:
-        """The label of every row of a domain or set; opened when the first is asked for."""
-        folder = self.settings.recipe_folder
-        for each in self.portions(name):
-            yield from read_labels(each.source, folder, each.key)
-
-    def _read_numbered(self, name: str) -> Iterator[tuple[str, ...]]:
-        """Names of labels as each source of a domain or set numbers them; opened likewise."""
-        for each in self.portions(name):
-            yield read_numbered(each.source, each.key)
+        """See `OpenedHeads.heads`."""
+        return self._label_heads.heads
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -188,37 +153,13 @@ class Inputs:
         return self.heads.names
 
     def head_of(self, name: str) -> LabelHead:
-        """The outputs that answer for a domain or evaluation set of a task with labels.
+        """See `OpenedHeads.of`."""
+        return self._label_heads.of(name)
 
-        Raises:
-            RecipeError: If the domains have heads of their own, and the set's labels fit none of
-                them, or several, and the recipe names none.
-        """
-        if self.heads.is_shared:
-            return self.heads.heads[0]
-        if name in self.recipe.domains:
-            return self.heads.of(name)
-        if name not in self._heads:
-            keys = self.recipe.evaluation.sets[name].own
-            named = keys.head if isinstance(keys, LabelKeys) else None
-            self._heads[name] = (
-                choose_head(self.heads, self._read_labels(name), self.key(name))
-                if named is None
-                else self.heads.of(named)
-            )
-        return self._heads[name]
-
-    @cached_property
+    @property
     def kept_heads(self) -> KeptHeads | None:
-        """Rows of the base's head that each domain keeps in a merge; None where none does.
-
-        Raises:
-            CheckpointError: If it is not known which tensors have a row for each label.
-        """
-        if self.heads.is_shared:
-            return None
-        rows = {name: self.heads.of(name).outputs for name in self.recipe.domains}
-        return KeptHeads(self._base.label_tensors, rows)
+        """See `OpenedHeads.kept`."""
+        return self._label_heads.kept
 
     @property
     def start_of_text(self) -> int | None:
@@ -268,7 +209,7 @@ class Inputs:
 
     def portions(self, name: str) -> tuple[Portion, ...]:
         """The sources that a domain or evaluation set is made of."""
-        return portions(self.source(name), self.key(name))
+        return self._sources.portions(name)
 
     def records(self, name: str) -> Iterator[Any]:
         """The records of a domain or evaluation set, conversations as documents."""

@@ -8,7 +8,7 @@ from mixwise.data.hub import KeptStream, keep_stream
 from mixwise.data.recognition import recognise_source
 from mixwise.errors import RecipeError
 from mixwise.progress import OnProgress
-from mixwise.recipe import Recipe, TextSource
+from mixwise.recipe import Portion, Recipe, TextSource, portions
 from mixwise.records.formats import FORMATS
 
 
@@ -48,6 +48,10 @@ class OpenedSources:
         if name not in self._known:
             self._known[name] = self._open(name)
         return self._known[name]
+
+    def portions(self, name: str) -> tuple[Portion, ...]:
+        """The sources that a domain or evaluation set is made of."""
+        return portions(self.source(name), self.key(name))
 
     def _open(self, name: str) -> TextSource:
         source, key = self._recipe.source(name), self.key(name)
