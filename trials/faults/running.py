@@ -23,7 +23,7 @@ from trials.tiny_study import Outcome, arguments_of, run_cli
 
 Setup = Callable[[], None]
 _LONGEST_SECONDS = 900.0  # of one run, on a busy machine
-_ORPHAN_SECONDS = 20.0  # that workers may take to see that their parent is gone
+_ORPHAN_SECONDS = 60.0  # that a server which still imports may take to see that its parent is gone
 
 
 @dataclass(frozen=True)
