@@ -21,6 +21,7 @@ from mixwise.errors import MixwiseWarning, ResourceError, TrainingError
 OnStep = Callable[[int], None]
 MAIN = """\
 import sys
+import threading
 from mixwise.engine import local
 from mixwise.engine.local import LocalEngine
 from tests.engine.test_local import ignore, write_forever
@@ -33,6 +34,7 @@ if __name__ == "__main__":
 
 SIGNALLED = """\
 import sys
+import threading
 from mixwise.engine import local
 from mixwise.engine.local import LocalEngine
 from mixwise.interrupts import Interrupted, listening
@@ -169,6 +171,29 @@ def test_a_killed_server_of_workers_is_a_clear_error(
     monkeypatch.setattr("mixwise.engine.local.ProcessPoolExecutor.submit", submit)
     with pytest.raises(ResourceError, match="a worker process was killed"):
         list(engine.run(kill_itself, [1], ignore))
+
+
+def test_whoever_interrupts_the_start_of_a_worker_waits_for_it(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    steps = []
+
+    def submit(*arguments: object) -> None:
+        begun.set()
+        time.sleep(0.3)
+        steps.append("started")
+
+    def interrupt() -> None:
+        begun.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("mixwise.engine.local.ProcessPoolExecutor.submit", submit)
+    monkeypatch.setattr(engine, "close", lambda: steps.append("closed"))
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(engine.run(square, [1], ignore))
+    assert steps == ["started", "closed"]
 
 
 def test_a_killed_worker_is_a_clear_error(engine: LocalEngine) -> None:

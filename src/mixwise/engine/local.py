@@ -24,7 +24,13 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -119,12 +125,20 @@ class LocalEngine:
                 self.close()
 
     def _submit(self, call: Callable[[], _Done[Result]]) -> Future[_Done[Result]]:
-        """Hand a job over; the first one starts the workers, by a server that may be killed too."""
+        """Hand a job over; the first ones start the workers, by a server that may be killed too.
+
+        Whoever interrupts that waits for its end: a worker that is started by half would look for
+        what its parent, gone by then, shares with it.
+        """
         try:
-            return self._pool().submit(call)
+            with ThreadPoolExecutor(1) as starter:
+                return starter.submit(self._pool().submit, call).result()
         except (EOFError, ConnectionError):
             self.close()
             raise WorkerKilledError(_KILLED) from None
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Stop the workers; jobs that have not begun are dropped."""
