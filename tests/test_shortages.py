@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mixwise.errors import MixwiseError, StudyError
-from mixwise.shortages import explain_failed_write, explain_shortage
+from mixwise.errors import MixwiseError, ResourceError, StudyError
+from mixwise.shortages import explain_failed_write, explain_shortage, find_shortage
 
 FULL = [
     OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
@@ -20,6 +20,8 @@ FULL = [
 SHORT = [
     MemoryError(),
     OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    RuntimeError("can't start new thread"),
+    ImportError("libx.so: failed to map segment from shared object"),
     RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
 ]
 
@@ -71,3 +73,18 @@ def test_a_place_for_reading_alone_is_no_full_disk() -> None:
     assert str(error).startswith("s: cannot be written (Read-only file system)")
     assert "free space" not in str(error)
     assert isinstance(error, MixwiseError)
+
+
+def test_memory_is_found_behind_an_error_that_does_not_name_it() -> None:
+    behind = StudyError("its tensors cannot be loaded")
+    behind.__context__ = RuntimeError("can't start new thread")
+    assert "not enough memory (can't start new thread)" in str(find_shortage(behind))
+    assert find_shortage(StudyError("its tensors cannot be loaded")) is None
+    behind.__context__ = ValueError("another cause")
+    assert find_shortage(behind) is None
+
+
+def test_an_error_that_names_the_shortage_is_left_as_it_is() -> None:
+    error = ResourceError("the GPU is full: lower the batch")
+    error.__cause__ = MemoryError()
+    assert find_shortage(error) is None

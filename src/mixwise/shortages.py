@@ -27,6 +27,8 @@ _MEMORY_SIGNS = (
     "Cannot allocate memory",
     "bad_alloc",
     "Unable to allocate",
+    "can't start new thread",
+    "failed to map segment from shared object",
 )
 _LOST = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO)  # of a file
 _READ_ONLY_SIGNS = ("Read-only file system", "readonly database")
@@ -64,7 +66,7 @@ def is_short_of_memory(error: BaseException) -> bool:
     """Whether an error says that there is no memory left, on this machine or on a GPU."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    is_known = isinstance(error, RuntimeError | OSError)
+    is_known = isinstance(error, RuntimeError | OSError | ImportError)
     return is_known and any(sign in str(error) for sign in _MEMORY_SIGNS)
 
 
@@ -109,6 +111,29 @@ run the same command again; nothing that was finished is lost
             "is lost"
         )
     return None
+
+
+def find_shortage(error: BaseException) -> ResourceError | None:
+    """The lack of memory behind an error, whoever has put it into other words since.
+
+    Args:
+        error: What was raised; what it was raised from or beside is looked at too. One that says
+            already what there is too little of is left as it is.
+
+    Example:
+        >>> try:
+        ...     raise MemoryError
+        ... except MemoryError:
+        ...     try:
+        ...         raise ValueError("cannot be loaded") from None
+        ...     except ValueError as error:
+        ...         print(str(find_shortage(error))[:17])
+        not enough memory
+    """
+    found: BaseException | None = None if isinstance(error, ResourceError) else error
+    while found is not None and not is_short_of_memory(found):
+        found = found.__cause__ or found.__context__
+    return None if found is None else explain_shortage(found)
 
 
 def explain_failed_write(error: BaseException, place: Path | str) -> ResourceError:

@@ -146,7 +146,8 @@ def memory_limited(trial: Trial) -> Seen:
     before = look(trial.study)
     most = trial.rng.choice((16, 48, 96, 160, 256)) * 2**20
     ended = Running.start(trial.source, trial.place, limit_memory(most)).end()
-    return replace(_refusal(ended, ("memory",)), loss=_loss(before, trial))
+    has_aborted = ended.code == -signal.SIGABRT and "memory allocation of" in ended.err  # in Rust
+    return replace(_refusal(ended, ("memory",), has_aborted), loss=_loss(before, trial))
 
 
 def read_only(trial: Trial) -> Seen:

@@ -16,7 +16,7 @@ from mixwise.console.notices import showing_warnings
 from mixwise.console.text import let_output_spell, print_errors, print_json, print_note
 from mixwise.errors import MixwiseError, first_line
 from mixwise.interrupts import Interrupted, listening
-from mixwise.shortages import explain_shortage
+from mixwise.shortages import explain_shortage, find_shortage
 
 _USAGE = 2
 
@@ -41,11 +41,11 @@ def run_to_exit_code(command: Callable[[], object]) -> int:
         print_note(str(stopped))
         return stopped.exit_code
     except MixwiseError as error:
-        return _fail(error)
+        return _fail(find_shortage(error) or error)
     except Exception as error:
         if _is_of_usage(error):
             return _explain_usage(error)
-        shortage = explain_shortage(error)
+        shortage = explain_shortage(error) or find_shortage(error)
         if shortage is not None:
             return _fail(shortage)
         if os.environ.get("MIXWISE_TRACEBACK"):

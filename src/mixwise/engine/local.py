@@ -44,6 +44,7 @@ from mixwise.engine.main_script import require_loaded_script, unloaded_script
 from mixwise.engine.protocol import Finished, Job, OnStep, Result, Stopped
 from mixwise.engine.worker_cache import give_memory_back, keeps_something
 from mixwise.errors import MixwiseWarning, ResourceError
+from mixwise.shortages import find_shortage
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 30.0  # for a snapshot; schedulers kill after as long
@@ -325,7 +326,10 @@ def _call(
         with keeping_warnings(texts):
             return _Done(function(job, on_step), tuple(texts))
     except Exception as error:
-        setattr(error, _WARNINGS, tuple(texts))
+        shortage = find_shortage(error)  # what lies behind an error stays in this process
+        setattr(shortage or error, _WARNINGS, tuple(texts))
+        if shortage is not None:
+            raise shortage from error
         raise
     finally:
         _worker.is_busy = False
