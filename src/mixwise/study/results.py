@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import Literal
 
 from mixwise.decision.binding import Binding
 from mixwise.decision.bootstrap import Standing
@@ -236,11 +237,19 @@ class ValidationFound:
 
 @dataclass(frozen=True, slots=True)
 class FinalFound:
-    """``final.json``: the recommendation (first) and the baselines, trained for real."""
+    """``final.json``: the recommendation (first) and the baselines, trained for real.
+
+    Args:
+        seeds: Of the runs.
+        rows: Each mixture by both answers.
+        outcome: Whether the first won.
+        start: What the runs began at; predictions are of runs from the base.
+    """
 
     seeds: tuple[int, ...]
     rows: tuple[BothAnswers, ...]
     outcome: Outcome
+    start: Literal["base", "merged"] = "base"
 
     def __post_init__(self) -> None:
         if not self.rows:
