@@ -1,7 +1,7 @@
 """Regret against price: mixwise and published methods on beds of short experts, table and plot.
 
     python -m benchmarks.price [--draws 24]
-    python -m benchmarks.price --tune
+    python -m benchmarks.price --tune [--only NAMES]
 
 Method:
     At each price, every method buys what the price allows on every bed (`benchmarks.price_beds`)
@@ -241,14 +241,17 @@ def main() -> None:
     parser.add_argument(
         "--tune", action="store_true", help="variants on development beds; nothing is written"
     )
+    parser.add_argument(
+        "--only", default="", help="part of the methods' names; every bed counts; keeps nothing"
+    )
     options = parser.parse_args()
-    rivals = VARIANTS if options.tune else RIVALS
+    rivals = tuple(r for r in (VARIANTS if options.tune else RIVALS) if options.only in r.name)
     names = [name for name in BEDS if table(name).is_file()]
     if options.tune:
         names = [name for name in names if BEDS[name] == "development"]
     found = {name: attempts(Bed(name), rivals, options.draws) for name in names}
     _print_all(found, rivals)
-    if options.tune:
+    if options.tune or options.only:
         return
     rows = [row for name in names for row in found[name]]
     print(f"\nwhat a budget buys, {', '.join(names)}\n\n{budget_table(rows)}\n")

@@ -29,10 +29,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from benchmarks.horizon_law import fit_horizon_law
+from benchmarks.log_linear_law import fit_law
 from benchmarks.price_beds import Offer
 from benchmarks.price_mixwise import by_mixwise
 from benchmarks.purse import OverspentError, objective
-from benchmarks.surrogates import Predict, fit_law, fit_line, fit_trees
+from benchmarks.surrogates import Predict, fit_line, fit_trees
 from benchmarks.truth.horizons import BATCH, LENGTH
 from benchmarks.truth.pool import load_pool
 

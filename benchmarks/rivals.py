@@ -30,9 +30,10 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from benchmarks.log_linear_law import fit_law
 from benchmarks.mixwise_pick import MERGED_SHARE, by_mixwise
 from benchmarks.purse import OverspentError, Pick, Purse, objective
-from benchmarks.surrogates import Trees, fit_law, fit_line, fit_noisy_process, fit_trees
+from benchmarks.surrogates import Trees, fit_line, fit_noisy_process, fit_trees
 from benchmarks.truth.pool import available_shares
 
 from mixwise.mixture import Mixture

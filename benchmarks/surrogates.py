@@ -4,21 +4,13 @@ Notation:
     λ: shares, ``(n, d)``.  y: losses, ``(n, sets)``, one regression per column.
 
 Method:
-    trees: LightGBM.  line: ridge regression on λ.  law: y = exp(a) + exp(b·λ), where shares that
-    add up to 1 make a constant factor part of b; a and b by the Huber loss, the best of three
-    starts.  process: Gaussian process (`mixwise.search.surrogates`), noise and curvature by
-    evidence.
+    trees: LightGBM.  line: ridge regression on λ.  process: Gaussian process
+    (`mixwise.search.surrogates`), noise and curvature by evidence. The log-linear law has a file of
+    its own, `benchmarks.log_linear_law`.
 
 Source:
-    Liu et al. 2024 (RegMix, arXiv 2407.01492): trees and line; Ye et al. 2024 (arXiv 2403.16952,
-    eq. 1): the law, fitted as in Olmix (arXiv 2602.12237; its code's `LogLinearRegressor`);
-    Rasmussen and Williams 2006: the process.
-
-Departures:
-    Olmix takes a fixed number of steps of L-BFGS in float32 from 300 points, of which it gives the
-    domain with the metric's number a negative b. Here the same loss is minimised to convergence as
-    non-linear least squares: three starts meet in one law, of less loss than Olmix' own, in a
-    twentieth of the time of one of its starts.
+    Liu et al. 2024 (RegMix, arXiv 2407.01492): trees and line; Rasmussen and Williams 2006: the
+    process.
 """
 
 from __future__ import annotations
@@ -28,16 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
 
 from mixwise.search.surrogates.gaussian_process import JUMPING_KERNELS, KERNELS, Evidence, fit_all
 
 Array = npt.NDArray[np.float64]
 Predict = Callable[[Array], Array]
 _RIDGE = 1e-2  # of the line, against shares of order 1
-_LAW_STARTS = (-2.0, -0.25, 1.5)  # of a
-_LARGEST = 50.0  # exponent
-_HUBER = 0.02  # where the loss turns from squares to sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,36 +81,6 @@ def fit_line(shares: Array, values: Array, ridge: float = _RIDGE) -> Predict:
     mean = values.mean(axis=0)
     coefficients = _solve_ridge(shares, values - mean, ridge)
     return lambda points: np.asarray(mean + points @ coefficients)
-
-
-def fit_law(shares: Array, values: Array) -> Predict:
-    """The log-linear law of each column."""
-    laws = np.array([_fit_one_law(shares, column) for column in values.T])
-    return lambda points: np.asarray(np.exp(laws[:, 0]) + np.exp(points @ laws[:, 1:].T))
-
-
-def _fit_one_law(shares: Array, column: Array) -> Array:
-    """The a and b of the least Huber loss, ``(1 + d,)``."""
-    rng = np.random.default_rng(0)
-
-    def missed(law: Array) -> Array:
-        return np.asarray(_exp(law[0]) + _exp(shares @ law[1:]) - column)
-
-    def slopes(law: Array) -> Array:
-        floor = np.full((len(column), 1), _exp(law[0]))
-        return np.hstack([floor, _exp(shares @ law[1:])[:, None] * shares])
-
-    starts = [np.append(a, 0.1 * rng.random(shares.shape[1])) for a in _LAW_STARTS]
-    found = [
-        least_squares(missed, start, slopes, loss="huber", f_scale=_HUBER, x_scale="jac")
-        for start in starts
-    ]
-    return np.asarray(min(found, key=lambda each: float(each.cost)).x)
-
-
-def _exp(exponent: Array) -> Array:
-    """Of steps too long to be taken, a number still."""
-    return np.asarray(np.exp(np.minimum(exponent, _LARGEST)))
 
 
 def fit_process(shares: Array, values: Array, *, is_exact: bool = True) -> Predict:

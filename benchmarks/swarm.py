@@ -28,7 +28,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from benchmarks.claims import Claim, save_claims
-from benchmarks.surrogates import fit_law, fit_line
+from benchmarks.log_linear_law import fit_law
+from benchmarks.surrogates import fit_line
 from scipy.stats import spearmanr
 
 from mixwise.objective import Direction

@@ -110,6 +110,10 @@ def test_what_was_reached_is_printed_with_or_without_baselines(capsys: Capture) 
     assert second.startswith("The recommendation WON in real training; margins")
     row = replace(final.rows[0], runs=final.rows[0].runs[:1])
     objective = ObjectiveFacts("mean", (ObjectiveTerm("math/loss", "min", 1.0, 3.5, 0.5),))
+    print_final(replace(final, start="merged"))
+    warm = capsys.readouterr().out
+    assert warm.startswith("Trained on from the merged experts, the recommended mixture reached")
+    assert " What was predicted is for a run from the base." in " ".join(warm.split())
     print_final(replace(final, rows=(row,), outcome=Outcome("unknown", None, ())), objective)
     assert capsys.readouterr().out == (
         "Trained, the recommended mixture reached an objective of 1.125 (one seed): math/loss "

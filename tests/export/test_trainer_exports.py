@@ -149,10 +149,11 @@ def test_kept_conversations_of_three_formats_become_lists_of_messages(pico: Path
     info = delivered(study, recommendation, "llamafactory")
     described = json.loads(info.beside[0].path.read_text())
     assert [described[name]["formatting"] for name in kinds] == ["openai", "sharegpt", "alpaca"]
-    asked: tuple[RowsFormat | None, ...] = (None, "jsonl")
-    for rows_format in asked:
-        with pytest.raises(RecipeError, match=r"Megatron.* takes no rows that are alpaca and chat"):
-            delivered(study, recommendation, "megatron", rows_format)
+    asked: tuple[RowsFormat | None, ...] = (None, "jsonl", "parquet")
+    for rows_format in asked:  # nor is another format or one kind advised, which is refused next
+        for to in ("megatron", "nemo", "olmo-core"):
+            with pytest.raises(RecipeError, match=r"takes no chat records: export the stream"):
+                delivered(study, recommendation, to, rows_format)
 
 
 def test_what_a_trainer_cannot_be_told_is_refused_and_can_be_written(pico: Path) -> None:

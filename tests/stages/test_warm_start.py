@@ -10,8 +10,10 @@ from safetensors.torch import load_file
 from tests.conftest import RECIPE
 
 from mixwise.errors import RecipeError
+from mixwise.mixture import Mixture
 from mixwise.problem.settings import parse_settings
 from mixwise.recipe import load_recipe
+from mixwise.tracking.study import TrackedStudy
 
 Cli = Callable[..., tuple[int, str, str]]
 WARM = "final: {start: merged, baselines: [uniform], seeds: 1}\n"
@@ -30,13 +32,21 @@ def write(pico: Path, final: str, **changes: str) -> Path:
 
 
 def test_the_final_run_goes_on_from_the_merge_of_its_mixture(
-    pico: Path, tmp_path: Path, mixwise: Cli
+    pico: Path, tmp_path: Path, mixwise: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[str] = []  # mixtures of which tools hear that the study is for them
+
+    def run_of(_: TrackedStudy, kind: str, key: str, mixture: Mixture, seed: int) -> None:
+        told.extend([str(mixture)] * (kind == "final"))
+
+    monkeypatch.setattr(TrackedStudy, "run_of", run_of)
     recipe = write(pico, WARM)
     study = tmp_path / "study"
     code, out, err = mixwise("run", recipe, "--study", study, "--json")
     assert code == 0, err
     found = json.loads(out)
+    assert json.loads((study / "final.json").read_text())["start"] == "merged"
+    assert set(told) == {str(Mixture(tuple(found["mixture"]), tuple(found["mixture"].values())))}
     shares = ",".join(f"{name}={share!r}" for name, share in found["mixture"].items() if share)
     assert mixwise("merge", study, "--mixture", shares, "--to", tmp_path / "merged")[0] == 0
     merge = load_file(tmp_path / "merged" / "model.safetensors")

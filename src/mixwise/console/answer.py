@@ -275,9 +275,12 @@ def print_final(final: FinalFound, objective: ObjectiveFacts | None = None) -> N
         f"{term.metric} {fmean(run.metrics[term.metric] for run in runs):.3f}"
         for term in (objective.heaviest(_MOST_NAMED) if objective else ())
     ]
+    is_warm = final.start == "merged"
+    how = "Trained on from the merged experts" if is_warm else "Trained"
     print_text(
-        f"Trained, the recommended mixture reached an objective of {reached:.3f} ({of})"
+        f"{how}, the recommended mixture reached an objective of {reached:.3f} ({of})"
         f"{': ' + ', '.join(metrics) if metrics else ''}."
+        f"{' What was predicted is for a run from the base.' * is_warm}"
     )
     if final.outcome.margins:
         print_outcome(final.outcome)

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mixwise.data.whole_rows import WholeRow
-from mixwise.errors import DataError
-from mixwise.export.trainers.trainer import Layout
+from mixwise.errors import DataError, RecipeError
+from mixwise.export.handover import HandedSource, Handover
+from mixwise.export.trainers.trainer import Layout, Trainer, is_read_as_it_stands
 from mixwise.records.conversation import Conversation, Turn
 from mixwise.records.record import Document
 
@@ -35,6 +36,7 @@ RECORDS: Mapping[Layout, str] = {
     "messages": "chat",
     "sharegpt": "sharegpt",
 }
+_LAYOUTS: tuple[Layout, ...] = ("as it stands", "text", "prompt-completion", "messages")
 _SPEAKERS = {
     "system": "system",
     "developer": "system",
@@ -42,6 +44,40 @@ _SPEAKERS = {
     "assistant": "gpt",
     "tool": "observation",
 }
+
+
+def choose_layout(handover: Handover, trainer: Trainer | None) -> Layout:
+    """The first layout that holds the rows of all domains and that the trainer reads.
+
+    Raises:
+        RecipeError: If there is none.
+    """
+    sources = [source for domain in handover.domains for source in domain.sources]
+    layouts = trainer.layouts if trainer else _LAYOUTS
+    for layout in layouts:
+        if _holds(layout, sources, trainer):
+            return layout
+    reader = trainer.title if trainer else "one file"
+    for source in sources:
+        if not any(_holds(layout, [source], trainer) for layout in layouts):
+            raise RecipeError(
+                f"`export`: {reader} takes no {source.records} records: export the stream of "
+                "tokens (`--to stream`)"
+            )
+    kinds = {source.records for source in sources}
+    raise RecipeError(
+        f"`export`: {reader} takes no rows that are {' and '.join(sorted(kinds))} records "
+        "together: export domains of one kind, or the stream of tokens (`--to stream`)"
+    )
+
+
+def _holds(layout: Layout, sources: Sequence[HandedSource], trainer: Trainer | None) -> bool:
+    """Whether a file of this layout has a place for rows of all sources, and is read."""
+    first = sources[0]
+    if layout == "as it stands":
+        alike = all((s.records, s.fields) == (first.records, first.fields) for s in sources)
+        return alike and (trainer is None or is_read_as_it_stands(first, trainer.reads))
+    return {source.records for source in sources} <= set(KINDS[layout])
 
 
 def values_of(row: WholeRow, layout: Layout) -> Mapping[str, Any]:

@@ -15,18 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from mixwise.errors import RecipeError
+from mixwise.errors import RecipeError, printable
 from mixwise.export.chosen_rows import ChosenRows, Indices, choose_rows, order_rows
 from mixwise.export.exporter import Delivery, SideFile
 from mixwise.export.handover import HandedDomain, HandedSource, Handover, LongRows, RowCounts
-from mixwise.export.layouts import FIELDS, KINDS, RECORDS, values_of
+from mixwise.export.layouts import FIELDS, RECORDS, choose_layout, values_of
 from mixwise.export.row_file import row_spool, write_jsonl, write_parquet
-from mixwise.export.trainers.trainer import Layout, Trainer, is_read_as_it_stands
+from mixwise.export.trainers.trainer import (
+    Layout,
+    Trainer,
+    unreadable_sign,
+)
 from mixwise.export.training_rows import training_rows
 from mixwise.study.session import Workspace
 
 _MIXTURE = "mixture"  # name of the one dataset
-_LAYOUTS: tuple[Layout, ...] = ("as it stands", "text", "prompt-completion", "messages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ def materialise(
     layout = choose_layout(handover, trainer)
     if trainer is not None:
         _require_one_learning(handover)
+        _require_file(delivery, trainer)
     lengths = _lengths(handover, workspace, trainer.long_rows if trainer else "whole")
     chosen = _choose(handover, lengths)
     written = _tokens(chosen, lengths)
@@ -91,6 +95,19 @@ def _require_one_learning(handover: Handover) -> None:
         )
 
 
+def _require_file(delivery: Delivery, trainer: Trainer) -> None:
+    if f".{delivery.rows}" not in trainer.reads.suffixes:
+        raise RecipeError(
+            f"`--materialise {delivery.rows}`: {trainer.title} reads "
+            f"{', '.join(trainer.reads.suffixes)}: use `--materialise jsonl`"
+        )
+    if odd := unreadable_sign(delivery.rows_file):
+        raise RecipeError(
+            f"`--materialise`: {trainer.title} takes paths without {odd}, but the rows go to "
+            f"{printable(str(delivery.rows_file))}: name another place with `--output`"
+        )
+
+
 def _choose(handover: Handover, lengths: Mapping[str, Indices]) -> ChosenRows:
     seed = handover.seed
     rows = {d.name: choose_rows(lengths[d.name], d.tokens, d.name, seed) for d in handover.domains}
@@ -100,36 +117,6 @@ def _choose(handover: Handover, lengths: Mapping[str, Indices]) -> ChosenRows:
             "raise it"
         )
     return order_rows(rows, seed)
-
-
-def choose_layout(handover: Handover, trainer: Trainer | None) -> Layout:
-    """The first layout that holds the rows of all domains and that the trainer reads.
-
-    Raises:
-        RecipeError: If there is none.
-    """
-    sources = [source for domain in handover.domains for source in domain.sources]
-    kinds = {source.records for source in sources}
-    alike = all(
-        (each.records, each.fields) == (sources[0].records, sources[0].fields) for each in sources
-    )
-    for layout in trainer.layouts if trainer else _LAYOUTS:
-        if layout == "as it stands":
-            reads = trainer is None or is_read_as_it_stands(sources[0], trainer.reads)
-            if alike and reads:
-                return layout
-        elif kinds <= set(KINDS[layout]):
-            return layout
-    reader = trainer.title if trainer else "one file"
-    if len(kinds) == 1:
-        raise RecipeError(
-            f"`export`: {reader} takes no {kinds.pop()} records: export the stream of tokens "
-            "(`--to stream`)"
-        )
-    raise RecipeError(
-        f"`export`: {reader} takes no rows that are {' and '.join(sorted(kinds))} records "
-        "together: export domains of one kind, or the stream of tokens (`--to stream`)"
-    )
 
 
 def _lengths(handover: Handover, workspace: Workspace, long_rows: LongRows) -> dict[str, Indices]:

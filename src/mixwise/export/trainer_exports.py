@@ -9,14 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mixwise.errors import RecipeError, printable
+from mixwise.errors import RecipeError
 from mixwise.export.exporter import Delivery, Export, Exporter, SideFile, share_facts
 from mixwise.export.from_study import make_handover
 from mixwise.export.handover import Handover
-from mixwise.export.materialise import choose_layout, materialise
+from mixwise.export.layouts import choose_layout
+from mixwise.export.materialise import materialise
 from mixwise.export.trainers import csv_table
 from mixwise.export.trainers.head import comment_lines
-from mixwise.export.trainers.trainer import Trainer, require_readable, unreadable_sign
+from mixwise.export.trainers.trainer import Trainer, require_readable
 from mixwise.study.results import Recommendation
 from mixwise.study.session import Workspace
 
@@ -67,7 +68,6 @@ def hand_over(
     if delivery.rows is None:
         _require_readable(handover, trainer)
     else:
-        _require_file(delivery, trainer)
         made = materialise(handover, workspace, delivery, trainer)
         handover, beside = made.handover, (made.file,)
         facts |= made.facts
@@ -86,19 +86,6 @@ def _require_readable(handover: Handover, trainer: Trainer) -> None:
     except RecipeError:
         choose_layout(handover, trainer)  # written rows are no remedy where this refuses too
         raise
-
-
-def _require_file(delivery: Delivery, trainer: Trainer) -> None:
-    if f".{delivery.rows}" not in trainer.reads.suffixes:
-        raise RecipeError(
-            f"`--materialise {delivery.rows}`: {trainer.title} reads "
-            f"{', '.join(trainer.reads.suffixes)}: use `--materialise jsonl`"
-        )
-    if odd := unreadable_sign(delivery.rows_file):
-        raise RecipeError(
-            f"`--materialise`: {trainer.title} takes paths without {odd}, but the rows go to "
-            f"{printable(str(delivery.rows_file))}: name another place with `--output`"
-        )
 
 
 def _text_file(path: Path, text: str) -> SideFile:

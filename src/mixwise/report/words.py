@@ -21,6 +21,7 @@ from mixwise.report.numbers import (
 )
 from mixwise.share_units import UNIT_WORDS
 from mixwise.study.results import (
+    FinalFound,
     ObjectiveTerm,
     Recommendation,
     ReferenceForecast,
@@ -49,7 +50,7 @@ def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
         return ()
     reached = recommended.answers.reached()
     n_seeds = len(recommended.answers.runs)
-    outcome = contents.final.outcome if contents.final else None
+    final = contents.final
     found = contents.recommendation
     price = f"of a final run: {count(found.cost.search_tokens_spent)} {found.horizons.unit}"
     basis = "measured on trained references" if found.trust.basis == "measured" else "as predicted"
@@ -60,16 +61,20 @@ def key_figures(contents: Contents) -> tuple[KeyFigure, ...]:
         KeyFigure(
             "Reached when trained",
             signed(reached),
-            _reached_note(n_seeds, outcome.noise_width) if outcome else "not trained yet",
+            _reached_note(n_seeds, final) if final else "not trained yet",
         ),
         KeyFigure("Fidelity, Spearman ρ", *_fidelity(contents.validation)),
     )
 
 
-def _reached_note(n_seeds: int, noise_width: float | None) -> str:
-    """Of how many runs a reached score is the mean, and how far seeds differ if that is known."""
+def _reached_note(n_seeds: int, final: FinalFound) -> str:
+    """Of how many runs a score is the mean, how far seeds differ, and what they began at."""
+    noise_width = final.outcome.noise_width
     width = "" if noise_width is None else f"; noise width {number(noise_width)}"
-    return f"mean of {seeds(n_seeds)}{width}" if n_seeds > 1 else f"one seed{width}"
+    start = ""
+    if final.start == "merged":
+        start = "; begun at the merged experts, where the prediction is for runs from the base"
+    return f"{f'mean of {seeds(n_seeds)}' if n_seeds > 1 else 'one seed'}{width}{start}"
 
 
 def _predicted_figure(found: Recommendation) -> KeyFigure:

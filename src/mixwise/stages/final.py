@@ -9,13 +9,14 @@ from mixwise.decision.calibration import Reference
 from mixwise.decision.outcome import judge_outcome
 from mixwise.mixture import Mixture
 from mixwise.scoring.reference import MakeJob
-from mixwise.stages.warm_start import warm_jobs
+from mixwise.stages.warm_start import MakeTrainingJob, warm_jobs
 from mixwise.study.result_files import FILES
 from mixwise.study.results import (
     BothAnswers,
     FinalFound,
     ValidationFound,
 )
+from mixwise.study.runs import Runs
 from mixwise.study.session import Workspace
 from mixwise.study.workbench import Workbench
 from mixwise.training.job import Run
@@ -41,11 +42,10 @@ def run_final(workspace: Workbench, recommended: Mixture) -> FinalFound:
     seeds = workspace.runs.reference_seeds(recipe.final.seeds)
     mixtures = [entry.mixture for entry in entries]
     make_job = None
-    if recipe.final.start == "merged":
-        assert isinstance(workspace, Workspace)  # another study refuses the key
-        make_job = warm_jobs(workspace, mixtures)
-    elif isinstance(workspace, Workspace):
-        make_job = _jobs(workspace, recommended)
+    if isinstance(workspace, Workspace):
+        is_warm = recipe.final.start == "merged"
+        make = warm_jobs(workspace, mixtures) if is_warm else workspace.runs.job
+        make_job = _told(workspace.runs, make, recommended)
     runs = workspace.reference(seeds, make_job).runs(mixtures)
     proxies = workspace.proxy.score(mixtures)
     rows = tuple(
@@ -55,20 +55,19 @@ def run_final(workspace: Workbench, recommended: Mixture) -> FinalFound:
     reached = {row.name: fmean(run.objective for run in row.runs) for row in rows}
     others = {name: value for name, value in reached.items() if name != RECOMMENDED}
     outcome = judge_outcome(reached[RECOMMENDED], others, _groups(workspace, rows))
-    found = FinalFound(seeds, rows, outcome)
+    found = FinalFound(seeds, rows, outcome, recipe.final.start)
     workspace.save_result(found)
     return found
 
 
-def _jobs(workspace: Workspace, recommended: Mixture) -> MakeJob:
+def _told(runs: Runs, make: MakeTrainingJob, recommended: Mixture) -> MakeJob:
     """Runs of the recommendation and its baselines; of the first alone tools hear that it is it."""
-    runs = workspace.runs
 
-    def make(mixture: Mixture, seed: int) -> Run:
-        is_it = str(mixture) == str(recommended)
-        return runs.final_job(mixture, seed) if is_it else runs.job(mixture, seed)
+    def job(mixture: Mixture, seed: int) -> Run:
+        made = make(mixture, seed)
+        return runs.tracked(made, "final") if str(mixture) == str(recommended) else made
 
-    return make
+    return job
 
 
 def _groups(workspace: Workbench, rows: tuple[BothAnswers, ...]) -> list[list[float]]:

@@ -7,19 +7,21 @@ Method:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mixwise.mixture import Mixture
 from mixwise.models.checkpoint import Checkpoint
 from mixwise.models.copies import Copies
 from mixwise.recipe import hash_section
-from mixwise.scoring.reference import MakeJob
 from mixwise.stages.merge import merged_pool
 from mixwise.study.session import Workspace
+from mixwise.training.job import TrainingJob
+
+MakeTrainingJob = Callable[[Mixture, int], TrainingJob]  # of a mixture and a seed
 
 
-def warm_jobs(workspace: Workspace, mixtures: Sequence[Mixture]) -> MakeJob:
+def warm_jobs(workspace: Workspace, mixtures: Sequence[Mixture]) -> MakeTrainingJob:
     """Runs of some mixtures, each from the merge of its own shares.
 
     Args:

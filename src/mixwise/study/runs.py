@@ -236,10 +236,6 @@ class Runs(StudyRuns[TrainingJob]):
         job = self._job(mixture, seed, self.recipe.training, self.recipe.n_steps)
         return self.tracked(job, "reference")
 
-    def final_job(self, mixture: Mixture, seed: int) -> TrainingJob:
-        """The same run, as one that is what the study is for."""
-        return self.tracked(self.job(mixture, seed), "final")
-
     def job_from(self, start: Checkpoint, mixture: Mixture, seed: int) -> TrainingJob:
         """The run of the final horizon that begins at another model than the base.
 
@@ -259,7 +255,7 @@ class Runs(StudyRuns[TrainingJob]):
                 "fingerprint": fingerprint,
             }
         )
-        return self.tracked(job, "final")
+        return self.tracked(job, "reference")
 
     def _job(
         self,

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 from tests.export.studies import hand, handed
 
+from mixwise.errors import RecipeError
 from mixwise.export.trainers.megatron import MEGATRON
 from mixwise.export.trainers.nemo import NEMO
 from mixwise.export.trainers.olmo_core import OLMO_CORE
@@ -30,6 +32,13 @@ def test_nemo_is_told_the_same_weights_for_the_loss() -> None:
     assert first["sampling_weight"] == first["objective_weight"] == 0.75
     alone = hand(handed("a", 1.0, n_rows=40, mean=5))
     assert "domain_mixture" not in yaml.safe_load("\n".join(NEMO.render(alone, Path("x")).lines))
+
+
+def test_nemos_own_name_is_no_domain_of_several() -> None:
+    halves = [handed(name, 0.5, n_rows=40, mean=5) for name in ("a", "weighted")]
+    with pytest.raises(RecipeError, match=r"`domains.weighted`: NeMo .* rename the domain"):
+        NEMO.render(hand(*halves), Path("x.yaml"))
+    NEMO.render(hand(handed("weighted", 1.0, n_rows=40, mean=5)), Path("x.yaml"))
 
 
 def test_olmo_core_may_repeat_what_the_mixture_repeats() -> None:

@@ -14,14 +14,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mixwise.errors import RecipeError
 from mixwise.export.handover import Handover
 from mixwise.export.trainers.megatron import TOKEN_FILES, prefixes, preprocessing_lines
 from mixwise.export.trainers.trainer import Rendered, Trainer
 from mixwise.export.trainers.yaml_lines import as_yaml
 
+_AGGREGATE = "weighted"  # what Automodel calls its own mean over the domains
+
 
 def render(handover: Handover, file: Path) -> Rendered:
-    """The dataset, and the mixture's domains where there are two or more."""
+    """The dataset, and the mixture's domains where there are two or more.
+
+    Raises:
+        RecipeError: If one of several domains has the name that Automodel keeps for itself.
+    """
     paths = prefixes(handover)
     weights = {d.name: round(d.share, 8) for d in handover.domains}
     values: dict[str, Any] = {
@@ -34,6 +41,11 @@ def render(handover: Handover, file: Path) -> Rendered:
         }
     }
     if len(weights) > 1:
+        if _AGGREGATE in weights:
+            raise RecipeError(
+                f"`domains.{_AGGREGATE}`: NeMo Automodel keeps this name for its own mean over the "
+                "domains: rename the domain"
+            )
         values["domain_mixture"] = {
             "domains": [
                 {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from mixwise.decision.fidelity import Fidelity
 from mixwise.decision.outcome import Outcome
@@ -99,11 +100,19 @@ class ValidationFound:
 
 @dataclass(frozen=True, slots=True)
 class FinalFound:
-    """``final.json``: the recommendation (first) and the baselines, trained for real."""
+    """``final.json``: the recommendation (first) and the baselines, trained for real.
+
+    Args:
+        seeds: Of the runs.
+        rows: Each mixture by both answers.
+        outcome: Whether the first won.
+        start: What the runs began at; predictions are of runs from the base.
+    """
 
     seeds: tuple[int, ...]
     rows: tuple[BothAnswers, ...]
     outcome: Outcome
+    start: Literal["base", "merged"] = "base"
 
     def __post_init__(self) -> None:
         if not self.rows:
