@@ -43,7 +43,7 @@ _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 30.0  # for a snapshot; schedulers kill after as long
 _IMPORTED_ONCE = ["mixwise.engine.imported_once"]
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
-_KILLED = (
+KILLED = (
     "a worker process was killed, most likely for lack of memory: lower `engine.workers` or "
     "`training.batch_sequences`; the same command goes on from here"
 )
@@ -113,7 +113,7 @@ class LocalEngine:
                     "a worker process was told to stop (SIGTERM) by someone else: run the same "
                     "command again; it goes on from here"
                 ) from None
-            raise WorkerKilledError(_UNREADABLE if -signal.SIGBUS in codes else _KILLED) from None
+            raise WorkerKilledError(_UNREADABLE if -signal.SIGBUS in codes else KILLED) from None
         finally:
             if futures:
                 self.close()
@@ -124,7 +124,7 @@ class LocalEngine:
             return self._pool().submit(call)
         except (EOFError, ConnectionError):
             self.close()
-            raise WorkerKilledError(_KILLED) from None
+            raise WorkerKilledError(KILLED) from None
 
     def close(self) -> None:
         """Stop the workers; jobs that have not begun are dropped."""
@@ -293,6 +293,23 @@ def end_without(is_there: Callable[[], bool]) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def end_without_process(process: int) -> None:
+    """The same, where that is a process of this host.
+
+    Args:
+        process: Its number.
+    """
+
+    def is_there() -> bool:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    end_without(is_there)
 
 
 def _call(

@@ -140,7 +140,10 @@ class _Call:
             try:
                 answer = self._ray.get(held.ref)
             except self._ray.exceptions.RayTaskError as error:
-                raise _no_begin(held.host, last_line(error)) from None
+                if not isinstance(error.cause, self._ray.exceptions.RayError):
+                    raise _no_begin(held.host, last_line(error)) from None
+                self._replace(held, last_line(error))  # a node of a wide seat is lost
+                continue
             except self._ray.exceptions.RayError as error:
                 self._replace(held, last_line(error))
                 continue
@@ -148,6 +151,8 @@ class _Call:
                 self._seats.place(held, answer)
                 continue
             index, held.index, held.ref, held.step = held.index, None, None, None
+            if answer.is_spent:
+                self._seats.drop(held)
             yield from self._finish(index, held.host, answer)
         self._look_after()
 
@@ -170,7 +175,7 @@ class _Call:
     def _finish(self, index: int, host: str, outcome: Outcome) -> Iterator[Finished[Any]]:
         warn_again(outcome.warnings)
         if outcome.is_killed:
-            self._try_again(index, f"a worker process on {host} was killed")
+            self._try_again(index, outcome.why or f"a worker process on {host} was killed")
         elif isinstance(outcome.error, BusyError) and self._may_wait(index):
             time.sleep(_AGAIN_SECONDS)
             self._waiting.append(index)
