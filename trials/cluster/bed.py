@@ -23,6 +23,13 @@ _LOCAL = "engine: {workers: 2, threads: 1}\n"
 _ON_RAY = "engine: {cluster: ray, workers: 2, threads: 1}\n"
 _WITH_STORE = f"engine: {{cluster: ray, workers: 2, threads: 1, storage: {URL}}}\n"
 _LONGER = "horizon_tokens: 6400"  # 100 steps: long enough to be hit
+_WIDE = {  # two runs of two processes, one after the other
+    r", gamma: {files: gamma.jsonl}": "",
+    r"calibration: .*\n": "calibration: {mixtures: 0}\n",
+    r"(validation|final): .*\n": "",
+    r"training:\n": "training:\n  processes_per_run: 2\n  snapshots: 20\n",
+    r"workers: 2": "workers: 1",
+}
 _MOST_RUNS = 4
 _MOST_SECONDS = 900.0  # of one command, on a busy machine
 
@@ -35,10 +42,14 @@ class Bed:
         seen: Where logs of nodes and the store are.
         has_storage: Whether files travel by a store.
         has_network: Whether each node is a host of its own, by its address.
+        is_wide: Whether each run takes both nodes, for a process on each.
     """
 
-    def __init__(self, folder: Path, seen: Path, *, has_storage: bool, has_network: bool) -> None:
+    def __init__(
+        self, folder: Path, seen: Path, *, has_storage: bool, has_network: bool, is_wide: bool
+    ) -> None:
         self._folder, self._seen = folder, seen
+        self._is_wide = is_wide
         self._network = Network() if has_network else None
         self._engine = _WITH_STORE if has_storage else _ON_RAY
         self._store: StoreServer | None = None
@@ -93,6 +104,8 @@ class Bed:
         assert self._nodes is not None  # renewed above
         struck = Struck(self._nodes, self._restart, driver, self._store)
         fault.strike(struck)
+        if self._is_wide:
+            self._renew(2)  # a run waits for as many
         code, n_runs = _wait(driver), 1
         fault.mend(struck)
         while code and n_runs < _MOST_RUNS:
@@ -141,7 +154,10 @@ class Bed:
         recipe = self._folder / "source" / f"{study}.yaml"
         text = RECIPE.replace("horizon_tokens: 256", _LONGER)
         text += "search: {max_repetition: 100}\n"  # the data are few
-        recipe.write_text(re.sub(r"engine: .*\n", engine, text))
+        text = re.sub(r"engine: .*\n", engine, text)
+        for found, wanted in _WIDE.items() if self._is_wide else ():
+            text = re.sub(found, wanted, text)
+        recipe.write_text(text)
         environment, command = dict(os.environ), [sys.executable, "-m", "mixwise"]
         if self._nodes is not None:
             environment["RAY_ADDRESS"] = self._nodes.address

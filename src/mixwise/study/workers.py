@@ -105,10 +105,11 @@ def describe_hosts(recipe: Recipe) -> str | None:
     )
     waiting = seats.n_workers - sum(rooms) // (parts if seats.is_spread else 1)
     more = f"; {waiting} wait(s) for a host that joins" if waiting > 0 else ""
-    where = f", over hosts, by {parts} processes that each take" if seats.is_spread else " on"
+    takes = _takes(recipe, seats)
+    each_job = f"over hosts in {parts} processes of {takes}" if seats.is_spread else f"on {takes}"
     return (
-        f"`engine.cluster: {recipe.engine.cluster}`: {seats.n_workers} job(s) at once, each{where} "
-        f"{_takes(recipe, seats)}; hosts have room for {each}{more}"
+        f"`engine.cluster: {recipe.engine.cluster}`: {seats.n_workers} job(s) at once, each "
+        f"{each_job}; hosts have room for {each}{more}"
     )
 
 

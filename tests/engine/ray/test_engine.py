@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from tests.engine.ray.fake_ray import FakeRay, KillsItsProcess, LosesItsSeat, RayTaskError
@@ -12,6 +11,7 @@ from tests.engine.ray.fake_ray import FakeRay, KillsItsProcess, LosesItsSeat, Ra
 from mixwise.engine.protocol import OnStep, Stopped
 from mixwise.engine.ray import engine as module
 from mixwise.engine.ray.engine import RayEngine
+from mixwise.engine.ray.seat import Placed
 from mixwise.engine.ray.seats import SeatResources
 from mixwise.errors import BusyError, MixwiseWarning, ResourceError, TrainingError
 from mixwise.testing import check_engine
@@ -231,7 +231,7 @@ def test_a_host_with_other_software_is_refused(engine: RayEngine, ray: FakeRay) 
 def test_a_host_without_the_folder_is_refused(
     engine: RayEngine, ray: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = SimpleNamespace(host="node9", versions={}, has_folder=False)
+    elsewhere = Placed("node9", {}, has_folder=False)
     monkeypatch.setattr("tests.engine.ray.fake_ray.Placed", lambda *parts: elsewhere)
     with pytest.raises(ResourceError, match=f"node9: has no folder {Path.cwd()}, where this"):
         list(engine.run(square, [1], ignore))
