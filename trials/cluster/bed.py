@@ -26,7 +26,8 @@ _LONGER = "horizon_tokens: 6400"  # 100 steps: long enough to be hit
 _WIDE = {  # two runs of two processes, one after the other
     r", gamma: {files: gamma.jsonl}": "",
     r"calibration: .*\n": "calibration: {mixtures: 0}\n",
-    r"(validation|final): .*\n": "",
+    r"validation: .*\n": "",
+    r"final: .*\n": "final: {train: false}\n",
     r"training:\n": "training:\n  processes_per_run: 2\n  snapshots: 20\n",
     r"workers: 2": "workers: 1",
 }

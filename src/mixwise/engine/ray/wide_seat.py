@@ -116,7 +116,7 @@ class WideSeat:
 
     def work(self, function: Callable[..., Any], jobs: Sequence[Any], index: int) -> Outcome:
         """Do a job, on all nodes if it asks for them; see `Seat.work`."""
-        port = _free_port()
+        port = free_port()
         calls = [partial(call_in_team, function, replace(team, port=port)) for team in self._teams]
         own = self._own_thread.submit(self._first.work, calls[0], jobs, index)
         for member in self._members:
@@ -208,7 +208,7 @@ def _shown(error: Exception) -> str:
     return printable(last_line(error))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port of this host that nobody uses now."""
     with socket.socket() as one:
         one.bind(("", 0))
