@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.engine.ray.fake_ray import FakeRay, KillsItsProcess, LosesItsSeat, RayTaskError
@@ -14,6 +15,7 @@ from mixwise.engine.ray.engine import RayEngine
 from mixwise.engine.ray.seat import Placed
 from mixwise.engine.ray.seats import SeatResources
 from mixwise.errors import BusyError, MixwiseWarning, ResourceError, TrainingError
+from mixwise.interrupts import Interrupted
 from mixwise.testing import check_engine
 
 pytestmark = pytest.mark.filterwarnings("ignore:said")
@@ -220,6 +222,20 @@ def test_a_lost_head_ends_the_call(engine: RayEngine, monkeypatch: pytest.Monkey
 
     with pytest.raises(ResourceError, match=r"the Ray cluster is lost \(its head does not answer"):
         list(engine.run(job, [1], ignore))
+
+
+def test_what_a_signal_raises_inside_of_ray_is_raised(
+    engine: RayEngine, ray: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(*arguments: Any, **more: Any) -> None:
+        try:
+            raise Interrupted(15)
+        except Interrupted as heard:
+            raise SystemError("wait returned a result with an exception set") from heard
+
+    monkeypatch.setattr(ray, "wait", wait)
+    with pytest.raises(Interrupted, match=r"stopped by SIGTERM"):
+        list(engine.run(square, [1], ignore))
 
 
 def test_a_host_with_other_software_is_refused(engine: RayEngine, ray: FakeRay) -> None:

@@ -81,6 +81,8 @@ class RayEngine:
             is_whole = True
         except ray.exceptions.RayError as error:
             raise _lost_cluster(first_line(error)) from None
+        except SystemError as error:  # Python's, for what a signal's handler raised inside of Ray
+            raise error.__cause__ or error from None
         finally:
             if not is_whole:
                 self._seats.stop_busy()
