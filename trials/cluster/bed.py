@@ -44,13 +44,21 @@ class Bed:
         has_storage: Whether files travel by a store.
         has_network: Whether each node is a host of its own, by its address.
         is_wide: Whether each run takes both nodes, for a process on each.
+        is_client: Whether the command is run here, on no node, by an address of ``ray://``.
     """
 
     def __init__(
-        self, folder: Path, seen: Path, *, has_storage: bool, has_network: bool, is_wide: bool
+        self,
+        folder: Path,
+        seen: Path,
+        *,
+        has_storage: bool,
+        has_network: bool,
+        is_wide: bool,
+        is_client: bool,
     ) -> None:
         self._folder, self._seen = folder, seen
-        self._is_wide = is_wide
+        self._is_wide, self._is_client = is_wide, is_client
         self._network = Network() if has_network else None
         self._engine = _WITH_STORE if has_storage else _ON_RAY
         self._store: StoreServer | None = None
@@ -142,7 +150,7 @@ class Bed:
         """End the whole cluster, its head with it, and start another."""
         if self._nodes is not None:
             self._nodes.close()
-        if self._store is None and self._network is None:
+        if self._store is None and self._network is None and not self._is_client:
             self._nodes = Nodes()
         else:
             hidden = self._folder if self._store else None
@@ -160,7 +168,9 @@ class Bed:
             text = re.sub(found, wanted, text)
         recipe.write_text(text)
         environment, command = dict(os.environ), [sys.executable, "-m", "mixwise"]
-        if self._nodes is not None:
+        if self._is_client and isinstance(self._nodes, NodesApart):
+            environment["RAY_ADDRESS"] = self._nodes.client_address  # what `auto` joins
+        elif self._nodes is not None:
             environment["RAY_ADDRESS"] = self._nodes.address
             command = [*self._nodes.at_head, *command]
         if self._store is not None:

@@ -41,7 +41,7 @@ class NodesApart:
         self._hidden, self._logs = hidden, logs
         self._environment = environment
         self._network = network
-        self._port = 0
+        self._port = self._client_port = 0
         self._nodes: dict[int, subprocess.Popen[bytes]] = {}  # by the number of their host
         self._cut_off: dict[int, subprocess.Popen[bytes]] = {}
         self.add()
@@ -50,6 +50,11 @@ class NodesApart:
     def address(self) -> str:
         """See `Cluster.address`."""
         return f"{self._address_of(1)}:{self._port}"
+
+    @property
+    def client_address(self) -> str:
+        """Of the head, for whoever is on no node."""
+        return f"ray://{self._address_of(1)}:{self._client_port}"
 
     @property
     def n_nodes(self) -> int:
@@ -67,8 +72,9 @@ class NodesApart:
         if self._network is not None:
             self._network.join(n)
         if n == 1:
-            self._port = free_port()
+            self._port, self._client_port = free_port(), free_port()
             role = ["--head", f"--port={self._port}", "--include-dashboard=false"]
+            role += [f"--ray-client-server-port={self._client_port}"]
         else:
             role = [f"--address={self.address}"]
         start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *role]
