@@ -164,13 +164,14 @@ class Bed:
         text = RECIPE.replace("horizon_tokens: 256", _LONGER)
         text += "search: {max_repetition: 100}\n"  # the data are few
         text = re.sub(r"engine: .*\n", engine, text)
+        if self._is_client and isinstance(self._nodes, NodesApart):
+            address = f"cluster: ray, address: '{self._nodes.client_address}'"
+            text = text.replace("cluster: ray", address)
         for found, wanted in _WIDE.items() if self._is_wide else ():
             text = re.sub(found, wanted, text)
         recipe.write_text(text)
         environment, command = dict(os.environ), [sys.executable, "-m", "mixwise"]
-        if self._is_client and isinstance(self._nodes, NodesApart):
-            environment["RAY_ADDRESS"] = self._nodes.client_address  # what `auto` joins
-        elif self._nodes is not None:
+        if self._nodes is not None and not self._is_client:
             environment["RAY_ADDRESS"] = self._nodes.address
             command = [*self._nodes.at_head, *command]
         if self._store is not None:

@@ -139,6 +139,14 @@ def test_a_run_that_another_command_holds_is_not_waited_for(engine: RayEngine) -
         list(engine.run(Failing(BusyError("another process"), 1), [7], ignore))
 
 
+def test_a_run_of_a_killed_command_by_rays_client_is_waited_for(
+    engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "is_client", lambda: True)
+    held = Failing(BusyError("another process"), 2)
+    assert [done.result for done in engine.run(held, [7], ignore)] == [7]
+
+
 def test_an_error_stops_the_other_jobs_and_keeps_their_seats(
     engine: RayEngine, ray: FakeRay
 ) -> None:

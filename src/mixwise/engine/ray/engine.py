@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mixwise.engine.protocol import Finished, Job, OnStep, Result
-from mixwise.engine.ray.connection import is_head_there, join, last_line, leave
+from mixwise.engine.ray.connection import is_client, is_head_there, join, last_line, leave
 from mixwise.engine.ray.seat import Outcome, warn_again
 from mixwise.engine.ray.seats import Held, SeatResources, Seats
 from mixwise.errors import BusyError, MixwiseWarning, ResourceError, first_line, printable
@@ -187,9 +187,13 @@ class _Call:
             yield Finished(index, outcome.result)
 
     def _may_wait(self, index: int) -> bool:
-        """Whether a run that another process holds may be its own, on a host that was lost."""
+        """Whether a run that another process holds may be its own, on a host that was lost.
+
+        Or of a command that was killed: Ray keeps the places of its client's for half a minute.
+        """
         since = self._held_since.setdefault(index, time.monotonic())
-        return self._deaths[index] > 0 and time.monotonic() - since < _BUSY_SECONDS
+        may_be_own = self._deaths[index] > 0 or is_client()
+        return may_be_own and time.monotonic() - since < _BUSY_SECONDS
 
     def _replace(self, held: Held, why: str) -> None:
         """Give up a lost seat, and let its job begin anew."""
