@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mixwise.engine.cluster import require_same_versions
+from mixwise.engine.ray.connection import is_head_there
 from mixwise.engine.ray.seat import CALLS_AT_ONCE, Placed, Seat
 from mixwise.engine.ray.wide_seat import WideSeat
 from mixwise.errors import ResourceError
@@ -111,9 +112,14 @@ class Seats:
         return any(held.host for held in self.held)
 
     def ask_for(self, n: int) -> None:
-        """Ask for seats until there are as many; there may be no room for all."""
+        """Ask for seats until there are as many; there may be no room for all.
+
+        For a wide one Ray waits for its head, and ends this process where that is gone.
+        """
+        is_wide = self._resources.n_bundles > 1
         for _ in range(n - len(self.held)):
-            is_wide = self._resources.n_bundles > 1
+            if is_wide and not is_head_there(self._ray):
+                return
             self.held.append(self._ask_wide() if is_wide else self._ask())
 
     def _ask(self) -> Held:
@@ -191,7 +197,7 @@ class Seats:
         self.held.remove(held)
         with suppress(self._ray.exceptions.RayError):
             self._ray.kill(held.actor)
-            if held.group is not None:
+            if held.group is not None and is_head_there(self._ray):
                 from ray.util import remove_placement_group
 
                 remove_placement_group(held.group)  # ends all that runs there
