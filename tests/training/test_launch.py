@@ -108,8 +108,9 @@ def test_a_run_over_two_hosts_is_the_same_bytes_as_on_one(
         assert record.result().losses
     left, right = (run.output / "model.safetensors" for run in (alone, first))
     assert left.read_bytes() == right.read_bytes()
-    if not has_shared_disk:
-        assert [path for path in other.output.rglob("*") if path.is_file()] == []
+    if not has_shared_disk:  # the first host has the run
+        names = {path.name for path in other.output.rglob("*") if path.is_file()}
+        assert names <= {"fingerprint", "rng_state_1.pth"}
 
 
 def note_ready(mark: Path, step: int) -> None:

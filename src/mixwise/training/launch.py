@@ -10,7 +10,6 @@ Method:
 from __future__ import annotations
 
 import fcntl
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from mixwise.errors import BusyError
 from mixwise.shortages import explain_failed_write
 from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record
 from mixwise.training.processes import Ended, run_processes
-from mixwise.training.run_folder import WORK, prepare_folder
+from mixwise.training.run_folder import prepare_folder
 
 
 def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
@@ -82,8 +81,6 @@ def _take_part(job: TrainingJob, team: Team) -> None:
     ended = run_processes(job, lambda step: None, team)
     if ended.code:
         raise ended.explain()
-    if not team.has_shared_disk:
-        shutil.rmtree(job.output / WORK, ignore_errors=True)  # the first host's is the run's
 
 
 @contextmanager

@@ -176,6 +176,19 @@ def test_a_host_that_does_not_end_counts_as_lost(
     assert (outcome.is_killed, outcome.why) == (True, "the processes on host2 did not end")
 
 
+def test_the_first_may_take_long_after_the_others(
+    seat: WideSeat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.05)
+
+    def do(job: str, on_step: OnStep) -> str:
+        result = team_of(job, on_step)
+        time.sleep(0.2)
+        return result
+
+    assert seat.work(do, ["job"], 0).result.startswith("job")
+
+
 def test_the_result_counts_even_if_another_host_ended_badly(seat: WideSeat) -> None:
     def do(job: str, on_step: OnStep) -> str:
         team = current_team()

@@ -38,9 +38,9 @@ class Outcome:
     Args:
         result: Of the job; None where it failed.
         error: What the job raised.
-        is_killed: Whether its process was killed, so that it may be tried again.
+        is_killed: Whether its process was killed or its host lost, so that it may be tried again.
         warnings: What was warned of on the way.
-        why: Who was killed, where the seat alone knows.
+        why: What was killed or lost, where the seat alone knows.
         is_spent: Whether the seat can do no other job.
     """
 

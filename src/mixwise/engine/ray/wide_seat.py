@@ -28,7 +28,7 @@ from mixwise.engine.team import NotSaidError, Team, call_in_team
 from mixwise.errors import printable
 
 _POLL_SECONDS = 0.2
-_PATIENCE_SECONDS = 60.0  # from the first end of a host's part to the last
+_PATIENCE_SECONDS = 60.0  # from an end after which the others have nothing to do
 
 
 @dataclass(slots=True, eq=False)
@@ -131,7 +131,7 @@ class WideSeat:
                 is_given = True
                 for member, call in zip(self._members, calls[1:], strict=True):
                     member.ref = member.actor.work.remote(call, jobs, index)
-            if until is None and self._has_any_ended(own):
+            if until is None and self._must_others_end(own):
                 until = time.monotonic() + _PATIENCE_SECONDS
         return self._conclude(own)
 
@@ -155,8 +155,13 @@ class WideSeat:
                     why = f"the worker on {member.placed.host} was lost ({_shown(error)})"
                     member.outcome = Outcome(None, is_killed=True, why=why)
 
-    def _has_any_ended(self, own: Future[Outcome]) -> bool:
-        return own.done() or any(member.outcome is not None for member in self._members)
+    def _must_others_end(self, own: Future[Outcome]) -> bool:
+        """Whether the first host's part has ended, or another's has failed.
+
+        Others may end well before the first, which still has to put away what was made.
+        """
+        ended = [member.outcome for member in self._members if member.outcome is not None]
+        return own.done() or any(outcome.is_failed for outcome in ended)
 
     def _conclude(self, own: Future[Outcome]) -> Outcome:
         """One outcome of all: that of the first where it is good, else what explains it best."""
