@@ -200,7 +200,6 @@ def test_places_of_a_wide_seat_on_one_node_are_one_host(
     assert done.result is not None
     assert (done.result.rank, done.result.n_processes) == (0, (2,))
     assert done.result.address == done.result.own_address == cluster.hosts[0].name
-    assert [d.result for d in engine.run(square, [4], ignore)] == [16]  # they are free again
 
 
 def test_a_run_that_no_node_has_room_for_is_given_a_wide_seat(cluster: RayCluster) -> None:
