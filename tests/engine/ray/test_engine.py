@@ -13,7 +13,7 @@ from mixwise.engine.protocol import OnStep, Stopped
 from mixwise.engine.ray import engine as module
 from mixwise.engine.ray.engine import RayEngine
 from mixwise.engine.ray.seat import Placed
-from mixwise.engine.ray.seats import SeatResources
+from mixwise.engine.ray.seats import SeatResources, Seats
 from mixwise.errors import BusyError, MixwiseWarning, ResourceError, TrainingError
 from mixwise.interrupts import Interrupted
 from mixwise.testing import check_engine
@@ -244,6 +244,24 @@ def test_what_a_signal_raises_inside_of_ray_is_raised(
     monkeypatch.setattr(ray, "wait", wait)
     with pytest.raises(Interrupted, match=r"stopped by SIGTERM"):
         list(engine.run(square, [1], ignore))
+
+
+def test_a_head_that_rays_client_has_lost_ends_the_call(
+    engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = [True]
+    monkeypatch.setattr("mixwise.engine.ray.seats.is_client", lambda: connected[0])
+
+    def cut_off(seats: Seats, seconds: float) -> None:
+        connected[0] = False
+        raise Exception("Ray Client is not connected")  # what it raises
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Seats, "wait", cut_off)
+        patched.setattr(Seats, "drop", cut_off)
+        with pytest.raises(ResourceError, match=r"is lost \(Ray Client is not connected\): start"):
+            list(engine.run(square, [1], ignore))
+        engine.close()
 
 
 def test_a_host_with_other_software_is_refused(engine: RayEngine, ray: FakeRay) -> None:

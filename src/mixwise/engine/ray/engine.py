@@ -83,6 +83,10 @@ class RayEngine:
             raise _lost_cluster(first_line(error)) from None
         except SystemError as error:  # Python's, for what a signal's handler raised inside of Ray
             raise error.__cause__ or error from None
+        except Exception as error:  # Ray's client has no kind of its own
+            if self._seats.are_out_of_reach:
+                raise _lost_cluster(first_line(error)) from None
+            raise
         finally:
             if not is_whole:
                 self._seats.stop_busy()

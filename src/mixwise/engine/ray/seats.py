@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mixwise.engine.cluster import require_same_versions
-from mixwise.engine.ray.connection import is_head_there
+from mixwise.engine.ray.connection import is_client, is_head_there
 from mixwise.engine.ray.seat import CALLS_AT_ONCE, Placed, Seat
 from mixwise.engine.ray.wide_seat import WideSeat
 from mixwise.errors import ResourceError
@@ -94,7 +94,13 @@ class Seats:
         self._ray = ray
         self._resources = resources
         self._needs_folder = needs_folder
+        self._is_of_client = is_client()
         self.held: list[Held] = []
+
+    @property
+    def are_out_of_reach(self) -> bool:
+        """Whether Ray's client, by which they were asked for, has lost its head."""
+        return self._is_of_client and not is_client()
 
     @property
     def idle(self) -> list[Held]:
@@ -204,6 +210,8 @@ class Seats:
 
     def stop_busy(self) -> None:
         """Let every job save what it has done and end; a seat that does not in time is dropped."""
+        if self.are_out_of_reach:
+            self.held.clear()
         busy = self.busy
         stops = {id(held): held.actor.stop.remote() for held in busy}
         until = time.monotonic() + _GRACE_SECONDS
