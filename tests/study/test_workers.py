@@ -131,6 +131,46 @@ def test_a_run_that_no_host_holds_is_refused(cluster: Any) -> None:
     assert "h0 1 (4 core(s), 8 GB), h1 1 (2 core(s), 8 GB)" in told
 
 
+RAY = {"cluster": "ray"}
+
+
+def test_a_run_that_no_host_has_room_for_is_spread(cluster: Any) -> None:
+    cluster((16, 4), (8, 2), (64, 0), (8, 2))
+    assert choose_seats(recipe(RAY, parts=4)) == Seats(1, 4, 4)  # the first host has room
+    assert choose_seats(recipe(RAY, parts=8)) == Seats(1, 4, 8, is_spread=True)
+    told = describe_hosts(recipe(RAY, parts=8))
+    assert told is not None
+    assert "1 job(s) at once, each over hosts in 8 processes of 4 core(s) and 1 GPU(s);" in told
+    assert "h0 4 (16 core(s), 4 GPU(s), 8 GB), h1 2 (" in told
+    assert "wait(s)" not in told
+    told = describe_hosts(recipe({**RAY, "workers": 2}, parts=8))
+    assert told is not None
+    assert told.endswith("; 1 wait(s) for a host that joins")
+
+
+def test_processes_of_a_spread_run_fit_on_the_cores_of_each_host(cluster: Any) -> None:
+    cluster((7, 0), (7, 0), (7, 0))
+    assert choose_seats(recipe(RAY, parts=16)) == Seats(1, 1, 0, is_spread=True)
+    assert choose_seats(recipe(RAY, parts=8)) == Seats(2, 1, 0, is_spread=True)
+    assert choose_seats(recipe({**RAY, "workers": 1}, parts=8)) == Seats(1, 2, 0, is_spread=True)
+    assert choose_seats(recipe({**RAY, "threads": 5}, parts=2)) == Seats(10, 5, 0, is_spread=True)
+
+
+def test_a_run_that_the_whole_cluster_has_no_room_for_is_refused(cluster: Any) -> None:
+    cluster((16, 4), (8, 2))
+    with pytest.raises(ResourceError, match=r"is 8, but the cluster has 6 GPUs \(h0 4, h1 2\)"):
+        choose_seats(recipe(RAY, parts=8))
+    cluster((2, 0), (1, 0))
+    with pytest.raises(ResourceError, match=r"is 4, but the cluster has 3 cores \(h0 2, h1 1\)"):
+        choose_seats(recipe(RAY, parts=4))
+    with pytest.raises(ResourceError, match=r"takes 2 × 2 core\(s\) .*neither one host of the cl"):
+        choose_seats(recipe({**RAY, "threads": 2}, parts=2))
+    with pytest.raises(ResourceError, match=r"and 20 GB \(`engine\.memory_gb`\), but neither"):
+        choose_seats(recipe({**RAY, "memory_gb": 20}, parts=2))
+    spread = choose_seats(recipe({**RAY, "memory_gb": 12}, parts=2))
+    assert spread == Seats(1, 1, 0, is_spread=True)  # 6 of 8 GB on each
+
+
 def test_a_device_that_no_host_has_is_refused(cluster: Any) -> None:
     cluster((4, 0))
     wants = recipe().model_copy(

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,8 @@ from tests.training.jobs import ignore, make_job
 from tests.training.test_run_folder import stop_at
 
 from mixwise.engine.protocol import Stopped
+from mixwise.engine.ray.wide_seat import free_port
+from mixwise.engine.team import READY, DoneElsewhere, Team, call_in_team
 from mixwise.errors import StudyError, TrainingError
 from mixwise.training.launch import train
 
@@ -75,3 +81,38 @@ def test_second_process_on_one_run_is_refused(pico_base: Path, tmp_path: Path) -
             train(job, ignore)
         holder.kill()
     train(job, ignore)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_shared_disk", [True, False])
+def test_a_run_over_two_hosts_is_the_same_bytes_as_on_one(
+    calm_base: Path, tmp_path: Path, has_shared_disk: bool
+) -> None:
+    alone = make_job(calm_base, tmp_path, "alone", processes_per_run=2, snapshots=1)
+    first = make_job(calm_base, tmp_path, "first", processes_per_run=2, snapshots=1)
+    folder = first.output if has_shared_disk else tmp_path / "other"
+    other = first.model_copy(update={"output": folder})
+    train(alone, ignore)
+    port = free_port()
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as hosts:
+        teams = [
+            Team(rank, (1, 1), "127.0.0.1", port, "127.0.0.1", has_shared_disk) for rank in (0, 1)
+        ]
+        ready = tmp_path / "ready"
+        record = hosts.submit(call_in_team, train, teams[0], first, partial(note_ready, ready))
+        while not ready.exists():
+            assert not record.done(), record.result()
+            time.sleep(0.1)
+        part = hosts.submit(call_in_team, train, teams[1], other, partial(note_ready, ready))
+        assert isinstance(part.exception(), DoneElsewhere)
+        assert record.result().losses
+    left, right = (run.output / "model.safetensors" for run in (alone, first))
+    assert left.read_bytes() == right.read_bytes()
+    if not has_shared_disk:  # the first host has the run
+        names = {path.name for path in other.output.rglob("*") if path.is_file()}
+        assert names <= {"fingerprint", "rng_state_1.pth"}
+
+
+def note_ready(mark: Path, step: int) -> None:
+    if step == READY:
+        mark.touch()

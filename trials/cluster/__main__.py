@@ -1,11 +1,11 @@
 """Faults on a real Ray cluster: nothing is lost, nothing is done twice, the same bytes.
 
-``python -m trials.cluster [--each N] [--storage] [--network] [WORD ...]`` starts a head and a
-second node, each a raylet of its own on this host with one core, runs the main job of a small study
-on them, and at a random moment breaks something. The same command is run again until it ends well.
-Then all that had been finished at that moment must still be there, as it was, and recommendation,
-results, the tensors of experts and every value of the ledger must be those of a study that was
-never disturbed, on this machine without Ray.
+``python -m trials.cluster [--each N] [--storage] [--network] [--wide] [--client]
+[WORD ...]`` starts a head and a second node, each a raylet of its own on this host with one core,
+runs the main job of a small study on them, and at a random moment breaks something. The same
+command is run again until it ends well. Then all that had been finished at that moment must still
+be there, as it was, and recommendation, results, the tensors of experts and every value of the
+ledger must be those of a study that was never disturbed, on this machine without Ray.
 
 With ``--storage`` the nodes share no disk with the command or with each other: each has an empty
 one in the place of the study, data, base and cache (a mount of its own, which needs root on Linux),
@@ -14,6 +14,11 @@ and files travel by an S3 server, which is a process of its own and can be full,
 With ``--network`` each node is a host by its network: it has an address and a loopback of its own,
 and the command runs on the head's. A node can then be cut off without being killed. This needs
 root, and iproute2. Both may be asked for.
+
+With ``--wide`` a run has two processes, one on each node, beside one machine that runs both. Where
+a fault takes a node another joins, since a run waits for two.
+
+With ``--client`` the command is run on no node, and reaches the cluster by an address of ``ray://``.
 
 WORDs choose the faults whose name holds all of them; each is tried N times.
 """
@@ -33,7 +38,15 @@ from trials.cluster.bed import Bed
 from trials.cluster.faults import FAULTS, NETWORK_FAULTS, STORE_FAULTS
 
 
-def main(words: Sequence[str], n_each: int, *, has_storage: bool, has_network: bool) -> int:
+def main(
+    words: Sequence[str],
+    n_each: int,
+    *,
+    has_storage: bool,
+    has_network: bool,
+    is_wide: bool,
+    is_client: bool,
+) -> int:
     """Try the faults that are asked for; the number of trials that fail."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -43,7 +56,14 @@ def main(words: Sequence[str], n_each: int, *, has_storage: bool, has_network: b
     rng = random.Random(0)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # nodes are ended
     with tempfile.TemporaryDirectory() as hidden, tempfile.TemporaryDirectory() as seen:
-        bed = Bed(Path(hidden), Path(seen), has_storage=has_storage, has_network=has_network)
+        bed = Bed(
+            Path(hidden),
+            Path(seen),
+            has_storage=has_storage,
+            has_network=has_network,
+            is_wide=is_wide,
+            is_client=is_client,
+        )
         try:
             bed.begin()
             found = [bed.judge(fault, rng, k) for fault in chosen for k in range(n_each)]
@@ -63,5 +83,16 @@ if __name__ == "__main__":
     parser.add_argument("--each", type=int, default=2, help="trials of each fault")
     parser.add_argument("--storage", action="store_true", help="no shared disk, but an S3 server")
     parser.add_argument("--network", action="store_true", help="each node a host by its network")
+    parser.add_argument("--wide", action="store_true", help="each run takes both nodes")
+    parser.add_argument("--client", action="store_true", help="by ray://, from no node")
     asked = parser.parse_args()
-    sys.exit(main(asked.words, asked.each, has_storage=asked.storage, has_network=asked.network))
+    sys.exit(
+        main(
+            asked.words,
+            asked.each,
+            has_storage=asked.storage,
+            has_network=asked.network,
+            is_wide=asked.wide,
+            is_client=asked.client,
+        )
+    )

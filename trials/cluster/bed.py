@@ -23,6 +23,14 @@ _LOCAL = "engine: {workers: 2, threads: 1}\n"
 _ON_RAY = "engine: {cluster: ray, workers: 2, threads: 1}\n"
 _WITH_STORE = f"engine: {{cluster: ray, workers: 2, threads: 1, storage: {URL}}}\n"
 _LONGER = "horizon_tokens: 6400"  # 100 steps: long enough to be hit
+_WIDE = {  # two runs of two processes, one after the other
+    r", gamma: {files: gamma.jsonl}": "",
+    r"calibration: .*\n": "calibration: {mixtures: 0}\n",
+    r"validation: .*\n": "",
+    r"final: .*\n": "final: {train: false}\n",
+    r"training:\n": "training:\n  processes_per_run: 2\n  snapshots: 20\n",
+    r"workers: 2": "workers: 1",
+}
 _MOST_RUNS = 4
 _MOST_SECONDS = 900.0  # of one command, on a busy machine
 
@@ -35,10 +43,22 @@ class Bed:
         seen: Where logs of nodes and the store are.
         has_storage: Whether files travel by a store.
         has_network: Whether each node is a host of its own, by its address.
+        is_wide: Whether each run takes both nodes, for a process on each.
+        is_client: Whether the command is run here, on no node, by an address of ``ray://``.
     """
 
-    def __init__(self, folder: Path, seen: Path, *, has_storage: bool, has_network: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seen: Path,
+        *,
+        has_storage: bool,
+        has_network: bool,
+        is_wide: bool,
+        is_client: bool,
+    ) -> None:
         self._folder, self._seen = folder, seen
+        self._is_wide, self._is_client = is_wide, is_client
         self._network = Network() if has_network else None
         self._engine = _WITH_STORE if has_storage else _ON_RAY
         self._store: StoreServer | None = None
@@ -93,6 +113,8 @@ class Bed:
         assert self._nodes is not None  # renewed above
         struck = Struck(self._nodes, self._restart, driver, self._store)
         fault.strike(struck)
+        if self._is_wide:
+            self._renew(2)  # a run waits for as many
         code, n_runs = _wait(driver), 1
         fault.mend(struck)
         while code and n_runs < _MOST_RUNS:
@@ -128,7 +150,7 @@ class Bed:
         """End the whole cluster, its head with it, and start another."""
         if self._nodes is not None:
             self._nodes.close()
-        if self._store is None and self._network is None:
+        if self._store is None and self._network is None and not self._is_client:
             self._nodes = Nodes()
         else:
             hidden = self._folder if self._store else None
@@ -141,9 +163,15 @@ class Bed:
         recipe = self._folder / "source" / f"{study}.yaml"
         text = RECIPE.replace("horizon_tokens: 256", _LONGER)
         text += "search: {max_repetition: 100}\n"  # the data are few
-        recipe.write_text(re.sub(r"engine: .*\n", engine, text))
+        text = re.sub(r"engine: .*\n", engine, text)
+        if self._is_client and isinstance(self._nodes, NodesApart):
+            address = f"cluster: ray, address: '{self._nodes.client_address}'"
+            text = text.replace("cluster: ray", address)
+        for found, wanted in _WIDE.items() if self._is_wide else ():
+            text = re.sub(found, wanted, text)
+        recipe.write_text(text)
         environment, command = dict(os.environ), [sys.executable, "-m", "mixwise"]
-        if self._nodes is not None:
+        if self._nodes is not None and not self._is_client:
             environment["RAY_ADDRESS"] = self._nodes.address
             command = [*self._nodes.at_head, *command]
         if self._store is not None:

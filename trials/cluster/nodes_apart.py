@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -40,15 +41,20 @@ class NodesApart:
         self._hidden, self._logs = hidden, logs
         self._environment = environment
         self._network = network
-        self._port = 0
-        self._nodes: list[subprocess.Popen[bytes]] = []
-        self._cut_off: list[subprocess.Popen[bytes]] = []
+        self._port = self._client_port = 0
+        self._nodes: dict[int, subprocess.Popen[bytes]] = {}  # by the number of their host
+        self._cut_off: dict[int, subprocess.Popen[bytes]] = {}
         self.add()
 
     @property
     def address(self) -> str:
         """See `Cluster.address`."""
         return f"{self._address_of(1)}:{self._port}"
+
+    @property
+    def client_address(self) -> str:
+        """Of the head, for whoever is on no node."""
+        return f"ray://{self._address_of(1)}:{self._client_port}"
 
     @property
     def n_nodes(self) -> int:
@@ -62,12 +68,13 @@ class NodesApart:
 
     def add(self) -> None:
         """See `Cluster.add`."""
-        n = self.n_nodes + 1
+        n = next(k for k in itertools.count(1) if k not in self._nodes | self._cut_off)
         if self._network is not None:
             self._network.join(n)
         if n == 1:
-            self._port = free_port()
+            self._port, self._client_port = free_port(), free_port()
             role = ["--head", f"--port={self._port}", "--include-dashboard=false"]
+            role += [f"--ray-client-server-port={self._client_port}"]
         else:
             role = [f"--address={self.address}"]
         start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *role]
@@ -93,12 +100,12 @@ class NodesApart:
                 stderr=log,
                 start_new_session=True,
             )
-        self._nodes.append(node)
+        self._nodes[n] = node
         self._wait_for(n)
 
     def kill_raylet(self) -> None:
         """See `Cluster.kill_raylet`."""
-        node = self._nodes.pop()
+        _, node = self._nodes.popitem()
         for pid in raylets_below(node.pid):
             os.kill(pid, signal.SIGKILL)
         time.sleep(_FATE_SECONDS)  # its processes see that it is gone, and end by themselves
@@ -107,25 +114,27 @@ class NodesApart:
     def cut_off(self) -> None:
         """Pull the cable of the last node, which goes on and does not know."""
         assert self._network is not None  # a cable is there
-        self._network.cut(self.n_nodes)
-        self._cut_off.append(self._nodes.pop())
+        n, node = self._nodes.popitem()
+        self._network.cut(n)
+        self._cut_off[n] = node
 
     def reconnect(self) -> None:
         """Put the cable in again."""
         assert self._network is not None  # a cable is there
-        self._nodes.append(self._cut_off.pop())
-        self._network.mend(self.n_nodes)
+        n, node = self._cut_off.popitem()
+        self._nodes[n] = node
+        self._network.mend(n)
 
     def close(self) -> None:
         """See `Cluster.close`."""
         self.end_cut_off()
         while self._nodes:
-            end_all(self._nodes.pop())
+            end_all(self._nodes.popitem()[1])
 
     def end_cut_off(self) -> None:
         """Kill the nodes that were cut off and not reconnected."""
         while self._cut_off:
-            end_all(self._cut_off.pop())
+            end_all(self._cut_off.popitem()[1])
 
     def _at(self, n: int) -> list[str]:
         return [] if self._network is None else self._network.at(n)
@@ -141,7 +150,7 @@ class NodesApart:
         """
         assert self._hidden is not None  # disks are apart
         found = []
-        for n, node in enumerate(self._nodes, 1):
+        for n, node in self._nodes.items():
             [raylet] = raylets_below(node.pid)
             disk = Path(f"/proc/{raylet}/root{self._hidden}")
             strange = {path.name for path in disk.iterdir()} - {"tmp", f"cache-of-node-{n}"}
@@ -151,19 +160,19 @@ class NodesApart:
         return found
 
     def _wait_for(self, n: int) -> None:
-        """Until the head knows of so many nodes that are alive."""
+        """Until the head knows of as many nodes that are alive, the new one among them."""
         ask = (
             f"import ray; ray.init({self.address!r}, logging_level='ERROR', log_to_driver=False)\n"
         )
         ask += "print(sum(node['Alive'] for node in ray.nodes()))"
         until = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < until and self._nodes[-1].poll() is None:
+        while time.monotonic() < until and self._nodes[n].poll() is None:
             done = subprocess.run(
                 [*self.at_head, sys.executable, "-c", ask],
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            if done.stdout.strip() == str(n):
+            if done.stdout.strip() == str(self.n_nodes):
                 return
         raise SystemExit((self._logs / str(n)).read_text()[-3000:] + done.stderr[-1000:])

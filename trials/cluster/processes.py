@@ -11,7 +11,8 @@ from pathlib import Path
 
 def seats() -> list[int]:
     """The actors in which jobs are taken."""
-    return [pid for pid, (_, name) in _processes().items() if name.startswith("ray::Seat")]
+    names = ("ray::Seat", "ray::WideSeat")
+    return [pid for pid, (_, name) in _processes().items() if name.startswith(names)]
 
 
 def raylets_below(pid: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Where an engine's work may run: the hosts that it has, and how it is opened on them.
 
-A run stays on one host, with all processes that it is spread over; how many runs a host holds at
-once follows from its cores or GPUs.
+A run stays on one host, with all processes that it is spread over, as long as any host has room
+for them; how many runs a host holds at once follows from its cores, GPUs and memory.
 """
 
 from __future__ import annotations
@@ -22,6 +22,25 @@ _PACKAGES = ("mixwise", "torch", "transformers", "numpy")  # what decides the di
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """What a run, or one of its processes, keeps free.
+
+    Args:
+        n_cores: Cores.
+        n_gpus: GPUs; 0 on a CPU.
+        memory_bytes: Memory; 0 for no promise.
+    """
+
+    n_cores: int
+    n_gpus: int = 0
+    memory_bytes: int = 0
+
+    def share(self, n: int) -> Need:
+        """Of each of ``n`` processes."""
+        return Need(self.n_cores // n, self.n_gpus // n, self.memory_bytes // n)
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """One machine, or the part of one that a cluster offers.
 
@@ -36,6 +55,15 @@ class Host:
     n_cores: int
     n_gpus: int
     memory_bytes: int
+
+    def room_for(self, need: Need) -> int:
+        """How often there is room for something at once."""
+        pairs = [
+            (self.n_cores, need.n_cores),
+            (self.n_gpus, need.n_gpus),
+            (self.memory_bytes, need.memory_bytes),
+        ]
+        return min(has // wants for has, wants in pairs if wants)
 
 
 class Cluster(Protocol):

@@ -26,15 +26,21 @@ class NamedEngine:
             each (0 on a CPU).
         connect: Reaches a cluster, from the recipe's ``engine`` and the processes of one run; None
             for an engine of this machine.
+        spreads: Whether a run that no host of the cluster has room for may have several.
     """
 
     name: str
     open: Callable[[int, int, int], Engine]
     connect: Callable[[EngineSettings, int], Cluster] | None = None
+    spreads: bool = False
 
 
 ENGINES: Table[NamedEngine] = Table(
-    "engine", (NamedEngine("local", LocalEngine), NamedEngine("ray", open_ray, RayCluster))
+    "engine",
+    (
+        NamedEngine("local", LocalEngine),
+        NamedEngine("ray", open_ray, RayCluster, spreads=True),
+    ),
 )
 
 

@@ -50,7 +50,7 @@ _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 30.0  # for a snapshot; schedulers kill after as long
 _IMPORTED_ONCE = ["mixwise.engine.imported_once"]
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
-_KILLED = (
+KILLED = (
     "a worker process was killed, most likely for lack of memory: lower `engine.workers` or "
     "`training.batch_sequences`; the same command goes on from here"
 )
@@ -120,7 +120,7 @@ class LocalEngine:
                     "a worker process was told to stop (SIGTERM) by someone else: run the same "
                     "command again; it goes on from here"
                 ) from None
-            raise WorkerKilledError(_UNREADABLE if -signal.SIGBUS in codes else _KILLED) from None
+            raise WorkerKilledError(_UNREADABLE if -signal.SIGBUS in codes else KILLED) from None
         finally:
             if futures:
                 self.close()
@@ -136,7 +136,7 @@ class LocalEngine:
                 return starter.submit(self._pool().submit, call).result()
         except (EOFError, ConnectionError):
             self.close()
-            raise WorkerKilledError(_KILLED) from None
+            raise WorkerKilledError(KILLED) from None
         except BaseException:
             self.close()
             raise
@@ -308,6 +308,23 @@ def end_without(is_there: Callable[[], bool]) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def end_without_process(process: int) -> None:
+    """The same, where that is a process of this host.
+
+    Args:
+        process: Its number.
+    """
+
+    def is_there() -> bool:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    end_without(is_there)
 
 
 def _call(

@@ -79,7 +79,7 @@ training:
   seed: 0
   # precision: float32       # or bfloat16: autocast, checkpoints stay in float32
   # device: auto             # or cpu, cuda, mps
-  # processes_per_run: 1     # several GPUs for one run, through accelerate
+  # processes_per_run: 1     # several GPUs for one run, of one host or (Ray) of several
   # gradient_checkpointing: false
   # trajectory_checkpoints: 0
   # snapshots: 8             # of one run, to resume from

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mixwise.engine.cluster import Cluster, Host
+from mixwise.engine.cluster import Cluster, Host, Need
 from mixwise.engine.devices import choose_device, n_cores
-from mixwise.engine.engines import find_cluster
+from mixwise.engine.engines import ENGINES, find_cluster
 from mixwise.errors import ResourceError
 from mixwise.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class Seats:
-    """How many runs at once, each with how many threads and GPUs."""
+    """How many runs at once, each with how many GPUs; threads are of each process."""
 
     n_workers: int
     n_threads: int
     n_devices: int
+    is_spread: bool = False  # over several hosts, since none has room for a run
 
 
 def cluster_of(recipe: Recipe) -> Cluster:
@@ -97,15 +98,18 @@ def describe_hosts(recipe: Recipe) -> str | None:
     if not cluster.is_elsewhere:
         return None
     seats, hosts = choose_seats(recipe), cluster.hosts
-    rooms = [_room(host, recipe, seats.n_threads, seats.n_devices) for host in hosts]
+    parts = recipe.training.processes_per_run
+    rooms = [host.room_for(_need(recipe, seats)) for host in hosts]
     each = ", ".join(
         f"{host.name} {room} ({_has(host)})" for host, room in zip(hosts, rooms, strict=True)
     )
-    waiting = seats.n_workers - sum(rooms)
+    waiting = seats.n_workers - sum(rooms) // (parts if seats.is_spread else 1)
     more = f"; {waiting} wait(s) for a host that joins" if waiting > 0 else ""
+    takes = _takes(recipe, seats)
+    each_job = f"over hosts in {parts} processes of {takes}" if seats.is_spread else f"on {takes}"
     return (
-        f"`engine.cluster: {recipe.engine.cluster}`: {seats.n_workers} job(s) at once, each on "
-        f"{_takes(recipe, seats)}; hosts have room for {each}{more}"
+        f"`engine.cluster: {recipe.engine.cluster}`: {seats.n_workers} job(s) at once, each "
+        f"{each_job}; hosts have room for {each}{more}"
     )
 
 
@@ -115,52 +119,95 @@ def _has(host: Host) -> str:
 
 
 def _takes(recipe: Recipe, seats: Seats) -> str:
-    gpus = f" and {seats.n_devices} GPU(s)" if seats.n_devices else ""
-    return f"{seats.n_threads * recipe.training.processes_per_run} core(s){gpus}"
+    need = _need(recipe, seats)
+    return f"{need.n_cores} core(s)" + (f" and {need.n_gpus} GPU(s)" if need.n_gpus else "")
+
+
+def _need(recipe: Recipe, seats: Seats) -> Need:
+    """What must be free on one host: for a run, or for a process of one that is spread."""
+    parts, memory = recipe.training.processes_per_run, int((recipe.engine.memory_gb or 0) * 1e9)
+    whole = Need(seats.n_threads * parts, seats.n_devices, memory)
+    return whole.share(parts) if seats.is_spread else whole
 
 
 def _seats_on(recipe: Recipe, hosts: Sequence[Host], at_most: int | None) -> Seats:
-    """The same on the hosts of a cluster, where each run stays on one.
+    """The same on the hosts of a cluster, where a run stays on one, if any has room for it.
 
     More workers than there is room for are allowed: they wait for hosts that join later.
     """
+    on_gpu, parts = choose_run_device(recipe) == "cuda", recipe.training.processes_per_run
+    may_spread = parts > 1 and ENGINES.find(recipe.engine.cluster).spreads
+    seats = _fit(recipe, hosts, at_most, on_gpu=on_gpu, is_spread=False)
+    if seats is None and may_spread:
+        seats = _fit(recipe, hosts, at_most, on_gpu=on_gpu, is_spread=True)
+    if seats is None:
+        raise _no_room(recipe, hosts, on_gpu=on_gpu, may_spread=may_spread)
+    return seats
+
+
+def _fit(
+    recipe: Recipe, hosts: Sequence[Host], at_most: int | None, *, on_gpu: bool, is_spread: bool
+) -> Seats | None:
+    """Seats for as many runs as there is room for, or as are asked for; None without room for one.
+
+    Args:
+        recipe: The recipe.
+        hosts: Of the cluster.
+        at_most: Jobs that there are; None for any number.
+        on_gpu: Whether each process takes a GPU.
+        is_spread: Whether a run's processes may be on several hosts.
+    """
     engine, parts = recipe.engine, recipe.training.processes_per_run
-    on_gpu = choose_run_device(recipe) == "cuda"
-    n_devices = parts if on_gpu else 0
-    rooms = [(host.n_gpus if on_gpu else host.n_cores) // parts for host in hosts]
-    if not any(rooms):
-        most = max((host.n_gpus if on_gpu else host.n_cores for host in hosts), default=0)
-        what = "GPUs" if on_gpu else "cores"
-        raise ResourceError(
-            f"`training.processes_per_run` is {parts}, and one run stays on one host, but no host "
-            f"of the cluster has more than {most} {what}: lower it"
-        )
-    n_workers = sum(rooms) if engine.workers == "auto" else engine.workers
+    unit = 1 if is_spread else parts  # processes that stay together
+    rooms = [(host.n_gpus if on_gpu else host.n_cores) // unit for host in hosts]
+    most_runs = sum(rooms) * unit // parts
+    if not most_runs:
+        return None
+    n_workers = most_runs if engine.workers == "auto" else engine.workers
     n_workers = min(n_workers, at_most or n_workers)
     if engine.threads != "auto":
         n_threads = engine.threads
     elif on_gpu:
-        n_threads = min(h.n_cores // (r * parts) for h, r in zip(hosts, rooms, strict=True) if r)
+        n_threads = min(h.n_cores // (r * unit) for h, r in zip(hosts, rooms, strict=True) if r)
     else:
-        cores = sum(host.n_cores for host in hosts)
-        most = max(host.n_cores for host in hosts)
-        n_threads = min(cores // (n_workers * parts), most // parts)
-    n_threads = max(1, n_threads)
-    if not any(_room(host, recipe, n_threads, n_devices) for host in hosts):
-        raise ResourceError(
-            f"a run takes {n_threads * parts} core(s) of one host (`engine.threads` × "
-            "`training.processes_per_run`)"
-            + (f" and {engine.memory_gb:g} GB (`engine.memory_gb`)" if engine.memory_gb else "")
-            + f", but no host of the cluster has as much: {', '.join(map(_has, hosts))}: lower them"
+        cores = [host.n_cores for host in hosts]
+        n_threads = min(sum(cores) // (n_workers * parts), max(cores) // unit)
+        wanted = min(n_workers, most_runs) * parts if is_spread else 0
+        while n_threads > 1 and sum(n // n_threads for n in cores) < wanted:
+            n_threads -= 1
+    seats = Seats(n_workers, max(1, n_threads), parts if on_gpu else 0, is_spread)
+    room = sum(host.room_for(_need(recipe, seats)) for host in hosts)
+    return seats if room * unit >= parts else None
+
+
+def _no_room(
+    recipe: Recipe, hosts: Sequence[Host], *, on_gpu: bool, may_spread: bool
+) -> ResourceError:
+    engine, parts = recipe.engine, recipe.training.processes_per_run
+    sizes = [host.n_gpus if on_gpu else host.n_cores for host in hosts]
+    what = "GPUs" if on_gpu else "cores"
+    each = ", ".join(f"{host.name} {size}" for host, size in zip(hosts, sizes, strict=True))
+    if may_spread and sum(sizes) < parts:
+        return ResourceError(
+            f"`training.processes_per_run` is {parts}, but the cluster has {sum(sizes)} {what} "
+            f"({each}): lower it, or let more hosts join"
         )
-    return Seats(n_workers, n_threads, n_devices)
-
-
-def _room(host: Host, recipe: Recipe, n_threads: int, n_devices: int) -> int:
-    """Jobs that a host holds at once."""
-    room = host.n_cores // (n_threads * recipe.training.processes_per_run)
-    if n_devices:
-        room = min(room, host.n_gpus // n_devices)
-    if recipe.engine.memory_gb:
-        room = min(room, int(host.memory_bytes // (recipe.engine.memory_gb * 1e9)))
-    return room
+    if not may_spread and max(sizes, default=0) < parts:
+        return ResourceError(
+            f"`training.processes_per_run` is {parts}, and one run stays on one host, but no host "
+            f"of the cluster has more than {max(sizes, default=0)} {what}: lower it"
+        )
+    threads = 1 if engine.threads == "auto" else engine.threads
+    memory = f" and {engine.memory_gb:g} GB (`engine.memory_gb`)" if engine.memory_gb else ""
+    has = ", ".join(map(_has, hosts))
+    if may_spread:
+        return ResourceError(
+            f"a run takes {parts} × {threads} core(s) (`training.processes_per_run` × "
+            f"`engine.threads`){memory}, but neither one host of the cluster nor several have as "
+            f"much: {has}: lower them, or let more hosts join"
+        )
+    return ResourceError(
+        f"a run takes {threads * parts} core(s) of one host (`engine.threads` × "
+        f"`training.processes_per_run`){memory}, but no host of the cluster has as much: {has}: "
+        "lower them"
+    )

@@ -38,11 +38,17 @@ from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record, sa
 from mixwise.training.mean_gradient import MeanGradient
 from mixwise.training.preparing import LabelLoss, prepare_module
 from mixwise.training.run_files import hash_run_files
-from mixwise.training.run_folder import MARK, WORK, last_snapshot, prepare_folder
+from mixwise.training.run_folder import MARK, WORK, prepare_folder
 from mixwise.training.saving import (
     copy_tokenizer,
     save_model,
     save_second_moments,
+)
+from mixwise.training.spread import (
+    agree_on_stop,
+    agreed_snapshot,
+    complete_snapshot,
+    leave_together,
 )
 from mixwise.training.tracked import TrackingCallback
 
@@ -82,14 +88,14 @@ def _train(run: TrainerRun) -> RunRecord:
     """Train to the end, and leave checkpoint and record."""
     seconds, folder = run.train(), run.job.output
     if not run.trainer.accelerator.is_main_process:
-        _leave_together()
+        leave_together()
         return run.record(seconds)
     run.save_checkpoint()
     record = run.record(seconds)
     record = record.model_copy(update={"files": hash_run_files(folder)})
     save_record(record, folder)
     shutil.rmtree(run.work, ignore_errors=True)
-    _leave_together()
+    leave_together()
     return record
 
 
@@ -126,7 +132,7 @@ class TrainerRun:
         started = time.perf_counter()
         is_finished = False
         try:
-            self.trainer.train(resume_from_checkpoint=last_snapshot(self.work))
+            self.trainer.train(resume_from_checkpoint=agreed_snapshot(self.work))
             is_finished = True
         finally:
             for tracked in self._tracked:
@@ -285,7 +291,7 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         """Report the step; save a trajectory checkpoint where one is due, a snapshot if stopped."""
         if state.is_world_process_zero:
             self._save_trajectory(state.global_step, model)
-        if not _agree(self._is_told_to_stop(state), args):
+        if not agree_on_stop(self._is_told_to_stop(state), args.device):
             return
         if state.global_step >= state.max_steps:
             return  # all that is left is to save the model
@@ -314,27 +320,12 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]  # transformers is unty
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Mark the snapshot as whole, once every process has written its part; stop if told."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.barrier()
+        snapshot = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        complete_snapshot(snapshot)
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARK).touch()
+            (snapshot / MARK).touch()
         if self._is_stopped:
             raise Stopped
-
-
-def _agree(is_told: bool, args: Any) -> bool:
-    """What the first process of a run was told, in all of them: they save together or not."""
-    if args.world_size == 1:
-        return is_told
-    told = torch.tensor([is_told], dtype=torch.int32, device=args.device)
-    torch.distributed.broadcast(told, 0)
-    return bool(told.item())
-
-
-def _leave_together() -> None:
-    """Wait for all processes of a run: one that ends early cuts off those that still talk to it."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
 
 
 def build_model(job: TrainingJob) -> Any:

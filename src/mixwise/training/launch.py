@@ -1,28 +1,27 @@
-"""Run a training job here, or spread over several processes by torch's launcher and accelerate."""
+"""Run a training job here, in several processes, or in several of several hosts.
+
+Method:
+    Where a run is spread over hosts (a `Team`), the first does all that it does without others: it
+    holds the run's folder, prepares it, and has the process that alone writes, reports steps and
+    hears that it should stop. The others start their processes. Their folder is the first's, or,
+    without a shared disk, their own, from which only snapshots are read.
+"""
 
 from __future__ import annotations
 
 import fcntl
-import os
-import re
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mixwise.engine.protocol import Stopped
+from mixwise.engine.team import READY, DoneElsewhere, Team, current_team
 from mixwise.engine.worker_cache import release_resident
-from mixwise.errors import BusyError, TrainingError
+from mixwise.errors import BusyError
 from mixwise.shortages import explain_failed_write
-from mixwise.training.job import ERROR_PREFIX, OnStep, RunRecord, TrainingJob, load_record
-from mixwise.training.run_folder import STOP, WORK, prepare_folder
-
-_GRACE_SECONDS = 25.0  # within the time that the engine leaves a job
-
-_ERROR_LINE = re.compile(r"(\[rank\d+\]:)?\s*[\w.]*(Error|Exception)\b")  # last of a traceback
+from mixwise.training.job import OnStep, RunRecord, TrainingJob, load_record
+from mixwise.training.processes import Ended, run_processes
+from mixwise.training.run_folder import prepare_folder
 
 
 def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
@@ -35,8 +34,14 @@ def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
     Raises:
         TrainingError: If the run fails.
         BusyError: If another process is training into the same folder.
+        WorkerKilledError: If one of several processes was killed.
+        DoneElsewhere: On a host of a team that is not the first, once its part is done.
     """
     release_resident()  # a model that was evaluated here: its memory is needed
+    team = current_team()
+    if team is not None and team.rank:
+        _take_part(job, team)
+        raise DoneElsewhere
     with run_lock(job.output):
         record = load_record(job.output)
         if record is not None and record.fingerprint == job.fingerprint:
@@ -54,75 +59,28 @@ def train(job: TrainingJob, on_step: OnStep) -> RunRecord:
 
 
 def _launch(job: TrainingJob, on_step: OnStep) -> RunRecord:
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file, tempfile.TemporaryFile() as log:
-        file.write(job.model_dump_json())
-        file.flush()
-        command = _command(job, file.name)
-        with subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            start_new_session=True,
-            env=os.environ | {"OMP_NUM_THREADS": str(_n_threads())},
-        ) as process:
-            try:
-                for line in process.stdout or ():
-                    if line.strip().isdigit():
-                        on_step(int(line))
-                code = process.wait()
-            except Stopped:
-                _stop(process, job)
-                if load_record(job.output) is None:
-                    raise
-                code = 0  # it was at its end
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
-        record = load_record(job.output)
-        if record is None:  # it is written last: with it the run is whole, however it ended
-            log.seek(0)
-            raise TrainingError(_reason(log.read().decode(errors="replace"), code))
+    team = current_team()
+    if team is not None and len(team.n_processes) > 1:
+        on_step(READY)
+    try:
+        ended = run_processes(job, on_step, team)
+    except Stopped:
+        if load_record(job.output) is None:
+            raise
+        ended = Ended(0)  # it was at its end
+    record = load_record(job.output)
+    if record is None:  # it is written last: with it the run is whole, however it ended
+        raise ended.explain()
     return record
 
 
-def _stop(process: subprocess.Popen[str], job: TrainingJob) -> None:
-    """Ask the processes of a run to leave a snapshot, and end those that don't in time.
-
-    The worker that this runs in is ended itself some seconds later, if need be, and they with it.
-    """
-    try:
-        (job.output / WORK / STOP).touch()
-        process.communicate(timeout=_GRACE_SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _n_threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-def _command(job: TrainingJob, job_file: str) -> list[str]:
-    """Torch's own launcher: accelerate's starts one process alone on a CPU, whatever is asked."""
-    return [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-        *("--nproc_per_node", str(job.settings.processes_per_run)),
-        *("-m", "mixwise.training.worker", job_file, str(os.getpid())),
-    ]
-
-
-def _reason(log: str, code: int) -> str:
-    """Our own one-line error if a process wrote one, else the last line of what they wrote."""
-    lines = [line for line in log.splitlines() if line.strip()]
-    ours = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
-    if ours:
-        return ours[0]
-    errors = [line for line in lines if _ERROR_LINE.match(line)] or lines[-1:]
-    return (
-        f"torch.distributed.run exited with {code}: {errors[0] if errors else 'it wrote nothing'}"
-    )
+def _take_part(job: TrainingJob, team: Team) -> None:
+    """Run the processes of this host, which is not the first, to their end."""
+    if not team.has_shared_disk:
+        prepare_folder(job)
+    ended = run_processes(job, lambda step: None, team)
+    if ended.code:
+        raise ended.explain()
 
 
 @contextmanager

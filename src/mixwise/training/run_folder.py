@@ -48,7 +48,6 @@ def _prepare(job: TrainingJob) -> None:
             shutil.rmtree(snapshot)
 
 
-def last_snapshot(work: Path) -> str | None:
-    """The newest snapshot; `prepare_folder` has left only whole ones."""
-    snapshots = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    return str(snapshots[-1]) if snapshots else None
+def find_snapshots(work: Path) -> dict[int, Path]:
+    """Snapshots by their step; `prepare_folder` has left only whole ones."""
+    return {int(path.name.split("-")[1]): path for path in work.glob("checkpoint-*")}

@@ -1,17 +1,16 @@
 """Entry of one run that is spread over several processes.
 
-Started as ``torch.distributed.run … -m mixwise.training.worker JOB.json PID``; prints the number of
-finished steps, a line each, on standard output, ends when the process PID is gone, and stops with a
-snapshot when the file ``.training/stop`` appears in the run's folder.
+Started as ``mixwise.training.launcher … -m mixwise.training.worker JOB.json PID``; prints the
+number of finished steps, a line each, on standard output, ends when the process PID is gone, and
+stops with a snapshot when the file ``.training/stop`` appears in the run's folder.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-from mixwise.engine.local import end_without
+from mixwise.engine.local import end_without_process
 from mixwise.engine.protocol import Stopped
 from mixwise.errors import MixwiseError
 from mixwise.training.finetune import finetune_prepared
@@ -21,7 +20,7 @@ from mixwise.training.run_folder import STOP, WORK
 
 def main() -> None:
     """Train the job whose file is named on the command line; exit 1 with one line on an error."""
-    end_without(lambda: _exists(int(sys.argv[2])))
+    end_without_process(int(sys.argv[2]))
     job = TrainingJob.model_validate_json(Path(sys.argv[1]).read_bytes())
     stop = job.output / WORK / STOP
 
@@ -36,14 +35,6 @@ def main() -> None:
         return  # whoever asked for it knows
     except MixwiseError as error:
         sys.exit(f"{ERROR_PREFIX}{error}")
-
-
-def _exists(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ class RayError(Exception):
 
 
 class RayTaskError(RayError):
-    pass
+    cause = None
 
 
 class ActorDiedError(RayError):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import signal
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mixwise.engine.ray import connection
-from mixwise.engine.ray.connection import find_nodes, is_head_there, join, load_ray
+from mixwise.engine.ray.connection import find_nodes, is_client, is_head_there, join, load_ray
 from mixwise.errors import MissingDependencyError, ResourceError
 
 
@@ -88,6 +90,15 @@ def test_nodes_are_told_apart_on_one_host_and_dead_ones_left_out() -> None:
     assert [n.host.name for n in found] == ["a:1", "a:2", "b"]
     assert [(n.host.n_cores, n.host.n_gpus) for n in found] == [(4, 0), (1, 0), (8, 2)]
     assert found[2].key == "id3"
+
+
+def test_rays_client_finds_out_by_itself_that_its_head_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = SimpleNamespace(ray=SimpleNamespace(is_connected=lambda: True))
+    monkeypatch.setitem(sys.modules, "ray.util.client", client)
+    assert is_client()
+    assert is_head_there(FakeRay([], "127.0.0.1:9"))
 
 
 def test_a_head_that_takes_no_calls_is_gone() -> None:

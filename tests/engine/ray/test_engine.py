@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.engine.ray.fake_ray import FakeRay, KillsItsProcess, LosesItsSeat, RayTaskError
@@ -12,8 +12,10 @@ from tests.engine.ray.fake_ray import FakeRay, KillsItsProcess, LosesItsSeat, Ra
 from mixwise.engine.protocol import OnStep, Stopped
 from mixwise.engine.ray import engine as module
 from mixwise.engine.ray.engine import RayEngine
-from mixwise.engine.ray.seats import SeatResources
+from mixwise.engine.ray.seat import Placed
+from mixwise.engine.ray.seats import SeatResources, Seats
 from mixwise.errors import BusyError, MixwiseWarning, ResourceError, TrainingError
+from mixwise.interrupts import Interrupted
 from mixwise.testing import check_engine
 
 pytestmark = pytest.mark.filterwarnings("ignore:said")
@@ -137,6 +139,14 @@ def test_a_run_that_another_command_holds_is_not_waited_for(engine: RayEngine) -
         list(engine.run(Failing(BusyError("another process"), 1), [7], ignore))
 
 
+def test_a_run_of_a_killed_command_by_rays_client_is_waited_for(
+    engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "is_client", lambda: True)
+    held = Failing(BusyError("another process"), 2)
+    assert [done.result for done in engine.run(held, [7], ignore)] == [7]
+
+
 def test_an_error_stops_the_other_jobs_and_keeps_their_seats(
     engine: RayEngine, ray: FakeRay
 ) -> None:
@@ -222,6 +232,38 @@ def test_a_lost_head_ends_the_call(engine: RayEngine, monkeypatch: pytest.Monkey
         list(engine.run(job, [1], ignore))
 
 
+def test_what_a_signal_raises_inside_of_ray_is_raised(
+    engine: RayEngine, ray: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(*arguments: Any, **more: Any) -> None:
+        try:
+            raise Interrupted(15)
+        except Interrupted as heard:
+            raise SystemError("wait returned a result with an exception set") from heard
+
+    monkeypatch.setattr(ray, "wait", wait)
+    with pytest.raises(Interrupted, match=r"stopped by SIGTERM"):
+        list(engine.run(square, [1], ignore))
+
+
+def test_a_head_that_rays_client_has_lost_ends_the_call(
+    engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = [True]
+    monkeypatch.setattr("mixwise.engine.ray.seats.is_client", lambda: connected[0])
+
+    def cut_off(seats: Seats, seconds: float) -> None:
+        connected[0] = False
+        raise Exception("Ray Client is not connected")  # what it raises
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Seats, "wait", cut_off)
+        patched.setattr(Seats, "drop", cut_off)
+        with pytest.raises(ResourceError, match=r"is lost \(Ray Client is not connected\): start"):
+            list(engine.run(square, [1], ignore))
+        engine.close()
+
+
 def test_a_host_with_other_software_is_refused(engine: RayEngine, ray: FakeRay) -> None:
     ray.versions = {**ray.versions, "torch": "0.1"}
     with pytest.raises(ResourceError, match=r"^node0: has torch 0\.1, but this host has"):
@@ -231,7 +273,7 @@ def test_a_host_with_other_software_is_refused(engine: RayEngine, ray: FakeRay) 
 def test_a_host_without_the_folder_is_refused(
     engine: RayEngine, ray: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = SimpleNamespace(host="node9", versions={}, has_folder=False)
+    elsewhere = Placed("node9", {}, has_folder=False)
     monkeypatch.setattr("tests.engine.ray.fake_ray.Placed", lambda *parts: elsewhere)
     with pytest.raises(ResourceError, match=f"node9: has no folder {Path.cwd()}, where this"):
         list(engine.run(square, [1], ignore))

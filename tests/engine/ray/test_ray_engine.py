@@ -24,6 +24,8 @@ pytest.importorskip("ray")
 
 from mixwise.engine.ray.cluster import RayCluster
 from mixwise.engine.ray.engine import RayEngine
+from mixwise.engine.ray.seats import SeatResources
+from mixwise.engine.team import READY, Team, current_team
 from mixwise.errors import MixwiseWarning, ResourceError, TrainingError
 from mixwise.recipe.sections import EngineSettings
 from mixwise.testing import check_engine
@@ -181,6 +183,31 @@ def test_no_room_is_said_and_waited_for(
     assert isinstance(crowded, RayEngine)
     assert crowded._seats is not None
     crowded._seats.close()
+
+
+def team_of(job: int, on_step: OnStep) -> Team | None:
+    on_step(READY)
+    return current_team()
+
+
+def test_places_of_a_wide_seat_on_one_node_are_one_host(
+    cluster: RayCluster, engine: RayEngine
+) -> None:
+    engine.close()  # its cores are needed
+    wide = RayEngine(1, SeatResources(1, 1, n_bundles=2))
+    [done] = wide.run(team_of, [0], ignore)
+    wide.close()
+    assert done.result is not None
+    assert (done.result.rank, done.result.n_processes) == (0, (2,))
+    assert done.result.address == done.result.own_address == cluster.hosts[0].name
+
+
+def test_a_run_that_no_node_has_room_for_is_given_a_wide_seat(cluster: RayCluster) -> None:
+    resources = SeatResources(2, 2, 0, 10**9, n_bundles=3)
+    settings = EngineSettings(cluster="ray", address="local", memory_gb=3)
+    assert RayCluster(settings, 3).open(1, 2, 0)._resources == resources  # type: ignore[attr-defined]
+    whole = SeatResources(1, 2, 0, 3 * 10**9)
+    assert RayCluster(settings, 2).open(1, 1, 0)._resources == whole  # type: ignore[attr-defined]
 
 
 def test_a_host_with_other_software_is_refused(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mixwise.engine.cluster import Host
+from mixwise.engine.cluster import Host, Need
 from mixwise.engine.protocol import Engine, Job, Result
 from mixwise.engine.ray.connection import find_nodes, join, last_line
 from mixwise.errors import ResourceError, printable
@@ -22,7 +22,7 @@ class RayCluster:
 
     Args:
         settings: The recipe's ``engine``: where the cluster is, and the memory of a job.
-        n_processes: Processes that one run is spread over, all on one node.
+        n_processes: Processes that one run is spread over: on one node, where one has room.
 
     Raises:
         MissingDependencyError: If Ray is not installed.
@@ -53,12 +53,16 @@ class RayCluster:
         from mixwise.engine.ray.engine import RayEngine
         from mixwise.engine.ray.seats import SeatResources
 
-        memory = self._settings.memory_gb
+        parts, memory = self._n_processes, int((self._settings.memory_gb or 0) * 1e9)
+        whole = Need(n_threads * parts, n_devices, memory)
+        is_wide = parts > 1 and not any(host.room_for(whole) for host in self.hosts)
+        need = whole.share(parts) if is_wide else whole
         resources = SeatResources(
             n_threads=n_threads,
-            n_cores=n_threads * self._n_processes,
-            n_gpus=n_devices,
-            memory_bytes=int(memory * 1e9) if memory else None,
+            n_cores=need.n_cores,
+            n_gpus=need.n_gpus,
+            memory_bytes=need.memory_bytes or None,
+            n_bundles=parts if is_wide else 1,
         )
         is_shared = self._settings.storage is None
         return RayEngine(n_workers, resources, self._settings.address, needs_folder=is_shared)

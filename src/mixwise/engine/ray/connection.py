@@ -128,16 +128,25 @@ def find_nodes(ray: Any) -> tuple[Node, ...]:
 def is_head_there(ray: Any) -> bool:
     """Whether the head of the cluster takes calls; where that is not known, it is.
 
-    Ray itself waits a minute for a head that is gone, and then ends the process.
+    Ray itself waits a minute for a head that is gone, and then ends the process; its client, which
+    may not reach the port that is tried here, raises by itself.
     """
+    if is_client():
+        return True
     try:
         host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS):
             return True
-    except (AttributeError, ValueError):  # through Ray's client, which finds out by itself
+    except ValueError:
         return True
     except OSError:
         return False
+
+
+def is_client() -> bool:
+    """Whether this process is connected through Ray's client: by an address of ``ray://``."""
+    client = sys.modules.get("ray.util.client")
+    return client is not None and bool(client.ray.is_connected())
 
 
 def last_line(error: Exception) -> str:

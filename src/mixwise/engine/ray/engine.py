@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mixwise.engine.protocol import Finished, Job, OnStep, Result
-from mixwise.engine.ray.connection import is_head_there, join, last_line, leave
+from mixwise.engine.ray.connection import is_client, is_head_there, join, last_line, leave
 from mixwise.engine.ray.seat import Outcome, warn_again
 from mixwise.engine.ray.seats import Held, SeatResources, Seats
 from mixwise.errors import BusyError, MixwiseWarning, ResourceError, first_line, printable
@@ -81,6 +81,12 @@ class RayEngine:
             is_whole = True
         except ray.exceptions.RayError as error:
             raise _lost_cluster(first_line(error)) from None
+        except SystemError as error:  # Python's, for what a signal's handler raised inside of Ray
+            raise error.__cause__ or error from None
+        except Exception as error:  # Ray's client has no kind of its own
+            if self._seats.are_out_of_reach:
+                raise _lost_cluster(first_line(error)) from None
+            raise
         finally:
             if not is_whole:
                 self._seats.stop_busy()
@@ -140,7 +146,10 @@ class _Call:
             try:
                 answer = self._ray.get(held.ref)
             except self._ray.exceptions.RayTaskError as error:
-                raise _no_begin(held.host, last_line(error)) from None
+                if not isinstance(error.cause, self._ray.exceptions.RayError):
+                    raise _no_begin(held.host, last_line(error)) from None
+                self._replace(held, last_line(error))  # a node of a wide seat is lost
+                continue
             except self._ray.exceptions.RayError as error:
                 self._replace(held, last_line(error))
                 continue
@@ -148,6 +157,8 @@ class _Call:
                 self._seats.place(held, answer)
                 continue
             index, held.index, held.ref, held.step = held.index, None, None, None
+            if answer.is_spent:
+                self._seats.drop(held)
             yield from self._finish(index, held.host, answer)
         self._look_after()
 
@@ -170,7 +181,7 @@ class _Call:
     def _finish(self, index: int, host: str, outcome: Outcome) -> Iterator[Finished[Any]]:
         warn_again(outcome.warnings)
         if outcome.is_killed:
-            self._try_again(index, f"a worker process on {host} was killed")
+            self._try_again(index, outcome.why or f"a worker process on {host} was killed")
         elif isinstance(outcome.error, BusyError) and self._may_wait(index):
             time.sleep(_AGAIN_SECONDS)
             self._waiting.append(index)
@@ -180,9 +191,13 @@ class _Call:
             yield Finished(index, outcome.result)
 
     def _may_wait(self, index: int) -> bool:
-        """Whether a run that another process holds may be its own, on a host that was lost."""
+        """Whether a run that another process holds may be its own, on a host that was lost.
+
+        Or of a command that was killed: Ray keeps the places of its client's for half a minute.
+        """
         since = self._held_since.setdefault(index, time.monotonic())
-        return self._deaths[index] > 0 and time.monotonic() - since < _BUSY_SECONDS
+        may_be_own = self._deaths[index] > 0 or is_client()
+        return may_be_own and time.monotonic() - since < _BUSY_SECONDS
 
     def _replace(self, held: Held, why: str) -> None:
         """Give up a lost seat, and let its job begin anew."""

@@ -24,7 +24,11 @@ from typing import Any
 from mixwise.engine.cluster import find_versions
 from mixwise.engine.kept_warnings import keeping_warnings
 from mixwise.engine.local import LocalEngine, WorkerKilledError
+from mixwise.engine.team import READY, DoneElsewhere, NotSaidError
 from mixwise.errors import MixwiseWarning
+
+CALLS_AT_ONCE = 4  # of an actor: a job, its steps, a stop
+_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +38,28 @@ class Outcome:
     Args:
         result: Of the job; None where it failed.
         error: What the job raised.
-        is_killed: Whether its process was killed, so that it may be tried again.
+        is_killed: Whether its process was killed or its host lost, so that it may be tried again.
         warnings: What was warned of on the way.
+        why: What was killed or lost, where the seat alone knows.
+        is_spent: Whether the seat can do no other job.
     """
 
     result: Any
     error: Exception | None = None
     is_killed: bool = False
     warnings: tuple[str, ...] = ()
+    why: str = ""
+    is_spent: bool = False
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether there is no result."""
+        return self.is_killed or self.error is not None
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether it has failed, and says why."""
+        return self.is_failed and not isinstance(self.error, NotSaidError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +70,19 @@ class Placed:
         host: Name of its host.
         versions: Of what decides results there.
         has_folder: Whether the folder where the command runs is there too.
+        node: Ray's key of the node.
+        address: Of the node.
+        devices: GPUs that Ray has given the seat, as ``CUDA_VISIBLE_DEVICES`` names them.
+        others: The same of the other nodes of a wide seat.
     """
 
     host: str
     versions: Mapping[str, str]
     has_folder: bool
+    node: str = ""
+    address: str = ""
+    devices: tuple[str, ...] = ()
+    others: tuple[Placed, ...] = ()
 
 
 class Seat:
@@ -76,17 +102,39 @@ class Seat:
         os.environ.update(environment)
         vars(sys.modules["__main__"]).pop("__file__", None)  # Ray's, which workers need not load
         self._folder = Path(folder)
+        self._n_threads = n_threads
         self._engine = LocalEngine(1, n_threads, n_devices)
         self._jobs: Sequence[Any] = ()
         self._jobs_ref: Any = None
         self._step = 0
+        self.is_ready = False
 
     def place(self) -> Placed:
         """Where this seat is."""
+        import ray
+
         has_folder = self._folder.is_dir()
         if has_folder:
             os.chdir(self._folder)
-        return Placed(socket.gethostname(), find_versions(), has_folder)
+        devices = tuple(filter(None, os.environ.get(_DEVICES, "").split(",")))
+        return Placed(
+            socket.gethostname(),
+            find_versions(),
+            has_folder,
+            ray.get_runtime_context().get_node_id(),
+            ray.util.get_node_ip_address(),
+            devices if ray.get_gpu_ids() else (),
+        )
+
+    def widen(self, devices: Sequence[str]) -> None:
+        """Work with the GPUs of all seats of a node.
+
+        Args:
+            devices: As ``CUDA_VISIBLE_DEVICES`` names them; none on a CPU.
+        """
+        if devices:
+            os.environ[_DEVICES] = ",".join(devices)
+            self._engine = LocalEngine(1, self._n_threads, len(devices))
 
     def work(self, function: Callable[..., Any], jobs: Sequence[Any], index: int) -> Outcome:
         """Do a job.
@@ -96,11 +144,13 @@ class Seat:
             jobs: Ray's reference to the jobs of a call; they are fetched once.
             index: Of the job among them.
         """
-        self._step = 0
+        self._step, self.is_ready = 0, False
         texts: list[str] = []
         with keeping_warnings(texts):
             try:
                 [finished] = self._engine.run(function, [self._fetch(jobs[0])[index]], self._note)
+            except DoneElsewhere:
+                return Outcome(None, warnings=tuple(texts))
             except WorkerKilledError as error:
                 return Outcome(None, error, is_killed=True, warnings=tuple(texts))
             except Exception as error:
@@ -115,7 +165,10 @@ class Seat:
         return self._jobs
 
     def _note(self, index: int, step: int) -> None:
-        self._step = step
+        if step == READY:
+            self.is_ready = True
+        else:
+            self._step = step
 
     def step(self) -> int:
         """Steps that the job has reported."""

@@ -11,36 +11,39 @@ from pathlib import Path
 from typing import Any
 
 from mixwise.engine.cluster import require_same_versions
-from mixwise.engine.ray.seat import Placed, Seat
+from mixwise.engine.ray.connection import is_client, is_head_there
+from mixwise.engine.ray.seat import CALLS_AT_ONCE, Placed, Seat
+from mixwise.engine.ray.wide_seat import WideSeat
 from mixwise.errors import ResourceError
 
 _GRACE_SECONDS = 40.0  # a worker has 30 for a snapshot
-_CALLS_AT_ONCE = 4  # of an actor: a job, its steps, a stop
 _SENT = ("HF_", "TRANSFORMERS_", "TOKENIZERS_", "MIXWISE_", "OMP_", "MKL_", "CUBLAS_")
 _FOLDERS = ("_CACHE", "_HOME")  # ends of those that name a place on a disk
 
 
 @dataclass(frozen=True, slots=True)
 class SeatResources:
-    """What one seat keeps free on its node.
+    """What one seat keeps free on its node, or in each of several bundles on several nodes.
 
     Args:
         n_threads: Threads of each process.
         n_cores: Cores.
         n_gpus: GPUs; 0 on a CPU.
         memory_bytes: Memory; None for no promise.
+        n_bundles: Of a wide seat, one for each process of a run; 1 for a seat of one node.
     """
 
     n_threads: int
     n_cores: int
     n_gpus: int = 0
     memory_bytes: int | None = None
+    n_bundles: int = 1
 
-    def __str__(self) -> str:
-        parts = [f"{self.n_cores} core(s)"]
-        parts += [f"{self.n_gpus} GPU(s)"] if self.n_gpus else []
-        parts += [f"{self.memory_bytes / 1e9:g} GB"] if self.memory_bytes else []
-        return ", ".join(parts)
+    @property
+    def bundle(self) -> dict[str, float]:
+        """The same in Ray's words."""
+        sizes = {"CPU": self.n_cores, "GPU": self.n_gpus, "memory": self.memory_bytes}
+        return {name: size for name, size in sizes.items() if size}
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +56,7 @@ class Held:
         host: Where it is; empty until it is placed.
         index: Of the job that it does.
         step: The answer to what step the job is at, where that was asked.
+        group: Ray's handle of a wide seat's bundles; None for a seat of one node.
     """
 
     actor: Any
@@ -60,6 +64,7 @@ class Held:
     host: str = ""
     index: int | None = None
     step: Any = None
+    group: Any = None
 
 
 def choose_variables(environment: Mapping[str, str], *, has_shared_disk: bool) -> dict[str, str]:
@@ -89,7 +94,13 @@ class Seats:
         self._ray = ray
         self._resources = resources
         self._needs_folder = needs_folder
+        self._is_of_client = is_client()
         self.held: list[Held] = []
+
+    @property
+    def are_out_of_reach(self) -> bool:
+        """Whether Ray's client, by which they were asked for, has lost its head."""
+        return self._is_of_client and not is_client()
 
     @property
     def idle(self) -> list[Held]:
@@ -107,18 +118,45 @@ class Seats:
         return any(held.host for held in self.held)
 
     def ask_for(self, n: int) -> None:
-        """Ask for seats until there are as many; there may be no room for all."""
+        """Ask for seats until there are as many; there may be no room for all.
+
+        For a wide one Ray waits for its head, and ends this process where that is gone.
+        """
+        is_wide = self._resources.n_bundles > 1
         for _ in range(n - len(self.held)):
-            chosen = self._resources
-            options = self._ray.remote(Seat).options(
-                num_cpus=chosen.n_cores,
-                num_gpus=chosen.n_gpus,
-                memory=chosen.memory_bytes,
-                max_concurrency=_CALLS_AT_ONCE,
-            )
-            sent = choose_variables(os.environ, has_shared_disk=self._needs_folder)
-            actor = options.remote(chosen.n_threads, chosen.n_gpus, sent, str(Path.cwd()))
-            self.held.append(Held(actor, actor.place.remote()))
+            if is_wide and not is_head_there(self._ray):
+                return
+            self.held.append(self._ask_wide() if is_wide else self._ask())
+
+    def _ask(self) -> Held:
+        actor = self._options(Seat).remote(*self._arguments())
+        return Held(actor, actor.place.remote())
+
+    def _ask_wide(self) -> Held:
+        from ray.util import placement_group
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        chosen = self._resources
+        group = placement_group([chosen.bundle] * chosen.n_bundles, strategy="PACK")
+        first = PlacementGroupSchedulingStrategy(group, 0)
+        options = self._options(WideSeat, scheduling_strategy=first)
+        actor = options.remote(*self._arguments(), has_shared_disk=self._needs_folder)
+        return Held(actor, actor.place.remote(), group=group)
+
+    def _options(self, kind: type, **more: Any) -> Any:
+        chosen = self._resources
+        return self._ray.remote(kind).options(
+            num_cpus=chosen.n_cores,
+            num_gpus=chosen.n_gpus,
+            memory=chosen.memory_bytes,
+            max_concurrency=CALLS_AT_ONCE,
+            **more,
+        )
+
+    def _arguments(self) -> tuple[int, int, Mapping[str, str], str]:
+        chosen = self._resources
+        sent = choose_variables(os.environ, has_shared_disk=self._needs_folder)
+        return chosen.n_threads, chosen.n_gpus, sent, str(Path.cwd())
 
     def begin(self, held: Held, function: Callable[..., Any], jobs: Any, index: int) -> None:
         """Give an idle seat a job.
@@ -147,6 +185,11 @@ class Seats:
         Raises:
             ResourceError: If its host has other software, or not this process's folder.
         """
+        for one in (placed, *placed.others):
+            self._require_usable(one)
+        held.host, held.ref = placed.host, None
+
+    def _require_usable(self, placed: Placed) -> None:
         require_same_versions(placed.host, placed.versions)
         if self._needs_folder and not placed.has_folder:
             raise ResourceError(
@@ -154,16 +197,21 @@ class Seats:
                 "study on a disk that all hosts share, under the same path, and run it there, or "
                 "set `engine.storage`"
             )
-        held.host, held.ref = placed.host, None
 
     def drop(self, held: Held) -> None:
         """Give up a seat that is lost."""
         self.held.remove(held)
         with suppress(self._ray.exceptions.RayError):
             self._ray.kill(held.actor)
+            if held.group is not None and is_head_there(self._ray):
+                from ray.util import remove_placement_group
+
+                remove_placement_group(held.group)  # ends all that runs there
 
     def stop_busy(self) -> None:
         """Let every job save what it has done and end; a seat that does not in time is dropped."""
+        if self.are_out_of_reach:
+            self.held.clear()
         busy = self.busy
         stops = {id(held): held.actor.stop.remote() for held in busy}
         until = time.monotonic() + _GRACE_SECONDS
@@ -172,7 +220,7 @@ class Seats:
             while left and time.monotonic() < until:
                 _, left = self._ray.wait(left, num_returns=len(left), timeout=1.0)
         for held in busy:
-            if held.ref in left or stops[id(held)] in left or not self._has_answered(held):
+            if held.ref in left or stops[id(held)] in left or not self._is_sound(held):
                 self.drop(held)
             else:
                 held.ref = held.index = held.step = None
@@ -183,9 +231,9 @@ class Seats:
         while self.held:
             self.drop(self.held[-1])
 
-    def _has_answered(self, held: Held) -> bool:
+    def _is_sound(self, held: Held) -> bool:
+        """Whether a seat that has stopped can do another job."""
         try:
-            self._ray.get(held.ref, timeout=0)
+            return not self._ray.get(held.ref, timeout=0).is_spent
         except self._ray.exceptions.RayError:
             return False
-        return True
