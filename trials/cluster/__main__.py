@@ -72,7 +72,8 @@ def main(
     print(
         f"{len(found)} faults: {sum(c.lost for c in found)} lost, "
         f"{sum(c.repeated for c in found)} repeated, {sum(c.different for c in found)} different, "
-        f"{sum(bool(c.code) for c in found)} not finished"
+        f"{sum(bool(c.code) for c in found)} not finished, "
+        f"{sum(bool(c.wrong) for c in found)} wrong"
     )
     return sum(not counted.is_passed for counted in found)
 

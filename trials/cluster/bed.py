@@ -31,6 +31,7 @@ _WIDE = {  # two runs of two processes, one after the other
     r"training:\n": "training:\n  processes_per_run: 2\n  snapshots: 20\n",
     r"workers: 2": "workers: 1",
 }
+_DEFECT = re.compile(r"^mixwise: .*(unexpected|defect)", re.MULTILINE)
 _MOST_RUNS = 4
 _MOST_SECONDS = 900.0  # of one command, on a busy machine
 
@@ -116,13 +117,16 @@ class Bed:
         if self._is_wide:
             self._renew(2)  # a run waits for as many
         code, n_runs = _wait(driver), 1
+        wrong = "" if fault.code in (None, code) or not code else f"exit {code}"
         fault.mend(struck)
         while code and n_runs < _MOST_RUNS:
             before = merged(before, look(study))
             code, n_runs = _wait(self._start(name, self._engine)), n_runs + 1
         found = results(study)
         differences = sum(found[each] != self._bytes[each] for each in self._bytes)
-        counted = count(before, self._sound, look(study), differences, n_runs, code)
+        if _DEFECT.search((self._folder / f"{name}.log").read_text()):
+            wrong += " with a defect"
+        counted = count(before, self._sound, look(study), differences, n_runs, code, wrong)
         self._tell(fault, counted, f"after {moment:.1f} s: {_amount(before)}", name)
         shutil.rmtree(study)
         return counted
@@ -131,7 +135,8 @@ class Bed:
         word = "passed" if counted.is_passed else "FAILED"
         print(
             f"{word} {fault.name} {when} were there; {counted.n_runs} run(s) of the command, "
-            f"{counted.lost} lost, {counted.repeated} repeated, {counted.different} different",
+            f"{counted.lost} lost, {counted.repeated} repeated, {counted.different} different"
+            f"{', wrong: ' * bool(counted.wrong)}{counted.wrong}",
             flush=True,
         )
         log = (self._folder / f"{name}.log").read_text()

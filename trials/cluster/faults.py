@@ -45,12 +45,14 @@ class Fault:
         strike: Breaks it.
         n_nodes: When the job begins.
         mend: Done once the command has ended, before it is run again.
+        code: That the command ends with, where it is not at its end yet; None for any.
     """
 
     name: str
     strike: Callable[[Struck], None]
     n_nodes: int = 2
     mend: Callable[[Struck], None] = lambda struck: None
+    code: int | None = None
 
 
 def _kill_worker(struck: Struck) -> None:
@@ -98,8 +100,8 @@ FAULTS = (
     Fault("seat killed", _kill_seat),
     Fault("raylet killed", _kill_raylet),
     Fault("head restarted", _restart_head),
-    Fault("driver killed", _kill_driver),
-    Fault("driver stopped", _stop_driver),
+    Fault("driver killed", _kill_driver, code=-signal.SIGKILL),
+    Fault("driver stopped", _stop_driver, code=128 + signal.SIGTERM),
     Fault("node added", _add_node, n_nodes=1),
 )
 

@@ -22,18 +22,28 @@ class Held:
 
 @dataclass(frozen=True)
 class Counted:
-    """What one trial found."""
+    """What one trial found.
+
+    Args:
+        n_runs: Of the command, until it ended well.
+        lost: Of what was finished.
+        repeated: Of it.
+        different: Of what must be the same bytes.
+        code: Exit code of the last run.
+        wrong: How a run ended otherwise than it should; empty for nothing.
+    """
 
     n_runs: int
     lost: int
     repeated: int
     different: int
     code: int
+    wrong: str = ""
 
     @property
     def is_passed(self) -> bool:
-        """Whether nothing was lost, repeated or different."""
-        return not (self.lost or self.repeated or self.different or self.code)
+        """Whether nothing was lost, repeated, different or wrong."""
+        return not (self.lost or self.repeated or self.different or self.code or self.wrong)
 
 
 def look(study: Path) -> Held:
@@ -64,7 +74,13 @@ def results(study: Path) -> dict[str, object]:
 
 
 def count(
-    before: Held, sound: Held, after: Held, differences: int, n_runs: int, code: int
+    before: Held,
+    sound: Held,
+    after: Held,
+    differences: int,
+    n_runs: int,
+    code: int,
+    wrong: str,
 ) -> Counted:
     """What became of what was there before, beside an undisturbed study."""
     return Counted(
@@ -73,6 +89,7 @@ def count(
         repeated=_changed(before, after) + max(len(after.scores) - len(sound.scores), 0),
         different=differences,
         code=code,
+        wrong=wrong,
     )
 
 
