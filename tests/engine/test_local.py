@@ -186,7 +186,7 @@ def test_whoever_interrupts_the_start_of_a_worker_waits_for_it(
 
     def interrupt() -> None:
         begun.wait()
-        signal.raise_signal(signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     monkeypatch.setattr("mixwise.engine.local.ProcessPoolExecutor.submit", submit)
     monkeypatch.setattr(engine, "close", lambda: steps.append("closed"))

@@ -83,6 +83,7 @@ class LocalEngine:
         self._stop = self._context.RawValue("b", 0)  # no lock, which a killed worker might hold
         self._has_begun = self._context.RawValue("b", 0)  # whether any worker has
         self._executor: ProcessPoolExecutor | None = None
+        self._starter = ThreadPoolExecutor(1)  # no interrupt reaches its thread
         self._n_runs = 0  # a report of an earlier call can arrive late
 
     def run(
@@ -131,15 +132,20 @@ class LocalEngine:
         Whoever interrupts that waits for its end: a worker that is started by half would look for
         what its parent, gone by then, shares with it.
         """
+        pool = self._pool()
         try:
-            with ThreadPoolExecutor(1) as starter:
-                return starter.submit(self._pool().submit, call).result()
+            return self._starter.submit(pool.submit, call).result()
         except (EOFError, ConnectionError):
             self.close()
             raise WorkerKilledError(KILLED) from None
         except BaseException:
+            self._wait_for_starter()
             self.close()
             raise
+
+    def _wait_for_starter(self) -> None:
+        """Wait until its thread is there, and all that was asked of it is done."""
+        self._starter.submit(int).result()
 
     def close(self) -> None:
         """Stop the workers; jobs that have not begun are dropped."""
@@ -156,6 +162,7 @@ class LocalEngine:
     def _pool(self) -> ProcessPoolExecutor:
         if self._executor is None:
             require_loaded_script()
+            self._wait_for_starter()
             self._has_begun.value = 0
             seats = self._context.Queue()
             for seat in range(self.n_workers):
