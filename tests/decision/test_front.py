@@ -56,6 +56,7 @@ def test_a_point_is_worth_what_the_proxy_gives_it() -> None:
         assert point.score.objective == pytest.approx(np.mean(point.gains))
 
 
+@pytest.mark.slow
 def test_floors_are_held_on_the_front_and_no_gain_is_lessened_by_them() -> None:
     floor = Floor(Metric("q", "loss", "min"), 0.2)
     front = trace_front(
