@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing.queues
 import os
 import signal
 import subprocess
@@ -194,6 +195,24 @@ def test_whoever_interrupts_the_start_of_a_worker_waits_for_it(
     with pytest.raises(KeyboardInterrupt):
         list(engine.run(square, [1], ignore))
     assert steps == ["started", "closed"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_jobs_that_nobody_hands_out_are_not_waited_for(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = multiprocessing.queues.Queue._start_thread
+
+    def start_thread(queue: object) -> None:
+        if threading.current_thread() is not threading.main_thread():  # the pool's own
+            raise RuntimeError("can't start new thread")
+        start(queue)
+
+    monkeypatch.setattr("multiprocessing.queues.Queue._start_thread", start_thread)
+    with pytest.raises(ResourceError, match="most likely for lack of memory"):
+        list(engine.run(square, [1], ignore))
+    monkeypatch.undo()
+    assert [f.result for f in engine.run(square, [6], ignore)] == [36], "it can be used again"
 
 
 def test_a_killed_worker_is_a_clear_error(engine: LocalEngine) -> None:

@@ -54,6 +54,10 @@ KILLED = (
     "a worker process was killed, most likely for lack of memory: lower `engine.workers` or "
     "`training.batch_sequences`; the same command goes on from here"
 )
+_UNMANAGED = (  # the pool itself does not notice
+    "the thread that hands jobs to worker processes has failed, most likely for lack of memory: "
+    "lower `engine.workers`, or allow this process more; the same command goes on from here"
+)
 _UNREADABLE = (
     "a worker process was ended by a bus error: a file that is mapped into memory cannot be read "
     "any more: see that its disk is mounted, and that neither it nor `/dev/shm` is full; the same "
@@ -106,6 +110,8 @@ class LocalEngine:
                 futures[self._submit(partial(_call, function, job, (self._n_runs, index)))] = index
             while futures:
                 done, _ = wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+                if not self._has_manager() and not any(each.done() for each in futures):
+                    raise ResourceError(_UNMANAGED)
                 self._drain(on_step)
                 for future in done:
                     index = futures.pop(future)
@@ -151,8 +157,16 @@ class LocalEngine:
         """Stop the workers; jobs that have not begun are dropped."""
         self._stop.value = 1
         if self._executor is not None:
+            left = () if self._has_manager() else tuple(self._executor._processes.values())
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
+            for process in left:  # nobody else ends them
+                process.kill()
+
+    def _has_manager(self) -> bool:
+        """Whether the pool's own thread is there, or was not needed yet."""
+        thread: Any = getattr(self._executor, "_executor_manager_thread", None)
+        return thread is None or thread.is_alive()
 
     def _exit_codes(self) -> list[int]:
         """Of the workers that have ended: positive in an error, negative by a signal."""
