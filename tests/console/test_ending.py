@@ -4,10 +4,13 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from tests.command_line import Cli
+
+from mixwise.console.ending import _tell_error_of_thread
 
 
 @pytest.mark.parametrize("command", [["score"], ["nonsense"], ["check", "none.yaml"]])
@@ -57,3 +60,12 @@ def test_a_signal_that_no_program_survives_leaves_words() -> None:
     )
     assert done.returncode == -signal.SIGBUS
     assert "Fatal Python error: Bus error" in done.stderr
+
+
+def test_a_thread_that_memory_has_ended_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (RuntimeError("can't start new thread"), ValueError("another cause")):
+        kind = type(error)
+        _tell_error_of_thread(threading.ExceptHookArgs((kind, error, None, None)))
+    first, *others = capsys.readouterr().err.splitlines()
+    assert "a thread has ended: not enough memory (can't start new thread)" in first
+    assert others[-1] == "ValueError: another cause"

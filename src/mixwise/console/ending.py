@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -32,6 +33,7 @@ def run_to_exit_code(command: Callable[[], object]) -> int:
     """
     let_output_spell()
     _name_fatal_signals()
+    threading.excepthook = _tell_error_of_thread
     try:
         with listening(), showing_warnings():
             code = command()
@@ -59,6 +61,15 @@ def _name_fatal_signals() -> None:
         return
     with suppress(AttributeError, OSError, ValueError):  # a stderr that is no file
         faulthandler.enable()
+
+
+def _tell_error_of_thread(failed: threading.ExceptHookArgs) -> None:
+    """Say in a line that a thread, as of a library, has ended for lack of memory."""
+    shortage = failed.exc_value and find_shortage(failed.exc_value)
+    if shortage:
+        print_note(f"a thread has ended: {shortage}")
+    else:
+        threading.__excepthook__(failed)
 
 
 def _fail(error: MixwiseError, kind: str | None = None) -> int:
