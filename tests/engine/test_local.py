@@ -215,6 +215,19 @@ def test_jobs_that_nobody_hands_out_are_not_waited_for(
     assert [f.result for f in engine.run(square, [6], ignore)] == [36], "it can be used again"
 
 
+def test_a_pool_whose_own_thread_cannot_start_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def start_thread(thread: threading.Thread) -> None:
+        if "Manager" in type(thread).__name__:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr("threading.Thread.start", start_thread)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        list(LocalEngine(1, 1).run(square, [1], ignore))
+
+
 def test_a_killed_worker_is_a_clear_error(engine: LocalEngine) -> None:
     with pytest.raises(ResourceError, match="a worker process was killed"):
         list(engine.run(kill_itself, [1], ignore))

@@ -157,8 +157,9 @@ class LocalEngine:
         """Stop the workers; jobs that have not begun are dropped."""
         self._stop.value = 1
         if self._executor is not None:
-            left = () if self._has_manager() else tuple(self._executor._processes.values())
-            self._executor.shutdown(wait=True, cancel_futures=True)
+            is_managed = self._has_manager()
+            left = () if is_managed else tuple(self._executor._processes.values())
+            self._executor.shutdown(wait=is_managed, cancel_futures=True)
             self._executor = None
             for process in left:  # nobody else ends them
                 process.kill()
