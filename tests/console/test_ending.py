@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.command_line import Cli
 
-from mixwise.console.ending import _tell_error_of_thread
+from mixwise.console.ending import _telling_errors_of_threads
 
 
 @pytest.mark.parametrize("command", [["score"], ["nonsense"], ["check", "none.yaml"]])
@@ -62,10 +62,14 @@ def test_a_signal_that_no_program_survives_leaves_words() -> None:
     assert "Fatal Python error: Bus error" in done.stderr
 
 
-def test_a_thread_that_memory_has_ended_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    for error in (RuntimeError("can't start new thread"), ValueError("another cause")):
-        kind = type(error)
-        _tell_error_of_thread(threading.ExceptHookArgs((kind, error, None, None)))
-    first, *others = capsys.readouterr().err.splitlines()
-    assert "a thread has ended: not enough memory (can't start new thread)" in first
-    assert others[-1] == "ValueError: another cause"
+def test_a_thread_that_memory_has_ended_is_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others: list[object] = []
+    monkeypatch.setattr("threading.excepthook", others.append)
+    with _telling_errors_of_threads():
+        for error in (RuntimeError("can't start new thread"), ValueError("another cause")):
+            threading.excepthook(threading.ExceptHookArgs((type(error), error, None, None)))
+    assert "a thread has ended: not enough memory (can't start" in capsys.readouterr().err
+    assert [each.exc_type for each in others] == [ValueError]  # type: ignore[attr-defined]
+    assert threading.excepthook == others.append

@@ -10,8 +10,8 @@ import faulthandler
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from mixwise.console.notices import showing_warnings
 from mixwise.console.text import let_output_spell, print_errors, print_json, print_note
@@ -33,9 +33,8 @@ def run_to_exit_code(command: Callable[[], object]) -> int:
     """
     let_output_spell()
     _name_fatal_signals()
-    threading.excepthook = _tell_error_of_thread
     try:
-        with listening(), showing_warnings():
+        with listening(), showing_warnings(), _telling_errors_of_threads():
             code = command()
             return code if isinstance(code, int) else 0
     except Interrupted as stopped:
@@ -63,13 +62,23 @@ def _name_fatal_signals() -> None:
         faulthandler.enable()
 
 
-def _tell_error_of_thread(failed: threading.ExceptHookArgs) -> None:
+@contextmanager
+def _telling_errors_of_threads() -> Iterator[None]:
     """Say in a line that a thread, as of a library, has ended for lack of memory."""
-    shortage = failed.exc_value and find_shortage(failed.exc_value)
-    if shortage:
-        print_note(f"a thread has ended: {shortage}")
-    else:
-        threading.__excepthook__(failed)
+    before = threading.excepthook
+
+    def tell(failed: threading.ExceptHookArgs) -> None:
+        shortage = failed.exc_value and find_shortage(failed.exc_value)
+        if shortage:
+            print_note(f"a thread has ended: {shortage}")
+        else:
+            before(failed)
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _fail(error: MixwiseError, kind: str | None = None) -> int:
